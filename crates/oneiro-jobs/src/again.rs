@@ -1,4 +1,4 @@
-//! Makes a result again from its metadata.
+//! Recreates a result from its metadata.
 
 mod kinds;
 mod legacy;
@@ -19,23 +19,23 @@ use crate::source::places::{Places, SourceFile};
 
 pub use kinds::Kinds;
 
-/// How a result was made, read back.
+/// A result's metadata: how the result was made.
 struct Provenance {
-    /// The job.
+    /// The job that made the result.
     job: Box<dyn AnyJob>,
     /// The role and index of the result among the job's results.
     output: Place,
-    /// Files that the job is made from, with their hashes.
+    /// Files from which the job was made, with their hashes.
     sources: Vec<SourceFile>,
-    /// Whether it is a file of version 0.1.0, whose job was read out of other entries.
+    /// Whether version 0.1.0 wrote the file. Its job is then reconstructed from other metadata entries.
     legacy: bool,
 }
 
 impl Provenance {
-    /// Reads a result's metadata. `format`: the format of its file, if it is a film.
+    /// Reads a result's metadata. If the result is a film, `format` is its file format.
     ///
     /// # Errors
-    /// If it does not say enough, or says what this version does not know.
+    /// If entries are missing, or if this version does not know them.
     fn read(text: &PngText, kinds: &Kinds, format: Format) -> Result<Self> {
         let Some(json) = text.get(JOB) else { return legacy::read(text, format) };
         let sealed: Sealed<Value> = provenance::json("its job", json)?;
@@ -47,20 +47,20 @@ impl Provenance {
     }
 }
 
-/// Format of a file that says how it was made.
+/// Format of a result's file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Written {
-    /// A picture; a film in PNG is one.
+    /// A picture, or a film in PNG.
     Still(StillFormat),
-    /// A film as GIF.
+    /// A film in GIF.
     Gif,
-    /// A page of pictures.
+    /// A page (HTML) with pictures.
     Page,
 }
 
 impl Written {
-    /// The format that a file's name says, if any.
+    /// Returns the format for a file name's extension, if there is one.
     pub fn of_name(path: &Path) -> Option<Self> {
         let is_page = |e: &std::ffi::OsStr| e.eq_ignore_ascii_case("html") || e.eq_ignore_ascii_case("htm");
         match Format::of_name(path) {
@@ -71,7 +71,7 @@ impl Written {
         }
     }
 
-    /// Its name.
+    /// Returns the format's name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Still(format) => format.name(),
@@ -83,19 +83,19 @@ impl Written {
 
 /// A result's file with its metadata.
 pub struct Original {
-    /// Where it is.
+    /// Path of the file.
     pub path: PathBuf,
-    /// Its content.
+    /// Content of the file.
     pub bytes: Vec<u8>,
-    /// What it says.
+    /// The metadata.
     pub text: PngText,
 }
 
 impl Original {
-    /// Reads a picture or film that oneiro wrote.
+    /// Reads a picture, film or page that oneiro wrote.
     ///
     /// # Errors
-    /// If the file is cut off or says nothing.
+    /// If the file is truncated or has no metadata.
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = oneiro_media::read_bytes(path)?;
         let text = oneiro_media::decode_text(&bytes, path)?;
@@ -103,14 +103,15 @@ impl Original {
             return Err(ProvenanceError::Nothing { path: path.to_owned() }.into());
         }
         let original = Self { path: path.to_owned(), bytes, text };
-        // The text stands before the pixels: only decoding them tells whether the file is whole.
+        // The metadata is stored before the pixels. Only decoding the pixels tells whether the file is
+        // complete.
         if original.format() != Written::Page {
             oneiro_media::decode_image(&original.bytes, path)?;
         }
         Ok(original)
     }
 
-    /// Its format.
+    /// Returns the file's format.
     pub fn format(&self) -> Written {
         match StillFormat::of_bytes(&self.bytes) {
             Some(format) => Written::Still(format),
@@ -120,29 +121,30 @@ impl Original {
     }
 }
 
-/// A result to be made again, its job, network and files found.
+/// A result to be recreated, with its job, network and files found.
 pub struct Again {
     original: Original,
     provenance: Provenance,
-    /// The network, where the job has one.
+    /// The network, if the job has one.
     pub model: Option<LoadedModel>,
     places: Places,
 }
 
-/// What was made.
+/// A recreated result.
 pub struct Remade {
-    /// Its content.
+    /// Content of the recreated file.
     pub bytes: Vec<u8>,
     /// The difference from the original.
     pub difference: Difference,
 }
 
 impl Again {
-    /// Finds what a result was made from. `model`: where its model is now, if not where it was; `images`:
-    /// files that it was made from, recognised by their content; `any_model`: whether another model will do.
+    /// Finds the job, the network and the files of a result. `model` is the model's new path, if the model is
+    /// no longer at its old one. `images` are files that the result was made from, recognised by their
+    /// content. If `any_model`, another model is accepted, too.
     ///
     /// # Errors
-    /// If the result does not say enough, or a file that it was made from is not found.
+    /// If the metadata is incomplete, or if a file that the result was made from is not found.
     pub fn find(
         context: &Context,
         original: Original,
@@ -173,21 +175,21 @@ impl Again {
         Ok(Self { original, provenance, model, places })
     }
 
-    /// Whether it is a film.
+    /// Whether the result is a film.
     pub fn is_film(&self) -> bool {
         self.provenance.output.role == Role::Film
     }
 
-    /// The files that it is made from, where they are now.
+    /// Returns the current paths of the files that the result is made from.
     pub fn sources(&self) -> Vec<PathBuf> {
         let sources = self.provenance.sources.iter();
         sources.map(|file| self.places.of(&file.path).to_owned()).collect()
     }
 
-    /// Makes it.
+    /// Recreates the result.
     ///
     /// # Errors
-    /// As the job's own.
+    /// Those of the job.
     pub fn run(&self, context: &Context) -> Result<Remade> {
         let run = match &self.model {
             Some(model) => Run::new(model, context),
@@ -209,7 +211,8 @@ impl Again {
     }
 }
 
-/// The result's model, prepared as then: where it was, beside the result, or at `elsewhere`.
+/// Loads the result's model with the stored preparation of its inputs. The model is read from `elsewhere` or,
+/// without it, from its old path or the result's folder.
 fn load(
     context: &Context,
     picture: &Path,
@@ -242,7 +245,7 @@ fn load(
         Some(_) => loaded?,
     };
     if model.hash == network.hash {
-        // The picture does not depend on the model's present file name.
+        // The picture's metadata must not depend on the model's present file name.
         model.source.clone_from(&network.model);
     } else if any_model {
         let (original, sha256) = (network.model.clone(), network.hash.clone());
@@ -254,29 +257,29 @@ fn load(
     Ok(model)
 }
 
-/// The difference between a picture that was made again and the original.
+/// The difference between a recreated file and the original.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum Difference {
-    /// Not at all.
+    /// The files are identical.
     None,
-    /// The pixels are the same, what stands beside them is not.
+    /// The pixels are identical, other bytes differ.
     Text,
-    /// This share of the pixels, by this many of 255 levels at most.
+    /// Some pixels differ.
     Pixels {
-        /// From 0 to 1.
+        /// Share of the pixels that differ, from 0 to 1.
         share: f64,
-        /// From 0 to 255.
+        /// The largest difference of a pixel's level, from 0 to 255.
         levels: u8,
     },
-    /// In size.
+    /// The sizes of the pictures differ.
     Size,
-    /// In a page's words or numbers.
+    /// Text or values of a page differ.
     Page,
 }
 
 impl Difference {
-    /// Of two files; of films it compares their still images.
+    /// Compares two files. For films, only the still images are compared.
     fn between(original: &[u8], again: &[u8], path: &Path) -> Result<Self> {
         if original == again {
             return Ok(Self::None);
@@ -295,7 +298,7 @@ impl Difference {
         })
     }
 
-    /// In words.
+    /// Describes the difference in words.
     pub fn describe(self, original: &Path, film: bool) -> String {
         let name = original.display();
         match self {

@@ -1,4 +1,4 @@
-//! The context of a job: threads to compute on, and its observer.
+//! The context in which jobs run: threads and an observer.
 
 use std::sync::Arc;
 
@@ -8,61 +8,61 @@ use crate::error::{Error, Result};
 use crate::observer::{Cancelled, Observer};
 use crate::remark::Remark;
 
-/// Threads and observer of running jobs.
+/// The threads and the observer of running jobs.
 pub struct Context {
     threads: Threads,
     observer: Arc<dyn Observer>,
 }
 
 impl Context {
-    /// Starts the threads: this many, or one for each core.
+    /// Starts this many threads, or one for each core.
     ///
     /// # Errors
-    /// If the system gives no threads.
+    /// If the operating system cannot start the threads.
     pub fn new(threads: Option<usize>, observer: impl Observer + 'static) -> Result<Self> {
         Self::shared(threads, Arc::new(observer))
     }
 
-    /// With an observer that others have, too.
+    /// Creates a context with an observer that other contexts share.
     ///
     /// # Errors
-    /// As [`Context::new`].
+    /// Those of [`Context::new`].
     pub fn shared(threads: Option<usize>, observer: Arc<dyn Observer>) -> Result<Self> {
         let threads = Threads::new(threads.unwrap_or(0)).map_err(Error::Threads)?;
         Ok(Self { threads, observer })
     }
 
-    /// Runs work on these threads.
+    /// Runs `work` on these threads.
     pub fn compute<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         self.threads.run(work)
     }
 
-    /// Number of threads.
+    /// Returns the number of threads.
     pub fn threads(&self) -> usize {
         self.threads.count()
     }
 
-    /// The threads, for networks that run on them.
+    /// Returns the threads, for networks that run on them.
     pub fn handle(&self) -> Threads {
         self.threads.clone()
     }
 
-    /// Who watches.
+    /// Returns the observer.
     pub fn observer(&self) -> &dyn Observer {
         self.observer.as_ref()
     }
 
-    /// Makes a remark.
+    /// Passes a remark to the observer.
     pub fn remark(&self, remark: impl Into<Remark>) {
         self.observer.remark(&remark.into());
     }
 
-    /// Whether the observer wants the work to end.
+    /// Whether the observer has cancelled the work.
     pub fn is_cancelled(&self) -> bool {
         self.observer.is_cancelled()
     }
 
-    /// An error if the observer wants the work to end, to leave it between two steps.
+    /// Returns an error if the observer has cancelled the work. Called between two steps.
     ///
     /// # Errors
     /// [`Cancelled`].

@@ -1,8 +1,8 @@
-//! Errors of requests, told apart by kind.
+//! Errors of requests, with a variant for each kind.
 //!
-//! Each area has an enum of its own: [`ModelError`], [`SourceError`], [`JobError`], [`ProvenanceError`],
-//! [`FileError`], [`TensorError`]. [`Error`] holds these and the errors of the libraries below. No message
-//! names a flag: a command line adds its hints by the variant.
+//! Each area has its own enum: [`ModelError`], [`SourceError`], [`JobError`], [`ProvenanceError`],
+//! [`FileError`], [`TensorError`]. [`Error`] contains these and the errors of the libraries on which this one
+//! depends. No message names a command-line flag: the program adds such hints for each variant.
 //!
 //! ```
 //! use oneiro_jobs::{Context, Error, Job, Kept, ModelSpec, RenderJob, Run, Setting, Silent};
@@ -43,77 +43,77 @@ pub use crate::tensors::TensorError;
 /// Result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a request could not be met.
+/// The reason why a request failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A model that cannot be read or used as it is asked.
+    /// A model cannot be read, or not be used as requested.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// A file that a job is made from.
+    /// A file that a job is made from cannot be used.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// A job that cannot be done.
+    /// A job cannot be done.
     #[error(transparent)]
     Job(#[from] JobError),
-    /// A result that does not say how it was made.
+    /// A result's metadata does not describe how it was made.
     #[error(transparent)]
     Provenance(#[from] ProvenanceError),
-    /// A file or folder that cannot be read or written.
+    /// A file or folder cannot be read or written.
     #[error(transparent)]
     File(#[from] FileError),
-    /// A file of tensors.
+    /// A file of tensors cannot be used.
     #[error(transparent)]
     Tensors(#[from] TensorError),
-    /// Tensors that do not fit a network.
+    /// Tensors do not fit a network.
     #[error(transparent)]
     Feed(#[from] FeedError),
-    /// A text that names no units.
+    /// A text is no list of units.
     #[error(transparent)]
     Units(#[from] UnitListError),
-    /// A class that no label names, or several do.
+    /// A class name matches no label, or several.
     #[error(transparent)]
     Label(#[from] LabelError),
-    /// The library of visualization.
+    /// An error of the library `oneiro`.
     #[error(transparent)]
     Visualization(oneiro::Error),
     /// The network could not be read, compiled or run.
     #[error(transparent)]
     Network(#[from] oneiro_net::Error),
-    /// A picture or film that cannot be read, written or put together.
+    /// A picture or film cannot be read, written or assembled.
     #[error(transparent)]
     Media(#[from] MediaError),
-    /// The file of a scan.
+    /// The file of a scan cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The observer ended the work.
+    /// The observer cancelled the work.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
-    /// A shard made its parts, and others are missing.
+    /// A shard made its parts, and those of other shards are missing.
     #[error(transparent)]
     Unfinished(#[from] Unfinished),
-    /// A size that the network does not accept, with one that it does.
+    /// The network does not accept a size, but accepts another one.
     #[error("the network does not accept {}x{}, but {}x{}", wanted[0], wanted[1], accepted[0], accepted[1])]
     Size {
-        /// Height and width asked for.
+        /// The requested height and width.
         wanted: [usize; 2],
-        /// Height and width that the network accepts.
+        /// A height and width that the network accepts.
         accepted: [usize; 2],
-        /// The network's error.
+        /// The network's error for the requested size.
         source: Box<Error>,
     },
-    /// Something failed while this was being done.
+    /// Adds to an error the step in which it occurred.
     #[error("{step}")]
     While {
-        /// The step, with its object.
+        /// The step, with the object of the work.
         step: Step,
-        /// The failure.
+        /// The error.
         source: Box<Error>,
     },
-    /// The system gives no threads.
+    /// The operating system cannot start the threads.
     #[error("could not start the threads to compute with")]
     Threads(#[source] oneiro_net::Error),
-    /// A result could not be written where it goes.
+    /// A result could not be written to its destination.
     #[error("could not write a result")]
     Write(#[from] std::io::Error),
     /// Metadata of a result could not be written as JSON.
@@ -122,20 +122,20 @@ pub enum Error {
     /// Metadata of a result could not be written as TOML.
     #[error("could not be written as TOML")]
     Toml(#[from] toml::ser::Error),
-    /// An error of a kind of job that is not this library's.
+    /// An error of a kind of job that another crate defines.
     #[error(transparent)]
     Custom(Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl Error {
-    /// An error of a kind of job that is not this library's.
+    /// Wraps an error of a kind of job that another crate defines.
     pub fn custom(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Custom(error.into())
     }
 }
 
-/// The network's own errors are [`Error::Network`], and an ended attribution is [`Error::Cancelled`],
-/// wherever they come from.
+/// Network errors become [`Error::Network`] and cancelled attributions become [`Error::Cancelled`], wherever
+/// they come from.
 impl From<oneiro::Error> for Error {
     fn from(error: oneiro::Error) -> Self {
         match error {
@@ -170,102 +170,102 @@ impl From<oneiro_image::ShapeError> for Error {
     }
 }
 
-/// A step that failed.
+/// A step in which an error occurred.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Step {
-    /// A model file was read.
+    /// Reading a model file.
     Load {
-        /// Its path, or the name of a built-in network.
+        /// The path, or the name of a built-in network.
         model: String,
     },
-    /// A network was paired with its card and fed.
+    /// Matching a network with its card and preparing its inputs.
     Use {
-        /// The person's name of it.
+        /// The model's name as the user gave it.
         model: String,
     },
-    /// A model card was read.
+    /// Reading a model card.
     Card {
-        /// Its path, or the model's name.
+        /// The card's path, or the model's name.
         card: String,
     },
-    /// Labels were read.
+    /// Reading labels.
     Labels {
-        /// Their name or place.
+        /// The labels' name or path.
         labels: String,
     },
-    /// A network was cut, to begin at a layer.
+    /// Cutting a network so that it begins at a layer.
     Begin {
         /// The layer.
         layer: String,
     },
-    /// A network was cut, to begin at an inner tensor that the card describes as an input.
+    /// Cutting a network so that it begins at an inner tensor, which the card describes as an input.
     CardInput {
-        /// The card's name of it.
+        /// The input's name in the card.
         input: String,
     },
-    /// The card was changed by settings of a request.
+    /// Changing the card by settings of a request.
     Overrides {
-        /// Their names: "mean", "std", "range", "order", "show".
+        /// Names of the settings: "mean", "std", "range", "order", "show".
         settings: Vec<&'static str>,
     },
-    /// An input's value was read.
+    /// Reading the value of an input.
     Feed {
         /// The input.
         input: String,
     },
-    /// The statistics that a rendering is given were read.
+    /// Reading the image statistics of a rendering.
     Statistics {
-        /// Their file.
+        /// The statistics file.
         path: String,
     },
-    /// An objective was read.
+    /// Reading an objective.
     Objective {
-        /// The unit that it is of, or its text.
+        /// The objective's unit, or its text.
         of: String,
     },
-    /// A network's numbers were compared with others.
+    /// Comparing a network's values with reference values.
     Compare {
-        /// Their file, or the tensor in it.
+        /// The file of reference values, or the tensor in the file.
         what: String,
     },
-    /// A photo was brought to another size.
+    /// Resizing a photo.
     Scale {
-        /// Its file.
+        /// The photo's file.
         path: String,
     },
-    /// The colours of a folder's pictures were measured.
+    /// Computing the statistics of a folder's pictures.
     Measure {
         /// The folder.
         folder: String,
     },
-    /// Pictures that had been read before were read again.
+    /// Reading pictures for the second time.
     ReadAgain,
-    /// A photo was shown to a network, up to a layer.
+    /// Running a photo through a network up to a layer.
     LookAt {
-        /// Its file.
+        /// The photo's file.
         image: String,
         /// The network.
         model: String,
     },
-    /// A photo was attributed.
+    /// Attributing a photo.
     Attribute {
-        /// Its file.
+        /// The photo's file.
         image: String,
-        /// Weights in front of the unit that are not finite, in words.
+        /// The weights that are not finite and on which the unit depends, in words.
         broken_weights: Option<String>,
     },
-    /// The metadata of a result was read.
+    /// Reading the metadata of a result.
     Remake {
         /// The result's file.
         path: String,
     },
-    /// The model that a result was made with was read.
+    /// Reading the model with which a result was made.
     Original {
-        /// Its path, as the result has it.
+        /// The model's path in the result's metadata.
         model: String,
     },
-    /// The settings that a result holds were checked.
+    /// Checking the settings that a result contains.
     Settings,
 }
 
@@ -298,9 +298,9 @@ impl fmt::Display for Step {
     }
 }
 
-/// Says what was being done when something failed.
+/// Adds to an error the step in which it occurred.
 pub(crate) trait During<T> {
-    /// [`Error::While`] around an error.
+    /// Wraps an error in [`Error::While`] with this step.
     fn during(self, step: impl FnOnce() -> Step) -> Result<T>;
 }
 
@@ -310,7 +310,7 @@ impl<T, E: Into<Error>> During<T> for Result<T, E> {
     }
 }
 
-/// An error with all that led to it, parted by colons.
+/// Joins the messages of an error and of all its sources with colons.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))

@@ -1,4 +1,4 @@
-//! Files that results go into: names from units, folders, and whether they can be written.
+//! Files of results: names made from units, folders, and checks whether they can be written.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -7,10 +7,11 @@ mod error;
 
 pub use error::FileError;
 
-/// The longest name made of a unit's, in bytes: file systems commonly allow 255.
+/// The longest file name that is made from a unit, in bytes. File systems commonly allow 255.
 const MAX_NAME: usize = 120;
 
-/// A file name that says which unit is in it: letters, digits, dots and dashes only.
+/// Returns a file name that tells the unit. Other characters than letters, digits, dots, dashes and
+/// underscores become dashes.
 pub fn file_name(unit: &str) -> String {
     let mut name: String = unit
         .chars()
@@ -28,8 +29,8 @@ pub fn file_name(unit: &str) -> String {
     }
 }
 
-/// A file name that describes a result, for instance `cat.class-tabby.accentuation.png`. Of several photos or
-/// units it names the first and the number of others.
+/// Returns a file name that describes a result, for instance `cat.class-tabby.accentuation.png`. For several
+/// photos or units it contains the first one and the number of the others.
 pub fn named_after(kinds: &[&[String]], result: &str) -> String {
     let mut parts = Vec::new();
     for things in kinds {
@@ -41,35 +42,35 @@ pub fn named_after(kinds: &[&[String]], result: &str) -> String {
     format!("{}.{result}.png", file_name(&parts.join(".")))
 }
 
-/// Where pictures go.
+/// The files of pictures.
 pub struct PicturePaths {
-    /// The folder that is made for them, if any.
+    /// The folder that is to be created for the files, if any.
     pub folder: Option<PathBuf>,
-    /// A file for each.
+    /// One file for each picture.
     pub files: Vec<PathBuf>,
 }
 
-/// A file in a folder for each name.
+/// Returns a file in the folder for each name.
 pub fn into_folder(folder: &Path, names: &[String], extension: &str) -> PicturePaths {
     let files = unique_files(names, extension).into_iter().map(|f| folder.join(f)).collect();
     PicturePaths { folder: Some(folder.to_owned()), files }
 }
 
 impl PicturePaths {
-    /// One file.
+    /// Returns the paths for one picture in this file.
     pub fn file(path: &Path) -> Self {
         Self { folder: None, files: vec![path.to_owned()] }
     }
 }
 
-/// Creates a folder for results, parents included.
+/// Creates a folder for results, and its parents.
 pub fn create_folder(folder: &Path) -> Result<(), FileError> {
     std::fs::create_dir_all(folder).map_err(|source| FileError::Create { folder: folder.to_owned(), source })
 }
 
-/// Fails early if a folder could not be made or written into later. Makes nothing.
+/// Checks in advance whether a folder can be created and written into. Creates nothing permanent.
 pub fn check_folder(folder: &Path) -> Result<(), FileError> {
-    // With a slash at its end, a file would look like nothing at all.
+    // A trailing slash is removed: a file's path with a slash would seem not to exist.
     let folder = &folder.components().collect::<PathBuf>();
     let existing = folder.ancestors().map(or_here).find(|p| p.exists()).unwrap_or(Path::new("."));
     if !existing.is_dir() {
@@ -83,13 +84,13 @@ pub fn check_folder(folder: &Path) -> Result<(), FileError> {
         .map_err(|source| FileError::Make { folder: folder.clone(), source: Box::new(source) })
 }
 
-/// Fails early if a file could not be written later, before minutes of work are spent.
+/// Checks in advance whether a file can be written, before minutes of work are spent.
 pub fn check_writable(path: &Path) -> Result<(), FileError> {
     if path.is_dir() {
         return Err(FileError::IsFolder { path: path.to_owned() });
     }
     if path.exists() && !path.is_file() {
-        // A device or a pipe: nothing is created.
+        // The path is a device or a pipe, so no file is created.
         return Ok(());
     }
     let folder = or_here(path.parent().unwrap_or(Path::new("")));
@@ -104,7 +105,7 @@ pub fn check_writable(path: &Path) -> Result<(), FileError> {
     }
 }
 
-/// The current folder is written as nothing in paths without a slash.
+/// Returns `.` for an empty path, the parent of a path without a slash.
 fn or_here(folder: &Path) -> &Path {
     if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
 }
@@ -112,18 +113,18 @@ fn or_here(folder: &Path) -> &Path {
 fn check_may_write(folder: &Path) -> Result<(), FileError> {
     match tempfile::Builder::new().prefix(".oneiro-").tempfile_in(folder) {
         Ok(_) => Ok(()),
-        // The error's own text would name the temporary file.
+        // The message of the error itself would contain the name of the temporary file.
         Err(e) => Err(FileError::NotWritable { folder: folder.to_owned(), kind: e.kind() }),
     }
 }
 
-/// A file for each name, no two the same.
+/// Returns a file for each name, no two alike.
 pub fn unique_files(names: &[String], extension: &str) -> Vec<PathBuf> {
     let mut taken: HashSet<String> = HashSet::new();
     let mut file = |name: &String| {
         let name = file_name(name);
         let numbered = (2..).map(|n| format!("{name}.{n}"));
-        // Some file systems take `A` and `a` for the same.
+        // Some file systems do not distinguish `A` from `a`.
         let free = std::iter::once(name.clone()).chain(numbered).find(|n| taken.insert(n.to_lowercase()));
         PathBuf::from(format!("{}.{extension}", free.unwrap_or(name)))
     };

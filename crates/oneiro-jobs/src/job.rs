@@ -1,9 +1,9 @@
 //! Jobs: pieces of work as plain data that can be run, with one module for each kind.
 //!
-//! A [`Job`] is complete: run with the same model it always gives the same bytes. Its JSON is part of a
-//! result's metadata ([`crate::provenance`]), so a new kind needs nothing beside its own file to be made
-//! again. Jobs of many units work in [`parts`], which survive an interruption and may be shared among
-//! machines.
+//! A [`Job`] is a complete description: with the same model it always gives the same bytes. Its JSON is part
+//! of a result's metadata ([`crate::provenance`]), so results of a new kind can be recreated without further
+//! code. Jobs with many units are divided into [`parts`], which survive an interruption and may be
+//! distributed over machines.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -41,113 +41,113 @@ pub mod units;
 pub use error::JobError;
 pub use outputs::{Folder, Kept, Place, Role, Sink};
 
-/// A piece of work that a user can request.
+/// A unit of work that a user can request.
 pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
-    /// Name of the kind, as files have it.
+    /// Name of the kind in files.
     const KIND: &'static str;
     /// The report on the results.
     type Report: Serialize;
 
-    /// Does the work. Results go into the sink.
+    /// Does the work and passes the results to the sink.
     ///
     /// # Errors
-    /// Whatever is wrong with the request, or [`crate::Cancelled`].
+    /// If the request cannot be met, or [`crate::Cancelled`].
     fn run(&self, run: &Run<'_>, sink: &mut dyn Sink) -> Result<Self::Report>;
 
-    /// Names of the files that the job is made from, beside its model, each once.
+    /// Returns the names of the files that the job is made from, once each, without the model.
     fn sources(&self) -> Vec<String> {
         Vec::new()
     }
 
-    /// An error if the settings can be used with no model: for jobs that come from a file.
+    /// Checks jobs that come from a file: returns an error if no model could be used with the settings.
     ///
     /// # Errors
-    /// Names the setting.
+    /// The error names the setting.
     fn check(&self) -> Result<()> {
         Ok(())
     }
 }
 
-/// The network and the context of a job's run.
+/// The network and the context with which a job runs.
 pub struct Run<'m> {
-    /// Threads and observer.
+    /// The threads and the observer.
     pub context: &'m Context,
-    /// The network, for all jobs but those about pictures alone.
+    /// The network. Jobs that only concern pictures have none.
     model: Option<&'m LoadedModel>,
-    /// Where files are now, where no network knows.
+    /// The current paths of files, for jobs without a network.
     places: Option<&'m Places>,
-    /// Finished parts of earlier runs.
+    /// Storage for finished parts of this and earlier runs.
     parts: Option<&'m parts::Parts>,
-    /// Whether results say of themselves what files of version 0.1.0 said, and no more.
+    /// Whether results get only the metadata that version 0.1.0 wrote.
     legacy: bool,
 }
 
 impl<'m> Run<'m> {
-    /// With a network.
+    /// Creates a run with a network.
     pub fn new(model: &'m LoadedModel, context: &'m Context) -> Self {
         Self { context, model: Some(model), places: None, parts: None, legacy: false }
     }
 
-    /// Without one: for jobs about pictures alone.
+    /// Creates a run without a network, for jobs that only concern pictures.
     pub fn without_model(context: &'m Context) -> Self {
         Self { context, model: None, places: None, parts: None, legacy: false }
     }
 
-    /// Stores finished parts, and reads stored ones.
+    /// Sets the storage from which finished parts are read and to which new ones are written.
     pub fn with_parts(mut self, parts: Option<&'m parts::Parts>) -> Self {
         self.parts = parts;
         self
     }
 
-    /// Files lie where these places say.
+    /// Sets the current paths of files.
     pub(crate) fn with_places(mut self, places: &'m Places) -> Self {
         self.places = Some(places);
         self
     }
 
-    /// Results say of themselves what files of version 0.1.0 said.
+    /// Sets whether results get only the metadata that version 0.1.0 wrote.
     pub(crate) fn with_legacy(mut self, legacy: bool) -> Self {
         self.legacy = legacy;
         self
     }
 
-    /// The network.
+    /// Returns the network.
     ///
     /// # Errors
-    /// If the job is run without one.
+    /// If the job runs without a network.
     pub fn model(&self) -> Result<&'m LoadedModel> {
         self.model.ok_or_else(|| JobError::NoModel.into())
     }
 
-    /// Where files are now, if not where their names say.
+    /// Returns the current paths of files that are no longer at the paths in the job.
     pub(crate) fn places(&self) -> Places {
         let known = self.model.map(|model| &model.places).or(self.places);
         known.cloned().unwrap_or_default()
     }
 
-    /// Where finished parts are kept.
+    /// Returns the storage of finished parts.
     pub(crate) fn parts(&self) -> Option<&'m parts::Parts> {
         self.parts
     }
 
-    /// Whether results say what files of version 0.1.0 said.
+    /// Whether results get only the metadata that version 0.1.0 wrote.
     pub(crate) fn is_legacy(&self) -> bool {
         self.legacy
     }
 }
 
-/// A job of any kind.
+/// A job of any kind, as a trait object.
 pub trait AnyJob: Send + Sync {
-    /// Its kind.
+    /// Returns [`Job::KIND`].
     fn kind(&self) -> &'static str;
 
-    /// [`Job::sources`].
+    /// Does the same as [`Job::sources`].
     fn sources(&self) -> Vec<String>;
 
-    /// Makes one of its results.
+    /// Recreates one of the job's results.
     ///
     /// # Errors
-    /// As [`Job::run`]; or if the job has no such result.
+    /// Those of [`Job::run`], or if the job has no such result.
     fn remake(&self, run: &Run<'_>, place: Place) -> Result<Vec<u8>>;
 }
 

@@ -1,13 +1,14 @@
 //! All work of oneiro's commands as jobs: plain data that can be run.
 //!
-//! One can have units of a network rendered, laid out as sheets, photos rebuilt from a layer, caricatured,
-//! dreamt on or explained, layers shown position by position, and their numbers compared with other
-//! frameworks' ([`job`] has the list); share that among machines, interrupt it, and make any result again.
+//! There are jobs that render units of a network and arrange them on sheets. Others reconstruct photos from a
+//! layer, exaggerate them, dream on them or attribute them. Others show layers position by position, or
+//! compare their values with another framework's ([`job`] has the list). Jobs can be distributed over
+//! machines and interrupted, and any result can be recreated.
 //!
-//! A [`Job`] is plain data (serde) that says all of what is wanted. It runs with a network and an
-//! [`Observer`], which receives progress and remarks and may cancel the work; results go into a
-//! [`job::Sink`], such as a [`Folder`]. A result holds its job as JSON, so that [`again::Again`] makes it
-//! again, byte for byte.
+//! A [`Job`] is plain data (serde) that completely describes the work. It runs with a network and an
+//! [`Observer`], which receives progress and remarks and may cancel the work. Results are passed to a
+//! [`job::Sink`], such as a [`Folder`]. A result contains its job as JSON, so that [`again::Again`] can
+//! recreate it, byte for byte.
 //!
 //! ```no_run
 //! use oneiro_jobs::{Context, Folder, Job, ModelSpec, RenderJob, Run, Setting, Silent};
@@ -20,18 +21,17 @@
 //! # Ok::<(), oneiro_jobs::Error>(())
 //! ```
 //!
-//! The feature `embedded` (default) has the network of this example inside the program; `jpeg`, `webp`,
-//! `tiff`, `bmp` and
-//! `gif` (default) are formats of picture files.
+//! The feature `embedded` (default) includes the network of this example in the program; `jpeg`, `webp`,
+//! `tiff`, `bmp` and `gif` (default) are formats of picture files.
 //!
-//! - [`job`]: the trait, its results, parts that survive an interruption, and one module a kind
+//! - [`job`]: the trait, its results, parts that survive an interruption, and one module for each kind
 //! - [`model`]: networks by name or path, with card and labels
 //! - [`source`]: the files that jobs are made from
-//! - [`store`]: what a scan of a data set has found, in a file that answers questions
-//! - [`provenance`], [`again`]: the metadata of results, and making results again from them
-//! - [`observer`], [`context`]: who watches, and the threads
-//! - [`remark`]: messages to users of a job or a result, told apart by kind
-//! - [`error`]: what can go wrong, told apart by kind
+//! - [`store`]: the file with a scan's results, and queries
+//! - [`provenance`], [`again`]: the metadata of results, and recreating results from them
+//! - [`observer`], [`context`]: the receiver of progress and remarks, and the threads
+//! - [`remark`]: messages to users on a job or a result, with a variant for each kind
+//! - [`error`]: errors, with a variant for each kind
 
 #![forbid(unsafe_code)]
 

@@ -44,63 +44,62 @@ pub use layers::Layers;
 use preparation::CompletedCard;
 use source::Source;
 
-/// A model's name or path, and how its inputs are prepared where the card does not say, or
-/// differently.
+/// A model's name or path, with settings that complete or override the card's preprocessing of inputs.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelSpec {
     /// An `.onnx` file, or the name of a built-in network.
     pub model: String,
-    /// Model card; `NAME.toml` beside the model if `None`.
+    /// Path of the model card; by default `NAME.toml` beside the model.
     pub card: Option<PathBuf>,
-    /// Name of a usual preparation ([`oneiro::card::PREPROCESS_PRESETS`]).
+    /// Name of a common preprocessing ([`oneiro::card::PREPROCESS_PRESETS`]).
     pub preprocess: Option<String>,
     /// Mean of each channel, in the network's order and units.
     pub mean: Option<Vec<f32>>,
     /// Standard deviation of each channel.
     pub std: Option<Vec<f32>>,
-    /// The value of white before the mean is subtracted.
+    /// The pixel value of white before the mean is subtracted.
     pub range: Option<f32>,
     /// Order of the channels: `rgb`, `bgr`, `gray` or `bands`.
     pub order: Option<String>,
-    /// Bands, from 0, that are drawn as red, green and blue.
+    /// Indices, from 0, of the bands that are drawn as red, green and blue.
     pub show: Option<Vec<usize>>,
-    /// Where the channels of the network's inputs are.
+    /// Whether the channels of the network's inputs are first or last.
     pub layout: Option<TensorLayout>,
     /// Axes of layers, by the layers' names ([`oneiro_net::axes::parse`]).
     pub axes: Vec<(String, String)>,
-    /// Class labels: a built-in list, or a text file with one label a line.
+    /// Class labels: name of a built-in list, or path of a text file with one label per line.
     pub labels: Option<String>,
     /// Values of inputs that are no pictures.
     pub feeds: Vec<Feed>,
     /// The layer at which the network begins.
     pub from_layer: Option<String>,
-    /// Axes of the picture input as the file has them.
+    /// Axes of the picture input, as stored in the model file.
     pub input_axes: Option<InputAxes>,
     /// The output that holds the classes.
     pub output: Option<String>,
-    /// A complete card: the files beside the model and its labels do not count.
+    /// A complete card. If it is given, the card file and the labels beside the model are ignored.
     pub prepared: Option<Card>,
-    /// Where files are now that inputs were fed with, if not where their names say.
+    /// Current paths of files that are the values of inputs, if they are no longer at their old paths.
     #[serde(skip)]
     pub places: Places,
 }
 
 impl ModelSpec {
-    /// A built-in network, or a file with what its card says.
+    /// Creates the specification of a built-in network, or of a file whose card has all settings.
     pub fn named(model: impl Into<String>) -> Self {
         Self { model: model.into(), ..Self::default() }
     }
 
-    /// Reads the model with its card and labels, to feed it pictures.
+    /// Reads the model with its card and labels, for pictures as inputs.
     ///
     /// # Errors
-    /// If there is no such model, or it takes no pictures.
+    /// If there is no such model, or if it takes no pictures.
     pub fn load(&self, context: &Context) -> Result<LoadedModel> {
         load(context, self)
     }
 
-    /// An error if an input is fed with a value and given as a raw tensor as well.
+    /// Returns an error if an input has a value and is also given as a raw tensor.
     fn check_given(&self, given: &[&str]) -> Result<()> {
         match self.feeds.iter().find(|feed| given.contains(&feed.name())) {
             Some(feed) => {
@@ -120,28 +119,28 @@ pub struct LoadedModel {
     pub source: String,
     /// SHA-256 of the model file, hexadecimal.
     pub hash: String,
-    /// Names of its classes.
+    /// Names of the network's classes.
     pub labels: Option<Labels>,
-    /// The card's name, or the file's.
+    /// The name in the card, or the file's name.
     pub title: String,
-    /// Where the files are that objectives name, if not where their names say.
+    /// Current paths of the files that objectives name, if they are no longer at these paths.
     pub places: Places,
-    /// The files that it was read from: its own, those with weights beside it, its card, its labels.
+    /// The files from which the model was read: the model, files with weights, the card, and the labels.
     pub files: Vec<PathBuf>,
-    /// The photos that were brought to the network's size.
+    /// How photos were cropped and resized to the network's size.
     pub framings: Framings,
-    /// Matrices of directions that were read, by file.
+    /// Matrices of directions that have been read, by file.
     directions: Mutex<BTreeMap<String, Arc<Directions>>>,
-    /// Whether the class output was named to the person.
+    /// Whether the user was told which output holds the classes.
     output_said: AtomicBool,
-    /// A note on the default preparation of images, if none is given.
+    /// A remark on the default preprocessing of images, if no other is given.
     guessed: Option<PreparationRemark>,
-    /// Remarks for people on how the model was read.
+    /// Remarks for users on how the model was read.
     notes: Vec<PreparationRemark>,
 }
 
 impl LoadedModel {
-    /// The output of the ReLU, or of a clip such as ReLU6, behind a value that has no other reader.
+    /// Returns the output of the ReLU, or of a clip such as ReLU6, that is the only reader of a value.
     pub fn relu_behind(&self, value: ValueId) -> Option<ValueId> {
         let mut readers = self.model.graph.nodes.iter().filter(|n| n.inputs.contains(&Some(value)));
         match (readers.next(), readers.next()) {
@@ -150,7 +149,7 @@ impl LoadedModel {
         }
     }
 
-    /// The objective of a unit, its class found by name.
+    /// Returns the objective of a unit. A class is found by its name.
     pub fn objective(&self, unit: &Unit) -> Result<Objective> {
         if let UnitTarget::Layer(name) = &unit.target
             && let Err(error) = self.model.resolve(name)
@@ -166,10 +165,10 @@ impl LoadedModel {
         unit.objective(|name| self.class_index(name))
     }
 
-    /// The directions of a file, read once.
+    /// Returns the directions in a file, which is read once.
     ///
     /// # Errors
-    /// As [`Directions::read`].
+    /// Those of [`Directions::read`].
     pub fn directions(&self, file: &str) -> Result<Arc<Directions>> {
         let mut known = self.directions.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = known.get(file) {
@@ -180,7 +179,8 @@ impl LoadedModel {
         Ok(read)
     }
 
-    /// The layer and the file of `LAYER@FILE`, unless that is a layer itself.
+    /// Splits `LAYER@FILE` into the layer and the file. Returns `None` if the whole text is the name of a
+    /// layer.
     pub fn directions_of<'t>(&self, layer: &'t str) -> Option<(&'t str, &'t str)> {
         split(layer).filter(|_| self.model.resolve(layer).is_err())
     }
@@ -190,7 +190,7 @@ impl LoadedModel {
         self.model.card.input[input].kind == InputKind::Image
     }
 
-    /// The index of a class by its name.
+    /// Returns the index of a class by its name.
     pub fn class_index(&self, name: &str) -> Result<usize> {
         match &self.labels {
             Some(labels) => Ok(labels.find(name)?),
@@ -198,7 +198,7 @@ impl LoadedModel {
         }
     }
 
-    /// An error if the labels are not those of a network with this many classes.
+    /// Returns an error if there are labels, but not as many as classes.
     pub fn check_labels(&self, classes: usize) -> Result<()> {
         match self.labels.as_ref().map(Labels::len) {
             Some(labels) if labels != classes => {
@@ -208,7 +208,8 @@ impl LoadedModel {
         }
     }
 
-    /// An error if an objective reads the output by class, and the labels are not those of its classes.
+    /// Returns an error if an objective reads the class output and the number of labels is not that of the
+    /// classes.
     pub fn check_labels_of(&self, objective: &Objective) -> Result<()> {
         let by_class = objective.terms().into_iter().any(|term| term.at_output());
         match by_class.then(|| self.model.class_count()).flatten() {
@@ -217,7 +218,8 @@ impl LoadedModel {
         }
     }
 
-    /// Whether rules for the gradients of ReLUs change the gradient of an objective.
+    /// Whether there is a ReLU between the input and an objective, so that rules for ReLU gradients have an
+    /// effect.
     pub fn has_relus_behind(&self, objective: &Objective) -> bool {
         let terms = objective.terms().into_iter().filter(|term| term.reads() != Reads::Input);
         let values: Vec<ValueId> = terms.filter_map(|term| self.model.value_of(term).ok()).collect();
@@ -225,19 +227,20 @@ impl LoadedModel {
         self.model.graph.nodes.iter().zip(needed).any(|(node, needed)| needed && node.op.obeys_relu_rule())
     }
 
-    /// Whether a rule that somebody chose finds no ReLU. Redirection is the usual rule and helps dead units
-    /// alone: where there is no ReLU nothing is amiss.
+    /// Whether a ReLU rule that the user chose has no effect, as there is no ReLU.
+    /// [`ReluGradient::Redirected`] does not count: it is the default, and without ReLUs there is nothing to
+    /// redirect.
     pub fn is_rule_idle(&self, rule: ReluGradient, objective: &Objective) -> bool {
         !matches!(rule, ReluGradient::Exact | ReluGradient::Redirected) && !self.has_relus_behind(objective)
     }
 
-    /// The label of a class, or its index.
+    /// Returns the label of a class, or its index as text.
     pub fn class_name(&self, index: usize) -> String {
         self.labels.as_ref().and_then(|l| l.get(index)).map_or_else(|| index.to_string(), str::to_owned)
     }
 }
 
-/// Reads the model with its card and labels, to feed it images.
+/// Reads the model with its card and labels, for images as inputs.
 pub fn load(context: &Context, args: &ModelSpec) -> Result<LoadedModel> {
     let model = load_for_shapes(context, args)?;
     refusal::require_pictures(&model)?;
@@ -247,7 +250,7 @@ pub fn load(context: &Context, args: &ModelSpec) -> Result<LoadedModel> {
     Ok(model)
 }
 
-/// Reads the model as if to feed it images, but what they are does not matter.
+/// Reads the model for images as inputs, without requiring that their preprocessing is known.
 pub fn load_for_shapes(context: &Context, args: &ModelSpec) -> Result<LoadedModel> {
     let mut loaded = read(args, &[])?;
     for note in &loaded.notes {
@@ -257,8 +260,8 @@ pub fn load_for_shapes(context: &Context, args: &ModelSpec) -> Result<LoadedMode
     Ok(loaded)
 }
 
-/// Reads the model with its card and labels, to feed it raw tensors for these inputs: how images are prepared
-/// does not matter.
+/// Reads the model with its card and labels, for raw tensors as inputs. The preprocessing of images does not
+/// matter.
 pub fn load_for_tensors(context: &Context, args: &ModelSpec, given: &[&str]) -> Result<LoadedModel> {
     args.check_given(given)?;
     let mut loaded = read(args, given)?;
@@ -269,7 +272,7 @@ pub fn load_for_tensors(context: &Context, args: &ModelSpec, given: &[&str]) -> 
     Ok(loaded)
 }
 
-/// Reads the model; inputs that are `given` keep their given values, not the card's.
+/// Reads the model. For inputs in `given`, the card's values are ignored.
 fn read(args: &ModelSpec, given: &[&str]) -> Result<LoadedModel> {
     let path = Path::new(&args.model);
     let built_in = if path.is_file() { None } else { built_in(&args.model)? };
@@ -299,7 +302,7 @@ fn read(args: &ModelSpec, given: &[&str]) -> Result<LoadedModel> {
     let CompletedCard { mut card, labels, guessed, mut notes } =
         preparation::complete(card, args, &graph, !inside.is_empty())?;
     for (tensor, axes) in inside {
-        // Pictures have axes of their own.
+        // The axes of a picture input are described elsewhere in the card.
         if let (Some(InputKind::Tensor), Some(axes)) = (card.input(&tensor).map(|i| i.kind), axes) {
             card.axes.entry(tensor).or_insert(axes);
         }
@@ -345,7 +348,7 @@ fn read(args: &ModelSpec, given: &[&str]) -> Result<LoadedModel> {
         model = model.with_declared(declared());
     }
     if model.card.output.is_some() {
-        // A name that stands for nothing is found before any work.
+        // A wrong name of the output is reported before any work is done.
         model.head().during(using)?;
     }
     Ok(LoadedModel {
@@ -364,7 +367,7 @@ fn read(args: &ModelSpec, given: &[&str]) -> Result<LoadedModel> {
     })
 }
 
-/// The network of this name inside the program, with its card.
+/// Returns the built-in network of this name, with its card.
 fn built_in(name: &str) -> Result<Option<(Source, String)>> {
     if name == embedded::NAME {
         return source::embedded().map(Some);
@@ -379,7 +382,7 @@ fn read_card(path: &Path) -> Result<String> {
     })?)
 }
 
-/// The labels that a flag or the card names, with the file they are in unless they are built in.
+/// Returns the labels that a flag or the card names, and their file unless they are built in.
 fn load_labels(
     args: &ModelSpec,
     card: &Card,

@@ -1,37 +1,37 @@
-//! Numbers as people read and write them.
+//! Formats, parses and summarizes numbers.
 
 use serde::Serialize;
 
-/// Why a text is no list of numbers.
+/// The reason why a text is no list of numbers.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ListError {
-    /// A part that is no number.
+    /// A part is no number.
     #[error("\"{part}\" is no whole number; use 0-15 or 5,12,40")]
     NoNumber {
         /// The part.
         part: String,
     },
-    /// A range whose end lies before its beginning.
+    /// The end of a range is before its beginning.
     #[error("the range {part} runs backwards")]
     Backwards {
         /// The range.
         part: String,
     },
-    /// A range of more numbers than is sensible.
+    /// A range is too long.
     #[error("the range {part} is too long; at most {most} numbers fit")]
     TooLong {
         /// The range.
         part: String,
-        /// The most numbers of a range.
+        /// The maximum length of a range.
         most: u64,
     },
 }
 
-/// Reads `0-15`, `5,12,40`, or a mixture. `most`: the most numbers of a range.
+/// Parses `0-15`, `5,12,40`, or a combination. `most` is the maximum length of a range.
 ///
 /// # Errors
-/// Names the part that is no number or no range.
+/// The error names the part that is no number and no range.
 pub fn parse_list(text: &str, most: u64) -> Result<Vec<u64>, ListError> {
     let number = |t: &str| {
         let part = t.trim();
@@ -55,17 +55,17 @@ pub fn parse_list(text: &str, most: u64) -> Result<Vec<u64>, ListError> {
     Ok(list)
 }
 
-/// Whether a setting is left out of JSON: 0 is what its absence means.
+/// Whether a setting is omitted in JSON, in which a missing setting means 0.
 pub(crate) fn is_zero(number: &usize) -> bool {
     *number == 0
 }
 
-/// The square root of the sum of squares.
+/// Returns the Euclidean norm.
 pub(crate) fn norm(values: &[f32]) -> f64 {
     values.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt()
 }
 
-/// Four significant digits; 0 has no sign.
+/// Formats a number with four significant digits. Zero has no sign.
 pub fn short(x: f64) -> String {
     if x == 0.0 {
         return "0".to_owned();
@@ -82,14 +82,14 @@ pub fn short(x: f64) -> String {
 pub struct Mean {
     /// The mean.
     pub mean: f64,
-    /// Deviation over the root of the count; 0 of a single value.
+    /// The standard deviation divided by the square root of the count; 0 for a single value.
     pub standard_error: f64,
-    /// The count of numbers.
+    /// The number of values.
     pub count: usize,
 }
 
 impl Mean {
-    /// Of numbers; `None` of none.
+    /// Computes the mean of values; returns `None` if there are none.
     pub fn of(values: &[f64]) -> Option<Self> {
         let n = values.len();
         if n == 0 {

@@ -1,55 +1,55 @@
-//! Who watches a job: progress, remarks, cancellation.
+//! The observer of a job: receives progress and remarks, and may cancel the job.
 
 use std::time::Instant;
 
 use crate::remark::Remark;
 
-/// The progress of a task of a job.
+/// The progress of a task within a job.
 #[derive(Debug, Clone)]
 pub struct Progress<'a> {
-    /// The object of the present work.
+    /// What the task is working on.
     pub label: &'a str,
-    /// Steps done.
+    /// Number of finished steps.
     pub done: u64,
-    /// Steps in all.
+    /// Number of all steps.
     pub total: u64,
-    /// The share of the current step that is done, from 0 to 1, where steps are long themselves.
+    /// The finished share of the current step, from 0 to 1, if steps take long.
     pub within_step: Option<f64>,
     /// When the task began.
     pub started: Instant,
     /// When the current step began.
     pub step_started: Instant,
-    /// Whether the task has ended, done or not.
+    /// Whether the task has ended, finished or not.
     pub ended: bool,
 }
 
 /// Receives a running job's progress and remarks, and may cancel it.
 ///
-/// Every method has a default, so that an observer says only what it cares for.
+/// Every method has a default, so that an observer implements only those that it needs.
 pub trait Observer: Send + Sync {
-    /// A remark for people.
+    /// Receives a remark for the user.
     fn remark(&self, remark: &Remark) {
         let _ = remark;
     }
 
-    /// A task began, went on or ended. Tasks of one job follow each other.
+    /// Receives the beginning, progress or end of a task. The tasks of one job do not overlap.
     fn progress(&self, progress: &Progress<'_>) {
         let _ = progress;
     }
 
-    /// Whether the job should end at its next step, with [`Cancelled`].
+    /// Whether the job should stop before its next step, with the error [`Cancelled`].
     fn is_cancelled(&self) -> bool {
         false
     }
 }
 
-/// An observer that says nothing and lets every job run to its end.
+/// An observer that ignores everything and never cancels.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Silent;
 
 impl Observer for Silent {}
 
-/// The error of a job that its observer ended.
+/// The error of a job that its observer cancelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("interrupted")]
 pub struct Cancelled;

@@ -1,9 +1,9 @@
 //! Provenance: the metadata of results.
 //!
-//! A picture holds entries of text: the program and its kernels, the model with its hash and how its inputs
-//! were prepared, and the facts that users need most. The entry `job` is the whole of it as JSON: the
-//! schema's version, the kind of job, the job, and which of its results this is. Files of version 0.1.0 have
-//! no such entry; [`crate::again`] reads their jobs out of the others.
+//! A picture contains text entries: the program and its kernels, the model with its hash and the
+//! preprocessing of its inputs, and the facts that users need most. The entry `job` is complete, as JSON: the
+//! schema's version, the kind of job, the job, and which of the job's results the picture is. Files of
+//! version 0.1.0 have no such entry; [`crate::again`] reconstructs their jobs from the other entries.
 
 use std::num::ParseIntError;
 use std::str::FromStr;
@@ -25,17 +25,17 @@ pub use error::{Drawing, ProvenanceError};
 
 /// This program's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// The version of the JSON that files hold.
+/// The version of the JSON schema in files.
 pub(crate) const SCHEMA: u32 = 1;
-/// The entry that holds the job.
+/// Key of the entry that contains the job.
 pub(crate) const JOB: &str = "job";
 
-/// The kernels of this machine, which decide the last bits.
+/// Returns the name of the kernels that this machine uses, on which the last bits of results depend.
 pub fn kernels() -> &'static str {
     oneiro_net::Isa::detect().name()
 }
 
-/// The text of program alone: version and kernels.
+/// Returns the entries of the program: version and kernels.
 pub fn text_of_program() -> PngText {
     let mut text = PngText::default();
     text.push("version", VERSION);
@@ -43,11 +43,11 @@ pub fn text_of_program() -> PngText {
     text
 }
 
-/// The text that every picture of a network begins with: version, kernels, the model and how its inputs were
-/// prepared.
+/// Returns the entries with which the metadata of every picture of a network begin: version, kernels, the
+/// model and the preprocessing of its inputs.
 ///
 /// # Errors
-/// If the card can't be written as TOML.
+/// If the card cannot be written as TOML.
 pub fn text_of_model(model: &LoadedModel) -> Result<PngText> {
     let mut text = text_of_program();
     text.push("model", &model.source);
@@ -56,14 +56,14 @@ pub fn text_of_model(model: &LoadedModel) -> Result<PngText> {
     Ok(text)
 }
 
-/// The entry `job`.
+/// The content of the entry `job`.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Sealed<J> {
     pub schema: u32,
     pub kind: String,
     pub output: Place,
-    /// Files that the job is made from, with their hashes.
+    /// Files from which the job is made, with their hashes.
     #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<SourceFile>,
     pub job: J,
@@ -72,43 +72,43 @@ pub(crate) struct Sealed<J> {
 /// Adds the job to the metadata of one of its results.
 ///
 /// # Errors
-/// If a file that the job is made from can't be read.
+/// If a file from which the job is made cannot be read.
 pub fn seal<J: Job>(run: &Run<'_>, text: &mut PngText, job: &J, output: Place) -> Result<()> {
     if run.is_legacy() {
         return Ok(());
     }
     let places = run.places();
     let sources = places::hashed(&job.sources(), &places)?;
-    // Not by way of a value, which would print every f32 as the f64 that it is.
+    // The job is not converted to a JSON value first, which would write every f32 with the digits of an f64.
     let sealed = Sealed { schema: SCHEMA, kind: J::KIND.into(), output, sources, job };
     text.push(JOB, serde_json::to_string(&sealed)?);
     Ok(())
 }
 
-/// The program and the network that a result was made with.
+/// The program and the network with which a result was made.
 #[derive(Debug, Clone)]
 pub struct Origin {
     /// Version of the program.
     pub version: String,
-    /// Kernel family.
+    /// Name of the kernels' instruction set.
     pub kernels: String,
-    /// The network; `None` for results about pictures alone.
+    /// The network; `None` for results that only concern pictures.
     pub network: Option<Network>,
 }
 
-/// A network as a result names it.
+/// A network as described in a result's metadata.
 #[derive(Debug, Clone)]
 pub struct Network {
     /// The model's name as the user gave it.
     pub model: String,
-    /// SHA-256 of its file, hexadecimal.
+    /// SHA-256 of the model's file in hexadecimal.
     pub hash: String,
-    /// How its inputs were prepared.
+    /// The card with the preprocessing of the inputs.
     pub card: Card,
 }
 
 impl Origin {
-    /// Reads what a result says of its program and model.
+    /// Reads the program and the network from a result's metadata.
     ///
     /// # Errors
     /// If an entry is missing.
@@ -126,25 +126,25 @@ impl Origin {
     }
 }
 
-/// The text under a keyword that has to be there.
+/// Returns the entry with this key.
 ///
 /// # Errors
-/// If it is not.
+/// If there is no such entry.
 pub(crate) fn required(text: &PngText, key: &str) -> Result<String> {
     text.get(key).map(str::to_owned).ok_or_else(|| ProvenanceError::Missing { entry: key.to_owned() }.into())
 }
 
-/// An entry of JSON; `what` is what it holds.
+/// Parses a JSON entry. `what` describes the content for errors.
 pub(crate) fn json<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T> {
     Ok(serde_json::from_str(text).map_err(|source| ProvenanceError::Json { what, source })?)
 }
 
-/// An entry of TOML; `what` is what it holds.
+/// Parses a TOML entry. `what` describes the content for errors.
 pub(crate) fn toml<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T> {
     Ok(toml::from_str(text).map_err(|source| ProvenanceError::Toml { what, source: Box::new(source) })?)
 }
 
-/// An entry that is a number; `what` is what it holds.
+/// Parses an entry that is a number. `what` describes the content for errors.
 pub(crate) fn number<T: FromStr<Err = ParseIntError>>(what: &'static str, text: &str) -> Result<T> {
     Ok(text.parse().map_err(|source| ProvenanceError::Number { what, source })?)
 }

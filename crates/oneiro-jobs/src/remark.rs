@@ -1,6 +1,7 @@
 //! Remarks for users on a job and its results, one variant for each kind.
 //!
-//! Each is one sentence without a full stop, and names no flag: a command line adds its hints by the variant.
+//! Each remark is one sentence without a full stop, and names no command-line flag: the program adds such
+//! hints for each variant.
 
 use std::fmt;
 
@@ -14,28 +15,28 @@ pub use preparation::PreparationRemark;
 pub use result::{Relus, ResultRemark, ZeroMap};
 pub use scan::ScanRemark;
 
-/// A remark for people on what a job does or found.
+/// A remark for users on what a job does or found.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Remark {
-    /// On how a model is read and its inputs are prepared.
+    /// How a model is read and its inputs are preprocessed.
     Preparation(PreparationRemark),
-    /// On results that show nothing, or should not be believed.
+    /// Results that show nothing, or are unreliable.
     Result(ResultRemark),
-    /// On the classes of a network, or on folders that stand for them.
+    /// The classes of a network, or folders that represent classes.
     Classes(ClassRemark),
-    /// On scans of data sets.
+    /// Scans of data sets.
     Scan(ScanRemark),
-    /// The output that classes are read from, of several.
+    /// Classes are read from one of several outputs.
     ClassOutput {
         /// The output.
         output: String,
         /// Number of classes, if it is known.
         classes: Option<usize>,
-        /// The network's outputs, in words.
+        /// Description of the network's outputs.
         outputs: String,
     },
-    /// The scores that are taken, in front of an operator that picks among them.
+    /// The scores before an operator that selects among them are used as logits.
     ScoresBefore {
         /// The output.
         output: String,
@@ -44,90 +45,90 @@ pub enum Remark {
         /// The tensor of the scores.
         logits: String,
     },
-    /// Units that depend on weights that are not finite are left out.
+    /// Units are left out because they depend on weights that are not finite.
     LeftOut {
-        /// The weights, in words.
+        /// Description of the weights.
         weights: String,
         /// The units.
         units: Vec<String>,
     },
-    /// Photos that were brought to the network's size.
+    /// Photos were cropped or resized to the network's size.
     Framed {
-        /// The photo, or their number: "3 images".
+        /// The photo, or the number of photos: "3 images".
         which: String,
-        /// How.
+        /// What was done to them.
         how: String,
     },
-    /// Further photos, of other sizes.
+    /// Further photos, in other ways, were also cropped or resized.
     FramedOthers {
         /// Number of photos.
         count: usize,
     },
-    /// A size that the network does not accept, replaced by its own.
+    /// The network does not accept the requested size, so its own size is used.
     OwnSize {
-        /// Height and width asked for.
+        /// The requested height and width.
         wanted: [usize; 2],
-        /// Height and width of the network.
+        /// The network's height and width.
         own: [usize; 2],
     },
-    /// Tiles of a dream that are of the network's own size.
+    /// The tiles of a dream have the network's own size.
     FixedTiles {
         /// Height and width.
         size: [usize; 2],
     },
-    /// Pictures that are rendered one by one, as the network mixes the pictures of a batch.
+    /// Pictures are rendered one by one, since the network mixes the entries of a batch.
     Alone {
         /// The objective.
         objective: String,
     },
-    /// Parts of a job that earlier runs made.
+    /// Earlier runs have finished parts of the job.
     PartsDone {
-        /// Parts that are there.
+        /// Number of finished parts.
         done: usize,
-        /// Parts in all.
+        /// Number of all parts.
         total: usize,
     },
-    /// A picture that is left out of statistics.
+    /// A picture is left out of statistics.
     Skipped {
-        /// Why it cannot be read; names it.
+        /// Why the picture cannot be read. The text names the picture.
         why: String,
     },
-    /// The number of pictures that are left out of statistics.
+    /// Several pictures are left out of statistics.
     SkippedInAll {
-        /// Pictures that are left out.
+        /// Number of pictures that are left out.
         skipped: usize,
-        /// Pictures in all.
+        /// Number of all pictures.
         total: usize,
     },
-    /// Results that hold NaN or infinite numbers.
+    /// Results contain NaN or infinite values.
     NotFinite {
-        /// Their names.
+        /// Names of the results.
         tensors: Vec<String>,
-        /// Inputs that do, too.
+        /// Names of inputs that contain such values, too.
         inputs: Vec<String>,
     },
-    /// A result that another version or other kernels made.
+    /// Another version or other kernels made the result.
     OtherProgram {
-        /// Version and kernels that made it.
+        /// Version and kernels that made the result.
         made_by: [String; 2],
         /// Version and kernels of this program.
         this: [String; 2],
     },
-    /// A result that is made again with another model, as was asked.
+    /// The result is recreated with another model, as requested.
     OtherModel {
         /// The model that is used.
         model: String,
-        /// The model that it was made with.
+        /// The model with which the result was made.
         original: String,
-        /// Hash of that, hexadecimal.
+        /// Hash of the model with which the result was made, in hexadecimal.
         sha256: String,
     },
-    /// Of a kind of job that is not this library's.
+    /// A remark of a kind of job that another crate defines.
     Custom(String),
 }
 
 impl Remark {
-    /// Whether the remark matters only once the work begins. A job that is refused before that needs none.
+    /// Whether the remark is shown only when the work begins. A job that fails before needs no such remark.
     pub fn waits_for_work(&self) -> bool {
         matches!(self, Self::Preparation(_))
     }

@@ -1,4 +1,4 @@
-//! Source files of jobs: pictures, masks, vectors, statistics.
+//! The files from which jobs are made: pictures, masks, vectors, statistics.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ pub mod references;
 
 pub use error::SourceError;
 
-/// A short name of a picture's file.
+/// Returns a short name of a picture's file.
 pub fn stem(path: &str) -> String {
     Path::new(path).file_stem().map_or_else(|| path.to_owned(), |s| s.to_string_lossy().into_owned())
 }

@@ -1,7 +1,7 @@
-//! What a scan has found, in one SQLite file.
+//! The results of a scan in one SQLite file.
 //!
-//! `write` makes the file, [`read`](mod@read) answers questions about it. `schema.sql` is its
-//! form; `docs/scan.md` says what each column means.
+//! `write` creates the file, [`read`](mod@read) queries it. `schema.sql` is its schema; `docs/scan.md`
+//! describes every column.
 
 pub(crate) mod error;
 pub mod read;
@@ -10,7 +10,7 @@ pub(crate) mod write;
 pub use error::StoreError;
 pub use read::ScanFile;
 
-/// The version of the file's form.
+/// The version of the file's schema.
 pub const SCHEMA_VERSION: i64 = 1;
 /// The name of the file in a scan's folder.
 pub const FILE: &str = "scan.sqlite";
@@ -18,19 +18,19 @@ pub const FILE: &str = "scan.sqlite";
 /// The lists of examples of a unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum List {
-    /// The largest activations anywhere in the map.
+    /// The images with the largest activations anywhere in the map.
     Best,
-    /// The smallest of the largest activations.
+    /// The images whose largest activation is the smallest.
     Worst,
-    /// The largest means over the map.
+    /// The images with the largest means over the map.
     BestByMean,
 }
 
 impl List {
-    /// All of them.
+    /// All lists.
     pub const ALL: [Self; 3] = [Self::Best, Self::Worst, Self::BestByMean];
 
-    /// Its number in the file.
+    /// Returns the list's number in the file.
     pub fn number(self) -> i64 {
         self as i64
     }

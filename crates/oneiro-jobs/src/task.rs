@@ -1,11 +1,11 @@
-//! Tasks of a job, which tell the observer how far they are.
+//! Tasks of a job, which report their progress to the observer.
 
 use std::time::Instant;
 
 use crate::context::Context;
 use crate::observer::Progress;
 
-/// A task that counts up to a known number and tells the observer of it.
+/// A task with a known number of steps that reports its progress to the observer.
 pub struct Task<'c> {
     context: &'c Context,
     label: String,
@@ -16,7 +16,7 @@ pub struct Task<'c> {
 }
 
 impl<'c> Task<'c> {
-    /// Begins a task of this many steps.
+    /// Begins a task with this number of steps.
     pub fn new(context: &'c Context, label: &str, total: u64) -> Self {
         let started = Instant::now();
         let task = Self { context, label: label.to_owned(), done: 0, total, started, step_started: started };
@@ -24,25 +24,25 @@ impl<'c> Task<'c> {
         task
     }
 
-    /// Says what is being worked on now.
+    /// Reports what the task is working on.
     pub fn label(&mut self, label: &str) {
         self.label = label.to_owned();
         self.tell(None, false);
     }
 
-    /// Steps done.
+    /// Returns the number of finished steps.
     pub fn done(&self) -> u64 {
         self.done
     }
 
-    /// Counts steps that are done.
+    /// Reports that `by` more steps are finished.
     pub fn advance(&mut self, by: u64) {
         self.done += by;
         self.step_started = Instant::now();
         self.tell(None, false);
     }
 
-    /// Says how much of one step is done, where steps are long themselves.
+    /// Reports the finished part of the current step, for steps that take long.
     pub fn within_step(&mut self, done: usize, count: usize) {
         self.tell(Some(done as f64 / count.max(1) as f64), false);
     }

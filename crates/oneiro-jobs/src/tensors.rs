@@ -12,17 +12,17 @@ use safetensors::tensor::{Dtype, TensorView};
 
 type Result<T, E = TensorError> = std::result::Result<T, E>;
 
-/// A named float32 tensor of a result file.
+/// A named float32 tensor in a file.
 pub struct RawTensor {
-    /// Its name in the file.
+    /// The tensor's name in the file.
     pub name: String,
-    /// Its extents.
+    /// The tensor's extents.
     pub shape: Vec<usize>,
-    /// Its numbers, in C order.
+    /// The tensor's elements in C order.
     pub data: Vec<f32>,
 }
 
-/// Tensors as the bytes of a safetensors file.
+/// Encodes tensors as a safetensors file.
 ///
 /// # Errors
 /// If a shape does not fit its data.
@@ -38,26 +38,26 @@ pub fn to_bytes(tensors: &[RawTensor], metadata: HashMap<String, String>) -> Res
     Ok(safetensors::serialize(views, metadata)?)
 }
 
-/// Writes tensors as safetensors, atomically.
+/// Writes tensors to a safetensors file, atomically.
 ///
 /// # Errors
-/// As [`to_bytes`], or if the file can't be written.
+/// Those of [`to_bytes`], and if the file cannot be written.
 pub fn write_tensors(path: &Path, tensors: &[RawTensor], metadata: HashMap<String, String>) -> Result<()> {
     Ok(oneiro_media::write_atomic(path, &to_bytes(tensors, metadata)?)?)
 }
 
-/// A tensor file as read: float tensors by name, and the metadata.
+/// The content of a tensor file: float tensors and metadata.
 pub struct TensorFile {
-    /// The tensors, by name.
+    /// The tensors, sorted by name.
     pub tensors: Vec<RawTensor>,
-    /// Texts beside them.
+    /// The metadata.
     pub metadata: HashMap<String, String>,
 }
 
-/// Names of the tensors of a safetensors file.
+/// Returns the names of the tensors in a safetensors file.
 ///
 /// # Errors
-/// If it can't be read.
+/// If the file cannot be read.
 pub(crate) fn read_names(path: &Path) -> Result<Vec<String>> {
     let bytes = read_bytes(path)?;
     Ok(parsed(path, &bytes)?.names().into_iter().map(str::to_owned).collect())
@@ -80,7 +80,7 @@ fn parsed<'b>(path: &Path, bytes: &'b [u8]) -> Result<SafeTensors<'b>> {
     SafeTensors::deserialize(bytes).map_err(broken)
 }
 
-/// Reads the tensors of a safetensors file, of 16 to 64 bits.
+/// Reads the tensors of a safetensors file, whose elements have 16 to 64 bits.
 pub fn read_tensors(path: &Path) -> Result<TensorFile> {
     let bytes = read_bytes(path)?;
     let file = parsed(path, &bytes)?;

@@ -1,4 +1,4 @@
-//! Analysis of a network without running it: its layers with receptive fields and cost.
+//! Analysis of a network without running it: its layers, with receptive fields and cost.
 
 use crate::axes::{Axes, Followed};
 use crate::graph::{Graph, ValueId};
@@ -16,35 +16,37 @@ mod weights;
 use fields::Fields;
 pub use weights::parameters;
 
-/// The receptive field of a position of a value in one input, along each spatial axis.
+/// The receptive field of one position of a value, within one input, along each spatial axis.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReceptiveField {
-    /// Extent in input positions. Windows count in full, also where they reach over the border; after a
-    /// global operation it is the input's extent. Behind an enlarging layer, the largest among neighbours.
+    /// Extent in input positions. Windows count in full, also where they extend beyond the border. After a
+    /// global operation, it is the input's extent. After an enlarging layer, it is the largest extent among
+    /// neighbouring positions.
     pub extent: Vec<usize>,
-    /// Input positions between neighbours, accumulated over all steps on the way: rounded, and at least 1. A
-    /// layer that is larger than the input has a stride of 1. Where operations on the way lose the positions,
-    /// it is the input's extent over the map's; a layer without positions has the stride before them.
+    /// Distance in input positions between neighbours, accumulated over all strides on the path; rounded, and
+    /// at least 1. A layer that is larger than the input has a stride of 1. If an operation loses the
+    /// positions, the stride is the input's extent divided by the map's. A layer without positions has the
+    /// stride of the last layer with positions.
     pub stride: Vec<usize>,
-    /// The first input position that position 0 sees; negative where the field begins in front of the border.
-    /// That of position p begins p strides further on, where strides are whole.
+    /// First input position that position 0 reads; negative if the field begins before the border. If strides
+    /// are whole numbers, the field of position p begins p strides later.
     pub first: Vec<i64>,
-    /// Whether all positions see alike, a whole stride apart. Behind enlarging layers they do not, and
-    /// `first` tells nothing of the others.
+    /// Whether all positions have fields of the same form, a whole stride apart. After enlarging layers they
+    /// do not, and `first` holds for position 0 only.
     pub is_regular: bool,
-    /// Whether branches with different strides met on the way (the larger one is given).
+    /// Whether branches with different strides were joined; `stride` then is the larger one.
     pub strides_differ: bool,
 }
 
 impl ReceptiveField {
-    /// Whether every position sees all of an axis of this extent.
+    /// Whether the field of every position covers all of an axis of this extent.
     pub fn sees_all(&self, axis: usize, len: usize) -> bool {
         self.extent[axis] >= len && self.first[axis] == 0
     }
 
-    /// The input positions that a position of the layer sees, along each axis from the first to the one
-    /// behind the last, within an input of these extents. `None` if the layer has other axes, or its
-    /// positions do not see alike.
+    /// Returns the input positions that a position of the layer reads, within an input of these extents:
+    /// along each axis, the first one and the end. Returns `None` if the layer has other axes, or its
+    /// positions have fields of different form.
     pub fn of_position(&self, position: &[usize], input: &[usize]) -> Option<Vec<[usize; 2]>> {
         let axes = self.extent.len();
         if position.len() != axes || input.len() != axes || !self.is_regular {
@@ -65,46 +67,46 @@ impl ReceptiveField {
 /// One layer of a network: a node whose result depends on an input.
 #[derive(Debug, Clone)]
 pub struct Layer {
-    /// Its value in the graph.
+    /// The layer's value in the graph.
     pub value: ValueId,
-    /// The name to show; every alias means the same layer.
+    /// The name to display. Aliases are other names of the same layer.
     pub name: String,
-    /// All other names.
+    /// All other names of the layer.
     pub aliases: Vec<String>,
     /// ONNX operator.
     pub op: String,
     /// Output shape.
     pub shape: Vec<usize>,
-    /// The meaning of its axes; `None` if nothing is known.
+    /// The meaning of the layer's axes; `None` if unknown.
     pub axes: Option<Axes>,
-    /// Extent of the channel axis; 0 if there is none, or it is not known which one that is.
+    /// Extent of the channel axis; 0 if there is none or it is unknown.
     pub channels: usize,
-    /// For every input that the layer depends on: its position in the graph's inputs, and the field.
+    /// For every input on which the layer depends: its index in the graph's inputs, and the receptive field.
     pub fields: Vec<(usize, ReceptiveField)>,
-    /// Numbers in the constants that the node reads.
+    /// Number of elements in the constants that the node reads.
     pub params: usize,
-    /// The tensors that those constants are computed from, each with its number of elements; a tensor may be
+    /// The tensors from which those constants are computed, each with its number of elements. A tensor may be
     /// shared with other layers.
     pub tensors: Vec<(ValueId, usize)>,
-    /// Operations of one forward pass of the node.
+    /// Floating-point operations of one forward pass of the node.
     pub flops: u64,
 }
 
-/// The layers of a network, and the nodes that this runtime cannot compute.
+/// The layers of a network, and the errors of nodes that this runtime cannot compute.
 #[derive(Debug)]
 pub struct Layers {
-    /// In the order of the graph.
+    /// Layers in the order of the graph.
     pub layers: Vec<Layer>,
-    /// Errors of nodes that were left out; nodes behind them are left out silently.
+    /// Errors of nodes that were left out. Nodes that depend on them are left out without an error.
     pub skipped: Vec<crate::Error>,
 }
 
-/// Lists the layers for these input shapes. Nodes that cannot be computed here are reported, not fatal.
+/// Lists the layers for these input shapes. Nodes that cannot be computed are reported, without failing.
 ///
-/// Receptive fields: the interval of the input that each position reads, composed over windows, steps and
-/// resizing, and joined over branches. On a plain path that is r ← r + (k−1)·s, s ← s·stride; a dense layer
-/// over a flattened map counts as a convolution of the map's size (Araujo et al., "Computing receptive fields
-/// of convolutional neural networks", Distill 2019).
+/// A receptive field is the interval of the input that a position reads. It is composed over windows, strides
+/// and resizing, and joined over branches. On a plain path this is r ← r + (k−1)·s, s ← s·stride. A dense
+/// layer over a flattened map counts as a convolution of the map's size (Araujo et al., "Computing receptive
+/// fields of convolutional neural networks", Distill 2019).
 ///
 /// `followed` has the axes of the values, for inputs of the same shapes.
 pub fn layers(
@@ -121,7 +123,7 @@ pub fn layers(
         errors.push((i, e));
         Ok(())
     })?;
-    // Only the first node of a broken path is to blame.
+    // Only the first failing node of a path is reported.
     let produced_by_failure = |i: usize| {
         graph.nodes[i].inputs.iter().flatten().any(|v| graph.producer(*v).is_some_and(|p| failed[p]))
     };
@@ -136,7 +138,8 @@ pub fn layers(
             let Some((value, fact)) = value.and_then(|v| Some((v, facts[v.index()].as_ref()?))) else {
                 continue;
             };
-            // Pictures of integers are moved before they become numbers; positions are no layers.
+            // Integer pictures may be moved before they are cast to floats. Computed positions, however, are
+            // no layers.
             let of_inputs =
                 if fact.value.is_none() { fields.follow(node, &inputs, fact, index) } else { vec![] };
             if of_inputs.is_empty() || fact.dtype != DType::Float {

@@ -1,4 +1,4 @@
-//! A node's attributes, read with defaults and type errors.
+//! A node's attributes, read with defaults and type checks.
 
 use crate::error::OpError;
 use crate::tensor::Tensor;
@@ -6,7 +6,7 @@ use crate::tensor::Tensor;
 /// The value of an attribute.
 #[derive(Debug, Clone)]
 pub enum Attribute {
-    /// A number.
+    /// A float.
     Float(f32),
     /// An integer.
     Int(i64),
@@ -18,24 +18,24 @@ pub enum Attribute {
     Floats(Vec<f32>),
     /// Integers.
     Ints(Vec<i64>),
-    /// Something that no supported operator reads (a graph, a type, strings).
+    /// A type that no supported operator reads (a graph, a type, strings).
     Other(&'static str),
 }
 
-/// The attributes of one node, with the operator-set version that decides their meaning.
+/// The attributes of one node, with the operator-set version that determines their meaning.
 #[derive(Debug, Clone, Default)]
 pub struct Attributes<'a> {
     entries: Vec<(&'a str, Attribute)>,
-    /// Version of the operator set that the model imports.
+    /// The operator-set version that the model imports.
     pub opset: i64,
-    /// Number of results that the node lists; 0 if not known.
+    /// The number of outputs that the node lists; 0 if not known.
     pub outputs: usize,
-    /// Number of those that it gives a name, which asks for them.
+    /// The number of outputs that have a name. Only named outputs are requested.
     pub named: usize,
 }
 
 impl<'a> Attributes<'a> {
-    /// From names and values.
+    /// Creates the attributes from names and values.
     pub fn new(opset: i64, entries: Vec<(&'a str, Attribute)>) -> Self {
         Self { entries, opset, outputs: 0, named: 0 }
     }
@@ -48,12 +48,12 @@ impl<'a> Attributes<'a> {
         OpError::Refused(format!("attribute \"{name}\" should be {wanted}"))
     }
 
-    /// Whether the attribute is given.
+    /// Whether the attribute is present.
     pub fn has(&self, name: &str) -> bool {
         self.get(name).is_some()
     }
 
-    /// An integer.
+    /// Returns an integer attribute.
     pub fn int(&self, name: &str) -> Result<Option<i64>, OpError> {
         match self.get(name) {
             None => Ok(None),
@@ -62,12 +62,12 @@ impl<'a> Attributes<'a> {
         }
     }
 
-    /// An integer, with a default.
+    /// Returns an integer attribute or its default.
     pub fn int_or(&self, name: &str, default: i64) -> Result<i64, OpError> {
         Ok(self.int(name)?.unwrap_or(default))
     }
 
-    /// A number, with a default.
+    /// Returns a float attribute or its default.
     pub fn float_or(&self, name: &str, default: f32) -> Result<f32, OpError> {
         match self.get(name) {
             None => Ok(default),
@@ -76,7 +76,7 @@ impl<'a> Attributes<'a> {
         }
     }
 
-    /// A text, with a default.
+    /// Returns a text attribute or its default.
     pub fn text_or<'s>(&'s self, name: &str, default: &'s str) -> Result<&'s str, OpError> {
         match self.get(name) {
             None => Ok(default),
@@ -85,7 +85,7 @@ impl<'a> Attributes<'a> {
         }
     }
 
-    /// Integers.
+    /// Returns a list of integers.
     pub fn ints(&self, name: &str) -> Result<Option<&[i64]>, OpError> {
         match self.get(name) {
             None => Ok(None),
@@ -94,7 +94,7 @@ impl<'a> Attributes<'a> {
         }
     }
 
-    /// Numbers.
+    /// Returns a list of floats.
     pub fn floats(&self, name: &str) -> Result<Option<&[f32]>, OpError> {
         match self.get(name) {
             None => Ok(None),
@@ -103,7 +103,7 @@ impl<'a> Attributes<'a> {
         }
     }
 
-    /// Non-negative integers.
+    /// Returns a list of non-negative integers.
     pub fn sizes(&self, name: &str) -> Result<Option<Vec<usize>>, OpError> {
         self.ints(name)?
             .map(|v| {
@@ -114,7 +114,7 @@ impl<'a> Attributes<'a> {
             .transpose()
     }
 
-    /// A tensor.
+    /// Returns a tensor attribute.
     pub fn tensor(&self, name: &str) -> Result<Option<&Tensor>, OpError> {
         match self.get(name) {
             None => Ok(None),

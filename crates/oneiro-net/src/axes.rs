@@ -1,16 +1,18 @@
-//! The meaning of the axes of a network's values: the channel axis, and axes of spatial positions or tokens.
+//! The meaning of the axes of a network's values: which axis holds channels, and which hold positions or
+//! tokens.
 //!
-//! `LAYER:CHANNEL` needs the axis that the network uses as channels. Convolutions have
-//! it on axis 1; ConvNeXt, Swin and ViT have it on the last axis inside a file whose input is channels first.
-//! So the meaning is followed from the inputs through every operator ([`follow`]).
+//! `LAYER:CHANNEL` needs the axis that the network uses as channels. Convolutions have it on axis 1.
+//! ConvNeXt, Swin and ViT have it on the last axis, although their files' inputs are channels first. So the
+//! meaning of axes is followed from the inputs through every operator ([`follow`]).
 //!
-//! An axis is a product of [`Part`]s, the most significant first, as a reshape may join and split axes:
-//! tokens are `[Height, Width]`, a batch of windows is `[Batch, Height/7, Width/7]`, heads are the upper part
-//! of `Channel`. A part knows its extent and its step, the number of positions between neighbours of the axis
-//! that it was split from. With that a value of any order can be seen as a map (N, C, H, W): [`FeatureMap`].
+//! An axis is a product of [`Part`]s, the most significant first, because a reshape may join and split axes.
+//! Tokens are `[Height, Width]`, a batch of windows is `[Batch, Height/7, Width/7]`, and heads are the upper
+//! part of `Channel`. A part knows its extent and its step: the distance between neighbours on the axis from
+//! which it was split. So a value with its axes in any order can be viewed as a map (N, C, H, W):
+//! [`FeatureMap`].
 //!
-//! An operator says what it does to axes in [`Operator::axes`](crate::ops::Operator::axes), with the helpers
-//! of [`Sources`]. Where nothing is known, nothing is claimed: [`Axes::channel`] is `None`, and a channel is
+//! Each operator gives its effect on axes in [`Operator::axes`](crate::ops::Operator::axes), with the helpers
+//! of [`Sources`]. If the channel axis cannot be derived, [`Axes::channel`] is `None`, and `LAYER:CHANNEL` is
 //! refused.
 
 use std::fmt;
@@ -29,7 +31,7 @@ pub use follow::{Followed, follow};
 pub use rules::Sources;
 pub use stated::parse;
 
-/// The meaning of an index along (part of) an axis.
+/// The meaning of an index along an axis, or along a part of an axis.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Kind {
@@ -45,22 +47,23 @@ pub enum Kind {
     Width,
     /// Positions of a signal.
     Length,
-    /// Patch tokens with others in front of or behind them.
+    /// Patch tokens together with other tokens before or after them.
     Tokens(Arc<Tokens>),
-    /// Made by a product over positions: features of another kind, beside the channels.
+    /// Features that are no channels: the result of a product that sums over positions.
     Mixed,
     /// Unknown.
     Other,
 }
 
-/// An axis of tokens: `before` others (class, registers), the patches in the order of `grid`, `after` others.
+/// An axis of tokens: `before` other tokens (class, registers), the patches in the order of `grid`, then
+/// `after` other tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tokens {
-    /// Tokens in front of the patches.
+    /// Number of other tokens before the patches.
     pub before: usize,
-    /// The patches: parts of space.
+    /// The patches, as spatial parts.
     pub grid: Vec<Part>,
-    /// Tokens behind the patches.
+    /// Number of other tokens after the patches.
     pub after: usize,
 }
 
@@ -71,37 +74,37 @@ impl Tokens {
     }
 }
 
-/// A factor of an axis.
+/// A factor of an axis: an axis is a product of parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
-    /// What it counts.
+    /// The meaning of the part's indices.
     pub kind: Kind,
-    /// Its extent.
+    /// Number of indices.
     pub extent: usize,
-    /// Positions between neighbours, along the whole of its kind.
+    /// Distance between neighbouring indices, in positions of the undivided axis of this kind.
     pub step: usize,
 }
 
 impl Part {
-    /// All of a kind.
+    /// Creates the part that covers a whole axis of this kind.
     pub fn new(kind: Kind, extent: usize) -> Self {
         Self { kind, extent, step: 1 }
     }
 }
 
 impl Kind {
-    /// Whether it is a position in a picture, a clip or a signal.
+    /// Whether an index of this kind is a position in a picture, a clip or a signal.
     pub fn is_spatial(&self) -> bool {
         matches!(self, Kind::Time | Kind::Height | Kind::Width | Kind::Length | Kind::Tokens(_))
     }
 }
 
-/// Number of positions of some parts.
+/// Product of the extents of some parts.
 pub fn extent(parts: &[Part]) -> usize {
     parts.iter().fold(1, |n, part| n.saturating_mul(part.extent))
 }
 
-/// One axis: its parts, the most significant first. Without parts it has extent 1 and no meaning.
+/// The parts of one axis, the most significant first. An axis without parts has extent 1 and no meaning.
 pub type Axis = Vec<Part>;
 
 /// The meaning of each axis of a value.
@@ -119,13 +122,13 @@ pub(crate) fn spatial_kinds(rank: usize) -> Vec<Kind> {
 }
 
 impl Axes {
-    /// Batch, channel, (time,) height, width: what convolutions read.
+    /// The axes of a convolution's operand: batch, channel, (time,) height, width.
     pub fn channels_first(shape: &[usize]) -> Self {
         let kinds = [Kind::Batch, Kind::Channel].into_iter().chain(spatial_kinds(shape.len()));
         Self(kinds.zip(shape).map(|(kind, &n)| vec![Part::new(kind, n)]).collect())
     }
 
-    /// Batch, (time,) height, width, channel.
+    /// The axes batch, (time,) height, width, channel.
     pub fn channels_last(shape: &[usize]) -> Self {
         let mut first = shape.to_vec();
         if let (3.., Some(channels)) = (shape.len(), shape.last()) {
@@ -140,7 +143,7 @@ impl Axes {
         axes
     }
 
-    /// A batch, and axes of which nothing is known.
+    /// A batch axis, and further axes of unknown meaning.
     pub fn batch_only(shape: &[usize]) -> Self {
         let kind = |i: usize| if i == 0 { Kind::Batch } else { Kind::Other };
         Self(shape.iter().enumerate().map(|(i, &n)| vec![Part::new(kind(i), n)]).collect())
@@ -151,7 +154,8 @@ impl Axes {
         self.0.iter().flatten()
     }
 
-    /// The axis that holds the channels; `None` where two could be meant or none is known to.
+    /// Returns the axis that holds the channels. Returns `None` if several axes may hold them or none is
+    /// known to.
     pub fn channel(&self) -> Option<usize> {
         let holds = |kind: Kind| {
             self.0.iter().enumerate().filter(move |(_, a)| a.iter().any(|p| p.kind == kind)).map(|(i, _)| i)
@@ -163,7 +167,8 @@ impl Axes {
         match (holders.next(), holders.next()) {
             (Some(at), None) => self.has_all_channels(at).then_some(at),
             (Some(_), Some(_)) => None,
-            // One other axis can only be that of the features; one of extent 1 has no other meaning.
+            // With a batch axis and a single other axis, that axis holds the features. An axis of extent 1
+            // cannot hold anything else either.
             (None, _) if self.0.len() == 2 && self.is_batch(0) => Some(1),
             (None, _) if self.0.len() < 3 || self.relates_positions() => None,
             (None, _) if self.0[1].is_empty() => Some(1),
@@ -172,7 +177,7 @@ impl Axes {
         }
     }
 
-    /// Whether an axis counts entries of the batch and nothing else.
+    /// Whether an axis counts batch entries and nothing else.
     pub fn is_batch(&self, axis: usize) -> bool {
         self.0.get(axis).is_some_and(|a| !a.is_empty() && a.iter().all(|p| p.kind == Kind::Batch))
     }
@@ -187,7 +192,7 @@ impl Axes {
             .any(|kind| self.0.iter().filter(|axis| of_kind(axis, kind)).count() > 1)
     }
 
-    /// Whether the parts of the channels on an axis are all there are: no part was summed away, such as
+    /// Whether an axis holds all parts of the channels: no part of them was summed over, such as the channels
     /// within heads.
     fn has_all_channels(&self, at: usize) -> bool {
         let mut parts: Vec<&Part> =
@@ -201,12 +206,12 @@ impl Axes {
         })
     }
 
-    /// The number of batch entries along the value's batch axis.
+    /// Number of batch entries, over all axes.
     pub(crate) fn batch(&self) -> usize {
         self.parts().filter(|p| p.kind == Kind::Batch).fold(1, |n, p| n.saturating_mul(p.extent))
     }
 
-    /// The grid of positions: kinds and extents of all spatial parts, in the order of their kinds and steps.
+    /// Kinds, steps and extents of all spatial parts, sorted.
     pub(crate) fn positions(&self) -> Vec<(String, usize, usize)> {
         let spatial = self.parts().filter(|p| p.kind.is_spatial() && p.extent > 1);
         let mut positions: Vec<_> = spatial.map(|p| (format!("{:?}", p.kind), p.step, p.extent)).collect();
@@ -226,7 +231,8 @@ impl Axes {
 }
 
 impl fmt::Display for Axes {
-    /// `N,C,H,W`, `N,H,W,C`, `N,tokens,C`; a product of different things is written with a star.
+    /// Writes `N,C,H,W`, `N,H,W,C` or `N,tokens,C`. The parts of an axis with several meanings are joined by
+    /// `*`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let channel = self.channel();
         for (i, axis) in self.0.iter().enumerate() {
@@ -243,7 +249,7 @@ impl fmt::Display for Axes {
     }
 }
 
-/// The name of an axis other than the channel axis.
+/// Returns the name of an axis other than the channel axis.
 fn axis_name(axis: &[Part]) -> String {
     let mut names: Vec<&str> = Vec::new();
     for part in axis.iter().filter(|p| p.extent > 1 || p.kind == Kind::Batch || axis.len() == 1) {

@@ -1,11 +1,11 @@
-//! Weights that are not finite (a diverged training): which tensors and channels, and networks whose other
-//! channels work.
+//! Weights that are not finite (from diverged training): finds the tensors and channels, and isolates them so
+//! that the other channels stay usable.
 //!
-//! A broken filter spoils its own channel and what reads it. It would spoil the gradients of its layer's
-//! other channels, too, because a layer's gradient sums over all of its filters, and 0·NaN is NaN. A plan
-//! therefore takes such filters out of the layer and puts the value of their channel (NaN, or ±∞ where only
-//! the bias is infinite) in by a choice, which passes no gradient. Layers that read the channel are still not
-//! finite.
+//! A broken filter makes its own channel and every layer that reads the channel useless. It would also make
+//! the gradients of its layer's other channels useless, because a layer's gradient sums over all filters and
+//! 0·NaN is NaN. A plan therefore replaces such filters in the layer by finite ones. Afterwards it selects
+//! the channel's value (NaN, or ±∞ if only the bias is infinite) instead of the result; the selection passes
+//! no gradient. Layers that read the channel are still not finite.
 
 use std::collections::BTreeSet;
 
@@ -15,10 +15,10 @@ use crate::ops::{Attributes, Fact, build};
 use crate::tensor::{DType, Tensor};
 use crate::typed::{Typed, TypedNode, ancestors};
 
-/// Channels that a message lists for a tensor.
+/// The number of channels that a message lists for a tensor.
 const LISTED: usize = 8;
 
-/// The channels of a constant that hold a number that is not finite, ascending.
+/// Returns the channels of a constant that contain a value that is not finite, ascending.
 fn channels(form: WeightForm, i: usize, tensor: &Tensor) -> Vec<usize> {
     let mut channels = BTreeSet::new();
     tensor.each_not_finite(&mut |at| {
@@ -27,8 +27,8 @@ fn channels(form: WeightForm, i: usize, tensor: &Tensor) -> Vec<usize> {
     channels.into_iter().collect()
 }
 
-/// The weights in front of the targets that are not finite, as "w1 channel 2, b1 channel 4"; `None` if all
-/// are finite.
+/// Describes the weights that are not finite and on which the targets depend, as "w1 channel 2, b1 channel
+/// 4". Returns `None` if all are finite.
 pub fn describe(graph: &Graph, targets: &[ValueId]) -> Option<String> {
     let mut named: Vec<ValueId> = Vec::new();
     let mut parts = Vec::new();
@@ -54,7 +54,7 @@ pub fn describe(graph: &Graph, targets: &[ValueId]) -> Option<String> {
                     let noun = if channels.len() == 1 { "channel" } else { "channels" };
                     parts.push(format!("{} {noun} {}{more}", graph.name(value), list.join(", ")));
                 }
-                // Elsewhere infinity is a number like others: the mask of an attention is made of it.
+                // In other constants infinity is an ordinary value: attention masks consist of it.
                 None if tensor.has_nan() => parts.push(graph.name(value).to_owned()),
                 None => continue,
             }
@@ -64,7 +64,7 @@ pub fn describe(graph: &Graph, targets: &[ValueId]) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
-/// Takes broken filters out of their layers. Returns the names of the nodes that had some.
+/// Isolates the broken filters of all layers. Returns the names of the nodes that had some.
 pub(crate) fn isolate(typed: &mut Typed) -> Vec<String> {
     let mut names = Vec::new();
     let mut at = 0;
@@ -81,9 +81,9 @@ pub(crate) fn isolate(typed: &mut Typed) -> Vec<String> {
 
 /// The replacement of a layer with broken filters.
 struct Repair {
-    /// Its constants with other numbers in place of the broken ones.
+    /// The layer's constants with finite values in place of the broken filters.
     constants: Vec<(usize, Tensor)>,
-    /// Which channels are broken, and their value, broadcast over the result.
+    /// Which channels are broken, with a shape that broadcasts over the result. `value` is their value.
     broken: Tensor,
     value: Tensor,
 }
@@ -109,7 +109,7 @@ impl Repair {
         for (&(i, tensor), broken) in constants.iter().zip(&broken_in) {
             for &c in broken {
                 let bias = !matches!(form, WeightForm::Channelwise) && i == 2;
-                // A bias of ±∞ on finite weights is the channel's value.
+                // If only the bias is ±∞, the bias is the channel's value.
                 let infinite = bias && values[c] == 0.0 && tensor.len() == count;
                 let own = if infinite { tensor.as_floats().ok()?[c] } else { f32::NAN };
                 values[c] = own;
@@ -119,7 +119,7 @@ impl Repair {
         let repaired = constants.iter().map(|&(i, tensor)| {
             let whole = if matches!(form, WeightForm::Channelwise) && i == VARIANCE { 1.0 } else { 0.0 };
             let data = tensor.as_floats().ok()?.into_owned();
-            // Constants of other shapes than the layer's are for its kernel to refuse.
+            // A constant whose shape does not fit the layer is left to the kernel, which reports it.
             let is_broken = |at| broken.get(form.channel(i, tensor.shape(), at)).is_some_and(|b| *b);
             let keep = |(at, x)| if is_broken(at) { whole } else { x };
             Some((i, Tensor::floats(tensor.shape(), data.into_iter().enumerate().map(keep).collect())))
@@ -162,8 +162,8 @@ mod tests {
 
     const SIDE: usize = 6;
 
-    /// Two convolutions with a `between` in the middle; filter 2 and the bias of channel 4 of the first are
-    /// broken, or whole.
+    /// A network of two convolutions with the operator `between` in the middle. If `broken`, filter 2 and the
+    /// bias of channel 4 of the first convolution are not finite.
     fn network(broken: bool, between: &'static str) -> Graph {
         let wave = |n: usize, f: f32| (0..n).map(|i| (i as f32 * f).sin() * 0.3).collect::<Vec<_>>();
         let (mut first, mut bias) = (wave(6 * 27, 1.3), wave(6, 0.7));
@@ -183,7 +183,7 @@ mod tests {
         net.finish(&[c2])
     }
 
-    /// Value and gradient of the sum over one channel of a layer.
+    /// Returns the value and the gradient of the sum over one channel of a layer.
     fn channel(graph: &Graph, layer: &str, channel: usize) -> (f32, Vec<f32>) {
         let target = graph.find_value(layer).unwrap();
         let plan = Plan::compile(graph, &Request::new(graph, 1, &[target]).unwrap()).unwrap();
@@ -235,7 +235,7 @@ mod tests {
     fn every_form_of_weights_belongs_to_its_channels() {
         let (groups, shape) = (2, [4, 3, 2, 2]);
         let transposed = WeightForm::Transposed { groups };
-        // Inputs 0 and 1 feed channels 0 to 2, inputs 2 and 3 channels 3 to 5.
+        // Inputs 0 and 1 feed channels 0 to 2; inputs 2 and 3 feed channels 3 to 5.
         assert_eq!(transposed.channel(1, &shape, 3 * 12 + 2 * 4 + 1), 5);
         assert_eq!(transposed.channel(1, &shape, 12 + 4), 1);
         assert_eq!(WeightForm::Rows.channel(1, &[5, 7], 8), 1);

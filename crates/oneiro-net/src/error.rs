@@ -1,9 +1,9 @@
-//! Errors of reading, compiling and running, each with the name of the node, value or file.
+//! Errors of reading, compiling and running. Each names the node, value or file.
 
 /// Result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a network could not be read, compiled or run.
+/// The reason why a network could not be read, compiled or run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -13,17 +13,17 @@ pub enum Error {
     /// The model is well-formed protobuf but not a valid graph.
     #[error("invalid model: {0}")]
     Graph(String),
-    /// A target depends on an operator that this runtime does not have.
+    /// A target depends on an operator that this crate does not support.
     #[error(
         "operator {op} (opset {opset}) of node \"{node}\" is not supported; \
          layers before it can still be visualized"
     )]
     Unsupported {
-        /// ONNX operator type, with its domain unless it is the default one.
+        /// ONNX operator type, with its domain unless that is the default one.
         op: String,
         /// Name of the node.
         node: String,
-        /// Version of the operator set that the model imports.
+        /// The operator-set version that the model imports.
         opset: i64,
     },
     /// A node does not accept its inputs.
@@ -33,50 +33,51 @@ pub enum Error {
         node: String,
         /// ONNX operator type.
         op: String,
-        /// What does not fit.
+        /// The reason.
         why: String,
     },
-    /// A node refuses the shapes, or the constants, of its inputs. Another size or batch may be accepted.
+    /// A node does not accept the shapes, or the constants, of its inputs. It may accept another image or
+    /// batch size.
     #[error("node \"{node}\" ({op}): {why}")]
     Shape {
         /// Name of the node.
         node: String,
         /// ONNX operator type.
         op: String,
-        /// What does not fit.
+        /// The reason.
         why: String,
     },
-    /// A node works on constants only, and an operand is computed from the network's inputs. No size or batch
-    /// changes that.
+    /// A node needs a constant operand, but the operand depends on the network's inputs. No other image or
+    /// batch size changes this.
     #[error("node \"{node}\" ({op}): {why}")]
     Data {
         /// Name of the node.
         node: String,
         /// ONNX operator type.
         op: String,
-        /// The value that depends on the inputs.
+        /// Which operand depends on the inputs.
         why: String,
     },
-    /// A name that is not (unambiguously) in the network.
+    /// A name is unknown or ambiguous.
     #[error("{0}")]
     Name(String),
-    /// A request that does not fit the network: a shape, a rank, a missing input.
+    /// A request does not fit the network: a shape, a rank, a missing input.
     #[error("{0}")]
     Request(String),
 }
 
-/// Why an operator does not accept its attributes or inputs; the caller adds the node's name.
+/// The reason why an operator does not accept its attributes or inputs. The caller adds the node's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OpError {
-    /// It refuses its attributes, or the shapes or constants of its inputs.
+    /// The operator does not accept its attributes, or the shapes or constants of its inputs.
     Refused(String),
-    /// It works on constants only, and an operand is computed from the network's inputs.
+    /// The operator needs a constant operand, but the operand depends on the network's inputs.
     Data(String),
 }
 
 impl OpError {
-    /// The reason in words.
+    /// Returns the reason as text.
     pub fn into_reason(self) -> String {
         match self {
             Self::Refused(why) | Self::Data(why) => why,

@@ -1,3 +1,3 @@
-//! Model files to graphs.
+//! Readers that turn model files into graphs.
 
 pub mod onnx;

@@ -1,9 +1,8 @@
 //! The inputs of a network: which inputs are fed, in which shapes, and where the network begins.
 //!
-//! Each function takes a graph and returns, or makes, one that is fed differently and computes the same
-//! layers: [`viewed_input`] gives an input other axes, [`fixed_input`] makes one a constant, [`cut_at`] lets
-//! the network begin at an inner value. [`Blocked`] finds where a network has to begin whose front cannot be
-//! run.
+//! The functions change how a graph is fed, but not what its layers compute. [`viewed_input`] gives an input
+//! other axes, [`fixed_input`] makes one a constant, and [`cut_at`] lets the network begin at an inner value.
+//! If the first part of a network cannot be run, [`Blocked`] finds where to begin.
 
 use std::sync::Arc;
 
@@ -24,22 +23,22 @@ pub use cut::{Cut, cut_at, known_dims};
 pub use fixed::fixed_input;
 pub use shape_behind::dims_from_readers;
 
-/// Version of the operator set of the nodes that are put in front.
+/// Operator-set version of the nodes that are inserted after an input.
 const OPSET: i64 = 11;
 
-/// The conversion of an input's canonical axes to the axes that the graph reads. No data moves.
+/// The conversion of an input's canonical axes to the axes that the graph reads. No data is moved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum View {
-    /// These axes, of extent 1, are dropped.
+    /// Removes these axes, which have extent 1.
     Squeeze(Vec<i64>),
-    /// All axes behind this one are joined with it.
+    /// Joins this axis and all after it.
     Flatten(i64),
-    /// As `Reshape` has it.
+    /// Changes to this shape, in the notation of ONNX `Reshape`.
     Reshape(Vec<i64>),
 }
 
-/// Replaces an input by one of the same name with these axes, from which `view` makes the value that the
-/// graph read. Returns that value, which is no input any more.
+/// Replaces an input by one of the same name with the axes `dims`. `view` computes from it the value that the
+/// graph reads. Returns this value, which is no longer an input.
 pub fn viewed_input(graph: &mut Graph, input: usize, dims: Vec<Dim>, view: &View) -> ValueId {
     let old = graph.inputs[input].value;
     let name = graph.name(old).to_owned();
@@ -72,7 +71,7 @@ fn node(
     Node { name, module: None, op, inputs, outputs: vec![Some(output)] }
 }
 
-/// A constant list of integers, named after what it is for.
+/// Adds a constant list of integers. Its name is derived from `of`.
 fn add_ints(graph: &mut Graph, of: &str, ints: &[i64]) -> ValueId {
     let name = unused_name(graph, &format!("{of}.list"));
     let value = add_value(graph, name);
@@ -80,7 +79,7 @@ fn add_ints(graph: &mut Graph, of: &str, ints: &[i64]) -> ValueId {
     value
 }
 
-/// The producer of every value, by its index.
+/// Returns the index of the node that computes each value.
 fn producers(graph: &Graph) -> Vec<Option<usize>> {
     let mut producer = vec![None; graph.values.len()];
     for (i, node) in graph.nodes.iter().enumerate() {
@@ -91,7 +90,7 @@ fn producers(graph: &Graph) -> Vec<Option<usize>> {
     producer
 }
 
-/// An operator that refuses what needs it, in these words.
+/// Returns an operator that always fails with the message `why`.
 fn refusing(op_type: &str, why: String) -> Arc<dyn crate::ops::Operator> {
     Arc::new(crate::ops::Unsupported { op_type: op_type.to_owned(), why: Some(why) })
 }
@@ -100,14 +99,14 @@ fn request(why: String) -> Error {
     Error::Request(why)
 }
 
-/// A list of names in quotes.
+/// Formats a list of names in quotes.
 fn quoted<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     names.into_iter().map(|n| format!("\"{n}\"")).collect::<Vec<_>>().join(", ")
 }
 
 type Dims = Option<Vec<Dim>>;
 
-/// The values of two runs of shape inference that agree are fixed, the others free.
+/// Compares the shapes from two runs of shape inference. Extents that agree are fixed, the others are free.
 fn common(a: &[usize], b: &[usize]) -> Result<Vec<Dim>> {
     if a.len() != b.len() {
         return Err(request("its rank depends on the size of the input".into()));

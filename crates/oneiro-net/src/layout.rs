@@ -1,8 +1,8 @@
-//! Networks that are fed with channels last, fed with channels first instead.
+//! Rewrites networks with channels-last inputs so that they are fed with channels first.
 //!
-//! A network that was exported from a framework with channels last takes its images that way.
-//! [`fed_channels_first`] turns such inputs, so that code which prepares pictures handles one layout only.
-//! Inside, [`crate::axes`] follows the channels.
+//! Frameworks with a channels-last layout export networks that take their images in this layout.
+//! [`fed_channels_first`] transposes such inputs, so that code which prepares pictures handles one layout
+//! only. Inside the network, [`crate::axes`] follows the channels.
 
 use std::sync::Arc;
 
@@ -10,9 +10,9 @@ use crate::attributes::{Attribute, Attributes};
 use crate::graph::{Dim, Graph, Node, Value, ValueId};
 use crate::ops::{Operator, build};
 
-/// A copy of the graph that is fed with channels first: each input marked in `turned` (and of at least three
-/// axes) is replaced by one of the same name whose axis 1 holds the channels, and a `Transpose` behind it.
-/// Also the values that were the inputs.
+/// Returns a copy of the graph that is fed with channels first. Each input that is marked in `turned` and has
+/// at least three axes is replaced by one of the same name, whose axis 1 holds the channels. A `Transpose`
+/// follows it. Also returns the values that were the inputs.
 pub fn fed_channels_first(graph: &Graph, turned: &[bool]) -> (Graph, Vec<ValueId>) {
     let mut graph = graph.clone();
     let mut replaced = Vec::new();

@@ -1,18 +1,18 @@
-//! Frozen networks: read a model, and run it forward and back to its inputs.
+//! Runs trained networks: reads a model, runs it forward, and computes gradients with respect to its inputs.
 //!
-//! One can read an ONNX file of any exporter ([`format`](mod@format)) or write a network in code
-//! ([`graph::Builder`]), list its layers with their receptive fields ([`analysis`]), get activations of any
-//! of them, and the gradients of whatever is made of those with respect to the inputs. Training is not among
-//! it: weights are constants.
+//! The crate reads ONNX files of any exporter ([`format`](mod@format)); [`graph::Builder`] creates networks
+//! in code. It lists layers with their receptive fields ([`analysis`]) and returns the activations of any of
+//! them. For any function of activations, it computes the gradients with respect to the inputs. It does not
+//! train: weights are constants.
 //!
 //! ```text
 //! model file ─ format ─► Graph ─ typed, passes ─► Typed ─ plan ─► Plan ─ session ─► activations, input gradients
 //! ```
 //!
-//! The weights never change and only gradients with respect to the inputs are wanted, the shapes are fixed
-//! and the targets are known in advance. So everything is decided once, in [`Plan::compile`]: what of the
-//! graph is needed, what folds, where every tensor lies in one arena. A [`Session`] then runs it without
-//! allocating.
+//! Weights never change, only gradients with respect to the inputs are computed, and shapes and targets are
+//! known in advance. [`Plan::compile`] therefore decides everything once: which nodes are needed, which
+//! constants are folded, and where every tensor lies in one block of memory. A [`Session`] then runs the plan
+//! without allocating.
 //!
 //! ```no_run
 //! use std::sync::Arc;
@@ -33,7 +33,7 @@
 //! # }
 //! ```
 //!
-//! A network in code, all its activations counted:
+//! A network created in code, with the gradient of the sum of its activations:
 //!
 //! ```
 //! use std::sync::Arc;
@@ -55,8 +55,7 @@
 //! # Ok::<(), oneiro_net::Error>(())
 //! ```
 //!
-//! A model that depends on an operator which is missing still loads: it is an error only for targets behind
-//! it.
+//! A model with an unsupported operator still loads. Only targets that depend on the operator are errors.
 
 #![deny(unsafe_code)]
 
@@ -86,7 +85,7 @@ pub mod tensor;
 mod threads;
 mod typed;
 
-/// Operations on graphs: where a network begins, and with which axes it is fed.
+/// Operations on graphs: where a network begins, and which axes its inputs have.
 pub mod beginning {
     pub use crate::front::{
         Blocked, Cut, Declarations, View, cut_at, dims_from_readers, fixed_input, known_dims, viewed_input,
@@ -94,7 +93,7 @@ pub mod beginning {
     pub use crate::layout::fed_channels_first;
 }
 
-/// Loops over slices on the workers that a session keeps awake.
+/// Parallel loops over slices, on the threads that a session keeps awake.
 pub mod team {
     pub use crate::kernels::team::{chunks, run};
 }

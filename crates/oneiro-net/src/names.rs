@@ -1,18 +1,23 @@
-//! Names of layers: resolves a name that the user writes to a value of the graph.
+//! Names of layers: finds the value of the graph that a name means.
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, ValueId};
 
-/// How many similar names an error suggests.
+/// The number of similar names that an error suggests.
 const SUGGESTIONS: usize = 5;
 
 /// The names of a graph's values.
 ///
-/// A name is, by the first that matches: a short name given by the caller (a model card), the exact name of a
-/// tensor, the name of a node, the path of a module (`features.0`, meaning the module's last node), an
-/// unambiguous suffix of whole path components (`0.conv1` for `layer1.0.conv1`), the same without the counts
-/// that Keras's exports put behind each component (`conv3` for `net_1.conv3_1`), the module whose weights the
-/// node reads.
+/// A name is resolved by the first of these rules that matches:
+///
+/// 1. a short name given by the caller (a model card),
+/// 2. the exact name of a tensor,
+/// 3. the name of a node,
+/// 4. the path of a module (`features.0`), which means the module's last node,
+/// 5. an unambiguous suffix of whole path components (`0.conv1` for `layer1.0.conv1`),
+/// 6. the name of a module whose weights one node reads, which means that node,
+/// 7. such a suffix without the counters that Keras's exports append to each component (`conv3` for
+///    `net_1.conv3_1`).
 #[derive(Debug)]
 pub struct Names<'a> {
     graph: &'a Graph,
@@ -20,12 +25,13 @@ pub struct Names<'a> {
 }
 
 impl<'a> Names<'a> {
-    /// Names of a graph, with short names as (short, tensor or node).
+    /// Creates the names of a graph. `short` holds pairs of a short name and the tensor or node that it
+    /// means.
     pub fn new(graph: &'a Graph, short: &[(&'a str, &'a str)]) -> Self {
         Self { graph, short: short.to_vec() }
     }
 
-    /// The value that a name means; an error that lists similar names otherwise.
+    /// Returns the value that a name means. If there is none, the error lists similar names.
     pub fn resolve(&self, name: &str) -> Result<ValueId> {
         if let Some((_, target)) = self.short.iter().find(|(short, _)| *short == name) {
             return self.resolve_in_file(target).map_err(|e| {
@@ -68,9 +74,9 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// The result of the one node whose weights are those of the module `name`: exporters that fold a
-    /// normalisation into a convolution keep the name of either. Where the node's own path is the end of that
-    /// name, the module's last node is meant.
+    /// Returns the result of the one node that reads the weights of the module `name`. Exporters that fold a
+    /// normalisation into a convolution keep the name of either module. If the node's own path is the end of
+    /// the weights' path, the module's last node is returned.
     fn by_weight(&self, name: &str) -> Option<ValueId> {
         let (whole, suffix) = (format!("{name}.weight"), format!(".{name}.weight"));
         let is_weight = |v: &ValueId| {
@@ -90,8 +96,8 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// The layer of this name where an exporter has put a count behind each scope: Keras's `conv3` is
-    /// `net_1/conv3_1/Relu`.
+    /// Finds a layer by its name without the counters that an exporter appended to each component: Keras's
+    /// `conv3` is `net_1/conv3_1/Relu`.
     fn without_counts(&self, name: &str) -> Result<ValueId> {
         let plain = |scope: &str| match scope.rsplit_once('_') {
             Some((plain, count)) if !count.is_empty() && count.bytes().all(|b| b.is_ascii_digit()) => {
@@ -112,7 +118,7 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// All module paths, parents included, in the order of the graph, each once.
+    /// Returns all module paths, including those of parents, once each, in the order of the graph.
     fn modules(&self) -> Vec<&'a str> {
         let mut seen = std::collections::HashSet::new();
         let mut modules = Vec::new();
@@ -140,7 +146,8 @@ impl<'a> Names<'a> {
             .and_then(|n| first_output(n).ok())
     }
 
-    /// All names of a value: short names first, then the module path, the node's name and the tensor's.
+    /// Returns all names of a value: short names first, then those of the module path, the node and the
+    /// tensor.
     pub fn of(&self, value: ValueId) -> Vec<String> {
         let tensor = self.graph.name(value);
         let node = self.graph.producer(value).map(|i| &self.graph.nodes[i]);
@@ -162,7 +169,7 @@ impl<'a> Names<'a> {
                 push(module);
             }
             push(&node.name);
-            // The weights of a module of several nodes name its last one.
+            // If a module has several nodes, the name of its weights means its last node.
             let is_last = node.module.as_deref().is_some_and(|path| self.last_of_module(path) == Some(value));
             let inside = |other: &&crate::graph::Node| {
                 std::ptr::eq(*other, node) || is_last && other.module == node.module
@@ -211,7 +218,7 @@ fn quoted(names: &[&str]) -> String {
     names.iter().map(|n| format!("\"{n}\"")).collect::<Vec<_>>().join(", ")
 }
 
-/// Levenshtein distance, ignoring case.
+/// Returns the Levenshtein distance, ignoring case.
 fn distance(a: &str, b: &str) -> usize {
     strsim::levenshtein(&a.to_lowercase(), &b.to_lowercase())
 }

@@ -8,7 +8,7 @@
 //! | [`math`] | arithmetic: functions of one, two and more tensors, comparisons, reductions, quantization: `Add`, `Sigmoid`, `Where`, `ReduceMean` |
 //! | [`control_flow`] | `If` |
 //!
-//! One file an operator (or a few that share one shape rule and one kernel). Each holds, side by side,
+//! One file holds one operator, or a few that share a shape rule and a kernel. Each file contains
 //!
 //! 1. the reading of its attributes (`read`),
 //! 2. its shape rule ([`Operator::infer`]),
@@ -16,10 +16,10 @@
 //! 4. its kernel for fixed shapes: forward, and the vector-Jacobian product with respect to each data input
 //!    ([`Kernel`]).
 //!
-//! An [`Operator`] is attributes only. For a plan it is asked once for a [`Kernel`]: shapes are then fixed
-//! and weights are packed. All data flows as f32: truth values as 0 and 1, integers that depend on the data
-//! (positions of extremes, and what only moves them) as whole numbers; arithmetic on integers exists only
-//! where it folds into constants.
+//! An [`Operator`] consists of attributes only. A plan asks it once for a [`Kernel`], when shapes are fixed
+//! and weights can be packed. All data is f32: booleans are 0 and 1, and integers that depend on the data are
+//! whole numbers. Such integers are positions of extremes, possibly moved. Arithmetic on integers is
+//! supported only where it folds to constants.
 
 use crate::error::OpError;
 
@@ -48,7 +48,7 @@ pub mod weight_form;
 /// Integers below this are exact in f32.
 pub(crate) const EXACT_INTEGERS: usize = 1 << f32::MANTISSA_DIGITS;
 
-/// An error unless positions up to this extent are exact in f32.
+/// Returns an error unless positions up to this extent are exact in f32.
 pub(crate) fn exact_positions(extent: usize) -> Result<(), OpError> {
     if extent <= EXACT_INTEGERS {
         Ok(())
@@ -57,7 +57,7 @@ pub(crate) fn exact_positions(extent: usize) -> Result<(), OpError> {
     }
 }
 
-/// A possibly negative axis of a tensor of this rank.
+/// Resolves a possibly negative axis of a tensor of this rank.
 pub(crate) fn axis(axis: i64, rank: usize) -> Result<usize, OpError> {
     let resolved = if axis < 0 { axis + rank as i64 } else { axis };
     if (0..rank as i64).contains(&resolved) {

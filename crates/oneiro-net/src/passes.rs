@@ -1,9 +1,9 @@
-//! Rewrites of a typed graph that make it cheaper and change no target.
+//! Rewrites of a typed graph that lower its cost and change no target.
 //!
-//! Each pass looks at one node and returns a [`Patch`], or why it does not apply there. Passes never touch
-//! the graph: [`optimise`] applies the patches, until no pass applies anywhere. A value that somebody asks
-//! for (a target) is a barrier: it counts as read once more, so [`Site::only_producer`] never offers it for
-//! removal.
+//! Each pass looks at one node and returns a [`Patch`], or the reason why it does not apply. Passes do not
+//! change the graph: [`optimise`] applies their patches, until no pass applies anywhere. A requested value (a
+//! target) is a barrier. It counts as having one more reader, so [`Site::only_producer`] never offers its
+//! node for removal.
 
 use crate::error::OpError;
 use crate::graph::ValueId;
@@ -23,28 +23,28 @@ mod swap_average;
 #[cfg(test)]
 pub(crate) mod testing;
 
-/// A node that takes the place of another and of the producer it swallows.
+/// A replacement of two nodes by one: the matched node, and the producer of one of its operands.
 #[derive(Debug)]
 pub struct Patch {
-    /// The node that goes: its work is now done by `node`.
+    /// Index of the producer, which is removed: `node` does its work.
     pub swallowed: usize,
-    /// Nodes that come before `node`, with what is known of their results. Each, and at last `node`, reads
+    /// Nodes to insert before `node`, with facts about their results. Each of them, and finally `node`, reads
     /// its predecessor's result as input 0.
     pub before: Vec<(TypedNode, Fact)>,
-    /// The node that takes the matched node's place.
+    /// The node that replaces the matched node.
     pub node: TypedNode,
-    /// New constants for its inputs: (position of the input, content).
+    /// New constants for inputs of `node`: (index of the input, content).
     pub constants: Vec<(usize, Tensor)>,
 }
 
 impl Patch {
-    /// One node for two.
+    /// Replaces two nodes by one node.
     pub fn new(swallowed: usize, node: TypedNode) -> Self {
         Self { swallowed, before: vec![], node, constants: vec![] }
     }
 }
 
-/// Why a pass does not apply.
+/// The reason why a pass does not apply at a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotHere(pub String);
 
@@ -60,26 +60,24 @@ impl From<OpError> for NotHere {
     }
 }
 
-/// A node with what passes ask about its surroundings.
+/// A node, with the questions that passes ask about its neighbours.
 #[derive(Debug, Clone, Copy)]
 pub struct Site<'a> {
     /// The graph.
     pub typed: &'a Typed,
-    /// The node looked at.
+    /// The node that the pass looks at.
     pub node: &'a TypedNode,
     producers: &'a [Option<usize>],
     uses: &'a [usize],
 }
 
 impl<'a> Site<'a> {
-    /// The node that computes input 0 as its first output, if nothing else reads that value and it is no
-    /// target.
+    /// Returns the node whose first output is input 0, if that value has no other reader and is no target.
     pub fn only_producer(&self) -> Result<(usize, &'a TypedNode), NotHere> {
         self.only_producer_of(0)
     }
 
-    /// The node that computes input `input` as its first output, under the conditions of
-    /// [`Site::only_producer`].
+    /// Returns the node whose first output is input `input`, under the conditions of [`Site::only_producer`].
     pub fn only_producer_of(&self, input: usize) -> Result<(usize, &'a TypedNode), NotHere> {
         let value = self.node.inputs.get(input).copied().flatten().ok_or("it has no such input")?;
         let index = self.producers[value.index()].ok_or("the input is fed")?;
@@ -94,7 +92,7 @@ impl<'a> Site<'a> {
     }
 }
 
-/// The result of a pass at a node.
+/// A pass: returns a patch for a node, or the reason why it does not apply.
 type Rewrite = fn(Site<'_>) -> Result<Patch, NotHere>;
 
 /// All passes, by name, in the order in which they are tried.
@@ -110,7 +108,7 @@ const PASSES: &[(&str, Rewrite)] = &[
     ("attach Swish to Conv", attach_swish::at),
 ];
 
-/// Applies all passes until none applies. Returns what was done, as (pass, node) pairs.
+/// Applies all passes until none applies. Returns the rewrites as (pass, node) pairs.
 pub fn optimise(typed: &mut Typed) -> Vec<(&'static str, String)> {
     let mut done = Vec::new();
     for &(name, pass) in PASSES {
@@ -120,7 +118,7 @@ pub fn optimise(typed: &mut Typed) -> Vec<(&'static str, String)> {
     done
 }
 
-/// Applies a pass until it applies nowhere. Returns the names of the nodes.
+/// Applies a pass until it applies nowhere. Returns the names of the rewritten nodes.
 fn everywhere(typed: &mut Typed, pass: Rewrite) -> Vec<String> {
     let mut done = Vec::new();
     let mut i = 0;
@@ -149,11 +147,11 @@ fn producers(typed: &Typed) -> Vec<Option<usize>> {
     producers
 }
 
-/// Returns where the node is now.
+/// Applies a patch. Returns the node's new index.
 fn apply(typed: &mut Typed, at: usize, patch: Patch) -> usize {
     let Patch { swallowed, before, mut node, constants } = patch;
     typed.nodes.remove(swallowed);
-    // The swallowed producer stood before the node.
+    // The removed producer came before the node, so the node's index is one lower now.
     let mut at = at - 1;
     let mut last = None;
     for (mut first, fact) in before {
@@ -184,7 +182,7 @@ mod tests {
     use super::*;
     use crate::passes::testing::{Net, ints};
 
-    /// Pad, Conv, BatchNormalization, Add of x, Relu, and a mean behind.
+    /// A graph of Pad, Conv, BatchNormalization, Add of x, Relu, and a mean.
     fn block() -> (Net, [ValueId; 2]) {
         let (mut net, x) = Net::new(&[1, 2, 6, 6]);
         let pads = net.ints("pads", &[0, 0, 1, 1, 0, 0, 1, 1]);
@@ -247,7 +245,7 @@ mod tests {
 
     #[test]
     fn nodes_that_a_pass_puts_before_another_read_each_other() {
-        // A pass that computes −(−x) in front of a Relu.
+        // A pass that inserts −(−x) before a Relu.
         fn at(site: Site<'_>) -> Result<Patch, NotHere> {
             let (index, producer) = site.only_producer()?;
             let source = producer.inputs[0].filter(|v| site.typed.inputs.contains(v)).ok_or("not fed")?;

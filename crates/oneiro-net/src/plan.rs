@@ -1,9 +1,11 @@
-//! A plan: a fixed schedule of kernels, forward and back, with its memory laid out in advance.
+//! A plan: a fixed schedule of kernels for the forward and the backward pass, with its memory laid out in
+//! advance.
 //!
-//! Time runs from 0 (the inputs are written) over the forward steps, the moment at which an objective writes
-//! its seeds, and the backward steps in reverse order, to the end. Every block of memory has a life on that
-//! axis, and `memory::place` packs them into one arena. A plan has only the backward steps on a path from an
-//! input to a target; it computes no gradients of other values.
+//! Moments of a plan are numbered from 0, when the inputs are written. The forward steps follow, then the
+//! moment at which an objective writes its seeds, then the backward steps in reverse order, then the end.
+//! Every block of memory has a first and a last moment of use. `memory::place` packs the blocks into one
+//! arena. A plan has only the backward steps on a path from an input to a target; it computes no gradients of
+//! other values.
 
 use crate::error::{Error, Result};
 use crate::graph::Graph;
@@ -30,7 +32,7 @@ pub use compilation::Compilation;
 pub use microbatch::keeps_entries_apart;
 pub use request::{MAX_BYTES, Request};
 
-/// One kernel of the schedule.
+/// One step of the schedule: a kernel with its operands and its result.
 #[derive(Debug)]
 pub(crate) struct Step {
     pub name: String,
@@ -38,30 +40,30 @@ pub(crate) struct Step {
     pub kernel: Box<dyn Kernel>,
     pub flops: u64,
     pub operands: Vec<Operand>,
-    /// Which operands lie inside the output already (see [`Kernel::concat_parts`]).
+    /// For each operand, whether it already lies inside the output (see [`Kernel::concat_parts`]).
     pub in_place: Vec<bool>,
     pub output: Region,
     pub saved: Region,
     pub epilogue: Option<StepEpilogue>,
-    /// How activation masks are divided.
+    /// The rows of the activation masks.
     pub mask_rows: MaskRows,
 }
 
 /// Name, operator and cost of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StepInfo<'a> {
-    /// Name of its node.
+    /// Name of the step's node.
     pub name: &'a str,
-    /// Operator.
+    /// Operator of the step's node.
     pub op_type: &'a str,
-    /// Floating-point operations forward, counted as the direct algorithm.
+    /// Floating-point operations of the forward pass, counted as for the direct algorithm.
     pub flops: u64,
-    /// The kernel's method, if there are several.
+    /// The kernel's algorithm, if it has several.
     pub method: String,
 }
 
-/// The activation function of a step, with the regions of its masks or slopes; none if the step does not run
-/// back.
+/// The activation function of a step, with the regions of its masks or slopes. They are absent if the step
+/// has no backward pass.
 pub(crate) type StepEpilogue = EpilogueFunction<Option<Region>, Option<Region>>;
 
 /// The gradients that one step of the backward schedule computes.
@@ -69,60 +71,61 @@ pub(crate) type StepEpilogue = EpilogueFunction<Option<Region>, Option<Region>>;
 pub(crate) struct BackwardStep {
     pub step: usize,
     pub output_gradient: Region,
-    /// Whether the last contribution to the output's gradient has applied the step's activation mask, under
-    /// the exact rule.
+    /// Whether the last contribution to the output's gradient has already applied the step's activation mask
+    /// (exact rule only).
     pub masked: bool,
     pub gradients: Vec<OperandGradient>,
 }
 
-/// The gradient of one operand.
+/// One operand's gradient, as a step computes it.
 #[derive(Debug)]
 pub(crate) struct OperandGradient {
     pub operand: usize,
     pub region: Region,
-    /// Whether others contributed before.
+    /// Whether other steps contributed to this gradient before.
     pub accumulate: bool,
-    /// The step whose activation mask this contribution applies under the exact rule, as the last one.
+    /// The step whose activation mask this contribution applies under the exact rule. Only the last
+    /// contribution to a gradient does so.
     pub activation_mask_of: Option<usize>,
 }
 
-/// A fed value.
+/// An input, which a session feeds.
 #[derive(Debug)]
 pub struct PlanInput {
     /// Name in the graph.
     pub name: String,
-    /// Its shape.
+    /// Shape of the value.
     pub shape: Vec<usize>,
-    /// Whether a target depends on it.
+    /// Whether any target depends on it.
     pub used: bool,
     pub(crate) region: Region,
     pub(crate) gradient: Option<Region>,
 }
 
-/// A value that was asked for.
+/// A requested value.
 #[derive(Debug)]
 pub struct PlanTarget {
     /// Name in the graph.
     pub name: String,
-    /// Its shape.
+    /// Shape of the value.
     pub shape: Vec<usize>,
     pub(crate) region: Region,
     pub(crate) seed: Option<Region>,
 }
 
 impl PlanTarget {
-    /// Whether gradients start at this target: it depends on an input, and gradients were requested.
+    /// Whether gradients start at this target: it depends on an input, and the request asks for gradients.
     pub fn has_seed(&self) -> bool {
         self.seed.is_some()
     }
 }
 
-/// A value whose gradient is kept.
+/// A value between inputs and targets whose gradient is kept.
 #[derive(Debug)]
 pub struct PlanInner {
     /// Name in the graph.
     pub name: String,
-    /// Its shape.
+    /// Shape of the value.
     pub shape: Vec<usize>,
     pub(crate) gradient: Region,
 }
@@ -130,40 +133,40 @@ pub struct PlanInner {
 /// A compiled network. Immutable; [`crate::Session`]s run it.
 #[derive(Debug)]
 pub struct Plan {
-    /// Fed values, in the graph's order.
+    /// Inputs, in the graph's order.
     pub inputs: Vec<PlanInput>,
-    /// Values that were asked for, in the request's order.
+    /// Requested values, in the request's order.
     pub targets: Vec<PlanTarget>,
     /// Values whose gradients are kept, in the request's order.
     pub inner: Vec<PlanInner>,
     /// Rewrites of the passes: (pass, node).
     pub rewrites: Vec<(&'static str, String)>,
-    /// Instruction set of the kernels: part of what decides the bits.
+    /// Instruction set of the kernels. The bits of results depend on it.
     pub isa: Isa,
-    /// Threads that sessions run on.
+    /// Threads on which sessions run.
     pub threads: Threads,
     pub(crate) steps: Vec<Step>,
     pub(crate) backward: Vec<BackwardStep>,
-    /// Gradients that nothing contributes to and that have to be zeroed.
+    /// Gradients without contributions, which each backward pass sets to zero.
     pub(crate) zeroed: Vec<Region>,
     pub(crate) arena_len: usize,
-    /// Micro-batches of a batch; the steps are those of one.
+    /// Number of micro-batches in a batch. The steps compute one micro-batch.
     pub(crate) micro_batches: usize,
-    /// Micro-batches that run at one time, each in an arena of its own, on one thread; if 1, every
-    /// micro-batch has all threads.
+    /// Number of micro-batches that run at the same time, each on one thread in an arena of its own. If it is
+    /// 1, all threads share each micro-batch.
     pub(crate) replicas: usize,
 }
 
 impl Plan {
-    /// Compiles the part of a graph that the request's targets depend on, on the request's threads.
-    /// [`Compilation`] does it node by node.
+    /// Compiles the part of a graph on which the request's targets depend, on the request's threads.
+    /// [`Compilation`] does so node by node.
     pub fn compile(graph: &Graph, request: &Request) -> Result<Self> {
         Compilation::new(graph, request)?.finish()
     }
 
-    /// Bytes of a session: all activations, gradients and what backward needs.
+    /// Memory of a session in bytes: activations, gradients, and values saved for the backward pass.
     pub fn arena_bytes(&self) -> usize {
-        // Inputs, targets and their gradients lie apart from the arenas of several replicas.
+        // With several replicas, inputs, targets and their gradients are stored outside the arenas.
         let apart =
             self.outside().into_iter().flatten().map(|region| region.len.saturating_mul(self.micro_batches));
         let apart = if self.replicas > 1 { apart.fold(0, usize::saturating_add) } else { 0 };
@@ -171,8 +174,8 @@ impl Plan {
         numbers.saturating_mul(size_of::<f32>())
     }
 
-    /// Regions of one micro-batch that are fed and read from outside: inputs, gradients, targets, seeds.
-    /// Targets that share a place have one entry.
+    /// Regions of one micro-batch that a session's user writes or reads: inputs, gradients, targets, seeds.
+    /// Targets that share a region have one entry.
     pub(crate) fn outside(&self) -> [Vec<Region>; 4] {
         let mut all = [
             self.inputs.iter().map(|input| input.region).collect::<Vec<_>>(),
@@ -191,24 +194,25 @@ impl Plan {
         all
     }
 
-    /// Number of micro-batches that a batch takes; 1 where it is computed as a whole.
+    /// Number of micro-batches in a batch; 1 if the batch is computed as a whole.
     pub fn micro_batches(&self) -> usize {
         self.micro_batches
     }
 
-    /// Number of micro-batches that run at one time, each on one thread and with memory of its own; the
-    /// others follow in that memory. If 1, every micro-batch has all threads. It is the number of threads
-    /// that the plan was made for; with another number the results are equal, but threads may wait.
+    /// Number of micro-batches that run at the same time, each on one thread and with memory of its own. The
+    /// remaining micro-batches reuse this memory. If it is 1, all threads share each micro-batch. Otherwise
+    /// it is the number of threads for which the plan was made. On another number of threads results are
+    /// equal, but threads may be idle.
     pub fn replicas(&self) -> usize {
         self.replicas
     }
 
-    /// Floating-point operations of one forward pass, convolutions counted as the direct algorithm.
+    /// Floating-point operations of one forward pass, with convolutions counted as for the direct algorithm.
     pub fn forward_flops(&self) -> u64 {
         self.steps.iter().map(|s| s.flops).sum::<u64>() * self.micro_batches as u64
     }
 
-    /// Floating-point operations of one backward pass: as many as forward for every step that it runs back.
+    /// Floating-point operations of one backward pass: every step counts as many as in the forward pass.
     pub fn backward_flops(&self) -> u64 {
         self.backward.iter().map(|b| self.steps[b.step].flops).sum::<u64>() * self.micro_batches as u64
     }
@@ -270,7 +274,7 @@ mod tests {
         assert!(said.contains("[[4, 8]] would take 3 GB, more than the 5 MB that are allowed"), "{said}");
         let said = refusal(1 << 20, 7 << 20, 5 << 20);
         assert!(said.contains("weights") && said.contains("would take 7 MB"), "{said}");
-        // Sums that do not fit a number of bytes.
+        // The sum of the bytes overflows `usize`.
         assert!(refusal(usize::MAX, usize::MAX, usize::MAX - 1).contains("would take"));
     }
 

@@ -1,60 +1,61 @@
-//! Which positions of a source each position along an axis reads, exactly: windows, steps, repetitions.
+//! Receptive fields along one axis: which interval of source positions each position reads, exactly.
 //!
-//! Strides of one network are rational: behind an enlarging layer neighbours see the source at half steps.
-//! Where they see it depends on whether a position is even or odd. So [`Reads`] holds one interval for each
-//! position of a period, and how far the source moves on from period to period. Such functions compose.
+//! Strides within a network may be fractions: after upsampling by 2, neighbouring positions are half a source
+//! position apart, and what they read depends on whether a position is even or odd. [`Reads`] therefore holds
+//! one interval for each position of a period, and by how much the source position advances from period to
+//! period. Such maps can be composed.
 
-/// Periods beyond which nothing is followed: a period is at most about the extent of a map.
+/// The longest period that is represented. A period is at most about as long as a map.
 const MAX_PERIOD: usize = 1 << 14;
 
-/// Short periods that are tried for a list of positions that does not keep the proportions of its extents.
+/// The number of short periods that are tried if a resized axis does not advance in proportion to the
+/// extents.
 const SHORT_PERIODS: usize = 8;
 
-/// For each position along an axis, from negative to positive without end, an interval of positions of a
-/// source, or none.
+/// For each position along an endless axis, the interval of source positions that it reads, or none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reads {
-    /// Source positions from one period to the next.
+    /// By how many source positions the intervals advance from one period to the next.
     advance: i64,
-    /// First and last source position for each position of the period that begins at 0.
+    /// First and last source position for each position of the period that begins at position 0.
     phases: Vec<Option<(i64, i64)>>,
 }
 
 impl Reads {
-    /// Whether all positions read alike, each a whole step further on.
+    /// Whether all positions read alike, that is, whether the period is one position.
     pub fn is_regular(&self) -> bool {
         self.phases.len() == 1
     }
 
-    /// The first source position that position 0 reads; 0 if it reads none.
+    /// Returns the first source position that position 0 reads; 0 if it reads none.
     pub fn first(&self) -> i64 {
         self.phases.first().copied().flatten().map_or(0, |(first, _)| first)
     }
 
-    /// Every position reads its own.
+    /// Every position reads the source position of the same index.
     pub fn own() -> Self {
         Self::window(1, 1, 0)
     }
 
-    /// Windows of `extent` positions, `stride` apart; the first begins `before` positions in front of the
-    /// source.
+    /// Every position reads a window of `extent` source positions. Windows are `stride` apart, and the first
+    /// begins `before` positions before the source.
     pub fn window(extent: usize, stride: usize, before: usize) -> Self {
         let first = -(before as i64);
         Self { advance: stride as i64, phases: vec![Some((first, first + extent as i64 - 1))] }
     }
 
-    /// The position `at` of one place, and so on with it in steps of `stride`.
+    /// Position p reads the one source position `at` + p·`stride`.
     pub fn moved(at: i64, stride: i64) -> Self {
         Self { advance: stride, phases: vec![Some((at, at))] }
     }
 
-    /// Each source position `n` times.
+    /// Every source position is read by `n` consecutive positions, as in nearest-neighbour upsampling.
     pub fn repeated(n: usize) -> Self {
         Self { advance: 1, phases: vec![Some((0, 0)); n.max(1)] }
     }
 
-    /// Transposed windows: source position q is spread over `kernel` taps, `dilation` apart, from
-    /// q·`stride` − `before` on.
+    /// The reads of a transposed convolution. Source position q contributes to `kernel` output positions,
+    /// `dilation` apart, from q·`stride` − `before` on.
     pub fn spread(kernel: usize, stride: usize, dilation: usize, before: usize) -> Self {
         let (stride, dilation, before) = (stride.max(1) as i64, dilation as i64, before as i64);
         let source = |p: i64| {
@@ -65,8 +66,8 @@ impl Reads {
         Self { advance: 1, phases: (0..stride).map(source).collect() }.reduced()
     }
 
-    /// Positions as they are listed, none for a border: the longest run with one step, where most of them
-    /// belong to it.
+    /// Approximates a list of source positions, with `None` for padding. The result continues the longest run
+    /// of equal steps, if this run contains more than half of the positions; otherwise there is no result.
     pub fn listed(positions: &[Option<usize>]) -> Option<Self> {
         let known: Vec<(i64, i64)> =
             positions.iter().enumerate().filter_map(|(i, p)| p.map(|p| (i as i64, p as i64))).collect();
@@ -91,8 +92,8 @@ impl Reads {
         (step != 0).then(|| Self::moved(p - i * step, step))
     }
 
-    /// Positions of a stretched axis over one of extent `len`: `taps` has the first and last index that each
-    /// reads, cut off at the borders.
+    /// The reads of an axis that is resized from the extent `len`. `taps` has the first and last source index
+    /// that each position reads, clamped to the source.
     pub fn stretched(taps: &[Option<(usize, usize)>], len: usize) -> Option<Self> {
         let n = taps.len();
         let at = |p: usize| taps[p].map(|(a, b)| (a as i64, b as i64));
@@ -127,17 +128,17 @@ impl Reads {
                 })
             };
             if found.is_none() {
-                // Positions that no period explains: the hull of what any reads.
+                // No period describes all positions: each phase gets the hull of what its positions read.
                 return places.filter_map(moved).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
             }
-            // The place nearest to the middle is cut off least.
+            // The position nearest to the middle is the least clamped at the borders.
             places.min_by_key(|p| p.abs_diff(middle)).and_then(moved)
         };
         Some(Self { advance, phases: (0..period).map(phase).collect() }.reduced())
     }
 
-    /// An index along an axis of several factors, the most significant first with `advance` between
-    /// neighbours; the others, each an extent and what its neighbours are apart, follow.
+    /// The reads of an index that is composed of several factors. `advance` is the step of the most
+    /// significant factor. `lower` holds the extent and the step of each of the other factors.
     pub fn digits(advance: usize, lower: &[(usize, usize)]) -> Option<Self> {
         let period = lower.iter().try_fold(1usize, |n, (extent, _)| n.checked_mul(*extent))?;
         let place = |i: usize| {
@@ -153,7 +154,8 @@ impl Reads {
             .then(|| Self { advance: advance as i64, phases: (0..period).map(place).collect() }.reduced())
     }
 
-    /// Blocks of `old` source positions, each read for itself: what the `new` positions made of it read.
+    /// The source is divided into blocks of `old` positions, and `self` is applied to each block separately,
+    /// giving `new` positions.
     pub fn within(&self, old: usize, new: usize) -> Option<Self> {
         let last = old as i64 - 1;
         let clipped = |p: i64| {
@@ -174,7 +176,7 @@ impl Reads {
         self.phases[phase as usize].map(|(a, b)| (a.saturating_add(by), b.saturating_add(by)))
     }
 
-    /// Returns the hull of all that the positions from `first` to `last` read.
+    /// Returns the hull of all source positions that the positions from `first` to `last` read.
     fn over(&self, first: i64, last: i64) -> Option<(i64, i64)> {
         let period = self.period();
         let join = |a: Option<(i64, i64)>, b: Option<(i64, i64)>| match (a, b) {
@@ -185,12 +187,14 @@ impl Reads {
         if last - first < 2 * period {
             read(first..=last)
         } else {
-            // From period to period the source moves one way.
+            // Intervals move in one direction from period to period, so the first and the last period bound
+            // all others.
             join(read(first..=first + period - 1), read(last - period + 1..=last))
         }
     }
 
-    /// Composes: reads of a source whose own reads are `source`. `None` if the period is too long.
+    /// Composes: returns what `self` reads of the source of `source`. Returns `None` if the period is too
+    /// long.
     pub fn of(&self, source: &Reads) -> Option<Self> {
         let stretch =
             source.period() / gcd(source.period() as usize, self.advance.unsigned_abs() as usize) as i64;
@@ -201,7 +205,8 @@ impl Reads {
         Some(Self { advance, phases: (0..period).map(read).collect() }.reduced())
     }
 
-    /// Each position with all others that differ from it only in the factor of this step and extent.
+    /// Every position also reads what the other values of one factor of its index read. The factor has this
+    /// step and extent.
     pub fn widened(&self, step: usize, extent: usize) -> Option<Self> {
         if extent <= 1 {
             return Some(self.clone());
@@ -218,15 +223,15 @@ impl Reads {
         Some(Self { advance, phases: (0..period).map(read).collect() }.reduced())
     }
 
-    /// One position that reads all that the first `n` read, with the others as far away as a position is from
-    /// its neighbour.
+    /// Returns reads in which position 0 reads all that the first `n` positions read. Further positions are
+    /// as far apart as before.
     pub fn joined(&self, n: usize) -> Self {
         let all = self.over(0, n.max(1) as i64 - 1);
         Self { advance: self.stride(1) as i64, phases: vec![all] }
     }
 
-    /// Returns the hull of both, along an axis of `n` positions, and whether both keep step. Where they do
-    /// not, the result follows the larger stride.
+    /// Returns the hull of both, along an axis of `n` positions, and whether both have the same stride. If
+    /// the strides differ, the result has the larger one.
     pub fn with(&self, other: &Reads, n: usize) -> (Self, bool) {
         let (p, q) = (self.period(), other.period());
         let steps = |a: &Reads, b: &Reads| i128::from(a.advance.abs()) * i128::from(b.period());
@@ -251,25 +256,25 @@ impl Reads {
         (Self { advance: large.advance, phases }, large.stride(1) == small.stride(1))
     }
 
-    /// At least as wide as another.
+    /// Widens the intervals until they are at least as long as the other's.
     pub fn as_wide_as(&self, other: &Reads) -> Self {
         let more = (other.extent() as i64 - self.extent() as i64).max(0);
         let phases = self.phases.iter().map(|phase| phase.map(|(a, b)| (a, b + more))).collect();
         Self { advance: self.advance, phases }
     }
 
-    /// The largest number of source positions that a position reads, those between counted.
+    /// Returns the length of the longest interval of source positions.
     pub fn extent(&self) -> usize {
         self.phases.iter().flatten().map(|(a, b)| (b - a + 1).max(0) as usize).max().unwrap_or(0)
     }
 
-    /// Source positions between positions that are `step` apart: rounded, and at least 1.
+    /// Returns the distance in the source between positions that are `step` apart, rounded and at least 1.
     pub fn stride(&self, step: usize) -> usize {
         let (advance, period) = (self.advance.unsigned_abs() as usize, self.phases.len());
         rounded(advance.saturating_mul(step), period)
     }
 
-    /// With the shortest period.
+    /// Returns the same reads with the shortest period.
     fn reduced(self) -> Self {
         let n = self.phases.len();
         let repeats = |d: &usize| {
@@ -291,7 +296,7 @@ impl Reads {
     }
 }
 
-/// Positions of one axis over those of another, as a whole number from 1 on.
+/// Returns `from` divided by `to`, rounded and at least 1.
 pub fn rounded(from: usize, to: usize) -> usize {
     let to = to.max(1);
     (from.saturating_add(to / 2) / to).max(1)
@@ -330,7 +335,7 @@ mod tests {
         let linear = Reads::stretched(&(0..28).map(linear).collect::<Vec<_>>(), 14);
         let (halves, linear) = (halves.unwrap(), linear.unwrap());
         let mut failures = Vec::new();
-        // Extent and stride.
+        // The expected values are extent and stride.
         for (name, layers, expected) in [
             ("two convolutions", vec![conv(3, 2), conv(3, 2)], (7, 4)),
             ("a dilated one", vec![conv(3, 1), Reads::window(5, 1, 2)], (7, 1)),
@@ -359,7 +364,7 @@ mod tests {
     fn a_list_of_positions_has_a_step() {
         let some = |v: &[usize]| v.iter().copied().map(Some).collect::<Vec<_>>();
         assert_eq!(Reads::listed(&some(&[1, 3, 5])), Some(Reads::moved(1, 2)));
-        // A roll: most positions move by three.
+        // In this roll, most positions move by three.
         assert_eq!(Reads::listed(&some(&[3, 4, 5, 6, 7, 0, 1, 2])), Some(Reads::moved(3, 1)));
         let padded = [None, Some(0), Some(1), Some(2), None];
         assert_eq!(Reads::listed(&padded), Some(Reads::moved(-1, 1)));
@@ -371,9 +376,9 @@ mod tests {
         let windows = Reads::own().widened(1, 7).unwrap();
         assert_eq!((windows.extent(), windows.stride(1)), (7, 1));
         assert_eq!(windows.at(8), Some((7, 13)));
-        // The upper factor of eight positions in pairs.
+        // The axis of eight positions has two factors; the upper one has step 2 and extent 4.
         assert_eq!(Reads::own().widened(2, 4).unwrap().at(1), Some((1, 7)));
-        // Pairs within blocks of six that are read by themselves.
+        // Pairs are pooled within blocks of six positions.
         let pooled = Reads::window(2, 2, 0).within(6, 3).unwrap();
         assert_eq!(pooled, Reads::window(2, 2, 0));
         let bordered = Reads::window(3, 1, 1).within(4, 4).unwrap();

@@ -1,4 +1,4 @@
-//! Runs a plan: forward on data, and back from seeds to the gradients of the inputs.
+//! Sessions: run a plan forward on data, and backward from seeds to the gradients of the inputs.
 
 mod replicas;
 
@@ -10,65 +10,65 @@ use crate::ops::{Backward, Forward};
 use crate::plan::{BackwardStep, OperandGradient, Plan, Step};
 use replicas::Replicas;
 
-/// How gradients pass through the network, as data of one run.
+/// Rules for the gradients of activation functions. Each backward pass may use others.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rules {
-    /// Through `Relu` and `Clip`.
+    /// The rule for gradients of `Relu` and `Clip`.
     pub relu: ReluRule,
 }
 
 impl Default for Rules {
-    /// The derivative as it is.
+    /// The exact derivative.
     fn default() -> Self {
         Self { relu: ReluRule::Exact }
     }
 }
 
-/// A network that runs: one small contract for every backend.
+/// A running network. Every backend implements this trait.
 ///
-/// The order of calls is: write every input, [`forward`](Session::forward), read activations, add to the
-/// seeds (zero after every forward), [`backward`](Session::backward), read gradients. Every forward needs its
-/// inputs written anew, as their memory is reused.
+/// The order of calls: write every input, [`forward`](Session::forward), read activations, add to the seeds
+/// (zero after every forward), [`backward`](Session::backward), read gradients. Inputs must be written again
+/// before every forward pass, as their memory is reused.
 pub trait Session: Send {
-    /// The data of an input, to be written: (batch, …) as compiled.
+    /// Returns the data of an input for writing. The shape is (batch, …) as compiled.
     fn input_mut(&mut self, input: usize) -> &mut [f32];
-    /// Computes all targets.
+    /// Runs the forward pass, which computes all targets.
     fn forward(&mut self);
-    /// The activations of a target after forward.
+    /// Returns a target's activations after the forward pass.
     fn activation(&self, target: usize) -> &[f32];
-    /// The gradient of the objective with respect to a target, to be added to, beside the target's
-    /// activations.
+    /// Returns a target's activations and its seed, to which the caller adds the objective's gradient.
     fn seed(&mut self, target: usize) -> (&[f32], &mut [f32]);
-    /// Computes the gradients that the plan keeps: of inputs and of inner values.
+    /// Runs the backward pass, which computes the gradients that the plan keeps: of inputs and of inner
+    /// values.
     fn backward(&mut self, rules: &Rules);
-    /// The gradient with respect to an input after backward.
+    /// Returns the gradient of an input after the backward pass.
     fn input_gradient(&self, input: usize) -> &[f32];
-    /// The gradient with respect to an inner value after backward, by its place in
-    /// [`Request::inner_gradients`](crate::Request::inner_gradients); the seeds of a target that it is are
-    /// included.
+    /// Returns the gradient of an inner value after the backward pass. `inner` is its index in
+    /// [`Request::inner_gradients`](crate::Request::inner_gradients). If the value is also a target, its seed
+    /// is included.
     fn inner_gradient(&self, inner: usize) -> &[f32];
 }
 
-/// The reference backend: this crate's kernels on the CPU, on the threads of its plan.
+/// The reference backend: this crate's CPU kernels, on the threads of the plan.
 #[allow(missing_debug_implementations)]
 pub struct CpuSession {
     plan: Arc<Plan>,
     memory: Memory,
 }
 
-/// Where the numbers of a plan are.
+/// The memory of a session.
 enum Memory {
-    /// All micro-batches, one after another, each by all threads.
+    /// One arena: micro-batches run one after another, and all threads share each.
     One(Arena),
-    /// Micro-batches at one time, each on one thread.
+    /// Several arenas: micro-batches run at the same time, each on one thread.
     Replicas(Replicas),
 }
 
 impl CpuSession {
-    /// Allocates the memory of a plan ([`Plan::arena_bytes`]); no tensor is allocated after this.
+    /// Allocates the memory of a plan ([`Plan::arena_bytes`]). No tensor is allocated after this.
     ///
     /// # Errors
-    /// If the system does not have the memory.
+    /// If memory runs out.
     pub fn new(plan: Arc<Plan>) -> Result<Self> {
         let memory = match plan.replicas {
             1 => Arena::try_new(plan.arena_len).map(Memory::One),
@@ -83,7 +83,7 @@ impl CpuSession {
         Ok(Self { plan, memory })
     }
 
-    /// The plan that runs.
+    /// Returns the plan that this session runs.
     pub fn plan(&self) -> &Plan {
         &self.plan
     }
@@ -95,8 +95,9 @@ impl CpuSession {
         }
     }
 
-    /// [`Session::forward`] that calls `observe` after each step, with its place in [`Plan::schedule`], once
-    /// for each micro-batch. Of several [replicas](Plan::replicas) it sees the first one's steps alone.
+    /// Runs [`Session::forward`] and calls `observe` after each step with the step's index in
+    /// [`Plan::schedule`], once for each micro-batch. With several [replicas](Plan::replicas), only the first
+    /// replica's steps are reported.
     pub fn forward_observed(&mut self, observe: &mut (dyn FnMut(usize) + Send)) {
         let (plan, memory) = (&self.plan, &mut self.memory);
         plan.threads.run(|| match memory {
@@ -112,8 +113,8 @@ impl CpuSession {
         });
     }
 
-    /// [`Session::backward`] that calls `observe` after each step, with its place in [`Plan::schedule`]; as
-    /// often as [`forward_observed`](Self::forward_observed) does.
+    /// Runs [`Session::backward`] and calls `observe` after each step with the step's index in
+    /// [`Plan::schedule`]. It is called as often as by [`forward_observed`](Self::forward_observed).
     pub fn backward_observed(&mut self, rules: &Rules, observe: &mut (dyn FnMut(usize) + Send)) {
         let (plan, memory) = (&self.plan, &mut self.memory);
         plan.threads.run(|| match memory {
@@ -123,7 +124,7 @@ impl CpuSession {
     }
 }
 
-/// Runs micro-batches forward in an arena.
+/// Runs the forward steps of all micro-batches of an arena.
 fn forward_micro_batches(
     arena: &mut Arena,
     plan: &Plan,
@@ -140,7 +141,7 @@ fn forward_micro_batches(
     arena.select_micro_batch(0);
 }
 
-/// Runs micro-batches back.
+/// Runs the backward steps of all micro-batches of an arena.
 fn back_micro_batches(
     arena: &mut Arena,
     plan: &Plan,
@@ -154,7 +155,8 @@ fn back_micro_batches(
     let steps = plan.backward.len();
     let joins = |i: usize| plan.steps[plan.backward[i % steps].step].kernel.joins_team();
     in_teams(micro_batches * steps, joins, |i| {
-        // The last micro-batch forward is the first one back: its saved values are still in the caches.
+        // Micro-batches run backward in reverse order, because the last one's saved values are still in the
+        // caches.
         arena.select_micro_batch(micro_batches - 1 - i / steps);
         run_backward(arena, plan, &plan.backward[i % steps], rules);
         observe(plan.backward[i % steps].step);
@@ -162,7 +164,7 @@ fn back_micro_batches(
     arena.select_micro_batch(0);
 }
 
-/// Runs steps in order; consecutive steps that can share a team do.
+/// Runs steps in order. Consecutive steps whose kernels can run in a team share one.
 fn in_teams(count: usize, joins: impl Fn(usize) -> bool, mut run: impl FnMut(usize) + Send) {
     let mut first = 0;
     while first < count {
@@ -178,7 +180,7 @@ fn in_teams(count: usize, joins: impl Fn(usize) -> bool, mut run: impl FnMut(usi
     }
 }
 
-/// Panics with a clear message when a session is asked for a gradient that its plan does not keep.
+/// Panics with a clear message if the plan does not keep the requested gradient.
 fn compiled_with_gradients(region: Option<Region>) -> Region {
     region.expect("the session was compiled without this gradient")
 }
@@ -231,7 +233,7 @@ impl Session for CpuSession {
 
 const NOWHERE: Region = Region::new(0, 0);
 
-/// Words of masks lie in the arena as floats; an absent mask is `None`.
+/// Returns the words of a mask, which the arena stores as floats. An absent mask is `None`.
 fn words(floats: &mut [f32]) -> Option<&mut [u32]> {
     if floats.is_empty() { None } else { Some(bytemuck::cast_slice_mut(floats)) }
 }
@@ -290,7 +292,8 @@ fn run_forward(arena: &mut Arena, isa: Isa, step: &Step) {
 }
 
 fn run_backward(arena: &mut Arena, plan: &Plan, back: &BackwardStep, rules: &Rules) {
-    // Contributions apply masks under the exact rule only; the range of a number format has no other rule.
+    // Contributions apply masks under the exact rule only. For the range of a number format, no other rule
+    // exists.
     let exact = |saturates: bool| saturates || rules.relu == ReluRule::Exact;
     let step = &plan.steps[back.step];
     match step.epilogue {

@@ -1,8 +1,9 @@
-//! What an image does to the channels of a layer, without their maps: computed where the layer is.
+//! Summaries of a layer's channels for each image, computed within the network, so that the maps are not
+//! kept.
 //!
-//! Shape of the concept: [`add`] adds a node behind a value (N, C, positions …) that computes for each image
-//! and channel [`len`] numbers ([`ChannelSummary`]). So a plan keeps a few numbers for each channel in place
-//! of its map, and reads the map while it is in the caches.
+//! Interface: [`add`] adds a node after a value (N, C, positions …). For each image and channel the node
+//! computes [`len`] numbers ([`ChannelSummary`]). A plan then stores these instead of the map, and the map is
+//! read while it is in the caches.
 
 use crate::graph::{Attribute, Attributes, Fact, Facts, Graph, Node, OPSET, Value, ValueId, build};
 use crate::kernels::EpilogueFunction;
@@ -11,30 +12,30 @@ use crate::ops::array::tap::Given;
 use crate::ops::math::summary::Summary;
 use crate::tensor::Tensor;
 
-/// Largest seed: it has to be exact in f32.
+/// Largest random seed that is exact in f32.
 pub const MAX_SEED: u32 = (1 << f32::MANTISSA_DIGITS) - 1;
 
-/// How the numbers of a layer are summarized.
+/// The settings of a summary.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Request {
-    /// The bounds that the activation function behind the value clips it to (0 and infinity for a ReLU); both
-    /// infinite without one.
+    /// The bounds to which the activation function after the value clamps it (0 and infinity for a ReLU).
+    /// Without an activation function both are infinite.
     pub clip: [f32; 2],
-    /// Positions that are drawn of each channel.
+    /// The number of positions that are sampled from each channel.
     pub samples: usize,
 }
 
-/// Numbers of a channel's summary.
+/// Returns the number of elements of a channel's summary.
 pub fn len(samples: usize) -> usize {
     kernel::NUMBERS + samples
 }
 
-/// What an image does to a channel.
+/// The summary of one channel for one image.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ChannelSummary<'a>(&'a [f32]);
 
 impl<'a> ChannelSummary<'a> {
-    /// Reads the [`len`] numbers of a channel.
+    /// Wraps the [`len`] elements of a channel's summary.
     ///
     /// # Panics
     /// If there are fewer.
@@ -43,60 +44,60 @@ impl<'a> ChannelSummary<'a> {
         Self(numbers)
     }
 
-    /// The largest number; NaN if none is finite.
+    /// Returns the largest value; NaN if none is finite.
     pub fn largest(self) -> f32 {
         self.0[kernel::LARGEST]
     }
 
-    /// The position of the largest number; of equal ones the first.
+    /// Returns the position of the largest value; the first one among equal values.
     pub fn place(self) -> usize {
         self.0[kernel::PLACE] as usize
     }
 
-    /// Mean over the positions.
+    /// Returns the mean over the positions.
     pub fn mean(self) -> f32 {
         self.0[kernel::MEAN]
     }
 
-    /// Mean squared distance to the mean.
+    /// Returns the variance over the positions: the mean squared difference from the mean.
     pub fn variance(self) -> f32 {
         self.0[kernel::VARIANCE]
     }
 
-    /// Mean of the clipped numbers.
+    /// Returns the mean of the clamped values.
     pub fn clipped_mean(self) -> f32 {
         self.0[kernel::CLIPPED_MEAN]
     }
 
-    /// Mean squared distance of the clipped numbers to their mean.
+    /// Returns the variance of the clamped values.
     pub fn clipped_variance(self) -> f32 {
         self.0[kernel::CLIPPED_VARIANCE]
     }
 
-    /// Positions above zero.
+    /// Returns the number of positions above zero.
     pub fn active(self) -> u32 {
         self.0[kernel::ACTIVE] as u32
     }
 
-    /// Positions that are no numbers (NaN, infinities). They count in nothing else.
+    /// Returns the number of positions that are not finite (NaN or infinite). No other field includes them.
     pub fn not_finite(self) -> u32 {
         self.0[kernel::NOT_FINITE] as u32
     }
 
-    /// Numbers at positions drawn at random ([`sampled_place`]), not clipped.
+    /// Returns the values at positions drawn at random ([`sampled_place`]), not clamped.
     pub fn samples(self) -> &'a [f32] {
         &self.0[kernel::NUMBERS..]
     }
 }
 
-/// The place, among `positions`, of a sample of an image with this seed. All channels of a layer have the
-/// same.
+/// Returns the position, out of `positions`, of a sample of the image with this random seed. It is the same
+/// for all channels of a layer.
 pub fn sampled_place(seed: u32, sample: usize, positions: usize) -> usize {
     kernel::sampled_place(seed, sample, positions)
 }
 
-/// The value in front of the clamp (`Relu`, or `Clip` with constant bounds) that computes a value, and the
-/// bounds; `None` if something else computes it.
+/// Returns the operand and the bounds of the clamp (`Relu`, or `Clip` with constant bounds) that computes a
+/// value. Returns `None` if another operator computes it.
 pub fn clamp_before(graph: &Graph, facts: &[Option<Fact>], value: ValueId) -> Option<(ValueId, [f32; 2])> {
     let node = &graph.nodes[graph.producer(value)?];
     let inputs: Vec<Option<&Fact>> =
@@ -109,8 +110,8 @@ pub fn clamp_before(graph: &Graph, facts: &[Option<Fact>], value: ValueId) -> Op
     }
 }
 
-/// Adds a node that summarizes a value of shape (N, C, positions …), and returns its result, of shape (N, C,
-/// [`len`]). `seeds` is a value of shape (N, 1, 1): whole numbers up to [`MAX_SEED`].
+/// Adds a node that summarizes a value of shape (N, C, positions …). Returns its result of shape (N, C,
+/// [`len`]). `seeds` is a value of shape (N, 1, 1) with integer random seeds up to [`MAX_SEED`].
 pub fn add(graph: &mut Graph, value: ValueId, seeds: ValueId, request: Request) -> ValueId {
     let mut name = format!("{} (summary)", graph.name(value));
     while graph.find_value(&name).is_some() || graph.nodes.iter().any(|n| n.name == name) {
@@ -124,8 +125,8 @@ pub fn add(graph: &mut Graph, value: ValueId, seeds: ValueId, request: Request) 
     output
 }
 
-/// Lets all readers of a value read a copy of it behind which no gradient goes back: the value counts as
-/// given.
+/// Inserts a copy between a value and all its readers. No gradient passes back through the copy, so the value
+/// counts as a constant.
 pub fn detach(graph: &mut Graph, value: ValueId) {
     let mut name = format!("{} (given)", graph.name(value));
     while graph.find_value(&name).is_some() || graph.nodes.iter().any(|n| n.name == name) {
@@ -144,12 +145,11 @@ pub fn detach(graph: &mut Graph, value: ValueId) {
     graph.nodes.insert(producer + 1, node);
 }
 
-/// Adds a node that takes the channels of a value of shape (N, C, positions …), with `axes` axes, to units:
-/// for each unit a row of C weights, and a number that is added. Its result is of shape (N, units,
-/// positions …).
+/// Adds a node that maps the channels of a value of shape (N, C, positions …), with `axes` axes, to units.
+/// Each unit has a row of C weights and a bias. The result has the shape (N, units, positions …).
 ///
 /// # Panics
-/// If the weights are not those of as many units as there are numbers to add.
+/// If the number of weights is not C for each element of `bias`.
 pub fn project(graph: &mut Graph, value: ValueId, axes: usize, weights: &[f32], bias: &[f32]) -> ValueId {
     let units = bias.len();
     let channels = weights.len() / units.max(1);
@@ -207,8 +207,8 @@ mod tests {
         all
     }
 
-    /// Runs a network that only summarizes its input, in blocks of channels if a convolution that changes
-    /// nothing comes first.
+    /// Runs a network that only summarizes its input. With `in_blocks`, an identity convolution comes first,
+    /// so that the input of the summary is in blocks of channels.
     fn summarized(x: &[f32], shape: [usize; 4], in_blocks: bool, request: Request, isa: Isa) -> Vec<f32> {
         let mut net = Builder::new();
         let fixed = |shape: &[usize]| shape.iter().map(|&n| Dim::Fixed(n)).collect::<Vec<_>>();
@@ -305,7 +305,7 @@ mod tests {
             let empty = ChannelSummary::new(rows[2]);
             assert!(empty.largest().is_nan() && empty.mean().is_nan());
             assert_eq!((empty.active(), empty.not_finite()), (0, 6));
-            // Squares that f32 does not hold.
+            // The squares of these values overflow in f32.
             let large = ChannelSummary::new(rows[3]);
             assert_eq!((large.largest(), large.place(), large.active(), large.not_finite()), (3e30, 0, 3, 0));
             assert!((large.mean() - 0.5).abs() < 1e-3 && large.variance().is_infinite());

@@ -7,19 +7,19 @@ use bytes::Bytes;
 
 use crate::error::OpError;
 
-/// The element type of a value; all float types compute as f32, all integer types as i64.
+/// The element type of a value. All float types are computed in f32, all integer types in i64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DType {
-    /// Floating point, computed in f32.
+    /// Floating-point values, computed in f32.
     Float,
     /// Integers, computed in i64.
     Int,
-    /// Truth values.
+    /// Booleans.
     Bool,
 }
 
 impl DType {
-    /// Bytes of one element in memory.
+    /// Returns the size of one element in memory, in bytes.
     pub fn size(self) -> usize {
         match self {
             DType::Float => size_of::<f32>(),
@@ -29,21 +29,21 @@ impl DType {
     }
 }
 
-/// How the elements of a tensor lie in a model file, little-endian.
+/// The encoding of a tensor's elements in a model file, little-endian.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stored {
     /// IEEE single precision.
     F32,
     /// IEEE half precision.
     F16,
-    /// The upper half of an IEEE single.
+    /// bfloat16: the upper half of an IEEE single.
     Bf16,
     /// IEEE double precision, rounded to f32 when read.
     F64,
 }
 
 impl Stored {
-    /// Bytes of one element.
+    /// Returns the size of one element in the file, in bytes.
     pub fn size(self) -> usize {
         match self {
             Stored::F16 | Stored::Bf16 => 2,
@@ -53,7 +53,7 @@ impl Stored {
     }
 }
 
-/// Elements that are decoded at once where a whole tensor is looked through.
+/// The number of elements that are decoded at a time when a whole tensor is inspected.
 const PIECE: usize = 1 << 14;
 
 #[derive(Debug, Clone)]
@@ -61,50 +61,50 @@ enum Data {
     Float(Arc<Vec<f32>>),
     Int(Arc<Vec<i64>>),
     Bool(Arc<Vec<bool>>),
-    /// Weights as they lie in the file, decoded when a plan needs them.
+    /// Weights as stored in the file. They are decoded when a plan needs them.
     Raw(Stored, Bytes),
-    /// One number for every element: a file of a few bytes may claim any shape, so nothing is allocated
-    /// before a plan needs it.
+    /// One value for all elements. A file of a few bytes may claim any shape, so nothing is allocated before
+    /// a plan needs it.
     Repeated(f32),
 }
 
-/// A constant tensor; cloning shares the data.
+/// A constant tensor. Clones share the data.
 #[derive(Debug, Clone)]
 pub struct Tensor {
     shape: Vec<usize>,
     data: Data,
 }
 
-/// Number of elements of a shape.
+/// Returns the number of elements of a shape.
 pub fn volume(shape: &[usize]) -> usize {
     shape.iter().product()
 }
 
 impl Tensor {
-    /// A float tensor; panics if the length is not the shape's volume.
+    /// Creates a float tensor; panics if the length does not match the shape.
     pub fn floats(shape: &[usize], data: Vec<f32>) -> Self {
         assert_eq!(volume(shape), data.len(), "shape {shape:?} does not hold the data");
         Self { shape: shape.to_vec(), data: Data::Float(Arc::new(data)) }
     }
 
-    /// An integer tensor; panics if the length is not the shape's volume.
+    /// Creates an integer tensor; panics if the length does not match the shape.
     pub fn ints(shape: &[usize], data: Vec<i64>) -> Self {
         assert_eq!(volume(shape), data.len(), "shape {shape:?} does not hold the data");
         Self { shape: shape.to_vec(), data: Data::Int(Arc::new(data)) }
     }
 
-    /// A tensor of truth values; panics if the length is not the shape's volume.
+    /// Creates a boolean tensor; panics if the length does not match the shape.
     pub fn bools(shape: &[usize], data: Vec<bool>) -> Self {
         assert_eq!(volume(shape), data.len(), "shape {shape:?} does not hold the data");
         Self { shape: shape.to_vec(), data: Data::Bool(Arc::new(data)) }
     }
 
-    /// A float tensor with one number for every element, which takes no memory.
+    /// Creates a float tensor with the same value in all elements, which takes no memory.
     pub fn repeated(shape: &[usize], value: f32) -> Self {
         Self { shape: shape.to_vec(), data: Data::Repeated(value) }
     }
 
-    /// Float data in the form in which a file stores it.
+    /// Creates a float tensor from data in the encoding of a file.
     pub fn raw(shape: &[usize], stored: Stored, bytes: Bytes) -> Result<Self, OpError> {
         let wanted = shape
             .iter()
@@ -119,12 +119,12 @@ impl Tensor {
         Ok(Self { shape: shape.to_vec(), data: Data::Raw(stored, bytes) })
     }
 
-    /// Extent of every axis.
+    /// Returns the extent of every axis.
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
 
-    /// Number of elements.
+    /// Returns the number of elements.
     pub fn len(&self) -> usize {
         volume(&self.shape)
     }
@@ -134,7 +134,7 @@ impl Tensor {
         self.len() == 0
     }
 
-    /// The element type.
+    /// Returns the element type.
     pub fn dtype(&self) -> DType {
         match self.data {
             Data::Float(_) | Data::Raw(..) | Data::Repeated(_) => DType::Float,
@@ -143,7 +143,7 @@ impl Tensor {
         }
     }
 
-    /// Whether this tensor repeats `part` along axis 0, bit for bit.
+    /// Whether this tensor is `part` repeated `times` times along axis 0, bit for bit.
     pub fn repeats(&self, part: &Tensor, times: usize) -> bool {
         fn cycles<T>(all: &[T], part: &[T], same: impl Fn(&T, &T) -> bool) -> bool {
             let one = all.len() == part.len() && std::ptr::eq(all.as_ptr(), part.as_ptr());
@@ -164,7 +164,7 @@ impl Tensor {
         }
     }
 
-    /// Bytes of the elements, if they are in memory and shared with no other tensor.
+    /// Returns the bytes of the elements if they are in memory and shared with no other tensor; otherwise 0.
     pub fn own_bytes(&self) -> usize {
         let count = match &self.data {
             Data::Float(v) => Arc::strong_count(v),
@@ -175,7 +175,7 @@ impl Tensor {
         if count == 1 { self.len() * self.dtype().size() } else { 0 }
     }
 
-    /// The bytes of the file that hold the elements, if they lie there.
+    /// Returns the file's bytes if the elements are stored there.
     pub fn stored(&self) -> Option<&Bytes> {
         match &self.data {
             Data::Raw(_, bytes) => Some(bytes),
@@ -183,7 +183,8 @@ impl Tensor {
         }
     }
 
-    /// Bytes that decoding would add although no file holds them.
+    /// Returns the bytes that decoding would allocate for a value that is repeated for all elements;
+    /// otherwise 0.
     pub fn repeated_bytes(&self) -> usize {
         match self.data {
             Data::Repeated(_) => self.len().saturating_mul(DType::Float.size()),
@@ -191,7 +192,7 @@ impl Tensor {
         }
     }
 
-    /// The number that every element of a float tensor is, where that is known without a look at them.
+    /// Returns the value that all elements of a float tensor have, if this is known without reading them.
     fn one_float(&self) -> Option<f32> {
         match &self.data {
             Data::Repeated(x) => Some(*x),
@@ -201,7 +202,7 @@ impl Tensor {
         }
     }
 
-    /// The elements as floats; an error for integers and truth values.
+    /// Returns the elements as floats; an error for integers and booleans.
     pub fn as_floats(&self) -> Result<Cow<'_, [f32]>, OpError> {
         match &self.data {
             Data::Float(v) => Ok(Cow::Borrowed(v)),
@@ -211,22 +212,22 @@ impl Tensor {
         }
     }
 
-    /// Calls `visit` with the positions of the floats that are not finite, ascending. Decodes piece by piece.
+    /// Calls `visit` with the positions of the floats that are not finite, ascending. Decodes in pieces.
     pub fn each_not_finite(&self, visit: &mut dyn FnMut(usize)) {
         self.pieces(&mut |start, piece| {
             (0..piece.len()).filter(|&i| !piece[i].is_finite()).for_each(|i| visit(start + i));
         });
     }
 
-    /// Whether some float is NaN.
+    /// Whether any float is NaN.
     pub fn has_nan(&self) -> bool {
         let mut found = false;
         self.pieces(&mut |_, piece| found |= piece.iter().any(|x| x.is_nan()));
         found
     }
 
-    /// Calls `visit(first position, numbers)` for pieces of a float tensor, decoded if need be. A number that
-    /// stands for a whole tensor is visited once a position, but not more often than a piece is long.
+    /// Calls `visit(first position, values)` for pieces of a float tensor, decoded if necessary. If one value
+    /// stands for all elements, only a value that is not finite is visited, for at most [`PIECE`] positions.
     fn pieces(&self, visit: &mut dyn FnMut(usize, &[f32])) {
         match &self.data {
             Data::Float(v) => visit(0, v),
@@ -240,7 +241,7 @@ impl Tensor {
         }
     }
 
-    /// The elements as shared floats, decoded if need be.
+    /// Returns the elements as shared floats, decoded if necessary.
     pub fn shared_floats(&self) -> Result<Arc<Vec<f32>>, OpError> {
         match &self.data {
             Data::Float(v) => Ok(v.clone()),
@@ -248,8 +249,8 @@ impl Tensor {
         }
     }
 
-    /// The elements as an operand of a kernel: floats; truth values as 0 and 1; integers (as exponents are)
-    /// where f32 holds them exactly.
+    /// Returns the elements as an operand of a kernel: floats as they are, booleans as 0 and 1. Integers,
+    /// such as exponents, are converted if f32 holds them exactly.
     pub fn operand(&self) -> Result<Arc<Vec<f32>>, OpError> {
         if let Data::Int(v) = &self.data
             && v.iter().any(|x| x.unsigned_abs() > 1 << f32::MANTISSA_DIGITS)
@@ -259,7 +260,7 @@ impl Tensor {
         self.cast(DType::Float).shared_floats()
     }
 
-    /// The elements as integers; an error for floats and truth values.
+    /// Returns the elements as integers; an error for floats and booleans.
     pub fn as_ints(&self) -> Result<&[i64], OpError> {
         match &self.data {
             Data::Int(v) => Ok(v),
@@ -267,7 +268,7 @@ impl Tensor {
         }
     }
 
-    /// The elements as truth values; an error for numbers.
+    /// Returns the elements as booleans; an error for numbers.
     pub fn as_bools(&self) -> Result<&[bool], OpError> {
         match &self.data {
             Data::Bool(v) => Ok(v),
@@ -275,7 +276,7 @@ impl Tensor {
         }
     }
 
-    /// The same elements under another shape of the same volume.
+    /// Returns the same elements with another shape of the same volume.
     pub fn reshaped(&self, shape: &[usize]) -> Result<Self, OpError> {
         if volume(shape) != self.len() {
             return Err(OpError::Refused(format!("cannot reshape {:?} into {shape:?}", self.shape)));
@@ -283,7 +284,8 @@ impl Tensor {
         Ok(Self { shape: shape.to_vec(), data: self.data.clone() })
     }
 
-    /// The tensor whose element `i` is element `map(i)` of this one, or the fill value where that is `None`.
+    /// Returns the tensor whose element `i` is element `map(i)` of this one, or the fill value if that is
+    /// `None`.
     pub fn rearranged(&self, shape: &[usize], map: impl Fn(usize) -> Option<usize>, fill: f64) -> Self {
         let n = volume(shape);
         if let Some(x) = self.one_float()
@@ -309,8 +311,8 @@ impl Tensor {
         Self { shape: shape.to_vec(), data }
     }
 
-    /// Converted to another element type as ONNX `Cast` does: floats truncate toward zero, truth is "not
-    /// zero".
+    /// Converts to another element type like ONNX `Cast`: floats are truncated toward zero, and a boolean is
+    /// whether the value is not zero.
     pub fn cast(&self, to: DType) -> Self {
         let data = match (&self.data, to) {
             (Data::Int(v), DType::Float) => Data::Float(Arc::new(v.iter().map(|&x| x as f32).collect())),

@@ -1,4 +1,4 @@
-//! Threads to compute on.
+//! The threads on which plans are compiled and sessions run.
 
 use std::sync::Arc;
 
@@ -6,19 +6,19 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::error::{Error, Result};
 
-/// Threads that plans are made for and sessions run on. Clones share them. The number of threads changes no
-/// bit of a result.
+/// A thread pool for plans and sessions. Clones share the threads. The number of threads changes no bit of a
+/// result.
 ///
-/// By default work runs on the pool that the caller runs in: outside of any pool that is `rayon`'s global
-/// one, with a thread for each core, made once.
+/// By default, work runs on the caller's `rayon` pool. Outside of any pool this is the global one, which has
+/// a thread for each core and is created once.
 #[derive(Clone, Default)]
 pub struct Threads(Option<Arc<ThreadPool>>);
 
 impl Threads {
-    /// Starts this many threads; one for each core if 0.
+    /// Starts this many threads; one for each core if `count` is 0.
     ///
     /// # Errors
-    /// If the system gives no threads.
+    /// If the operating system cannot start the threads.
     pub fn new(count: usize) -> Result<Self> {
         let pool = ThreadPoolBuilder::new().num_threads(count).build();
         let wanted =
@@ -27,7 +27,7 @@ impl Threads {
         Ok(Self(Some(Arc::new(pool))))
     }
 
-    /// Runs work on these threads; directly, if the caller is one of them.
+    /// Runs `work` on these threads; directly, if the caller is one of them.
     pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         match &self.0 {
             Some(pool) if pool.current_thread_index().is_none() => pool.install(work),
@@ -35,7 +35,7 @@ impl Threads {
         }
     }
 
-    /// Number of threads.
+    /// Returns the number of threads.
     pub fn count(&self) -> usize {
         self.0.as_ref().map_or_else(rayon::current_num_threads, |pool| pool.current_num_threads())
     }

@@ -1,5 +1,5 @@
-//! A graph for given input shapes: every value's shape is known, everything constant is folded, and what no
-//! target depends on is gone. This is what passes rewrite and plans are made of.
+//! A graph for given input shapes. All shapes are known, constants are folded, and nodes on which no target
+//! depends are removed. Passes rewrite this form, and plans are compiled from it.
 
 use std::sync::Arc;
 
@@ -11,14 +11,14 @@ use crate::ops::array::tap::Tap;
 use crate::ops::{Fact, Facts, Forward, Operand, Operator, Site, Unsupported};
 use crate::tensor::{DType, Tensor};
 
-/// Largest size of computed constants, in bytes; beyond it a file counts as damaged. Constants that exporters
-/// leave to be computed are small compared with the weights, which lie in the file.
+/// Maximum size of all computed constants in bytes; a file that exceeds it counts as damaged. Constants that
+/// exporters leave to be computed are small compared with the weights, which are stored in the file.
 pub const MAX_COMPUTED: usize = 1 << 30;
 
 /// A node whose inputs and outputs have known shapes.
 #[derive(Debug, Clone)]
 pub struct TypedNode {
-    /// Name of the node in the file (the last one, where several were merged).
+    /// The node's name in the file. For merged nodes, the last one's name.
     pub name: String,
     /// The operator.
     pub op: Arc<dyn Operator>,
@@ -26,7 +26,7 @@ pub struct TypedNode {
     pub inputs: Vec<Option<ValueId>>,
     /// Results.
     pub outputs: Vec<Option<ValueId>>,
-    /// The activation function of output 0: the node's own clamp (`Relu`, `Clip`) or one that a pass
+    /// The activation function applied to output 0: the node's own clamp (`Relu`, `Clip`), or one that a pass
     /// attached.
     pub epilogue: Option<EpilogueFunction>,
 }
@@ -34,25 +34,26 @@ pub struct TypedNode {
 /// A graph for given input shapes.
 #[derive(Debug, Clone)]
 pub struct Typed {
-    /// Facts of each value; `None` for values that no target needs.
+    /// The type, shape and constant value of each value; `None` for values that no target needs.
     pub facts: Vec<Option<Fact>>,
     /// Nodes in topological order.
     pub nodes: Vec<TypedNode>,
-    /// The values that have to stay reachable.
+    /// The values that must be kept.
     pub targets: Vec<ValueId>,
-    /// The values whose gradients are kept ([`Typed::tap`]): barriers like targets.
+    /// The values whose gradients are kept ([`Typed::tap`]). Like targets, no pass may merge them away.
     pub inner: Vec<ValueId>,
-    /// The fed values, in the graph's order.
+    /// The network's inputs, in the graph's order.
     pub inputs: Vec<ValueId>,
 }
 
 impl Typed {
-    /// Types the part of a graph that the targets depend on. `shapes` has one entry an input of the graph.
+    /// Infers types and shapes for the part of a graph on which the targets depend. `shapes` has one entry
+    /// for each input of the graph.
     pub fn new(graph: &Graph, shapes: &[Vec<usize>], targets: &[ValueId]) -> Result<Self> {
         Self::within(graph, shapes, targets, MAX_COMPUTED)
     }
 
-    /// [`Typed::new`] with a limit on the bytes of computed constants.
+    /// Does the same as [`Typed::new`] with a limit on the bytes of computed constants.
     pub fn within(
         graph: &Graph,
         shapes: &[Vec<usize>],
@@ -60,7 +61,7 @@ impl Typed {
         max_bytes: usize,
     ) -> Result<Self> {
         let needed = ancestors(graph, targets);
-        // A node that fails is an error only if a target needs it: the branch of an `If` that is not taken
+        // A node that fails is an error only if a target needs it: in an `If`, the branch that is not taken
         // may fail.
         let mut failure = None;
         let facts = infer_within(graph, shapes, &needed, max_bytes, |_, error| {
@@ -119,21 +120,21 @@ impl Typed {
         Ok(typed)
     }
 
-    /// The fact of a value that a kept node reads or writes.
+    /// Returns the fact of a value that a kept node reads or writes.
     pub fn fact(&self, value: ValueId) -> Result<&Fact, OpError> {
         self.facts[value.index()].as_ref().ok_or_else(|| OpError::Refused("a value of unknown shape".into()))
     }
 
-    /// Facts of a node's inputs, in order.
+    /// Returns the facts of a node's inputs, in order.
     pub fn input_facts(&self, node: &TypedNode) -> Vec<Option<&Fact>> {
         node.inputs.iter().map(|v| v.and_then(|v| self.facts[v.index()].as_ref())).collect()
     }
 
-    /// Makes these values barriers whose gradients can be kept: each becomes a copy ([`Tap`]) of the value
-    /// that its node computes. Inputs need no copy.
+    /// Marks values whose gradients are to be kept. Each becomes a copy ([`Tap`]) of its node's result, which
+    /// passes do not merge away. Inputs need no copy.
     ///
     /// # Errors
-    /// If no target depends on one, or it holds no real numbers that depend on the inputs.
+    /// If no target depends on such a value, or if it holds no real numbers that depend on the inputs.
     pub fn tap(&mut self, graph: &Graph, inner: &[ValueId]) -> Result<()> {
         for &value in inner {
             let fact = self.facts[value.index()].clone().filter(|f| f.value.is_none());
@@ -174,7 +175,8 @@ impl Typed {
         Ok(())
     }
 
-    /// How many times each value is read; a target or a tapped value counts as read once more.
+    /// Counts how many times each value is read. For a target or a value in [`Typed::inner`], one read is
+    /// added.
     pub fn uses(&self) -> Vec<usize> {
         let mut uses = vec![0; self.facts.len()];
         for v in
@@ -185,18 +187,18 @@ impl Typed {
         uses
     }
 
-    /// Adds a constant and returns its name.
+    /// Adds a constant and returns its id.
     pub fn add_constant(&mut self, value: Tensor) -> ValueId {
         self.add_value(Fact::constant(value))
     }
 
-    /// Adds a value that the graph does not have and returns its name.
+    /// Adds a value that the graph does not have and returns its id.
     pub fn add_value(&mut self, fact: Fact) -> ValueId {
         self.facts.push(Some(fact));
         ValueId(self.facts.len() as u32 - 1)
     }
 
-    /// Drops nodes that nothing depends on any more.
+    /// Removes nodes on which nothing depends any more.
     pub fn drop_unused(&mut self) {
         let mut live = vec![false; self.facts.len()];
         for t in &self.targets {
@@ -216,7 +218,7 @@ impl Typed {
     }
 }
 
-/// Which nodes the targets depend on.
+/// Returns for each node whether a target depends on it.
 pub fn ancestors(graph: &Graph, targets: &[ValueId]) -> Vec<bool> {
     let mut live = vec![false; graph.values.len()];
     for t in targets {
@@ -234,8 +236,8 @@ pub fn ancestors(graph: &Graph, targets: &[ValueId]) -> Vec<bool> {
     needed
 }
 
-/// Facts of all values that the needed nodes compute. Where a node fails, `on_error` decides whether that
-/// ends everything or leaves its outputs unknown.
+/// Infers the facts of all values that the needed nodes compute. If a node fails, `on_error` returns an error
+/// to stop, or `Ok` to leave the node's outputs unknown.
 pub fn infer(
     graph: &Graph,
     shapes: &[Vec<usize>],
@@ -245,7 +247,7 @@ pub fn infer(
     infer_within(graph, shapes, needed, MAX_COMPUTED, on_error)
 }
 
-/// [`infer`] with a limit on the bytes of computed constants.
+/// Does the same as [`infer`] with a limit on the bytes of computed constants.
 pub fn infer_within(
     graph: &Graph,
     shapes: &[Vec<usize>],
@@ -292,7 +294,7 @@ pub fn infer_within(
     Ok(facts)
 }
 
-/// An operator's complaint with the node's name; operators that are missing altogether say so.
+/// Adds the node's name to an operator's error. If the operator is not supported, the error says so.
 pub fn node_error(graph: &Graph, node: &Node, error: OpError) -> Error {
     let (name, op) = (node.name.clone(), node.op.op_type().to_owned());
     match (node.op.as_any().downcast_ref::<Unsupported>(), error) {
@@ -304,7 +306,7 @@ pub fn node_error(graph: &Graph, node: &Node, error: OpError) -> Error {
     }
 }
 
-/// A shape rule's refusal with the node's name.
+/// Adds the node's name to the error of a shape rule.
 fn shape_error(graph: &Graph, node: &Node, error: OpError) -> Error {
     match node_error(graph, node, error) {
         Error::Node { node: name, op, why } if node.op.is_supported() => Error::Shape { node: name, op, why },
@@ -312,7 +314,7 @@ fn shape_error(graph: &Graph, node: &Node, error: OpError) -> Error {
     }
 }
 
-/// Facts of a node's outputs. `left` is how many bytes of constants may still be computed.
+/// Infers the facts of a node's outputs. `left` is how many bytes of constants may still be computed.
 fn outputs_of(op: &dyn Operator, inputs: Facts<'_>, left: &mut usize) -> Result<Vec<Fact>, OpError> {
     let spend = |left: &mut usize, bytes: usize| {
         *left =
@@ -341,8 +343,8 @@ fn outputs_of(op: &dyn Operator, inputs: Facts<'_>, left: &mut usize) -> Result<
     if let Some(fact) = facts.iter().find(|f| f.len() > MAX_ELEMENTS && !shares(f)) {
         return Err(OpError::Refused(format!("a constant of shape {:?} is too large", fact.shape)));
     }
-    // Before anything is computed; what then turns out to be shared or repeated is given back. Operands that
-    // repeat a number are written out while a kernel runs.
+    // The limit is checked before anything is computed, on a copy of `left`: results may turn out to share
+    // memory or to repeat one value. Operands that repeat one value take memory while a kernel runs.
     if !facts.iter().all(|f| shares(&f)) {
         let operands: usize = constants().map(Tensor::repeated_bytes).sum();
         let results: usize = facts.iter().map(|f| f.len() * f.dtype.size()).sum();

@@ -1,19 +1,20 @@
-//! Attribution: heat maps of the pixels of an image that made a unit fire.
+//! Attribution: heat maps that show which pixels of an image make a unit respond.
 //!
-//! One shape for every method: `fn(&mut AttributionTarget, image, &Settings, &mut Watch) ->
-//! Result<Attribution>`. A [`AttributionTarget`] is a compiled network with one objective; the image is one
-//! display image, RGB 0–1, `[3, H, W]`; the [`Attribution`] says in the same units how much each value or
-//! pixel has to do with the objective f.
+//! Every method has the form
+//! `fn(&mut AttributionTarget, image, &Settings, &mut Watch) -> Result<Attribution>`. An
+//! [`AttributionTarget`] is a compiled network with one objective. The image is one display image, RGB 0–1,
+//! `[3, H, W]`. The [`Attribution`] has one number for each value or pixel of the image: its share in the
+//! objective f.
 //!
 //! | method | values | map |
 //! |---|---|---|
-//! | [`gradient`] | ∂f/∂x | largest size over colours |
-//! | [`guided`](gradient::guided), [`deconv`](gradient::deconv) | the same under another rule for ReLUs | largest size |
+//! | [`gradient`] | ∂f/∂x | largest magnitude over colours |
+//! | [`guided`](gradient::guided), [`deconv`](gradient::deconv) | ∂f/∂x under another rule for ReLUs | largest magnitude over colours |
 //! | [`gradient_x_input`] | (x − b) ∂f/∂x | sum over colours |
 //! | [`integrated_gradients`] | (x − b) × mean gradient between b and x | sum over colours |
-//! | [`smoothgrad`] | mean gradient under noise; mean square; variance | largest size; sum; sum |
-//! | [`grad_cam`] | Σ over channels of mean gradient × activation | its positive part |
-//! | [`occlusion`] | fall of f when the surroundings are covered | the same |
+//! | [`smoothgrad`] | mean gradient under noise; mean square; variance | largest magnitude; sum; sum |
+//! | [`grad_cam`] | Σ over channels of mean gradient × activation | positive part of the values |
+//! | [`occlusion`] | mean decrease of f over the covered windows that contain the pixel | the values |
 //!
 //! ```no_run
 //! use oneiro::{attribution::{attribute, Method, Settings, AttributionTarget}, objective::Objective};
@@ -25,8 +26,8 @@
 //! # }
 //! ```
 //!
-//! Noise comes from [`crate::rng::Stream`], one stream a sample, and sums run in the order of samples: the
-//! batch and the threads change no bit.
+//! Noise comes from [`crate::rng::Stream`], one stream for each sample, and sums run in the order of the
+//! samples. So the batch size and the threads change no bit.
 
 use std::fmt;
 use std::str::FromStr;
@@ -53,12 +54,12 @@ pub(crate) use grad_cam::layer_gradient;
 pub use summary::{Summary, scale};
 pub use target::{AttributionTarget, Watch, top_class};
 
-/// Settings of an attribution.
+/// An attribution method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 #[non_exhaustive]
 pub enum Method {
-    /// Size of the gradient (Simonyan, Vedaldi & Zisserman 2013).
+    /// Magnitude of the gradient (Simonyan, Vedaldi & Zisserman 2013).
     Gradient,
     /// Gradient times the input's distance from the baseline (Shrikumar et al. 2016).
     GradientXInput,
@@ -81,7 +82,7 @@ pub enum Method {
 }
 
 impl Method {
-    /// All, in the order in which they are listed.
+    /// All methods, in the order in which they are listed.
     pub const ALL: [Method; 10] = [
         Self::Gradient,
         Self::GradientXInput,
@@ -95,7 +96,7 @@ impl Method {
         Self::Deconv,
     ];
 
-    /// Methods with different meanings, to be compared side by side.
+    /// Methods with different meanings, for a comparison.
     pub const USUAL: [Method; 6] = [
         Self::Gradient,
         Self::SmoothGrad,
@@ -105,7 +106,7 @@ impl Method {
         Self::Guided,
     ];
 
-    /// The name under which it is asked for.
+    /// The method's name, as users write it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Gradient => "gradient",
@@ -121,7 +122,7 @@ impl Method {
         }
     }
 
-    /// Whether its map has a sign: positive speaks for the objective, negative against it.
+    /// Whether the map has a sign: positive values raise the objective, negative values lower it.
     pub fn is_signed(self) -> bool {
         matches!(self, Self::GradientXInput | Self::IntegratedGradients | Self::Occlusion)
     }
@@ -158,38 +159,40 @@ impl From<Method> for String {
     }
 }
 
-/// Settings of all methods; each reads its own.
+/// Settings of all methods; each method uses some of them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// Points on the path of integrated gradients.
+    /// Number of points on the path of integrated gradients.
     pub steps: usize,
     /// The baseline of integrated gradients and gradient × input.
     pub baseline: Baseline,
-    /// Noisy copies of the image.
+    /// Number of noisy copies of the image.
     pub samples: usize,
-    /// Standard deviation of their noise, as a share of the image's range.
+    /// Standard deviation of the noise, as a share of the image's range.
     pub noise: f64,
-    /// Side of the occluding window in pixels, along y and x; an eighth of the image's if absent.
+    /// Height and width of the occluding window in pixels; by default an eighth of the image's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<[usize; 2]>,
-    /// Pixels from one window to the next; half a window if absent.
+    /// Distance in pixels between windows; by default half a window.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stride: Option<usize>,
-    /// The filling of a covering window.
+    /// The image that fills an occluding window.
     pub fill: Baseline,
-    /// The layer of Grad-CAM; the last convolution before the objective if absent.
+    /// The layer of Grad-CAM; by default the last convolution before the objective.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cam_layer: Option<String>,
-    /// Seed of all noise.
+    /// Random seed of all noise.
     pub seed: u64,
 }
 
-/// Points on the path: 20 to 300 are enough for most networks (Sundararajan et al. 2017, section 5).
+/// Default number of points on the path: 20 to 300 are enough for most networks (Sundararajan et al. 2017,
+/// section 5).
 const STEPS: usize = 50;
-/// Noisy copies: little changes beyond 50 (Smilkov et al. 2017, section 3.2).
+/// Default number of noisy copies: little changes beyond 50 (Smilkov et al. 2017, section 3.2).
 const SAMPLES: usize = 50;
-/// Noise: 10 % to 20 % of the range keeps the structure of the image (Smilkov et al. 2017, section 3.2).
+/// Default noise: 10 % to 20 % of the range keeps the structure of the image (Smilkov et al. 2017, section
+/// 3.2).
 const NOISE: f64 = 0.15;
 
 impl Default for Settings {
@@ -208,22 +211,23 @@ impl Default for Settings {
     }
 }
 
-/// Smallest number of samples that has a variance.
+/// Fewest samples that have a variance.
 const LEAST_FOR_VARIANCE: usize = 2;
 
 impl Settings {
-    /// Size of the occluding window and its strides, along y and x, on an image of this size.
+    /// Sizes of the occluding window and its strides, along y and x, for an image of this size.
     pub fn windows(&self, size: [usize; 2]) -> ([usize; 2], [usize; 2]) {
-        /// Half windows along the image's side; whole ones are even, so that they overlap by exactly half.
+        /// Number of half windows along the image's side. Window sizes are even, so that windows overlap by
+        /// exactly half.
         const HALF_WINDOWS: usize = 16;
         let window = self.window.unwrap_or(size.map(|n| 2 * n.div_ceil(HALF_WINDOWS)));
         (window, window.map(|side| self.stride.unwrap_or(side.div_ceil(2))))
     }
 
-    /// Checks what no type does.
+    /// Checks every number that its type does not restrict.
     ///
     /// # Errors
-    /// [`Error::OutOfRange`] for a count or extent of 0, and noise that is no share.
+    /// [`Error::OutOfRange`] for a count or extent of 0, and for noise that is not between 0 and 1.
     pub fn check(&self) -> Result<()> {
         let positive = |n: usize, what: &str| match n {
             0 => Err(Error::out_of_range(what, 0, "at least 1")),
@@ -242,10 +246,10 @@ impl Settings {
         Ok(())
     }
 
-    /// [`Settings::check`], and whether these methods can work with the settings.
+    /// Checks the settings as [`Settings::check`] does, and whether these methods can use them.
     ///
     /// # Errors
-    /// Also for a variance of fewer than two samples.
+    /// Those of [`Settings::check`], and an error for a variance of fewer than two samples.
     pub fn check_for(&self, methods: &[Method]) -> Result<()> {
         self.check()?;
         match methods.contains(&Method::VarGrad) && self.samples < LEAST_FOR_VARIANCE {
@@ -259,10 +263,10 @@ impl Settings {
     }
 }
 
-/// The completeness of attributions: their sum against the objective's difference to the baseline.
+/// How complete an attribution is: its sum compared with the difference of the objective to the baseline.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Completeness {
-    /// The objective on the baseline.
+    /// Value of the objective on the baseline.
     pub baseline_value: f64,
     /// Sum of all attributions.
     pub sum: f64,
@@ -274,7 +278,7 @@ impl Completeness {
     fn new(values: &[f32], value: f64, baseline_value: f64) -> Self {
         let sum = values.iter().map(|&v| f64::from(v)).sum::<f64>();
         let difference = value - baseline_value;
-        // Nothing to explain, and nothing said, is complete.
+        // If the objective does not differ and the attributions sum to zero, the attribution is complete.
         let gap = if sum == difference { 0.0 } else { (sum - difference).abs() / difference.abs() };
         Self { baseline_value, sum, gap }
     }
@@ -283,25 +287,25 @@ impl Completeness {
 /// The attribution of an image's values and pixels for an objective.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Attribution {
-    /// By which method.
+    /// The method that was used.
     pub method: Method,
     /// Height and width.
     pub size: [usize; 2],
-    /// With their sign, `[C, H, W]`: three colours (red, green, blue; per display unit, for gradients), or
-    /// one map for methods that do not tell colours apart.
+    /// Signed attributions, `[C, H, W]`. C is 3 (red, green, blue), or 1 for methods that do not distinguish
+    /// colours. Gradients are per display unit.
     pub values: Vec<f32>,
-    /// One number a pixel, `[H, W]`; below zero only if [`Method::is_signed`].
+    /// One number for each pixel, `[H, W]`; negative only if [`Method::is_signed`].
     pub map: Vec<f32>,
-    /// The objective on the image.
+    /// Value of the objective on the image.
     pub value: f64,
-    /// For methods whose attributions should add up to the objective's rise over a baseline.
+    /// Completeness, for methods whose attributions should sum to the objective's rise over a baseline.
     pub completeness: Option<Completeness>,
-    /// The layer that Grad-CAM looked at.
+    /// The layer that Grad-CAM used.
     pub layer: Option<String>,
 }
 
 impl Attribution {
-    /// An attribution with nothing said beyond its numbers.
+    /// Creates an attribution without completeness and layer.
     fn new(method: Method, size: [usize; 2], values: Vec<f32>, map: Vec<f32>, value: f64) -> Result<Self> {
         if map.iter().chain(&values).any(|v| !v.is_finite()) {
             return Err(Error::NotFiniteHere { what: format!("{method}: the attribution is not finite") });
@@ -309,7 +313,7 @@ impl Attribution {
         Ok(Self { method, size, values, map, value, completeness: None, layer: None })
     }
 
-    /// Planes of [`Attribution::values`].
+    /// Number of planes of [`Attribution::values`].
     pub fn channels(&self) -> usize {
         self.values.len() / self.map.len().max(1)
     }
@@ -317,8 +321,8 @@ impl Attribution {
 
 /// Attributes an image by any method, on the model's threads ([`Model::on`](crate::Model::on)).
 ///
-/// `watch` is called with the passes through the network that are done and that there are; `false` ends the
-/// work with [`Error::Stopped`].
+/// `watch` is called with the numbers of passes through the network that are done and that are needed. If it
+/// returns `false`, the work ends with [`Error::Stopped`].
 pub fn attribute(
     target: &mut AttributionTarget<'_>,
     image: &[f32],
@@ -355,7 +359,7 @@ fn by_method(
     }
 }
 
-/// One number a pixel from the three of its colours.
+/// Combines the three colours of each pixel into one number.
 fn over_colors(values: &[f32], combine: impl Fn([f32; 3]) -> f32) -> Vec<f32> {
     let plane = values.len() / 3;
     (0..plane).map(|i| combine([values[i], values[plane + i], values[2 * plane + i]])).collect()

@@ -1,8 +1,8 @@
 //! Model cards: facts about a network's inputs that its file does not hold.
 //!
-//! Shape of the concept: a [`Card`] is read from the text of `NAME.toml` by [`Card::parse`], which checks
-//! every number, so that every [`Card`] is valid. [`InputCard::preset`] is for models without
-//! one.
+//! Interface: a [`Card`] is read from the text of `NAME.toml` by [`Card::parse`], which checks
+//! every number, so that every [`Card`] is valid. [`InputCard::preset`] is for models without a
+//! card.
 //!
 //! ```
 //! # use oneiro::card::Card;
@@ -49,22 +49,22 @@ pub enum CardError {
     /// A value that does not fit.
     #[error("in the model card, input `{input}`: `{key}` {problem}")]
     Input {
-        /// The input's name.
+        /// Name of the input.
         input: String,
-        /// The key with the bad value.
+        /// The key with the invalid value.
         key: &'static str,
-        /// The error, and the allowed values.
+        /// What is wrong, and the allowed values.
         problem: String,
     },
-    /// Two inputs of one name, or a layer without.
+    /// Two inputs have the same name, or a layer has none.
     #[error("in the model card: {0}")]
     Names(String),
-    /// A preprocessing of three colours, for bands.
+    /// A preprocessing for three colours was given for bands.
     #[error(
         "`{0}` prepares red, green and blue; bands need `mean` and `std`, one number for all or one a band, or tf, unit or none"
     )]
     ColorPreset(String),
-    /// A name that no preprocessing has.
+    /// There is no preprocessing of this name.
     #[error("`{0}` is no preprocessing; there are {names}", names = PREPROCESS_PRESETS.join(", "))]
     UnknownPreset(String),
 }
@@ -76,16 +76,17 @@ pub struct Card {
     /// The name of the model.
     #[serde(default)]
     pub name: String,
-    /// A built-in list of class labels, or a text file beside the card, one label a line in class order.
+    /// Class labels: the name of a built-in list, or a text file beside the card with one label a line in
+    /// class order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<String>,
-    /// Where the channels of the graph's tensors are.
+    /// The order of axes of the graph's tensors.
     #[serde(default, skip_serializing_if = "is_default")]
     pub layout: TensorLayout,
-    /// Tokens in front of the patches (class, registers), for layers whose axes the card states.
+    /// Number of tokens before the patches (class, registers), for layers whose axes the card states.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix_tokens: Option<usize>,
-    /// The graph's output that holds the classes, where there are several.
+    /// The graph's output with the classes, if there are several outputs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
     /// The inputs, in any order.
@@ -94,7 +95,7 @@ pub struct Card {
     /// Short names for tensors or nodes of the graph.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub layers: BTreeMap<String, String>,
-    /// Axes of layers, where the graph does not tell them or tells them wrong: `N,C,H,W`, `N,H,W,C`,
+    /// Axes of layers, if they cannot be derived from the graph or are derived wrongly: `N,C,H,W`, `N,H,W,C`,
     /// `N,tokens,C` ([`oneiro_net::axes::parse`]).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub axes: BTreeMap<String, String>,
@@ -107,7 +108,7 @@ pub enum TensorLayout {
     /// Batch, channel, (time,) height, width.
     #[default]
     Nchw,
-    /// Batch, (time,) height, width, channel: TensorFlow's exports.
+    /// Batch, (time,) height, width, channel, as in TensorFlow's exports.
     Nhwc,
 }
 
@@ -116,11 +117,12 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 }
 
 impl Card {
-    /// Reads and checks the text of a card, and fills in what it leaves out.
+    /// Parses and checks the text of a card, and fills in defaults.
     pub fn parse(text: &str) -> Result<Card, CardError> {
         let mut card: Card =
             toml::from_str(text).map_err(|e| CardError::Syntax(e.to_string().trim_end().to_string()))?;
-        // A range is required for flow, but a struct cannot tell an absent one from 1.
+        // The card of a flow input must give a range. The table is parsed as well, because a struct cannot
+        // distinguish a missing range from 1.
         let raw: toml::Table = toml::from_str(text).map_err(|e| CardError::Syntax(e.to_string()))?;
         for (index, input) in card.input.iter_mut().enumerate() {
             let has_range = raw["input"][index].get("range").is_some();
@@ -139,17 +141,17 @@ impl Card {
         Ok(card)
     }
 
-    /// The card as TOML. [`Card::parse`] reads it as the same card.
+    /// Returns the card as TOML, from which [`Card::parse`] reads the same card.
     pub fn to_toml(&self) -> Result<String, CardError> {
         toml::to_string(self).map_err(|e| CardError::Syntax(e.to_string()))
     }
 
-    /// The input of this name.
+    /// Returns the input of this name.
     pub fn input(&self, name: &str) -> Option<&InputCard> {
         self.input.iter().find(|input| input.name == name)
     }
 
-    /// Takes the inputs of another card, and all else that this one leaves out.
+    /// Takes the inputs of another card, and every other field that is missing in this card.
     pub fn fill_from(&mut self, other: Card) {
         let keep = std::mem::take(self);
         *self = Card {

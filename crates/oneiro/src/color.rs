@@ -1,10 +1,11 @@
 //! Colours with decorrelated channels.
 //!
-//! Shape of the concept: a [`Mixing`] is a C×C matrix `M` for planar images `[C, ...]`. At every position
+//! Interface: a [`Mixing`] is a C×C matrix `M` for planar images `[C, ...]`. At every position
 //! [`Mixing::apply`] computes `M·t` and [`Mixing::adjoint`] `Mᵀ·g`; both work in place.
 //!
-//! In photographs the channels of RGB rise and fall together. Optimising in coordinates `t` whose covariance
-//! is the identity, `rgb = M·t`, gives every colour direction the step size that photographs give it.
+//! In photographs, the channels of RGB are correlated. Images are optimised in coordinates `t` whose
+//! covariance is the identity, `rgb = M·t`. Every direction of colour then has the step size that it has in
+//! photographs.
 
 use crate::eigen;
 use crate::parallel::{self, CHUNK};
@@ -14,21 +15,21 @@ use serde::{Deserialize, Serialize};
 /// G, B.
 const IMAGENET_CORRELATION_SQRT: [[f32; 3]; 3] =
     [[0.26, 0.09, 0.02], [0.27, 0.0, -0.05], [0.27, -0.09, 0.03]];
-/// The smallest share of the largest variance that a direction of colours is given: directions in which a
-/// data set does not vary at all (photographs without colour) would leave a matrix without an inverse.
+/// The smallest variance of a direction of colour, relative to the largest. A data set without any variance
+/// in a direction (such as grey photographs) would otherwise give a singular matrix.
 const SMALLEST_VARIANCE: f64 = 1e-6;
 /// Mean colour of ImageNet in display units, as Lucid rounds it (same file).
 pub const IMAGENET_COLOR_MEAN: [f32; 3] = [0.48, 0.46, 0.41];
 
-/// Where the decorrelated colours of a parametrization come from.
+/// The source of a parametrization's decorrelated colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Decorrelate {
-    /// Nowhere: channels are optimised as they are.
+    /// No decorrelation: channels are optimised as they are.
     None,
-    /// Lucid's measurement on ImageNet. It is one of RGB; images of other channel counts are left as they
-    /// are.
+    /// Lucid's measurement on ImageNet. It applies to RGB only; images with other numbers of channels are not
+    /// decorrelated.
     #[default]
     Imagenet,
     /// The statistics of a folder of images, with as many channels as the image has.
@@ -39,7 +40,7 @@ pub enum Decorrelate {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mixing {
     channels: usize,
-    /// Row-major; `None` is the identity.
+    /// Entries in row-major order; `None` is the identity.
     matrix: Option<Vec<f32>>,
 }
 
@@ -61,9 +62,9 @@ impl Mixing {
         if channels == 3 { Mixing::imagenet() } else { Mixing::identity(channels) }
     }
 
-    /// The matrix with these entries (row-major, `channels`²) divided by its largest column norm: Lucid's
-    /// convention for U·√Λ, where UΛUᵀ is the channel covariance of a data set. `None` if the count is wrong,
-    /// an entry is not finite, or the matrix cannot be inverted.
+    /// Creates the matrix with these entries (row-major, `channels`²), divided by its largest column norm.
+    /// This is Lucid's convention for U·√Λ, where UΛUᵀ is the channel covariance of a data set. Returns
+    /// `None` if the count is wrong, an entry is not finite, or the matrix is singular.
     pub fn from_rows(channels: usize, rows: Vec<f32>) -> Option<Mixing> {
         if channels == 0 || rows.len() != channels * channels || rows.iter().any(|v| !v.is_finite()) {
             return None;
@@ -72,10 +73,10 @@ impl Mixing {
         Some(Mixing { channels, matrix: Some(divided_by_largest_column_norm(channels, rows)) })
     }
 
-    /// U·√Λ of a channel covariance UΛUᵀ (row-major, `channels`²), divided by its largest column norm.
-    /// Columns are in order of falling variance; the sum of each is positive, or 0. Variances below a
-    /// millionth of the largest count as that. `None` if the count is wrong, an entry is not finite, or
-    /// nothing varies.
+    /// Creates U·√Λ of a channel covariance UΛUᵀ (row-major, `channels`²), divided by its largest column
+    /// norm. Columns are sorted by falling variance; the sum of each is positive or 0. Variances are at least
+    /// a millionth of the largest. Returns `None` if the count is wrong, an entry is not finite, or all
+    /// variances are 0.
     pub fn from_covariance(channels: usize, covariance: &[f64]) -> Option<Mixing> {
         if channels == 0
             || covariance.len() != channels * channels
@@ -88,7 +89,7 @@ impl Mixing {
         let mut rows = vec![0.0; channels * channels];
         for (column, (variance, direction)) in variances.iter().zip(&directions).enumerate() {
             let sign = if direction.iter().sum::<f64>() < 0.0 { -1.0 } else { 1.0 };
-            // Relative to the largest, so that tiny covariances do not vanish in f32.
+            // The length is relative to the largest one, so that tiny covariances do not underflow in f32.
             let length = (variance / largest).max(SMALLEST_VARIANCE).sqrt();
             for (row, entry) in direction.iter().enumerate() {
                 rows[row * channels + column] = (sign * length * entry) as f32;
@@ -103,7 +104,7 @@ impl Mixing {
         self.matrix.clone().unwrap_or_else(|| (0..self.channels * self.channels).map(unit).collect())
     }
 
-    /// The number of channels that an image must have.
+    /// Number of channels that an image must have.
     pub fn channels(&self) -> usize {
         self.channels
     }
@@ -123,7 +124,7 @@ impl Mixing {
     /// `t ← M⁻¹·t` at every position: the coordinates of an image's colours.
     pub fn unapply(&self, image: &mut [f32]) {
         let Some(m) = &self.matrix else { return };
-        // The constructors hold only matrices that can be inverted.
+        // The constructors accept only matrices with an inverse.
         let Some(inverse) = inverse(self.channels, m) else { return };
         multiply(self.channels, image, |row, column| inverse[row * self.channels + column]);
     }
@@ -166,7 +167,7 @@ fn divided_by_largest_column_norm(channels: usize, mut rows: Vec<f32>) -> Vec<f3
     rows
 }
 
-/// Gauss–Jordan elimination with row pivots; `None` for a singular matrix.
+/// Inverts a matrix by Gauss–Jordan elimination with row pivots. Returns `None` for a singular matrix.
 fn inverse(n: usize, rows: &[f32]) -> Option<Vec<f32>> {
     let width = 2 * n;
     let mut work = vec![0.0f64; n * width];

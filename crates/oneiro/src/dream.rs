@@ -1,22 +1,20 @@
-//! Dream images: starting from a picture or noise, the features that a network detects in it are
-//! strengthened.
+//! Dream images: the features that a network detects in a picture, or in noise, are strengthened.
 //!
-//! Unlike a rendering ([`crate::render`]), a dream changes the pixels of a given picture by normalized
-//! gradient ascent, octave by octave: on a small copy first, so that large structures come first, then on
-//! larger ones. Pixel values and steps are in units of 0–255, like the constants of the sources, independent
-//! of the network's units.
+//! A rendering ([`crate::render`]) starts from parameters; a dream changes the pixels of a given picture by
+//! normalized gradient ascent. It goes octave by octave: first it changes a small copy, in which large
+//! structures form, then larger ones. Pixel values and steps are in units of 0–255, like the constants of the
+//! sources, whatever the network's units.
 //!
 //! ```text
 //! start image ─► octave 1 (small) ─► steps ─► enlarge ─► octave 2 ─► steps ─► … ─► the start image's size
 //! a step: roll ─► tiles ─► network ─► objective ─► gradient of each tile ─► blend, roll back ─► normalize ─► add
 //! ```
 //!
-//! The picture is a torus that is rolled by a random shift before each step. The network sees a tile at a
-//! time, so that memory is bounded by the tile and a few copies of the picture (three floats a pixel each),
-//! however large it is. An axis that fits into a tile is one tile of just its length; a longer one has
-//! several that overlap and are blended, and whose borders lie elsewhere in every step. Where the network
-//! takes its own size only, or does not accept an octave because it is too small, tiles have the network's
-//! own size, and an octave that is smaller is repeated around itself.
+//! The picture is treated as a torus and rolled by a random shift before each step. The network sees one tile
+//! at a time, so memory is bounded by the tile and a few copies of the picture (three floats a pixel each).
+//! An axis that fits into a tile is one tile of exactly its length. A longer axis has several tiles that
+//! overlap and are blended, and their borders move in every step. Tiles have the network's own size if it
+//! accepts no other, or if an octave is too small for it. A smaller octave is then repeated periodically.
 //!
 //! | preset | source | a step |
 //! |---|---|---|
@@ -69,13 +67,13 @@ use planes::{for_each_row, moments, resize};
 use step::mean_value;
 use tiles::Axis;
 
-/// White, in the units that dreams are made in.
+/// White, in the units of dreams.
 const WHITE: f32 = 255.0;
 /// Mean and deviation of the noise (`get_base_image`, Conveiro's `deep_dream.py`).
 const NOISE: (f64, f64) = (200.0, 8.0);
-/// Of the display: smallest deviation, deviation in the picture, mean of the picture.
+/// Constants of the standardized display: smallest deviation, deviation in the picture, mean of the picture.
 const DISPLAY: (f64, f64, f64) = (1e-4, 0.3, 0.5);
-/// Random streams of a dream.
+/// Numbers of the random streams of a dream.
 const NOISE_STREAM: u64 = 0x6472_6561_6d00;
 const ROLL_STREAM: u64 = 0x6472_6561_6d01;
 
@@ -86,10 +84,10 @@ pub struct Dream<'a> {
     preset: DreamPreset,
     goal: String,
     prepared: PreparedGoal,
-    /// Octaves from small to large.
+    /// Sizes of the octaves, from small to large.
     sizes: Vec<[usize; 2]>,
     octave: usize,
-    /// Steps done in this octave, and in all frames.
+    /// Steps done in this octave; below, steps done in all frames.
     step: usize,
     steps_done: usize,
     /// The picture in this octave, (3, H, W) in 0–255.
@@ -130,7 +128,7 @@ impl<'a> Dream<'a> {
         seed: u64,
     ) -> Result<Self> {
         preset.check()?;
-        // An error about the network comes before one about a picture.
+        // The network is checked first, so that its error takes precedence over one about the picture.
         model.check_colors(model.image_input()?)?;
         let image = match start {
             Start::Noise if mask.is_some() => {
@@ -203,7 +201,7 @@ impl<'a> Dream<'a> {
                 let [h, w] = dream.sizes[0];
                 let draw = || (NOISE.0 + NOISE.1 * noise.normal()) as f32;
                 dream.x = std::iter::repeat_with(draw).take(3 * h * w).collect();
-                // A photo keeps its colours; noise has none to keep.
+                // A start from noise keeps only what the network can see; a photo keeps its colours.
                 dream.network.visible(&mut dream.x);
                 dream.refit()?;
                 dream.start_value = dream.value();
@@ -226,27 +224,27 @@ impl<'a> Dream<'a> {
         self.sizes[self.sizes.len() - 1]
     }
 
-    /// The octave, from 0, and how many there are.
+    /// Index of the octave, from 0, and the number of octaves.
     pub fn octave(&self) -> (usize, usize) {
         (self.octave, self.sizes.len())
     }
 
-    /// Steps done, those of earlier frames included.
+    /// Number of steps done, including those of earlier frames.
     pub fn steps_done(&self) -> usize {
         self.steps_done
     }
 
-    /// Height and width of the tiles that the network sees, and their number.
+    /// Height and width of the tiles, and their number.
     pub fn tiles(&self) -> ([usize; 2], usize) {
         (self.network.size, self.axes[0].count() * self.axes[1].count())
     }
 
-    /// Whether tiles have the network's own size, because it does not accept this octave's tile size.
+    /// Whether tiles have the network's own size, because it does not accept the tile size of this octave.
     pub fn tile_is_forced(&self) -> bool {
         self.axes.iter().any(Axis::is_forced)
     }
 
-    /// Bytes of activations and gradients of a tile.
+    /// Memory for the activations and gradients of a tile, in bytes.
     pub fn network_bytes(&self) -> usize {
         self.network.arena_bytes()
     }
@@ -256,33 +254,33 @@ impl<'a> Dream<'a> {
         self.octave + 1 == self.sizes.len() && self.step >= self.preset.steps
     }
 
-    /// The value of the picture as it stands: the mean over all tiles, not rolled.
+    /// Computes the goal's value for the current picture: the mean over all tiles, without a roll.
     pub fn value(&mut self) -> f64 {
         let Self { model, network, axes, x, .. } = self;
         model.threads().run(|| mean_value(network, axes, x, 1.0 / WHITE))
     }
 
-    /// The value of another picture of equal size, such as this picture after it was saved.
+    /// Computes the goal's value for another picture of equal size, such as this picture after it was saved.
     ///
     /// # Errors
-    /// If it is not of that size.
+    /// If the picture has another size.
     pub fn value_of(&mut self, picture: &Image) -> Result<f64> {
         check_len("the picture", self.x.len(), picture.data.len())?;
         let Self { model, network, axes, .. } = self;
         Ok(model.threads().run(|| mean_value(network, axes, &picture.data, 1.0)))
     }
 
-    /// The value of the start image at the result's size, or of the noise as it was drawn.
+    /// The goal's value for the start image at the result's size, or for the initial noise.
     pub fn value_at_start(&self) -> f64 {
         self.start_value
     }
 
-    /// The values that are optimised, white at 1, neither clipped nor standardized.
+    /// Returns the optimised values with white at 1, neither clipped nor standardized.
     pub fn raw(&self) -> Image {
         self.image(1.0 / WHITE, 0.0)
     }
 
-    /// The picture as it is shown, to be clipped to 0–1.
+    /// Returns the picture for display, which is to be clipped to 0–1.
     pub fn picture(&self) -> Image {
         match self.preset.display {
             DreamDisplay::Clip => self.raw(),
@@ -301,12 +299,11 @@ impl<'a> Dream<'a> {
         Image { channels: 3, frames: 1, height, width, has_alpha: false, data }
     }
 
-    /// Begins the next frame of a film on an enlarged crop of the finished picture. From the second frame on,
-    /// the picture's own detail is kept from octave to octave, independent of the preset's setting for the
-    /// first frame.
+    /// Begins the next frame of a film with an enlarged crop of the finished picture. From the second frame
+    /// on, octaves always start as in [`OctaveStart::Detail`], whatever the preset says for the first frame.
     ///
     /// # Errors
-    /// If a number of the zoom is out of range, or the network of the first octave cannot be made.
+    /// If a number of the zoom is out of range, or the network of the first octave cannot be compiled.
     pub fn zoom(&mut self, zoom: &Zoom) -> Result<()> {
         zoom.check()?;
         self.model.threads().run(|| self.next_frame(zoom))

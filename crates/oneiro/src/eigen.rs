@@ -1,14 +1,14 @@
 //! Eigenvalues of small symmetric matrices by Jacobi's rotations (Golub & Van Loan, Matrix Computations,
 //! §8.5).
 
-/// Sweeps over all pairs; convergence is quadratic, and ten are enough for hundreds of rows.
+/// Most sweeps over all pairs. Convergence is quadratic, and ten sweeps suffice for hundreds of rows.
 const SWEEPS: usize = 50;
 
-/// Eigenvalues of the symmetric `n`×`n` matrix (row-major, only finite entries), the largest first, and the
-/// unit vector of each.
+/// Returns the eigenvalues of a symmetric `n`×`n` matrix (row-major, finite entries), the largest first, and
+/// the unit vector of each.
 pub(crate) fn symmetric(n: usize, matrix: &[f64]) -> (Vec<f64>, Vec<Vec<f64>>) {
     let mut a = matrix.to_vec();
-    // Row k is the k-th vector.
+    // Row k is the k-th eigenvector.
     let mut vectors = vec![0.0; n * n];
     (0..n).for_each(|k| vectors[k * n + k] = 1.0);
     let whole: f64 = a.iter().map(|v| v * v).sum();
@@ -29,7 +29,7 @@ pub(crate) fn symmetric(n: usize, matrix: &[f64]) -> (Vec<f64>, Vec<Vec<f64>>) {
     (order.iter().map(|&k| a[k * n + k]).collect(), order.iter().map(vector).collect())
 }
 
-/// The rotation of the plane (p, q) that makes the entry there 0.
+/// Applies the rotation in the plane (p, q) that makes the entry (p, q) 0.
 fn rotate(n: usize, a: &mut [f64], vectors: &mut [f64], p: usize, q: usize) {
     let between = a[p * n + q];
     if between == 0.0 {

@@ -1,7 +1,7 @@
 //! Errors between a request and a picture.
 //!
-//! Errors that a caller may act on have a variant with fields; [`Error::Settings`] says in words what
-//! settings contradict. No message names a flag: a command line adds its hints by the variant.
+//! Errors to which a caller may react have a variant with fields. [`Error::Settings`] says in words which
+//! settings contradict each other. No message names a flag; a command line adds its hints by the variant.
 
 use crate::card::CardError;
 use crate::kernels::error::KernelError;
@@ -21,7 +21,7 @@ pub enum Error {
     /// The network could not be read, compiled or run.
     #[error(transparent)]
     Network(#[from] oneiro_net::Error),
-    /// A part of the network cannot be run, but it can begin behind that.
+    /// A part of the network cannot be run, but the network can begin after that part.
     #[error("{error}; the network can begin behind it, at \"{begin_at}\"")]
     Blocked {
         /// The error of the part that cannot be run.
@@ -29,52 +29,52 @@ pub enum Error {
         /// Name of the tensor at which the network can begin.
         begin_at: String,
     },
-    /// A network whose file fixes its batch.
+    /// The file fixes the network's batch to another number of entries than needed.
     #[error(
         "{error}; the file fixes its batch to {fixed} and this needs {needed}: export it with a batch of 1 or a free one"
     )]
     Batch {
         /// Why the network could not be compiled.
         error: Box<oneiro_net::Error>,
-        /// Entries of a batch that the file fixes.
+        /// Number of batch entries in the file.
         fixed: usize,
-        /// Entries that are needed.
+        /// Number of batch entries that are needed.
         needed: usize,
     },
-    /// A name that means no layer, or several.
+    /// A name that matches no layer, or several.
     #[error("{error}")]
     Layer {
         /// The name.
         name: String,
-        /// Names of layers nearest in spelling, nearest first.
+        /// The most similarly spelled names of layers, the nearest first.
         nearest: Vec<String>,
-        /// Why it means none.
+        /// Why the name matches no layer.
         error: Box<oneiro_net::Error>,
     },
-    /// A layer of which no axis is known to hold the channels.
+    /// The channel axis of a layer is not known.
     #[error(
         "layer \"{layer}\" has shape {shape:?}{}, and which of its axes holds the channels is not known; choose a layer whose \
          axes `oneiro layers` knows",
         axes.as_ref().map_or(String::new(), |axes| format!(" (axes {axes})"))
     )]
     UnknownChannels {
-        /// The layer.
+        /// Name of the layer.
         layer: String,
-        /// Its shape, with the batch.
+        /// Shape of the layer, including the batch.
         shape: Vec<usize>,
-        /// The known axes of the value.
+        /// The axes of the layer, as far as they are known.
         axes: Option<String>,
         /// Whether axis 0 is known to be the batch.
         has_batch: bool,
     },
-    /// A layer without a map of height and width, where one is needed.
+    /// A layer without height and width, although a map is needed.
     #[error(
         "layer \"{layer}\" has shape {shape:?} per image: it has no map of height and width; choose a convolution"
     )]
     NoMap {
         /// The layer.
         layer: String,
-        /// Its shape, without the batch.
+        /// Shape of the layer, without the batch.
         shape: Vec<usize>,
     },
     /// A tensor of unknown shape.
@@ -83,39 +83,39 @@ pub enum Error {
         /// The tensor.
         name: String,
     },
-    /// Axes of a layer that the card states and that it cannot have.
+    /// The card states axes that the layer cannot have.
     #[error("the axes of \"{layer}\": {why}")]
     StatedAxes {
         /// The layer.
         layer: String,
-        /// Why not.
+        /// Why it cannot have them.
         why: String,
     },
-    /// A network that mixes the pictures of a batch, where several would go through it at once.
+    /// The network mixes the pictures of a batch, but several would go through it together.
     #[error(
         "the network mixes the pictures of a batch (it takes statistics over them, or may do so), and {pictures} pictures go \
          through it at once: render one at a time"
     )]
     MixesPictures {
-        /// Pictures of the batch.
+        /// Number of pictures in the batch.
         pictures: usize,
     },
-    /// A picture that an objective compares with and that does not fit the network.
+    /// A reference picture of an objective that does not fit the network.
     #[error("the picture {picture}: {why}")]
     Reference {
         /// The picture's name.
         picture: String,
-        /// Why not.
+        /// Why it does not fit.
         why: String,
     },
-    /// An image of another number of values than is needed.
+    /// An image with another number of values than needed.
     #[error("{what} has {values} values, {needed} are needed")]
     Values {
-        /// "the image", "the mask"
+        /// The kind of image: "the image", "the mask".
         what: String,
-        /// Its values.
+        /// Number of its values.
         values: usize,
-        /// The values that are needed: "3x224x224", or their number.
+        /// The needed values: "3x224x224", or their number.
         needed: String,
     },
     /// A model file cannot be opened.
@@ -132,7 +132,7 @@ pub enum Error {
     /// An input cannot be fed with the given value.
     #[error(transparent)]
     Input(#[from] InputError),
-    /// A layer without kernels to be shown.
+    /// A layer has no kernels to show.
     #[error(transparent)]
     Kernel(#[from] KernelError),
     /// No output holds the scores of classes.
@@ -147,44 +147,44 @@ pub enum Error {
     /// A term of an objective does not fit the layer that it reads.
     #[error(transparent)]
     Term(#[from] TermError),
-    /// Statistics of pictures that cannot be used, or made.
+    /// Statistics of pictures that cannot be used or computed.
     #[error(transparent)]
     Statistics(#[from] StatisticsError),
-    /// A value that a setting cannot have.
+    /// A value that is not allowed for a setting.
     #[error("{what} is {value}; {needed} is needed")]
     OutOfRange {
         /// The setting: "noise", "preset lucid: weight".
         what: String,
         /// The value, as text.
         value: String,
-        /// The values that it can have: "a positive number", "a number from 1 to 16".
+        /// The allowed values: "a positive number", "a number from 1 to 16".
         needed: String,
     },
     /// An unknown word.
     #[error("there is no {what} \"{name}\"; there are {}", known.join(", "))]
     UnknownName {
-        /// "method", "baseline".
+        /// What the word names: "method", "baseline".
         what: &'static str,
         /// The word.
         name: String,
-        /// The words that are known.
+        /// The known words.
         known: Vec<&'static str>,
     },
-    /// Settings of a preset that do not go together.
+    /// Contradicting settings of a preset.
     #[error("preset {preset}: {conflict}")]
     Preset {
         /// Name of the preset.
         preset: String,
-        /// The contradicting settings, and which of them to leave out.
+        /// The contradicting settings, and which of them to omit.
         conflict: String,
     },
     /// Activations, an output or an attribution that are not finite.
     #[error("{what}; the network's weights may not be finite, either")]
     NotFiniteHere {
-        /// The numbers that are not finite, and their place.
+        /// What is not finite, and where.
         what: String,
     },
-    /// An objective that asks for something that its layer does not have.
+    /// An objective for something that its layer does not have.
     #[error("{0}")]
     Unit(String),
     /// Settings that do not fit the model or each other.
@@ -193,7 +193,7 @@ pub enum Error {
     /// The observer cancelled the work.
     #[error("stopped before the end")]
     Stopped,
-    /// The objective or its gradient stopped being a number.
+    /// The objective or its gradient became infinite or NaN.
     #[error(
         "the objective {objective} is no longer a finite number at step {step}; \
          a smaller learning rate may help, or the network's weights are not finite"
@@ -201,13 +201,13 @@ pub enum Error {
     NotFinite {
         /// The objective.
         objective: String,
-        /// Step of the optimisation.
+        /// Number of the optimisation step.
         step: usize,
     },
 }
 
 impl Error {
-    /// A value that a setting cannot have.
+    /// Creates an error for a value that is not allowed for a setting.
     pub(crate) fn out_of_range(
         what: impl Into<String>,
         value: impl std::fmt::Display,

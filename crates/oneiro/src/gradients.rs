@@ -1,8 +1,7 @@
-//! How gradients pass ReLUs and max-pooling, as settings of a rendering.
+//! Rules for the gradients of ReLUs and max-pooling, as settings of a rendering.
 //!
-//! Shape of the concept: [`Gradients`] is data of a preset. The rule for ReLUs may hold for the first steps
-//! only and then gives way to the derivative; that for max-pooling holds throughout, since a plan is compiled
-//! for it.
+//! Interface: [`Gradients`] is a part of a preset. The rule for ReLUs may hold for the first steps only; the
+//! exact derivative follows. The rule for max-pooling holds throughout, since a plan is compiled for it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,35 +9,37 @@ use std::str::FromStr;
 use oneiro_net::{MaxPoolRule, ReluRule};
 use serde::{Deserialize, Serialize};
 
-/// Steps with redirected gradients. Lucid's `redirected_relu_grad` redirects while its count of steps is at
-/// most 16, which makes 17 steps with a count from 0; oneiro redirects in the first 16.
+/// Default number of steps with redirected gradients. Lucid's `redirected_relu_grad` redirects while its step
+/// count is at most 16. That makes 17 steps, because its count starts from 0; oneiro redirects in the first
+/// 16.
 pub const REDIRECTED_STEPS: usize = 16;
 
-/// Slope of the leaky rule where none is given: that of Darknet's leaky ReLUs.
+/// Default slope of the leaky rule, that of Darknet's leaky ReLUs.
 pub const LEAKY_SLOPE: f32 = 0.1;
 
-/// Rules of a rendering.
+/// Rules for the gradients of a rendering.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Gradients {
-    /// Through ReLUs and other clips.
+    /// The rule for ReLUs and other clips.
     pub relu: ReluGradient,
-    /// Steps at the start in which `relu` holds, then it is exact; all if absent.
+    /// Number of initial steps in which `relu` holds before the exact derivative takes over; by default all
+    /// steps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub relu_steps: Option<usize>,
-    /// Through max-pooling.
+    /// The rule for max-pooling.
     pub max_pool: MaxPoolGradient,
 }
 
 impl Gradients {
-    /// A rule for ReLUs with the steps that are usual for it: redirected for [`REDIRECTED_STEPS`], the others
-    /// always.
+    /// Creates a rule for ReLUs with its usual number of steps: [`REDIRECTED_STEPS`] for the redirected rule,
+    /// all steps for the others.
     pub fn relu(relu: ReluGradient) -> Self {
         let relu_steps = (relu == ReluGradient::Redirected).then_some(REDIRECTED_STEPS);
         Self { relu, relu_steps, max_pool: MaxPoolGradient::Exact }
     }
 
-    /// The rule for ReLUs in a step, counted from 0.
+    /// Returns the rule for ReLUs in a step, counted from 0.
     pub fn relu_at(&self, step: usize) -> ReluRule {
         if self.relu_steps.is_some_and(|steps| step >= steps) { ReluRule::Exact } else { self.relu.rule() }
     }
@@ -52,19 +53,19 @@ pub enum ReluGradient {
     /// The derivative.
     #[default]
     Exact,
-    /// The derivative; where nothing at all would pass, everything that does not push further into the clip
-    /// (Lucid).
+    /// The derivative. If it would be zero everywhere, all gradients pass that do not push further into the
+    /// clip (Lucid).
     Redirected,
-    /// Inactive ReLUs pass the gradient times this slope, from 0 to 1.
+    /// The gradient at an inactive ReLU is multiplied by this slope, from 0 to 1.
     Leaky(f32),
-    /// The derivative, positive gradients only (guided backpropagation: Springenberg et al. 2015).
+    /// Only positive gradients pass, at active ReLUs (guided backpropagation: Springenberg et al. 2015).
     Guided,
-    /// Positive gradients pass, active ReLU or not (DeconvNet: Zeiler & Fergus 2014).
+    /// Only positive gradients pass, at active and inactive ReLUs (DeconvNet: Zeiler & Fergus 2014).
     Deconv,
 }
 
 impl ReluGradient {
-    /// The rule of the network's engine.
+    /// Returns the corresponding rule of `oneiro_net`.
     pub fn rule(self) -> ReluRule {
         match self {
             Self::Exact => ReluRule::Exact,
@@ -88,7 +89,7 @@ impl fmt::Display for ReluGradient {
     }
 }
 
-/// The text that is no rule.
+/// A text that names no rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 #[error(
@@ -134,15 +135,15 @@ impl From<ReluGradient> for String {
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum MaxPoolGradient {
-    /// The derivative: everything goes to the first of the largest.
+    /// The derivative: the whole gradient goes to the first of the largest values.
     #[default]
     Exact,
-    /// As an L2 pool over the same window would pass it ([`MaxPoolRule::Smoothed`]).
+    /// Gradients pass as through an L2 pool over the same window ([`MaxPoolRule::Smoothed`]).
     Smoothed,
 }
 
 impl MaxPoolGradient {
-    /// The rule of the network's engine.
+    /// Returns the corresponding rule of `oneiro_net`.
     pub fn rule(self) -> MaxPoolRule {
         match self {
             Self::Exact => MaxPoolRule::Exact,

@@ -1,8 +1,8 @@
 //! A network's inputs for pictures, clips and optical flow: which there are, the way in, and the way back.
 //!
-//! Shape of the concept: a [`PictureInput`] is chosen from a model for inputs of given shapes. It checks
-//! pictures, writes them into a session, and takes the gradient on the network's input back to display units.
-//! Inputs that are no pictures are fed with zeros, unless the model feeds them for good ([`Model::fed`]).
+//! Interface: a [`PictureInput`] is chosen from a model for inputs of given shapes. It checks pictures and
+//! writes them into a session. It converts the gradient with respect to the network's input to display units.
+//! Other inputs are fed with zeros, unless the model replaces them by constants ([`Model::fed`]).
 
 use oneiro_image::{Extent, Image};
 use oneiro_net::plan::PlanInput;
@@ -14,13 +14,13 @@ use crate::model::Model;
 use crate::parallel;
 use crate::preprocess::Preprocess;
 
-/// The memory of a session's inputs, each `[batch, …]` as compiled.
+/// The inputs of a session, each `[batch, …]` as compiled.
 pub trait InputMemory {
     /// How many inputs there are.
     fn input_count(&self) -> usize;
-    /// The data of an input, to be written before every forward.
+    /// The data of an input. It must be written before every forward pass.
     fn data_mut(&mut self, input: usize) -> &mut [f32];
-    /// The gradient with respect to an input after backward.
+    /// The gradient of an input after the backward pass.
     fn gradient_of(&self, input: usize) -> &[f32];
 }
 
@@ -41,23 +41,23 @@ impl InputMemory for CpuSession {
 /// An input that takes pictures.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PictureInput {
-    /// Its place among the network's inputs.
+    /// Index of the input among the network's inputs.
     pub index: usize,
-    /// Its name.
+    /// Name of the input.
     pub name: String,
     /// What it takes.
     pub kind: InputKind,
     /// Of the display image that it takes.
     pub extent: Extent,
-    /// From display units to the network's.
+    /// The conversion from display units to the network's units.
     pub preprocess: Preprocess,
 }
 
 impl PictureInput {
-    /// An input by its place, for inputs of these shapes.
+    /// Creates an input from its index, for inputs of these shapes.
     ///
     /// # Errors
-    /// If the input has other axes or channels than pictures as its card describes them.
+    /// If the input's axes or channels differ from those of the pictures that its card describes.
     pub fn new(model: &Model, index: usize, shapes: &[Vec<usize>]) -> Result<Self> {
         Self::of_shape(model, index, &shapes[index])
     }
@@ -77,18 +77,18 @@ impl PictureInput {
         Ok(Self { index, name: card.name.clone(), kind: card.kind, extent, preprocess })
     }
 
-    /// The one input that takes single images.
+    /// Returns the only input for single images.
     ///
     /// # Errors
-    /// If no input does, or several inputs take pictures; or as [`PictureInput::new`].
+    /// If there is none, or several inputs take pictures; also the errors of [`PictureInput::new`].
     pub fn only(model: &Model, shapes: &[Vec<usize>]) -> Result<Self> {
         Self::new(model, model.image_input()?, shapes)
     }
 
-    /// The one input that takes photographs.
+    /// Returns the only input for photographs.
     ///
     /// # Errors
-    /// As [`PictureInput::only`], and if its pictures are bands.
+    /// Those of [`PictureInput::only`], and an error if its pictures are bands.
     pub fn of_photographs(model: &Model, shapes: &[Vec<usize>]) -> Result<Self> {
         let index = model.image_input()?;
         model.check_colors(index)?;
@@ -98,14 +98,14 @@ impl PictureInput {
     /// All inputs of images, clips and flow that a plan's targets depend on.
     ///
     /// # Errors
-    /// As [`PictureInput::new`].
+    /// Those of [`PictureInput::new`].
     pub fn used(model: &Model, planned: &[PlanInput]) -> Result<Vec<Self>> {
         let cards = model.card.input.iter().zip(planned).enumerate();
         let images = cards.filter(|(_, (card, planned))| card.kind != InputKind::Tensor && planned.used);
         images.map(|(index, (_, planned))| Self::of_shape(model, index, &planned.shape)).collect()
     }
 
-    /// An error unless there are as many values as the display image has.
+    /// Returns an error unless the number of values is that of the display image.
     pub fn check(&self, values: &[f32]) -> Result<()> {
         if values.len() == self.extent.values() {
             return Ok(());
@@ -114,7 +114,7 @@ impl PictureInput {
         Err(Error::Values { what, values, needed: self.extent.to_string() })
     }
 
-    /// An error unless a picture has the extent of the display image.
+    /// Returns an error unless a picture has the extent of the display image.
     pub fn check_picture(&self, name: &str, picture: &Image) -> Result<()> {
         let (given, wanted) = (picture.extent(), self.extent);
         let why = if given.channels != wanted.channels {
@@ -130,11 +130,11 @@ impl PictureInput {
         Err(Error::Reference { picture: name.to_owned(), why })
     }
 
-    /// Writes the display images of a batch into this input and zeros into all others; `picture` gives that
-    /// of an entry.
+    /// Writes the display images of a batch into this input, and zeros into all others. `picture` returns the
+    /// image of a batch entry.
     ///
     /// # Panics
-    /// If a picture has another length than the display image.
+    /// If a picture's length differs from the display image's.
     pub fn feed<'a>(
         &self,
         session: &mut impl InputMemory,
@@ -147,7 +147,7 @@ impl PictureInput {
         self.write(session, batch, picture);
     }
 
-    /// [`PictureInput::feed`] for this input alone.
+    /// Writes like [`PictureInput::feed`], for this input alone.
     pub fn write<'a>(
         &self,
         session: &mut impl InputMemory,
@@ -159,7 +159,8 @@ impl PictureInput {
         parallel::each(data.chunks_exact_mut(len), |entry, data| self.preprocess.apply(picture(entry), data));
     }
 
-    /// Writes to `out` the gradient on an entry's display image, which is given as it was fed.
+    /// Writes to `out` the gradient with respect to a batch entry's display image. `image` must be the image
+    /// that was fed.
     pub fn gradient(
         &self,
         session: &impl InputMemory,
@@ -180,7 +181,7 @@ mod tests {
     use oneiro_net::graph::{Attribute, Builder, Dim};
     use oneiro_net::{Plan, Request};
 
-    /// Two pictures and a number: RGB, bands of another size, and a tensor.
+    /// A card with an RGB picture, bands of another size, and a tensor.
     const CARD: &str = r#"
         [[input]]
         name = "photo"
@@ -207,7 +208,7 @@ mod tests {
         Model::new(net.finish(&[both]), Card::parse(CARD).unwrap()).unwrap()
     }
 
-    /// Inputs and gradients without a network.
+    /// Memory for inputs and gradients, without a network.
     struct Memory(Vec<Vec<f32>>);
 
     impl InputMemory for Memory {

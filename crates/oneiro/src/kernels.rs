@@ -1,9 +1,9 @@
-//! Kernels of a network's first layer, as pictures have them.
+//! Kernels of a network's first layer, in the picture's own colours.
 //!
-//! A channel that is linear in the picture is one dot product at each position. The gradient of the channel
-//! at one position is its kernel, including any preparation, batch normalisation and order of channels before
-//! the layer. So kernels are in the picture's own colours, and those of a patch embedding are found as those
-//! of a convolution are.
+//! A channel that is linear in the picture is one dot product at each position. So the gradient of the
+//! channel at one position is its kernel. It includes everything before the layer: preprocessing, batch
+//! normalisation, order of channels. The kernels of a patch embedding are found in the same way as those of a
+//! convolution.
 
 pub(crate) mod error;
 
@@ -18,33 +18,32 @@ use crate::rng::Stream;
 
 pub use error::KernelError;
 
-/// Channels that are differentiated at once.
+/// Number of channels that are differentiated together.
 const AT_ONCE: usize = 16;
-/// The picture at which kernels are taken.
+/// Value of the grey picture at which kernels are computed.
 const GREY: f32 = 0.5;
-/// Largest relative difference of a kernel at two pictures that rounding explains.
+/// Largest relative difference between a kernel at two pictures that counts as rounding.
 const SAME: f64 = 1e-3;
-/// Range of the noise, beyond white and black, that activates channels which are otherwise zero. No bias is
-/// as large.
+/// Range of the noise that activates channels which are otherwise zero. It lies so far beyond white and black
+/// that no bias is as large.
 const FAR: f32 = 1e3;
 
 /// Kernels of channels, all of one extent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Kernels {
-    /// Channels of the kernels: the picture's channels, or 1 if the network sees grey only.
+    /// Number of channels of the kernels: the picture's channels, or 1 if the network sees grey only.
     pub channels: usize,
-    /// Height and width of the receptive field of all channels of the layer together, for any requested
-    /// channels.
+    /// Height and width of the receptive field of all channels of the layer, even if only some are requested.
     pub size: [usize; 2],
-    /// The channels that are drawn as red, green and blue.
+    /// The channels to draw as red, green and blue.
     pub shown: [usize; 3],
-    /// One kernel for each channel asked for, as (channels, height, width): the change of the channel's value
-    /// per display unit of the picture. If the network sees grey only, all colours change together. Zero for
-    /// a channel that no picture changes.
+    /// One kernel for each requested channel, as (channels, height, width): the change of the channel's value
+    /// per display unit of the picture. If the network sees grey only, all colours change together. The
+    /// kernel is zero if no picture changes the channel.
     pub kernels: Vec<Vec<f32>>,
 }
 
-/// Operators that are linear in their operand for all attributes.
+/// Operators that are linear in their operand, whatever their attributes.
 const LINEAR: [&str; 17] = [
     "AveragePool",
     "BatchNormalization",
@@ -64,18 +63,18 @@ const LINEAR: [&str; 17] = [
     "Transpose",
     "Unsqueeze",
 ];
-/// Operators that are so if one operand alone depends on the input.
+/// Operators that are linear if only one operand depends on the input.
 const LINEAR_IN_ONE: [&str; 6] = ["Conv", "ConvTranspose", "Div", "Gemm", "MatMul", "Mul"];
-/// Sums of operands.
+/// Operators that add operands.
 const SUMS: [&str; 2] = ["Add", "Sub"];
 
-/// Whether a value is linear in the inputs but for a constant, as its operators tell. Networks built in
-/// another way count as not linear.
+/// Whether a value is an affine function of the inputs, by the operators on the way. Values computed by other
+/// operators count as not affine.
 pub fn is_affine(model: &Model, value: ValueId) -> bool {
     let graph = &model.graph;
     let needed = analysis::ancestors(graph, &[value]);
     let nodes = || graph.nodes.iter().zip(&needed).filter(|(_, needed)| **needed).map(|(node, _)| node);
-    // What depends on an input; nodes stand in the order in which they run.
+    // Whether each value depends on an input. Nodes are in the order in which they run.
     let mut flows = vec![false; graph.values.len()];
     graph.inputs.iter().for_each(|input| flows[input.value.index()] = true);
     for node in nodes() {
@@ -94,11 +93,11 @@ pub fn is_affine(model: &Model, value: ValueId) -> bool {
     flows[value.index()]
 }
 
-/// The kernels of some channels of a layer.
+/// Computes the kernels of some channels of a layer.
 ///
 /// # Errors
-/// [`KernelError`] if a channel is not linear in the picture, or no channel of the layer depends on it; those
-/// of compiling.
+/// [`KernelError`] if a channel is not linear in the picture, or no channel of the layer depends on it. Also
+/// errors of compiling the network.
 pub fn kernels(model: &Model, layer: &str, channels: &[usize]) -> Result<Kernels> {
     model.threads().run(|| gather(model, layer, channels))
 }
@@ -138,7 +137,7 @@ fn gather(model: &Model, layer: &str, channels: &[usize]) -> Result<Kernels> {
     Ok(Kernels { channels, size: [rows.len(), columns.len()], shown, kernels })
 }
 
-/// A network whose batch has a channel of the layer for each entry.
+/// A network with one channel of the layer in each batch entry.
 struct Compiled {
     session: ObjectiveSession,
     input: PictureInput,
@@ -154,7 +153,7 @@ impl Compiled {
         Ok(Self { session, input, batch })
     }
 
-    /// Values and gradients of all entries, each at its own picture.
+    /// Computes values and gradients of all batch entries, each at its own picture.
     fn gradients(&mut self, pictures: &[Vec<f32>]) -> (Vec<f64>, Vec<Vec<f32>>) {
         let Self { session, input, batch } = self;
         input.feed(session, *batch, |entry| &pictures[entry]);
@@ -170,12 +169,12 @@ impl Compiled {
         (values, pictures.iter().enumerate().map(gradient).collect())
     }
 
-    /// The gradients of these channels, where they are the same for every picture.
+    /// Returns the gradients of these channels, after checking that they are equal for every picture.
     ///
-    /// A linear channel is least and largest at the pictures that follow from its gradient. If its gradient
-    /// there equals the gradients at grey and at noise, no threshold lies between these pictures. A gradient
-    /// of zero tells no such pictures; noise far beyond white and black in both signs changes the value of
-    /// what is closed or saturated.
+    /// A linear channel takes its extremes at two pictures that follow from its gradient. If the gradients
+    /// there equal those at grey and at noise, no threshold lies between these pictures. A gradient of zero
+    /// determines no such pictures. Instead, noise far beyond white and black, in both signs, would change
+    /// the value of an inactive or saturated channel.
     fn checked_kernels(&mut self, layer: &str, channels: &[usize]) -> Result<Vec<Vec<f32>>> {
         let n = self.input.extent.values();
         let mut stream = Stream::new(0, 0);
@@ -206,8 +205,8 @@ impl Compiled {
     }
 }
 
-/// The gradient of all channels of a layer together, each with another weight: zero only at pixels that no
-/// channel reads.
+/// Returns the gradient of all channels of a layer together, each with another weight. It is zero only at
+/// pixels that no channel reads.
 fn whole_layer(model: &Model, layer: &str, channels: usize, batch: usize) -> Result<Vec<f32>> {
     let mut stream = Stream::new(0, 1);
     let weights = (0..channels).map(|_| stream.range_i32(1, 255) as f32).collect();
@@ -220,7 +219,7 @@ fn whole_layer(model: &Model, layer: &str, channels: usize, batch: usize) -> Res
     Ok(gradients.swap_remove(0))
 }
 
-/// Channels at once: fewer where the file fixes the batch.
+/// Number of channels that are computed together: 1 if the network does not accept the batch.
 fn at_once(model: &Model, layer: &str, channels: usize) -> usize {
     let accepts = |batch: usize| {
         let shapes = model.input_shapes(batch, None)?;
@@ -230,7 +229,7 @@ fn at_once(model: &Model, layer: &str, channels: usize) -> usize {
     if accepts(wanted).is_ok() { wanted } else { 1 }
 }
 
-/// The sum of a kernel's planes.
+/// Sums the planes of a kernel.
 fn summed(kernel: &[f32], plane: usize) -> Vec<f32> {
     (0..plane).map(|i| kernel[i..].iter().step_by(plane).sum()).collect()
 }
@@ -242,7 +241,7 @@ fn are_same(a: &[f32], b: &[f32]) -> bool {
     difference <= SAME * SAME * norm
 }
 
-/// The rows and columns in which any gradient is not zero.
+/// Returns the rows and columns in which any gradient is not zero.
 fn support<'a>(
     gradients: impl Iterator<Item = &'a Vec<f32>>,
     [height, width]: [usize; 2],

@@ -1,7 +1,8 @@
-//! How much each position of layers speaks for a class: activation times the gradient of the class's logit.
+//! How much each position of a layer contributes to a class: activation times the gradient of the class's
+//! logit.
 //!
-//! Shape of the concept: a [`RelevanceSession`] is compiled for layers. A run takes an image and the choice
-//! of a class by its logits, and leaves a map for each layer.
+//! Interface: a [`RelevanceSession`] is compiled for layers. Each run takes an image and a function that
+//! chooses a class by its logits. It computes a relevance map for each layer.
 
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use crate::error::Result;
 use crate::input::PictureInput;
 use crate::model::{Model, Target, View};
 
-/// A network that measures relevance in layers, one image at a time.
+/// A network that computes relevance maps of layers, one image at a time.
 #[allow(missing_debug_implementations)]
 pub struct RelevanceSession {
     session: CpuSession,
@@ -20,22 +21,22 @@ pub struct RelevanceSession {
     input: PictureInput,
 }
 
-/// The relevance of a channel's positions.
+/// Statistics of one channel's relevance over its positions.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Relevance {
-    /// The largest; minus infinity if none is a number.
+    /// The largest relevance; minus infinity if none is a number.
     pub largest: f32,
-    /// The position that it is at, counted row by row.
+    /// Position of the largest relevance, counted row by row.
     pub place: u32,
     /// Mean over the positions.
     pub mean: f32,
 }
 
 impl RelevanceSession {
-    /// Compiles a model for layers and inputs of these shapes, of a batch of one.
+    /// Compiles a model for layers and for inputs of these shapes with a batch of one.
     ///
     /// # Errors
-    /// If a layer's channels are not known, or the network has no classes or takes no photographs.
+    /// If a layer's channel axis is unknown, the network has no classes, or it takes no photographs.
     pub fn new(model: &Model, layers: &[ValueId], shapes: &[Vec<usize>]) -> Result<Self> {
         let input = PictureInput::of_photographs(model, shapes)?;
         let logits = Target { value: model.logits()?, view: View::Classes };
@@ -51,10 +52,10 @@ impl RelevanceSession {
         Ok(Self { session: CpuSession::new(Arc::new(plan))?, maps, input })
     }
 
-    /// Runs the network on a display image; `class` chooses a class by its logits.
+    /// Runs the network on a display image; `class` chooses a class by the logits.
     ///
     /// # Panics
-    /// If the image has another length than the display image, or there is no such class.
+    /// If the image's length differs from the display image's, or the class does not exist.
     pub fn run(&mut self, picture: &[f32], class: impl FnOnce(&[f32]) -> usize) {
         self.input.feed(&mut self.session, 1, |_| picture);
         self.session.forward();
@@ -63,7 +64,7 @@ impl RelevanceSession {
         self.session.backward(&Rules::default());
     }
 
-    /// For each channel of a layer, the relevance of its positions.
+    /// Returns the relevance of each channel of a layer.
     pub fn of_layer(&self, layer: usize) -> Vec<Relevance> {
         let map = &self.maps[layer];
         let activations = map.gather(self.session.activation(layer));
@@ -118,7 +119,8 @@ mod tests {
                 logit = logits[class];
                 class
             });
-            // Through the ReLU the products are the same, as it is linear where it passes anything.
+            // The products are equal before and after the ReLU, because it is linear where it passes
+            // anything.
             for layer in 0..2 {
                 let sum: f32 = session.of_layer(layer).iter().map(|of| of.mean * 16.0).sum();
                 assert!((sum - logit).abs() < 1e-4, "class {class}, layer {layer}: {sum}, {logit}");

@@ -1,7 +1,7 @@
-//! What images do to many layers at once, without their maps.
+//! Summaries of many layers' channels for images, without storing the feature maps.
 //!
-//! Shape of the concept: a [`SummarySession`] is compiled for layers and a batch of images. A run takes the
-//! images and a seed for each, and leaves a summary of each channel ([`ChannelSummary`]) and the logits.
+//! Interface: a [`SummarySession`] is compiled for layers and a batch of images. Each run takes the images
+//! and a random seed for each. It computes a summary of each channel ([`ChannelSummary`]), and the logits.
 
 use std::sync::Arc;
 
@@ -15,46 +15,46 @@ use crate::input::PictureInput;
 use crate::model::unit_layers::{UnitLayer, UnitPart};
 use crate::model::{Model, Target, View};
 
-/// A layer as it is summarized.
+/// A layer with summaries.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SummarizedLayer {
     /// Number of channels.
     pub channels: usize,
-    /// Extents of its map: height and width, or as many axes as it has; none for a vector.
+    /// Extents of its feature map: height and width, or as many axes as it has; none for a vector.
     pub map: Vec<usize>,
-    /// Its parts, side by side along the channels.
+    /// The parts of the layer, concatenated along the channels.
     parts: Vec<Part>,
 }
 
-/// Some channels of a layer.
+/// Some consecutive channels of a layer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Part {
-    /// The target that summarizes them.
+    /// Index of the plan's target with their summaries.
     target: usize,
     channels: usize,
     clip: [f32; 2],
 }
 
 impl SummarizedLayer {
-    /// Positions of a map.
+    /// Number of positions in the feature map.
     pub fn positions(&self) -> usize {
         self.map.iter().product()
     }
 }
 
-/// The summaries of some channels of a layer, one after another, and the bounds that the layer clips them to.
+/// The summaries of some channels of a layer, and the bounds to which the layer clips them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Summaries<'a> {
-    /// The summaries.
+    /// The numbers of all summaries, one channel after another.
     pub numbers: &'a [f32],
     /// Number of channels.
     pub channels: usize,
-    /// The bounds.
+    /// The bounds of the clip.
     pub clip: [f32; 2],
 }
 
 impl<'a> Summaries<'a> {
-    /// The summary of a channel of these.
+    /// Returns the summary of a channel.
     pub fn of(&self, channel: usize) -> ChannelSummary<'a> {
         let len = self.numbers.len() / self.channels.max(1);
         ChannelSummary::new(&self.numbers[channel * len..][..len])
@@ -66,7 +66,7 @@ impl<'a> Summaries<'a> {
 pub struct SummarySession {
     session: CpuSession,
     layers: Vec<SummarizedLayer>,
-    /// The target of the logits.
+    /// Index of the target with the logits.
     logits: Option<usize>,
     input: PictureInput,
     seeds: usize,
@@ -75,11 +75,13 @@ pub struct SummarySession {
 }
 
 impl SummarySession {
-    /// Compiles a model for images in a batch of inputs of these shapes. `logits`: whether those of its
-    /// classes are wanted as well. `samples`: positions that are drawn of each channel and image.
+    /// Compiles a model for a batch of images in inputs of these shapes. With `logits`, the logits of the
+    /// classes are computed as well. `samples` is the number of positions sampled from each channel and
+    /// image.
     ///
     /// # Errors
-    /// If a layer's channels are not known, or the network does not take the batch or no photographs.
+    /// If a layer's channel axis is unknown, or the network does not accept the batch or takes no
+    /// photographs.
     pub fn new(
         model: &Model,
         layers: &[UnitLayer],
@@ -89,7 +91,7 @@ impl SummarySession {
     ) -> Result<Self> {
         let batch = model.batch(shapes);
         let input = PictureInput::of_photographs(model, shapes)?;
-        // What several layers read is summarized once.
+        // A part that several layers share is summarized once.
         let mut read: Vec<UnitPart> = Vec::new();
         for part in layers.iter().flat_map(|layer| &layer.parts) {
             if !read.contains(part) {
@@ -161,16 +163,16 @@ impl SummarySession {
         self.input.extent.size()
     }
 
-    /// Entries of the batch.
+    /// Number of batch entries.
     pub fn batch(&self) -> usize {
         self.batch
     }
 
-    /// Runs the network on a batch: of each entry, its display image and the seed of its samples, at most
-    /// [`summary::MAX_SEED`].
+    /// Runs the network on a batch. `picture` returns the display image of each entry. `seed` returns the
+    /// random seed of its samples, at most [`summary::MAX_SEED`].
     ///
     /// # Panics
-    /// If an image has another length than the display image.
+    /// If an image's length differs from the display image's.
     pub fn run<'a>(&mut self, seed: impl Fn(usize) -> u32, picture: impl Fn(usize) -> &'a [f32] + Sync) {
         self.input.feed(&mut self.session, self.batch, picture);
         let seeds = self.session.input_mut(self.seeds);
@@ -178,7 +180,7 @@ impl SummarySession {
         self.session.forward();
     }
 
-    /// The summaries of all channels of a layer for an entry, in pieces one behind the other.
+    /// Returns the summaries of all channels of a layer for a batch entry, part by part.
     pub fn summaries(&self, layer: usize, entry: usize) -> impl Iterator<Item = Summaries<'_>> + Clone {
         self.layers[layer].parts.iter().map(move |&Part { target, channels, clip }| {
             let len = channels * summary::len(self.samples);
@@ -187,7 +189,7 @@ impl SummarySession {
         })
     }
 
-    /// The logits of an entry; `None` if they are not wanted.
+    /// Returns the logits of a batch entry; `None` if they are not computed.
     pub fn logits(&self, entry: usize) -> Option<&[f32]> {
         let all = self.session.activation(self.logits?);
         let classes = all.len() / self.batch;
@@ -195,7 +197,7 @@ impl SummarySession {
     }
 }
 
-/// Adds an input for the seeds of the samples.
+/// Adds an input for the random seeds of the samples.
 fn add_seeds(graph: &mut Graph) -> ValueId {
     let mut name = "seeds of samples".to_owned();
     while graph.find_value(&name).is_some() {

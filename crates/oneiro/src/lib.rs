@@ -19,42 +19,43 @@
 //! # }
 //! ```
 //!
-//! One can also [dream](dream) on a photo, ask which pixels of it speak for a class ([attribution]), see a
-//! photo through a layer ([objective]: inversion, caricatures, style), and write a loop of one's own
-//! ([`render::Render`]). What has no files is made with [`Model::new`] from a graph and a [card].
+//! One can also [dream](dream) on a photo, ask which of its pixels contribute to a class ([attribution]), and
+//! show what a layer preserves of a photo ([objective]: inversion, caricatures, style). [`render::Render`] is
+//! for optimisation loops of one's own. [`Model::new`] takes a network from a graph and a [card] instead of
+//! files.
 //!
 //! # How it works
 //!
 //! A picture is found by optimisation: parameters → image → random transforms → network → objective, and the
-//! gradient all the way back. Each stage is a module with one function shape, stated at its head:
+//! gradient back through all of these. Each stage is a module with one interface, stated at its beginning:
 //!
-//! | module | shape |
+//! | module | interface |
 //! |---|---|
 //! | [`param`] | parameters → image, and adjoint |
 //! | [`transform`] | image + random numbers → image, and adjoint |
 //! | [`preprocess`] | image → what the network reads, and adjoint |
-//! | [`input`] | a network's inputs for pictures: chosen, checked, fed, and gradients brought back |
-//! | [`objective`] | activations → value and seed gradients; an algebra |
-//! | [`gradients`] | how gradients pass ReLUs and max-pooling |
+//! | [`input`] | pictures → a network's inputs, and adjoint |
+//! | [`objective`] | activations → value, and gradients with respect to the activations |
+//! | [`gradients`] | rules for gradients at ReLUs and max-pooling |
 //! | [`optimizer`] | value and gradient → step |
-//! | [`regularizer`] | image → how bright and rough it is, and gradient |
-//! | [`statistics`] | images → the colours and frequencies that they have |
-//! | [`preset`] | all of these under a name |
-//! | [`render`] | the loop, steppable; [`render::render`] is its easy door |
-//! | [`dream`] | another loop: a given picture, octave by octave and tile by tile |
-//! | [`attribution`] | image + objective → which of its pixels made it so |
-//! | [`layer_summaries`] | images → a few numbers for each channel of many layers, without their maps |
-//! | [`layer_relevance`] | image + class → how much each position of layers speaks for it |
-//! | [`unit_statistics`] | these numbers, image after image → best images of each unit, moments, samples |
+//! | [`regularizer`] | image → penalties of brightness and roughness, and gradient |
+//! | [`statistics`] | images → mean colour, covariance of colours, mean spectrum |
+//! | [`preset`] | all settings of these stages under a name |
+//! | [`render`] | the optimisation loop, step by step; [`render::render`] runs it in one call |
+//! | [`dream`] | the loop of a dream on a given picture, octave by octave and tile by tile |
+//! | [`attribution`] | image + objective → contribution of each pixel to the objective |
+//! | [`layer_summaries`] | images → a few statistics for each channel of many layers, without storing maps |
+//! | [`layer_relevance`] | image + class → contribution of each position of layers to the class |
+//! | [`unit_statistics`] | these statistics of many images → best images of each unit, moments, samples |
 //! | [`spatial_activations`] | image + layer → a vector over the channels for each position |
 //!
-//! The folder `examples/` has this as a program (`quickstart`), and others for what is not in here: an
-//! objective of one's own (`custom_objective`), a parametrization (`custom_parametrization`), a network
-//! written in code (`network_in_code`), and a loop by hand (`own_loop`).
+//! The folder `examples/` has this program (`quickstart`). Further programs define an objective
+//! (`custom_objective`), a parametrization (`custom_parametrization`), a network in code (`network_in_code`),
+//! and an optimisation loop (`own_loop`).
 //!
-//! Nothing here touches a file, a clock or the environment but [`Model::open`] and [`render::Picture::save`],
-//! of the feature `files`. Seeds are arguments. Work runs on the model's threads ([`Model::on`]), by default
-//! on the caller's pool; their number never changes a bit of the result.
+//! Only [`Model::open`] and [`render::Picture::save`], of the feature `files`, access files. Nothing reads a
+//! clock or the environment. Random seeds are arguments. Work runs on the model's threads ([`Model::on`]), by
+//! default on the caller's pool; their number never changes a bit of the result.
 
 #![deny(unsafe_code)]
 

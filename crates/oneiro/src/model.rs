@@ -1,4 +1,4 @@
-//! A network with its card: names of layers, what its inputs mean.
+//! A network with its card: names of layers, and the meaning of its inputs.
 
 use std::sync::Arc;
 
@@ -35,14 +35,13 @@ pub use input_error::{AxesProblem, InputError};
 pub use layer_name::resolve_layer;
 pub use picture_axes::{PictureAxes, picture_axes};
 
-/// Default side of a picture, if neither caller nor card nor model states one: that of most ImageNet
-/// networks.
+/// Default side of a picture, if caller, card and model state none: that of most ImageNet networks.
 pub const DEFAULT_SIDE: usize = 224;
 
 /// The files that hold a model's weights.
 pub trait WeightFiles: std::fmt::Debug + Send + Sync {
-    /// Gives the memory of these bytes back, if they lie in one of the files. The operating system loads them
-    /// again when they are read.
+    /// Releases the memory of these bytes, if they lie in one of the files. The operating system reloads them
+    /// when they are read.
     fn give_back(&self, bytes: &[u8]);
 }
 
@@ -53,28 +52,29 @@ pub struct Model {
     pub graph: Graph,
     /// The meaning of its inputs: one entry for each input of the graph, in the graph's order.
     pub card: Card,
-    /// Whether inputs with channels last were replaced by such with channels first.
+    /// Whether channels-last inputs were replaced by channels-first inputs.
     turned: bool,
-    /// The values that those inputs were.
+    /// The values of the inputs that were replaced.
     replaced: Vec<ValueId>,
-    /// Axes of values that nothing in the graph tells.
+    /// Axes of values for which the graph does not determine them.
     stated_axes: Vec<(ValueId, Axes)>,
     /// Whether a picture input has no batch axis in the file.
     unbatched: bool,
-    /// The cards of inputs that are constants now ([`Model::fed`]).
+    /// The cards of inputs that were replaced by constants ([`Model::fed`]).
     constant: Vec<InputCard>,
     /// The file's declarations of tensors inside the graph.
     declared: Arc<Declared>,
-    /// The class output, once it is known.
+    /// The class output, once it has been determined.
     known: head::Known,
-    /// The files that hold the weights, where their memory can be given back.
+    /// The files that hold the weights, if their memory can be released.
     weight_files: Option<Arc<dyn WeightFiles>>,
-    /// Threads that its plans run on.
+    /// Threads on which its plans run.
     threads: Threads,
 }
 
 impl Model {
-    /// Pairs a graph with its card; every input of the graph needs an entry. Bands get their number.
+    /// Combines a graph with its card. Every input of the graph needs an entry in the card. Sets the number
+    /// of bands.
     pub fn new(graph: Graph, mut card: Card) -> Result<Self> {
         let names: Vec<String> = graph.inputs.iter().map(|i| graph.name(i.value).to_owned()).collect();
         if names.is_empty() {
@@ -96,7 +96,7 @@ impl Model {
                         input.fit_flow(channels)?;
                         Ok(input)
                     }
-                    // Exporters leave inputs in the file that no node reads.
+                    // Inputs that no node reads, which exporters leave in files, need no entry.
                     None if !read => Ok(InputCard::tensor(name)),
                     None => {
                         let described = card.input.iter().map(|i| i.name.clone()).collect();
@@ -126,25 +126,25 @@ impl Model {
         Ok(model)
     }
 
-    /// The network whose weights lie in these files; memory of packed weights is given back.
+    /// Sets the files that hold the weights. The memory of packed weights is then released.
     pub fn with_weight_files(mut self, files: Arc<dyn WeightFiles>) -> Self {
         self.weight_files = Some(files);
         self
     }
 
-    /// The network with these threads for everything that is compiled of it.
+    /// Sets the threads for everything that is compiled from this model.
     pub fn on(mut self, threads: Threads) -> Self {
         self.threads = threads;
         self
     }
 
-    /// Threads that sessions of this network run on.
+    /// Threads on which this network's sessions run.
     pub fn threads(&self) -> &Threads {
         &self.threads
     }
 
-    /// Compiles this network's graph, or one made from it, for the network's threads. Gives back
-    /// the memory of weights as soon as they are packed.
+    /// Compiles this network's graph, or one derived from it, for the network's threads. Releases the memory
+    /// of weights as soon as they are packed.
     pub(crate) fn compile(&self, graph: &Graph, request: &Request) -> oneiro_net::Result<Plan> {
         let request = Request { threads: self.threads.clone(), ..request.clone() };
         let mut compilation = Compilation::new(graph, &request)?;
@@ -156,8 +156,8 @@ impl Model {
         compilation.finish()
     }
 
-    /// Entries of the batch in inputs of these shapes: axis 0 of the first picture, else of the first other
-    /// input that a node reads and that has more axes than a list of settings.
+    /// Number of batch entries in inputs of these shapes: axis 0 of the first picture. Without a picture,
+    /// axis 0 of the first other input that a node reads and that has more than one axis.
     pub fn batch(&self, shapes: &[Vec<usize>]) -> usize {
         let picture = |i: usize| self.card.input.get(i).is_some_and(|card| card.kind != InputKind::Tensor);
         let rank = |i: usize| shapes[i].len();
@@ -170,7 +170,7 @@ impl Model {
         candidates.into_iter().flatten().next().map_or(1, |i| shapes[i][0])
     }
 
-    /// Whether the network takes one picture at a time, as its input has no batch axis.
+    /// Whether the network takes one picture at a time because its input has no batch axis.
     pub fn is_unbatched(&self) -> bool {
         self.unbatched
     }
@@ -180,8 +180,8 @@ impl Model {
         is_read(&self.graph, input)
     }
 
-    /// The network with channels-first inputs, where the card says that channels are last. Code that prepares
-    /// pictures needs this form. Raw tensors go into the network as it is.
+    /// Replaces channels-last inputs by channels-first inputs. Code that prepares pictures needs this form.
+    /// Raw tensors are fed to the network in its original form.
     pub fn for_pictures(self) -> Self {
         if self.card.layout == TensorLayout::Nchw {
             return self;
@@ -192,14 +192,14 @@ impl Model {
         Self { graph, turned: true, replaced, ..self }
     }
 
-    /// Whether picture inputs have their channels last, as those of a file with that layout have before
+    /// Whether picture inputs are channels last. This is so for a channels-last file before
     /// [`Model::for_pictures`].
     pub(crate) fn reads_channels_last(&self) -> bool {
         self.card.layout == TensorLayout::Nhwc && !self.turned
     }
 
-    /// Height and width in inputs of these shapes: of the first picture, else of the first other input that
-    /// has both.
+    /// Height and width in inputs of these shapes: those of the first picture, else of the first other input
+    /// that has both.
     pub fn plane(&self, shapes: &[Vec<usize>]) -> Option<[usize; 2]> {
         let inputs = self.card.input.iter().zip(shapes).filter(|(_, shape)| shape.len() >= 4);
         let is_picture = |card: &InputCard| card.kind != InputKind::Tensor;
@@ -209,7 +209,8 @@ impl Model {
         Some([shape[shape.len() - 2 - behind], shape[shape.len() - 1 - behind]])
     }
 
-    /// Replaces picture inputs that have no batch, no channels or joined axes by such with all four.
+    /// Replaces picture inputs without batch or channels, or with flattened axes, by inputs with all four
+    /// axes.
     fn give_all_axes(&mut self) -> Result<()> {
         for input in 0..self.graph.inputs.len() {
             let Some(found) =
@@ -220,20 +221,21 @@ impl Model {
             let old = picture_axes::with_all_axes(&mut self.graph, input, &found, self.card.layout)?;
             self.replaced.push(old);
             self.unbatched |= !found.axes.has(Axis::N);
-            // A recorded preparation need not be guessed again.
+            // A card that records the size and axes needs no guess the next time.
             self.card.input[input].size = found.size.or(self.card.input[input].size);
             self.card.input[input].axes = Some(found.axes);
         }
         Ok(())
     }
 
-    /// The values behind inputs that [`Model::for_pictures`] replaced: no layers of the network.
+    /// The values of the original inputs that [`Model::for_pictures`] replaced. They are no layers of the
+    /// network.
     pub fn replaced_inputs(&self) -> &[ValueId] {
         &self.replaced
     }
 
-    /// States the axes of a value, for a graph that does not tell them: such as an input at which a network
-    /// was cut.
+    /// States the axes of a value for which the graph does not determine them, such as an input at which a
+    /// network was cut.
     pub fn state_axes(&mut self, value: ValueId, axes: Axes) {
         self.stated_axes.retain(|(known, _)| *known != value);
         self.stated_axes.push((value, axes));
@@ -263,10 +265,10 @@ impl Model {
         Err(InputError::Channels { input: name.clone(), channels, prepared: wanted, maybe_last }.into())
     }
 
-    /// The one input that takes single images.
+    /// Returns the index of the only input for single images.
     ///
     /// # Errors
-    /// If no input does, or several inputs take pictures.
+    /// If there is none, or several inputs take pictures.
     pub fn image_input(&self) -> Result<usize> {
         let inputs = self.card.input.iter().enumerate();
         let pictures: Vec<(usize, &InputCard)> =
@@ -290,7 +292,7 @@ impl Model {
         Err(InputError::NotSingleImages { why }.into())
     }
 
-    /// An error if an input takes bands, for techniques that work on photographs only.
+    /// Returns an error if an input takes bands, for techniques that work on photographs only.
     pub fn check_colors(&self, input: usize) -> Result<()> {
         let card = &self.card.input[input];
         if card.order != ChannelOrder::Bands {
@@ -299,22 +301,22 @@ impl Model {
         Err(InputError::Bands { input: card.name.clone(), bands: card.channels() }.into())
     }
 
-    /// The names of layers, with the card's short names.
+    /// Returns the names of layers, including the card's short names.
     pub fn names(&self) -> Names<'_> {
         let short: Vec<(&str, &str)> =
             self.card.layers.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
         Names::new(&self.graph, &short)
     }
 
-    /// The value that a layer's name means.
+    /// Returns the value of a layer by its name.
     ///
     /// # Errors
-    /// [`Error::Layer`] with the nearest names.
+    /// [`Error::Layer`] with the most similar names.
     pub fn resolve(&self, layer: &str) -> Result<ValueId> {
         resolve_layer(&self.graph, &self.card, layer)
     }
 
-    /// The value that a term reads; an error for one that reads the picture.
+    /// Returns the value that a term reads. A term that reads the picture is an error.
     pub fn value_of(&self, term: &Term) -> Result<ValueId> {
         match term.reads() {
             Reads::Output => self.logits(),
@@ -323,14 +325,16 @@ impl Model {
         }
     }
 
-    /// The values that an objective's terms read, in their order; an error for a term that reads the picture.
+    /// Returns the values that an objective's terms read, in their order. A term that reads the picture is an
+    /// error.
     pub fn values_of(&self, objective: &Objective) -> Result<Vec<ValueId>> {
         objective.terms().into_iter().map(|term| self.value_of(term)).collect()
     }
 
-    /// Shapes of all inputs for a batch, with the spatial size of image inputs replaced if one is given.
+    /// Returns the shapes of all inputs for a batch. `size` replaces height and width of image inputs.
     ///
-    /// The size is, in this order: the one given, the card's, the exported one, [`DEFAULT_SIDE`].
+    /// Height and width come from the first of these that exists: `size`, the card, the exported shape,
+    /// [`DEFAULT_SIDE`].
     pub fn input_shapes(&self, batch: usize, size: Option<[usize; 2]>) -> Result<Vec<Vec<usize>>> {
         (0..self.graph.inputs.len())
             .map(|i| {
@@ -350,12 +354,12 @@ impl Model {
                     return Err(InputError::Unbatched { input: name.clone(), batch }.into());
                 }
                 shape[0] = batch;
-                // Height, width and frames stand before the channels where those are last.
+                // If channels are last, they come after frames, height and width.
                 let last = self.reads_channels_last();
                 let [frames_axis, y, x] =
                     if last { [1, rank - 3, rank - 2] } else { [2, rank - 2, rank - 1] };
                 match size.or(card.size) {
-                    // One spatial axis or none: height and width mean nothing.
+                    // With fewer than two spatial axes, height and width have no meaning.
                     _ if rank < 4 => {}
                     Some([h, w]) => (shape[y], shape[x]) = (h, w),
                     None => {
@@ -382,13 +386,13 @@ impl Model {
 }
 
 impl Model {
-    /// The shape of an input that is no picture: a size means its last two axes where the model leaves them
-    /// open, or where it is the only input.
+    /// Sets the open extents of an input that is no picture. `size` applies to its last two axes if the model
+    /// leaves them open, or if it is the only input.
     fn fit_tensor(&self, input: usize, shape: &mut [usize], batch: usize, size: Option<[usize; 2]>) {
         let rank = shape.len();
         let dims = self.graph.inputs[input].dims.as_deref().unwrap_or_default();
-        // A list of fixed length holds settings, such as a height and a width; a fed number stands for all
-        // entries.
+        // A list of fixed length holds settings, such as a height and a width. A constant number applies to
+        // all batch entries.
         let is_list = rank == 1 && matches!(dims.first(), Some(Dim::Fixed(_)));
         if let (Some(n), false) = (shape.first_mut(), is_list) {
             *n = batch;

@@ -1,12 +1,12 @@
-//! Objectives: the scalars that a rendering maximises. Activations → value and seed gradients.
+//! Objectives: the scalars that a rendering maximises, with their derivatives with respect to activations.
 //!
-//! A [`Term`] says what of which layer, as data. Once the layer's shape is known it becomes a measure
-//! (`objective/measure`), which has one shape for all: it reads the activations of ONE batch entry, gives a
-//! value, and adds `weight` times its derivative to the seed of that entry; the few that couple a batch do
-//! the same for all its entries. Terms form an algebra (sum, difference, product, multiples) whose derivative
-//! with respect to each term is found by the chain rule over the few scalars involved. Every objective prints
-//! as the expression that makes it again. Classes that have names in an expression ([`Objective::parse`])
-//! have their index in the objective; pictures and vectors are read by [`NameLookup`] and travel with it.
+//! A [`Term`] names a quantity of a layer, as data. Once the layer's shape is known, it becomes a measure
+//! (`objective/measure`). A measure reads the activations of a single batch entry and returns a value. It
+//! adds `weight` times its derivative to that entry's seed. A few terms couple a batch: they do this for all
+//! entries together. Terms form an algebra (sum, difference, product, multiples). Derivatives with respect to
+//! each term follow by the chain rule. Every objective prints as an expression from which it can be parsed
+//! again. Class names in an expression ([`Objective::parse`]) become indices. Pictures and vectors are read
+//! by [`NameLookup`] and stored in the objective.
 //!
 //! ```
 //! use oneiro::objective::Objective;
@@ -41,13 +41,13 @@ pub enum Objective {
     Term(Box<Term>),
     /// A number.
     Number(f64),
-    /// The sum of two.
+    /// The sum of two objectives.
     Sum(Box<Objective>, Box<Objective>),
-    /// The first less the second.
+    /// The first objective minus the second.
     Difference(Box<Objective>, Box<Objective>),
-    /// The product of two.
+    /// The product of two objectives.
     Product(Box<Objective>, Box<Objective>),
-    /// The opposite.
+    /// The negative of an objective.
     Negative(Box<Objective>),
 }
 
@@ -57,7 +57,7 @@ impl Objective {
         Term::new(layer, TermKind::Channel(channel)).into()
     }
 
-    /// One activation; in the centre by default.
+    /// One activation of a channel.
     pub fn neuron(layer: impl Into<String>, channel: usize, position: Position) -> Self {
         Term::new(layer, TermKind::Neuron(channel, position)).into()
     }
@@ -67,7 +67,7 @@ impl Objective {
         Term::new(layer, TermKind::Layer).into()
     }
 
-    /// The output's entry of a class, before softmax.
+    /// The logit of a class: its entry in the output before softmax.
     pub fn logit(class: usize) -> Self {
         Term::new("", TermKind::Logit(class)).into()
     }
@@ -96,7 +96,7 @@ impl Objective {
         }
     }
 
-    /// The terms, mutable.
+    /// The terms from left to right, for changes.
     pub fn terms_mut(&mut self) -> Vec<&mut Term> {
         match self {
             Self::Term(t) => vec![t],
@@ -110,16 +110,17 @@ impl Objective {
         }
     }
 
-    /// Whether pictures of a batch that have this objective depend on each other.
+    /// Whether the values of pictures with this objective depend on other pictures of the batch.
     pub fn couples(&self) -> bool {
         self.terms().iter().any(|t| t.reads() == Reads::Batch)
     }
 
-    /// An error unless every term reads only the network's activations for one picture: neither the picture
-    /// itself, as penalties do, nor other pictures of a batch. `what` needs that.
+    /// Returns an error unless every term reads only the network's activations for one picture. Penalties
+    /// read the picture itself, and other terms read the whole batch. `what` names the technique that needs
+    /// this.
     ///
     /// # Errors
-    /// That names the term.
+    /// An error that names the first such term.
     pub fn require_network_alone(&self, what: &str) -> crate::Result<()> {
         let why = |reads| match reads {
             Reads::Input => Some("a penalty on the picture says nothing of the network"),
@@ -135,8 +136,8 @@ impl Objective {
         }
     }
 
-    /// Steps from one objective to another: the k-th of `n` is (1 − k/(n−1))·a + k/(n−1)·b, for the pictures
-    /// of a batch.
+    /// Returns `n` objectives between a and b for the pictures of a batch: the k-th is (1 − k/(n−1))·a +
+    /// k/(n−1)·b.
     pub fn interpolation(a: &Self, b: &Self, n: usize) -> Vec<Self> {
         let step = |k: usize| match k as f64 / n.saturating_sub(1).max(1) as f64 {
             0.0 => a.clone(),
@@ -146,7 +147,7 @@ impl Objective {
         (0..n).map(step).collect()
     }
 
-    /// Value of the expression given the values of its terms, in the order of [`Objective::terms`].
+    /// Computes the expression from the values of its terms, in the order of [`Objective::terms`].
     pub fn value(&self, terms: &mut impl Iterator<Item = f64>) -> f64 {
         match self {
             Self::Term(_) => terms.next().unwrap_or(f64::NAN),
@@ -158,7 +159,7 @@ impl Objective {
         }
     }
 
-    /// Derivatives of the expression with respect to its terms, times `weight`, appended to `out`.
+    /// Appends to `out` the derivatives of the expression with respect to its terms, times `weight`.
     pub fn derivatives(&self, terms: &[f64], weight: f64, out: &mut Vec<f64>) {
         let split = |a: &Objective| terms.split_at(a.terms().len());
         match self {
@@ -223,7 +224,7 @@ impl Neg for Objective {
 
 impl fmt::Display for Objective {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Parentheses only where reading the text again would otherwise group it differently.
+        // Parentheses are written only where parsing would otherwise group the text differently.
         let factor = |o: &Objective| match o {
             Self::Sum(..) | Self::Difference(..) => format!("({o})"),
             _ => o.to_string(),

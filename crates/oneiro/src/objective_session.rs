@@ -1,4 +1,4 @@
-//! A compiled network with objectives: values and input gradients of a batch.
+//! A compiled network with objectives: values and input gradients for a batch.
 
 use std::sync::Arc;
 
@@ -19,17 +19,17 @@ mod shown;
 use planned::{Planned, check_batch, check_terms, fixed_batch, planned};
 use shown::Shown;
 
-/// Where a term of an objective gets its value.
+/// The source of a term's value.
 enum Bound {
-    /// From one entry of a target.
+    /// A measure of one batch entry of a target.
     Layer(usize, Arc<dyn Measure>),
-    /// From a coupling of all entries.
+    /// A coupling of all batch entries.
     Batch(usize),
-    /// From the pictures that are shown.
+    /// A penalty on the pictures shown.
     Input(usize),
 }
 
-/// An objective whose terms know what they read.
+/// An objective whose terms are bound to their sources.
 struct BoundObjective {
     objective: Objective,
     terms: Vec<Bound>,
@@ -41,7 +41,7 @@ struct Coupled {
     target: usize,
     coupling: Box<dyn Coupling>,
     value: f64,
-    /// The sum of all entries' weights of its derivative.
+    /// The sum of the weights with which all entries use its derivative.
     weight: f64,
 }
 
@@ -52,21 +52,21 @@ pub struct ObjectiveSession {
     bound: Vec<BoundObjective>,
     coupled: Vec<Coupled>,
     shown: Shown,
-    /// What of the model each target is; captured values as they are.
+    /// The model's value and view for each target of the plan; captured values have no view.
     targets: Vec<Target>,
-    /// Shape of one entry of each target.
+    /// Shape of one batch entry of each target.
     shapes: Vec<Vec<usize>>,
-    /// The number of targets, from the first on, that the caller captures.
+    /// Number of targets that the caller captures. They come first.
     captured: usize,
     batch: usize,
-    /// Reused from call to call: values and derivatives of one objective's terms.
+    /// Reused between calls: values and derivatives of one objective's terms.
     values: Vec<f64>,
     weights: Vec<f64>,
 }
 
 impl ObjectiveSession {
-    /// Compiles a model for objectives: either one for every entry of the batch, or one that holds for all
-    /// entries. `captured` are further values to keep readable (see [`ObjectiveSession::captured`]).
+    /// Compiles a model for objectives: one for every batch entry, or a single one for all entries.
+    /// `captured` are further values to keep readable (see [`ObjectiveSession::captured`]).
     pub fn new(
         model: &Model,
         objectives: &[Objective],
@@ -93,8 +93,8 @@ impl ObjectiveSession {
         })
     }
 
-    /// Compiles for the gradient at a layer, which is captured ([`ObjectiveSession::inner_gradient`]). There
-    /// is no gradient with respect to the inputs.
+    /// Compiles for the gradient at a layer, which is captured ([`ObjectiveSession::inner_gradient`]).
+    /// Gradients of the inputs are not computed.
     pub fn at_layer(
         model: &Model,
         objectives: &[Objective],
@@ -108,11 +108,11 @@ impl ObjectiveSession {
         })
     }
 
-    /// Whether the network accepts these shapes and objectives, by shape inference alone.
+    /// Checks by shape inference whether the network accepts these shapes and objectives.
     ///
     /// # Errors
-    /// If shapes, batch or terms do not fit. Missing kernels, memory, pictures that terms compare with and
-    /// targets of integers show only when [`ObjectiveSession::new`] compiles.
+    /// If shapes, batch or terms do not fit. Other problems appear only when [`ObjectiveSession::new`]
+    /// compiles: missing kernels, memory, reference pictures, and integer targets.
     pub fn accepts(model: &Model, objectives: &[Objective], shapes: Vec<Vec<usize>>) -> Result<()> {
         let batch = model.batch(&shapes);
         let planned = planned(model, objectives, &[], shapes)?;
@@ -164,7 +164,7 @@ impl ObjectiveSession {
         Ok(compiled)
     }
 
-    /// Makes a measure of every term. Equal terms share theirs.
+    /// Creates a measure for every term. Equal terms share one measure.
     fn bind(
         &mut self,
         objectives: &[Objective],
@@ -223,51 +223,52 @@ impl ObjectiveSession {
         Ok(())
     }
 
-    /// The plan that runs.
+    /// Returns the plan that this session runs.
     pub fn plan(&self) -> &Plan {
         self.session.plan()
     }
 
-    /// What is fed.
+    /// Returns the inputs to feed.
     pub fn inputs(&self) -> &[PlanInput] {
         &self.session.plan().inputs
     }
 
-    /// Entries of the batch.
+    /// Number of batch entries.
     pub fn batch(&self) -> usize {
         self.batch
     }
 
-    /// The data of an input, to be written before every forward.
+    /// Returns the data of an input, which must be written before every forward pass.
     pub fn input_mut(&mut self, input: usize) -> &mut [f32] {
         self.session.input_mut(input)
     }
 
-    /// The gradient with respect to an input after backward.
+    /// Returns the gradient of an input after the backward pass.
     pub fn input_gradient(&self, input: usize) -> &[f32] {
         self.session.input_gradient(input)
     }
 
-    /// Shape of one entry of what an objective reads, channels first; `None` if none reads it.
+    /// Returns the shape of one batch entry of a target, channels first. Returns `None` if no objective reads
+    /// the target.
     pub fn shape_of(&self, target: Target) -> Option<&[usize]> {
-        // The last one, as captured values stand before those of objectives.
+        // The last match is taken, because captured values come before those of objectives.
         self.targets.iter().rposition(|&t| t == target).map(|i| self.shapes[i].as_slice())
     }
 
-    /// Runs forward.
+    /// Runs the forward pass.
     pub fn forward(&mut self) {
         self.forward_observed(&mut |_| {});
     }
 
-    /// The pictures that penalties on the input read.
+    /// Returns the pictures that penalties on the input read.
     pub fn shown(&mut self) -> &mut Shown {
         &mut self.shown
     }
 
-    /// Shows the network's inputs as they stand to penalties on the input, in display units.
+    /// Shows the current network inputs to the penalties, in display units.
     ///
     /// # Errors
-    /// If a penalty does not fit what the network reads.
+    /// If a penalty does not fit the network's inputs.
     pub fn show_inputs(&mut self) -> Result<()> {
         self.shown.check()?;
         if self.shown.is_read() {
@@ -282,13 +283,14 @@ impl ObjectiveSession {
         Ok(())
     }
 
-    /// The gradient of penalties on the picture that an entry shows; `None` if there are none.
+    /// Returns the gradient of the penalties with respect to the picture shown for a batch entry. Returns
+    /// `None` if there are no penalties.
     pub fn penalty_gradient(&self, entry: usize, input: usize) -> Option<&[f32]> {
         self.shown.is_read().then(|| self.shown.gradient(entry, input))
     }
 
-    /// The gradient with respect to an input, that of penalties on what [`ObjectiveSession::show_inputs`]
-    /// showed included.
+    /// Returns the gradient of an input, including the gradient of penalties on the pictures of
+    /// [`ObjectiveSession::show_inputs`].
     pub fn whole_input_gradient(&self, input: usize) -> Vec<f32> {
         let mut gradient = self.session.input_gradient(input).to_vec();
         if self.shown.is_read() {
@@ -300,12 +302,12 @@ impl ObjectiveSession {
         gradient
     }
 
-    /// Shape (with the batch) and data of a captured value.
+    /// Returns shape (with the batch) and data of a captured value.
     pub fn captured(&self, index: usize) -> (&[usize], &[f32]) {
         (&self.session.plan().targets[index].shape, self.session.activation(index))
     }
 
-    /// The objective's value for an entry of the batch.
+    /// Computes the objective for a batch entry.
     pub fn value(&self, entry: usize) -> f64 {
         let Some(bound) = self.bound.get(entry).or(self.bound.first()) else { return f64::NAN };
         bound.objective.value(&mut bound.terms.iter().map(|term| self.term_value(term, entry)))
@@ -321,12 +323,12 @@ impl ObjectiveSession {
         }
     }
 
-    /// Mean of the objective over the batch.
+    /// Computes the mean of the objective over the batch.
     pub fn mean_value(&self) -> f64 {
         (0..self.batch).map(|e| self.value(e)).sum::<f64>() / self.batch.max(1) as f64
     }
 
-    /// Adds `weight` times the derivative of an entry's objective to the seeds.
+    /// Adds `weight` times the derivative of a batch entry's objective to the seeds.
     pub fn seed(&mut self, entry: usize, weight: f64) {
         let Some(bound) = self.bound.get(entry).or(self.bound.first()) else { return };
         let mut values = std::mem::take(&mut self.values);
@@ -343,7 +345,7 @@ impl ObjectiveSession {
                     let range = entry * n..(entry + 1) * n;
                     measure.seed(&activations[range.clone()], *weight, &mut seed[range]);
                 }
-                // Seeded once for all entries, since the measure depends on all of them.
+                // A coupling is seeded once for all entries, since it depends on all of them.
                 Bound::Batch(index) => self.coupled[*index].weight += weight,
                 Bound::Input(index) => self.shown.seed(*index, entry, *weight),
             }
@@ -358,13 +360,13 @@ impl ObjectiveSession {
         }
     }
 
-    /// Runs back from the seeds.
+    /// Runs the backward pass from the seeds.
     pub fn backward(&mut self, rules: &Rules) {
         self.seed_coupled();
         self.session.backward(rules);
     }
 
-    /// [`ObjectiveSession::forward`] that calls `observe` after each step, with its place in the plan's
+    /// Runs [`ObjectiveSession::forward`] and calls `observe` after each step with its index in the plan's
     /// schedule.
     pub fn forward_observed(&mut self, observe: &mut (dyn FnMut(usize) + Send)) {
         self.session.forward_observed(observe);
@@ -375,14 +377,14 @@ impl ObjectiveSession {
         }
     }
 
-    /// [`ObjectiveSession::backward`] that calls `observe` after each step, with its place in the plan's
+    /// Runs [`ObjectiveSession::backward`] and calls `observe` after each step with its index in the plan's
     /// schedule.
     pub fn backward_observed(&mut self, rules: &Rules, observe: &mut (dyn FnMut(usize) + Send)) {
         self.seed_coupled();
         self.session.backward_observed(rules, observe);
     }
 
-    /// The gradient with respect to the layer of [`ObjectiveSession::at_layer`], in the order of the network.
+    /// Returns the gradient of the layer of [`ObjectiveSession::at_layer`], in the network's layout.
     pub fn inner_gradient(&self) -> &[f32] {
         self.session.inner_gradient(0)
     }

@@ -1,9 +1,8 @@
-//! Optimizers: steps uphill on flat slices.
+//! Optimizers: steps of gradient ascent on flat slices.
 //!
-//! Shape of the concept: [`Optimizer::step`] takes parameters and the value and gradient of an objective that
-//! is to be MAXIMISED, and moves the parameters uphill. An optimizer owns its state; it is made for a fixed
-//! number of parameters. Presets and metadata hold an [`OptimizerSpec`], with the [`Schedule`] of its
-//! learning rate.
+//! Interface: [`Optimizer::step`] takes parameters, and value and gradient of an objective that is to be
+//! MAXIMISED. It moves the parameters uphill. An optimizer owns its state and is created for a fixed number
+//! of parameters. Presets and metadata hold an [`OptimizerSpec`], with the [`Schedule`] of its learning rate.
 
 mod accumulated_squares;
 mod adam;
@@ -33,40 +32,40 @@ pub use spec::{OPTIMIZERS, OptimizerKind, OptimizerSpec, UnknownOptimizer};
 
 /// Moves parameters uphill along a gradient.
 pub trait Optimizer: Send + Sync + Debug {
-    /// One step that raises the objective, given its value and gradient at these parameters. Both slices have
-    /// the length that the optimizer was made for.
+    /// Takes one step that raises the objective, given its value and gradient at these parameters. Both
+    /// slices have the length for which the optimizer was created.
     fn step(&mut self, params: &mut [f32], value: f64, gradient: &[f32]);
 
     /// The learning rate of the next step.
     fn learning_rate(&self) -> f32;
 
-    /// Changes the learning rate, for schedules; the rest of the state stays.
+    /// Changes the learning rate, for schedules. The rest of the state is kept.
     fn set_learning_rate(&mut self, rate: f32);
 
-    /// Whether the next evaluation has to be of the same function (same random transforms, same everything):
-    /// in a line search. Such an evaluation is a trial, and its value may be anything, even no number.
+    /// Whether the next evaluation must be of the same function, with the same random transforms, because a
+    /// line search is running. The evaluation is a trial; its value may even be infinite or NaN.
     fn holds(&self) -> bool {
         false
     }
 
-    /// Where the optimizer stands while the parameters are a trial.
+    /// Returns the last accepted parameters while the current ones are a trial.
     fn stands_at(&self) -> Option<&[f32]> {
         None
     }
 
-    /// Promises that all further evaluations are of one function, which differs from the earlier ones. Leaves
-    /// in `params` a point that the optimizer stands by, not a trial.
+    /// Promises that all further evaluations are of one function, which differs from earlier ones. Leaves in
+    /// `params` the last accepted point, not a trial.
     fn fix_function(&mut self, _params: &mut [f32]) {}
 
-    /// Ends the optimisation: leaves in `params` a point that the optimizer stands by, not a trial. Doing so
-    /// twice changes nothing more, and steps may follow.
+    /// Ends the optimisation: leaves in `params` the last accepted point, not a trial. Repeated calls have no
+    /// further effect, and steps may follow.
     fn settle(&mut self, _params: &mut [f32]) {}
 }
 
-/// Parameters of a task, and of a part of a sum.
+/// Number of parameters in a task, and in a partial sum.
 const CHUNK: usize = 1 << 14;
 
-/// `update` for every parameter with its gradient, shared out among threads.
+/// Calls `update` for every parameter and its gradient, divided among threads.
 fn for_each(params: &mut [f32], gradient: &[f32], update: impl Fn(&mut f32, f32) + Sync) {
     parallel::each(params.chunks_mut(CHUNK).zip(gradient.chunks(CHUNK)), |_, (params, gradient)| {
         for (x, g) in params.iter_mut().zip(gradient) {

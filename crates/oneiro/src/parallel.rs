@@ -1,17 +1,16 @@
-//! Loops that are shared out among threads: by the workers that a step keeps awake, where it does, else by
-//! `rayon`.
+//! Loops that are divided among threads: among the workers that a step keeps awake, or else by `rayon`.
 //!
-//! A step is many short loops, and a worker of `rayon` that has gone to sleep takes longer to wake than many
-//! of them take (see [`oneiro_net::team`]). The assignment of work to threads changes no bit of the result.
+//! A step consists of many short loops. Waking a `rayon` worker that has gone to sleep takes longer than many
+//! of these loops (see [`oneiro_net::team`]). The assignment of work to threads changes no bit of the result.
 
 use oneiro_net::team;
 
 pub(crate) use team::run as with_awake_workers;
 
-/// Numbers of a task of elementwise work, about: some ten to twenty microseconds.
+/// Approximate number of elements in a task of elementwise work: ten to twenty microseconds.
 pub(crate) const CHUNK: usize = 1 << 14;
 
-/// `task(i, item)` for every item, in parallel.
+/// Calls `task(i, item)` for every item, in parallel.
 pub(crate) fn each<T: Send>(items: impl Iterator<Item = T>, task: impl Fn(usize, T) + Sync) {
     let mut items: Vec<Option<T>> = items.map(Some).collect();
     team::chunks(&mut items, 1, |i, item| {
@@ -21,8 +20,8 @@ pub(crate) fn each<T: Send>(items: impl Iterator<Item = T>, task: impl Fn(usize,
     });
 }
 
-/// `task(i, item)` for every item, whose loops are themselves parallel: the items in parallel where there are
-/// enough for all threads, else one after another, each with all threads.
+/// Calls `task(i, item)` for every item, where tasks have parallel loops themselves. Items run in parallel if
+/// there are enough for all threads. Otherwise they run one after another, each with all threads.
 pub(crate) fn each_or_within<T: Send>(
     items: impl ExactSizeIterator<Item = T>,
     task: impl Fn(usize, T) + Sync,

@@ -1,9 +1,9 @@
 //! Parametrizations: from parameters to an image.
 //!
-//! Shape of the concept: a [`Param`] maps a flat slice of parameters to one image, [`Param::image`], and a
-//! gradient on that image back to a gradient on the parameters, [`Param::adjoint`]. A `Param` is fixed and
-//! shared between threads; what one evaluation needs to remember lies in a [`Work`] that belongs to the
-//! caller, one for each image.
+//! Interface: a [`Param`] maps a flat slice of parameters to an image, [`Param::image`]. It maps the gradient
+//! with respect to that image to the gradient with respect to the parameters, [`Param::adjoint`]. A `Param`
+//! is immutable and shared between threads. Each evaluation stores intermediate values in a [`Work`], which
+//! belongs to the caller, one for each image.
 //!
 //! An image is planar, `[C, H, W]` or `[C, T, H, W]`, in display units: RGB from 0 (black) to 1 (white). The
 //! frames of a clip are made each by itself, unless a parametrization says otherwise; [`Cppn`] and [`Maco`]
@@ -13,18 +13,18 @@
 //! |---|---|---|
 //! | [`Pixel`] | the image | studies of the raw gradient; starting from a picture |
 //! | [`Fourier`] | a half spectrum | the usual choice |
-//! | [`Laplacian`] | a pyramid | as Fourier, but local |
-//! | [`Shared`] | low resolutions in common, detail apart | batches that are to be aligned |
+//! | [`Laplacian`] | a pyramid | like Fourier, but local |
+//! | [`Shared`] | low resolutions shared by a batch, detail for each picture | aligned batches |
 //! | [`Cppn`] | weights of a network over (x, y) | pictures of any size |
-//! | [`Dense`] | weights and biases of a layer | one published recipe |
+//! | [`Dense`] | weights and biases of a layer | one published preset |
 //! | [`Maco`] | phases | natural statistics at any depth of a network |
 //! | [`Fourier3d`] | a half spectrum in space and time | clips |
 //! | [`Moved`] | a still and a flow | clips, texture and motion apart |
 //!
 //! [`Masked`], [`WithAlpha`] and [`Flow`] wrap others.
 //!
-//! A further parametrization is one more file in `param/`: its struct, `impl Param`, and the two tests that
-//! the others have (a gradient check and the way back from an image).
+//! To add a parametrization, add a file in `param/` with its struct, `impl Param`, and the two tests that the
+//! others have: a gradient check, and the inversion of an image.
 
 pub mod alpha;
 #[cfg(test)]
@@ -69,27 +69,28 @@ use std::fmt::Debug;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Standard deviation of the first parameters (Lucid, `optvis/param/spatial.py`, `sd`).
+/// Standard deviation of the initial parameters (Lucid, `optvis/param/spatial.py`, `sd`).
 pub const INIT_STD: f32 = 0.01;
 
-/// How far from 0 and 1 an image is held before the sigmoid is inverted: half a level of an 8-bit picture.
+/// Distance to which an image is kept from 0 and 1 before the sigmoid is inverted: half a level of an 8-bit
+/// picture.
 pub const SIGMOID_MARGIN: f32 = 0.5 / 255.0;
 
-/// Sources of parametrizations other than their options, such as statistics.
+/// Data for parametrizations besides their options, such as statistics.
 #[derive(Debug, Clone, Default)]
 pub struct ParamSources {
     /// Statistics of the images that a picture should resemble.
     pub statistics: Option<Arc<Statistics>>,
-    /// The mean colour of pictures, display units: one number or one a channel; grey if empty.
+    /// The mean colour of pictures in display units: one number for all channels or for each; grey if empty.
     pub mean: Vec<f32>,
 }
 
-/// Parameters → image, and its adjoint.
+/// A map from parameters to an image, and its adjoint.
 ///
-/// A rendering calls it while its workers are kept awake for the rendering's own loops, so jobs of `rayon`
-/// that it starts get no help from them: plain loops are as fast.
+/// During a rendering, the workers are kept awake for the rendering's own loops. They do not help with
+/// `rayon` jobs that an implementation starts, so plain loops are as fast.
 pub trait Param: Send + Sync + Debug {
-    /// The number of parameters of one image.
+    /// Number of parameters of one image.
     fn len(&self) -> usize;
 
     /// Whether there are no parameters at all.
@@ -100,63 +101,64 @@ pub trait Param: Send + Sync + Debug {
     /// Channels, frames, height and width of the image.
     fn extent(&self) -> Extent;
 
-    /// Brings every pixel whose norm is larger than `bound`, in the parameters' units, back to it. Only
-    /// parameters that are pixels have such a norm; others stay as they are.
+    /// Scales every pixel whose norm exceeds `bound`, in the parameters' units, to that norm. Only parameters
+    /// that are pixels have such a norm; others stay unchanged.
     fn project(&self, _params: &mut [f32], _bound: f32) {}
 
-    /// The parameters that all images of a batch have in common, if any: the loop gives them the same start
-    /// and moves them by the sum of the images' gradients.
+    /// Returns the parameters that all images of a batch share, if any. The rendering gives them the same
+    /// start and moves them by the sum of all images' gradients.
     fn shared(&self) -> Range<usize> {
         0..0
     }
 
-    /// The parameters that an optimisation starts from. Those of [`Param::shared`] are drawn from the second
-    /// stream, which is the same for all images of a batch, all others from the first.
+    /// Draws the initial parameters of an optimisation. Those of [`Param::shared`] come from the second
+    /// stream, which is the same for all images of a batch. All others come from the first.
     fn init(&self, rng: &mut Stream, shared: &mut Stream) -> Vec<f32>;
 
-    /// Parameters whose image is this one, or the nearest that can be reached (a sigmoid never reaches 0 or
-    /// 1; such values are moved inward by [`SIGMOID_MARGIN`]). `None` if there is no way back.
+    /// Returns parameters whose image is this one, or the nearest possible image. A sigmoid never reaches 0
+    /// or 1; such values are moved inward by [`SIGMOID_MARGIN`]. Returns `None` if the map cannot be
+    /// inverted.
     #[allow(clippy::wrong_self_convention)] // `self` is the kind of parameters, not the result.
     fn from_image(&self, image: &[f32]) -> Option<Vec<f32>>;
 
     /// Scratch memory for one image.
     fn work(&self) -> Work;
 
-    /// Writes the image of these parameters to `out`, and what [`Param::adjoint`] needs to `work`.
+    /// Computes the image of these parameters into `out`, and stores in `work` what [`Param::adjoint`] needs.
     fn image(&self, params: &[f32], work: &mut Work, out: &mut [f32]);
 
-    /// Writes to `grad_params` the gradient on the parameters, given the gradient on their image (the
-    /// vector-Jacobian product). `work` is as [`Param::image`] of the same parameters left it.
+    /// Computes the gradient with respect to the parameters from the gradient with respect to their image
+    /// (the vector-Jacobian product). `work` must be as [`Param::image`] left it for these parameters.
     fn adjoint(&self, params: &[f32], work: &mut Work, grad_image: &[f32], grad_params: &mut [f32]);
 }
 
-/// Memory of one evaluation. Each parametrization uses the parts that it needs.
+/// Intermediate values of one evaluation. Each parametrization uses the parts that it needs.
 #[derive(Debug, Clone, Default)]
 pub struct Work {
-    /// The image after squashing: what the derivative of the squash is computed from.
+    /// The image after squashing, from which the derivative of the squash is computed.
     squashed: Vec<f32>,
     /// An image-sized scratch buffer.
     image: Vec<f32>,
-    /// Of one plane's spectrum.
+    /// Scratch memory for one plane's spectrum.
     spectrum: SpectrumWork,
-    /// Memory of each plane, where planes are worked on at once.
+    /// Scratch memory of each plane, if planes are computed in parallel.
     planes: Vec<Work>,
 }
 
-/// The last function before the image: what keeps values in 0–1.
+/// The last function before the image, which may keep values in 0–1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Squash {
-    /// 1 / (1 + e⁻ᵗ).
+    /// The sigmoid 1 / (1 + e⁻ᵗ).
     #[default]
     Sigmoid,
-    /// Nothing: values may leave 0–1.
+    /// No function: values may leave 0–1.
     Identity,
 }
 
 impl Squash {
-    /// Squashes in place and keeps in `work` what the adjoint needs.
+    /// Applies the function in place and stores in `work` what the adjoint needs.
     fn apply(self, image: &mut [f32], work: &mut Vec<f32>) {
         if self == Squash::Sigmoid {
             work.resize(image.len(), 0.0);
@@ -177,7 +179,7 @@ impl Squash {
         }
     }
 
-    /// The inverse, in place.
+    /// Applies the inverse function in place.
     fn unapply(self, image: &mut [f32]) {
         if self == Squash::Sigmoid {
             image.iter_mut().for_each(|v| {
@@ -192,7 +194,7 @@ fn check_image(image: &[f32], extent: Extent) {
     assert_eq!(image.len(), extent.values(), "from_image takes an image of {extent}");
 }
 
-/// An error if a parametrization that makes stills alone is asked for a clip.
+/// Returns an error if the extent is a clip, for a parametrization that creates stills only.
 fn check_still(kind: &str, extent: Extent) -> Result<()> {
     match extent.frames {
         1 => Ok(()),
@@ -208,7 +210,7 @@ fn normal_numbers(rng: &mut Stream, len: usize, mean: f32, std: f32) -> Vec<f32>
 
 #[cfg(test)]
 mod checks {
-    //! What every parametrization must pass.
+    //! Tests that every parametrization must pass.
     use super::*;
 
     pub fn dot(a: &[f32], b: &[f32]) -> f64 {
@@ -222,12 +224,12 @@ mod checks {
         out
     }
 
-    /// The start of the seed.
+    /// Draws the initial parameters for a random seed.
     pub fn start_of(param: &dyn Param, seed: u64) -> Vec<f32> {
         param.init(&mut Stream::new(seed, 0), &mut Stream::new(seed, 1))
     }
 
-    /// Central differences along random directions against the adjoint, of the objective <image, y>.
+    /// Compares the adjoint with central differences along random directions, for the objective <image, y>.
     pub fn assert_gradient(param: &dyn Param, start_std: f32, step: f32, tolerance: f64) {
         let mut rng = Stream::new(11, 0);
         let params = normal_numbers(&mut rng, param.len(), 0.1, start_std);
@@ -254,7 +256,7 @@ mod checks {
         }
     }
 
-    /// The image of `from_image` is the image again.
+    /// Asserts that the image of `from_image(image)` is the image again.
     pub fn assert_way_back(param: &dyn Param, tolerance: f32) {
         let mut rng = Stream::new(12, 0);
         let len = param.extent().values();

@@ -1,7 +1,8 @@
-//! From display units to what a network was trained on.
+//! Preprocessing: from display units to the units in which a network was trained.
 //!
-//! Shape of the concept: a [`Preprocess`] is made from an [`InputCard`]; [`Preprocess::apply`] goes forward,
-//! [`Preprocess::adjoint`] takes a gradient on the network's input back to a gradient on the display image.
+//! Interface: a [`Preprocess`] is created from an [`InputCard`]. [`Preprocess::apply`] converts a display
+//! image to the network's input. [`Preprocess::adjoint`] converts a gradient with respect to that input to a
+//! gradient with respect to the display image.
 //!
 //! | kind | display units | network units |
 //! |---|---|---|
@@ -11,7 +12,7 @@
 //! | flow | pixels per frame, `[2, T, H, W]`: all fields' u, then all v | (clamp(x, ±range)/range − mean)/std, `[2T, H, W]`: u0, v0, u1, v1, … |
 //!
 //! A gray network sees the luma of Rec. 601, y = 0.299 R + 0.587 G + 0.114 B. Axes keep the order N, C, …; a
-//! network with channels last is the concern of its graph.
+//! channels-last network is handled in its graph.
 
 use crate::card::{ChannelOrder, InputCard, InputKind};
 use crate::color::IMAGENET_COLOR_MEAN;
@@ -20,7 +21,7 @@ use std::ops::Range;
 /// Weights of red, green and blue in luma (ITU-R BT.601).
 pub const REC601_LUMA: [f32; 3] = [0.299, 0.587, 0.114];
 
-/// The luma of a colour.
+/// Returns the luma of a colour.
 pub fn luma(rgb: [f32; 3]) -> f32 {
     rgb.iter().zip(REC601_LUMA).map(|(x, weight)| weight * x).sum()
 }
@@ -37,12 +38,12 @@ pub struct Preprocess {
     kind: InputKind,
     order: ChannelOrder,
     range: f32,
-    /// One number a channel of the network; for flow one, or 2T.
+    /// One number for each channel of the network. Flow has one, or 2T.
     mean: Vec<f32>,
     std: Vec<f32>,
-    /// Planes of a display image that are drawn as red, green and blue.
+    /// The planes of a display image that are drawn as red, green and blue.
     shown: [usize; 3],
-    /// Whether the network itself sees the luminance alone.
+    /// Whether the network itself uses only the luminance.
     luminance: bool,
     /// Planes of flow, 2T.
     planes: usize,
@@ -78,7 +79,7 @@ impl Preprocess {
         }
     }
 
-    /// What the input shows.
+    /// The kind of input.
     pub fn kind(&self) -> InputKind {
         self.kind
     }
@@ -98,13 +99,13 @@ impl Preprocess {
         if self.kind == InputKind::Flow { 2.0 * self.range } else { 1.0 }
     }
 
-    /// The number of planes of flow, where they have means or deviations of their own.
+    /// Number of planes of flow, if each has a mean or deviation of its own.
     pub(crate) fn planes_of_flow(&self) -> Option<usize> {
         Some(self.mean.len()).filter(|&planes| self.kind == InputKind::Flow && planes > 1)
     }
 
-    /// Which planes of a display image are drawn as red, green and blue: those of the card's `show` for
-    /// bands.
+    /// The planes of a display image that are drawn as red, green and blue. For bands, the card's `show`
+    /// decides.
     pub fn shown(&self) -> [usize; 3] {
         self.shown
     }
@@ -130,8 +131,8 @@ impl Preprocess {
         (0..self.channels()).map(|color| self.mean[self.channel_of(color)] / self.range).collect()
     }
 
-    /// The mean colour of pictures: the colour that the card subtracts. If the card subtracts none,
-    /// ImageNet's mean, or 0.5 for each band.
+    /// The mean colour of pictures: the colour that the card subtracts. If it subtracts none, ImageNet's
+    /// mean, or 0.5 for each band.
     pub fn natural_mean(&self) -> Vec<f32> {
         let mean = self.mean_color();
         let of_pictures = self.kind != InputKind::Flow && mean.iter().all(|m| *m == 0.0);
@@ -142,7 +143,7 @@ impl Preprocess {
         }
     }
 
-    /// Writes the network's input for a display image.
+    /// Computes the network's input for a display image.
     pub fn apply(&self, display: &[f32], out: &mut [f32]) {
         if self.kind == InputKind::Flow {
             self.for_each_flow_plane(display.len(), |shown, at, mean, std| {
@@ -171,13 +172,13 @@ impl Preprocess {
         }
     }
 
-    /// Whether the network sees the luma of pictures alone.
+    /// Whether the network sees only the luma of pictures.
     pub fn sees_gray(&self) -> bool {
         self.is_gray() || self.luminance
     }
 
-    /// Leaves of a display image what the network sees: its luma, for a network that sees no more, in all
-    /// three colours.
+    /// Reduces a display image to what the network sees. If the network sees only luma, all three colours
+    /// become the luma.
     pub fn visible(&self, display: &mut [f32]) {
         if !self.sees_gray() {
             return;
@@ -189,8 +190,8 @@ impl Preprocess {
         }
     }
 
-    /// Makes of a gradient on a display image that on its brightness, in all three colours, for a network
-    /// that sees no more. What follows it leaves hue and saturation as they are.
+    /// For a network that sees only brightness, replaces a gradient with respect to a display image by one
+    /// that changes all three colours equally. Steps along it keep hue and saturation.
     pub fn brightness_gradient(&self, gradient: &mut [f32]) {
         if !self.sees_gray() {
             return;
@@ -202,8 +203,8 @@ impl Preprocess {
         }
     }
 
-    /// Writes to `grad_display` the gradient on the display image `display`, given that on the network's
-    /// input. Flow beyond its range gets none.
+    /// Computes the gradient with respect to the display image `display` from the gradient with respect to
+    /// the network's input. Flow beyond its range gets zero.
     pub fn adjoint(&self, display: &[f32], grad_network: &[f32], grad_display: &mut [f32]) {
         assert_eq!(display.len(), grad_display.len(), "an image and its gradient have one shape");
         if self.kind == InputKind::Flow {
@@ -227,8 +228,8 @@ impl Preprocess {
         }
     }
 
-    /// Writes the display image of a network's input: what [`Preprocess::apply`] came from, a gray one in all
-    /// three colours.
+    /// Computes the display image of a network's input, the inverse of [`Preprocess::apply`]. A gray image
+    /// has three equal colours.
     pub fn display(&self, network: &[f32], out: &mut [f32]) {
         if self.kind == InputKind::Flow {
             self.for_each_flow_plane(out.len(), |shown, at, mean, std| {
@@ -247,7 +248,8 @@ impl Preprocess {
         }
     }
 
-    /// Adds to `grad_network` the gradient on a network's input, given that on its display image.
+    /// Adds to `grad_network` the gradient with respect to a network's input, given the gradient with respect
+    /// to its display image.
     pub fn display_adjoint(&self, grad_display: &[f32], grad_network: &mut [f32]) {
         if self.kind == InputKind::Flow {
             self.for_each_flow_plane(grad_display.len(), |shown, at, _, std| {
@@ -270,7 +272,7 @@ impl Preprocess {
         self.kind != InputKind::Flow && self.order == ChannelOrder::Gray
     }
 
-    /// The network's channel that red, green or blue, or a band, goes to.
+    /// Returns the network's channel for a colour (red, green, blue) or a band.
     fn channel_of(&self, color: usize) -> usize {
         match self.order {
             ChannelOrder::Rgb | ChannelOrder::Bands => color,
@@ -279,7 +281,7 @@ impl Preprocess {
         }
     }
 
-    /// Values of one colour, all frames of a clip.
+    /// Number of values of one colour, over all frames of a clip.
     fn color_plane(&self, display: usize, network: usize) -> usize {
         let channels = self.channels();
         let plane = display / channels;
@@ -347,7 +349,7 @@ mod tests {
         assert!(seen(&colours).iter().zip(seen(&gray)).all(|(a, b)| (a - b).abs() < 1e-6));
     }
 
-    /// Cards, and the length of a display image.
+    /// Cards with the length of a display image.
     const CARDS: [(&str, usize); 11] = [
         ("mean = [0.485, 0.456, 0.406]\nstd = [0.229, 0.224, 0.225]", 12),
         ("order = \"bgr\"\nrange = 255.0\nmean = [103.939, 116.779, 123.68]\nstd = [1.0, 2.0, 4.0]", 12),
@@ -425,7 +427,7 @@ mod tests {
     fn gradients_agree_with_differences() {
         for (lines, len) in CARDS {
             let (preprocess, mut rng) = (preprocess(lines), Stream::new(1, 0));
-            // Flow on both sides of its limit, but not within the step of it.
+            // Flow lies on both sides of its limit, but not within a difference step of it.
             let wide = if preprocess.kind() == InputKind::Flow { 30.0 } else { 1.0 };
             let x: Vec<f32> = (0..len).map(|_| (wide * rng.uniform()) as f32).collect();
             let mut normal = |len| -> Vec<f32> { (0..len).map(|_| rng.normal() as f32).collect() };

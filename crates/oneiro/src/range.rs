@@ -1,20 +1,20 @@
-//! What a number among settings may be.
+//! Allowed ranges of numeric settings.
 
-/// A set of finite numbers, with words for it.
+/// A set of finite numbers, with a description.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Range {
     Any,
     Positive,
     NotNegative,
     BelowOne,
-    /// Both ends included.
+    /// A closed interval.
     Within(f64, f64),
-    /// Without the lower end.
+    /// An interval without its lower end.
     Above(f64, f64),
 }
 
 impl Range {
-    /// Whether a number is in it; NaN and infinity never are.
+    /// Whether a number is in the range; NaN and infinity never are.
     pub fn contains(self, value: f64) -> bool {
         value.is_finite()
             && match self {
@@ -27,7 +27,7 @@ impl Range {
             }
     }
 
-    /// The type of its numbers.
+    /// Describes the range in words.
     pub fn words(self) -> String {
         match self {
             Self::Any => "a finite number".into(),

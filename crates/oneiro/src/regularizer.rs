@@ -1,9 +1,9 @@
 //! Regularizers of natural pre-images: how bright and how rough a picture may be.
 //!
-//! Shape of the concept: a [`Regularizer`] is data of a preset; bound to the shape of a picture it becomes a
-//! [`BoundRegularizer`], which gives a value and adds its gradient. Both are of a display image, but counted
-//! in the units of Mahendran & Vedaldi (IJCV 2016, §3): pixels from 0 to 255 less the mean colour, whatever
-//! the network itself reads.
+//! Interface: a [`Regularizer`] is a part of a preset. Bound to the shape of a picture it becomes a
+//! [`BoundRegularizer`], which returns a value and adds its gradient. Both refer to a display image, but are
+//! measured in the units of Mahendran & Vedaldi (IJCV 2016, §3): pixels from 0 to 255 minus the mean colour,
+//! whatever the network's units.
 //!
 //! R = alpha_weight · R_α + tv_weight · TV_β with R_α = 1/(THW) Σ ‖x‖^α over pixels and
 //! TV_β = 1/(THW) Σ (κ(Δx² + Δy²) + γΔt²)^(β/2) over pixels and channels, and ‖x‖ ≤ bound by projection. Δt is
@@ -21,21 +21,21 @@ use crate::error::{Error, Result};
 use crate::objective::measure::{self, Measure, Variation};
 use crate::objective::{Penalty, Term, TermKind};
 
-/// Display units are 0–1, those of the regularizers 0–255.
+/// Ratio of the regularizers' units (0–255) to display units (0–1).
 pub const UNITS: f32 = 255.0;
 
 /// α of the norm (Mahendran & Vedaldi 2016, §3.1).
 pub const ALPHA: f64 = 6.0;
-/// β of the total variation (the same).
+/// β of the total variation (Mahendran & Vedaldi 2016, §3.1).
 pub const BETA: f64 = 2.0;
-/// B: a typical deviation of a pixel from the mean colour (the same).
+/// B: a typical deviation of a pixel from the mean colour (Mahendran & Vedaldi 2016, §3.1).
 pub const TYPICAL: f64 = 80.0;
-/// B₊: the largest norm of a pixel (the same).
+/// B₊: the largest norm of a pixel (Mahendran & Vedaldi 2016, §3.1).
 pub const BOUND: f32 = 160.0;
-/// V = B / 6.5: a typical difference of neighbours (the same).
+/// V = B / 6.5: a typical difference of neighbouring pixels (Mahendran & Vedaldi 2016, §3.1).
 pub const TYPICAL_DIFFERENCE: f64 = TYPICAL / 6.5;
 
-/// Settings, as presets hold them.
+/// Settings of the regularizer, as in presets.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Regularizer {
@@ -97,7 +97,7 @@ impl Shares {
 }
 
 impl Regularizer {
-    /// An error if a number is out of range.
+    /// Returns an error if a number is out of range.
     pub fn validate(&self) -> Result<()> {
         let fine = |x: f64, low: f64| x.is_finite() && x >= low;
         if !fine(self.alpha, 1.0) || !fine(self.beta, 1.0) {

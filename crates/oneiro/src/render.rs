@@ -1,14 +1,13 @@
-//! The loop: parameters → image → transforms → network → objective, and back. Steppable; [`render`] is its
-//! easy door.
+//! The rendering loop: parameters → image → transforms → network → objective, and back. [`Render`] runs it
+//! step by step, and [`render`] runs it to the end.
 //!
-//! The pictures of a batch are independent: each has its own objective, parameters, optimiser and random
-//! stream, the latter seeded by the objective's text. So a picture's bytes do not depend on which batch it
-//! was made in. Only two settings make them depend on each other: terms that couple the batch, and shared
-//! parameters.
+//! The pictures of a batch are independent: each has its own objective, parameters, optimizer and random
+//! stream. The stream's seed comes from the objective's text. So a picture's bytes do not depend on its
+//! batch. Only two settings couple pictures: terms over the batch, and shared parameters.
 //!
-//! A step shows the network one or several views of each picture (the preset's `views`), each under
-//! transforms of its own; what is maximised is their mean. With a [`crate::preset::Jitter`] the picture is
-//! larger than the network's input; the result is its middle.
+//! In each step, the network sees one or several views of each picture (the preset's `views`), each under its
+//! own transforms. The mean over the views is maximised. With a [`crate::preset::Jitter`] the picture is
+//! larger than the network's input, and the result is its middle.
 
 use crate::parallel;
 use oneiro_net::Threads;
@@ -45,10 +44,10 @@ pub use image_state::MIDDLE_GREY;
 pub use materials::{CustomParam, MakeParam, Materials};
 pub use result::{Picture, Progress, Rendered, Stop};
 
-/// Pixels that a picture may have between two transforms.
+/// Most pixels of a picture between two transforms.
 const MAX_STAGE_PIXELS: f64 = 64e6;
 
-/// A rendering of several objectives at once, step by step.
+/// A rendering of several objectives, step by step.
 #[allow(missing_debug_implementations)]
 pub struct Render {
     session: ObjectiveSession,
@@ -60,19 +59,19 @@ pub struct Render {
     /// The weight of each objective relative to the regularizers.
     weights: Vec<Weight>,
     step: usize,
-    /// Views of each picture that go through the network at once.
+    /// Number of views of each picture that go through the network together.
     views_at_once: usize,
     threads: Threads,
 }
 
 impl Render {
-    /// Prepares a rendering from noise. `preset.size` decides the size, else the model card.
+    /// Prepares a rendering from noise. Its size is `preset.size`, or else the model card's.
     pub fn new(model: &Model, preset: &Preset, objectives: &[Objective], seed: u64) -> Result<Self> {
         Self::with_materials(model, preset, objectives, seed, &Materials::default())
     }
 
-    /// Prepares a rendering from pictures, behind a mask, or with statistics of other pictures than
-    /// photographs. The rendering runs on the model's threads ([`Model::on`]).
+    /// Prepares a rendering with materials: pictures to start from, a mask, or statistics of pictures other
+    /// than photographs. The rendering runs on the model's threads ([`Model::on`]).
     pub fn with_materials(
         model: &Model,
         preset: &Preset,
@@ -128,7 +127,7 @@ impl Render {
                 pictures.len()
             )));
         }
-        // Of each input's picture with its margin; transparency is a channel.
+        // Extents of each input's picture with its margin; transparency is a channel.
         let mut extents = Vec::new();
         for (input, Recipe { chain, margin, .. }) in pictures.iter().zip(&recipes) {
             let picture = preset.picture.unwrap_or(input.extent.size()).map(|n| n + margin);
@@ -204,22 +203,22 @@ impl Render {
         Ok(render)
     }
 
-    /// Steps done.
+    /// Number of steps done.
     pub fn steps_done(&self) -> usize {
         self.step
     }
 
-    /// Shape of one entry of a value that the objectives read, channels first.
+    /// Returns the shape of one batch entry of a value that the objectives read, channels first.
     pub fn shape_of(&self, target: crate::model::Target) -> Option<&[usize]> {
         self.session.shape_of(target)
     }
 
-    /// The plan of the network underneath.
+    /// Returns the plan of the compiled network.
     pub fn plan(&self) -> &oneiro_net::Plan {
         self.session.plan()
     }
 
-    /// Whether this entry's picture is finished: it changes no more, even if others do.
+    /// Whether this entry's picture is finished. It does not change any more, even if others do.
     pub fn entry_finished(&self, entry: usize) -> bool {
         self.entries[entry].stop.is_some()
     }
@@ -234,12 +233,13 @@ impl Render {
         &self.values
     }
 
-    /// Views of a picture in a step.
+    /// Number of views of a picture in a step.
     fn views(&self) -> usize {
         self.preset.views.max(1)
     }
 
-    /// One step for every unfinished picture. Returns the objectives' values under this step's transforms.
+    /// Takes one step for every unfinished picture. Returns the objectives' values under this step's
+    /// transforms.
     pub fn step(&mut self) -> Result<&[f64]> {
         self.threads.clone().run(|| self.advance())?;
         Ok(&self.values)
@@ -266,8 +266,8 @@ impl Render {
         Ok(())
     }
 
-    /// Forward and backward for the views from `first` on that go through the network at once. Adds their
-    /// values to the sums.
+    /// Runs the network forward and backward for the views from `first` on that go through it together. Adds
+    /// their values to `sums`.
     fn pass(&mut self, first: usize, sums: &mut [f64]) {
         let (views, at_once) = (self.views(), self.views_at_once);
         parallel::with_awake_workers(|| self.feed(first, ImageState::image));
@@ -294,8 +294,8 @@ impl Render {
         });
     }
 
-    /// The last part of a step: from the gradients on the network's inputs back to the parameters, which
-    /// move.
+    /// Ends a step: brings the gradients of the network's inputs back to the parameters, and moves the
+    /// parameters.
     fn move_parameters(&mut self) {
         let mut regularizers = vec![0.0; self.entries.len()];
         parallel::each_or_within(
@@ -316,7 +316,7 @@ impl Render {
         });
     }
 
-    /// Gives every picture the sum of all pictures' gradients at the shared parameters, so that these change
+    /// Gives every picture the sum of all pictures' gradients of the shared parameters, so that these change
     /// equally in all pictures.
     fn sum_shared(&mut self) {
         let Some(first) = self.entries.first() else { return };
@@ -336,7 +336,7 @@ impl Render {
     }
 
     fn check(&self, entry: usize) -> Result<()> {
-        // A trial of a line search may be no number: the search goes back.
+        // The value of a line search's trial may be infinite or NaN. The search then takes a shorter step.
         if self.values[entry].is_finite() || self.entries[entry].holds() {
             Ok(())
         } else {
@@ -344,7 +344,7 @@ impl Render {
         }
     }
 
-    /// Writes what the views of every entry from `first` on show into the network's inputs. Penalties read
+    /// Writes the views of every entry, from view `first` on, into the network's inputs. Penalties read
     /// `penalized`.
     fn feed(&mut self, first: usize, penalized: impl Fn(&ImageState) -> &[f32]) {
         let views = self.views_at_once;
@@ -357,7 +357,7 @@ impl Render {
                         |i: usize| entries[i / views].states[k].views[first + i % views].seen.as_slice();
                     entries[0].states[k].input.write(&mut self.session, batch, seen);
                 }
-                // Nothing that is maximised depends on this input.
+                // No objective depends on this input.
                 None => self.session.input_mut(input).fill(0.0),
             }
         }
@@ -371,20 +371,21 @@ impl Render {
         }
     }
 
-    /// The extent of what penalties read: of pictures with their margin in steps, of results in evaluations.
+    /// Sets the extent of the pictures that penalties read: with the margin in steps, without it in
+    /// evaluations.
     fn let_penalties_read(&mut self, extent: impl Fn(&ImageState) -> Extent) {
         for state in self.entries.iter().take(1).flat_map(|entry| &entry.states) {
             self.session.shown().reshape(state.input.index, extent(state), self.preset.alpha);
         }
     }
 
-    /// The objectives' values without transforms, of the pictures of [`Render::pictures`] or of the given
-    /// ones instead (`pictures[entry][k]` for the k-th picture of an entry, planar RGB or bands in 0–1, of
-    /// the picture's size without its margin). Opacity is the last plane; a picture without it counts as
-    /// shown over grey already, and keeps its opacity for penalties.
+    /// Computes the objectives without transforms, for the pictures of [`Render::pictures`] or for given
+    /// ones. `pictures[entry][k]` is the k-th picture of an entry: planar RGB or bands in 0–1, without
+    /// margin. Opacity is the last plane. A picture without opacity counts as composed over grey already;
+    /// penalties then read the picture's own opacity.
     ///
     /// # Errors
-    /// If a picture is missing or of another size.
+    /// If a picture is missing or has another size.
     pub fn evaluate(&mut self, pictures: Option<&[Vec<Vec<f32>>]>) -> Result<Vec<f64>> {
         self.threads.clone().run(|| self.evaluate_here(pictures))
     }
@@ -418,7 +419,7 @@ impl Render {
         Ok(())
     }
 
-    /// The pictures as they stand: of a line search where it began, not its trials.
+    /// Returns the current pictures. During a line search these are the last accepted ones, not its trials.
     pub fn pictures(&mut self) -> Vec<Vec<Picture>> {
         let drawn = |entry: &mut BatchItem| {
             entry.states.iter_mut().for_each(ImageState::draw_accepted);
@@ -427,7 +428,7 @@ impl Render {
         self.threads.run(|| self.entries.par_iter_mut().map(drawn).collect())
     }
 
-    /// Ends the rendering: the pictures with their values.
+    /// Ends the rendering. Returns the pictures with their values.
     pub fn finish(&mut self) -> Result<Vec<Rendered>> {
         let stop = if self.preset.total_steps() == 0 { Stop::Steps } else { Stop::Asked };
         self.entries.iter_mut().filter(|e| e.stop.is_none()).for_each(|e| e.end(stop));
@@ -559,11 +560,11 @@ fn positions(model: &Model, session: &ObjectiveSession, objective: &Objective) -
     Ok(most)
 }
 
-/// Renders objectives from noise to the end. `progress` is called after every step and returns whether to go
-/// on.
+/// Renders objectives from noise to the end. `progress` is called after every step and returns whether to
+/// continue.
 ///
 /// # Errors
-/// If a unit does not exist, the network does not accept the size, or the objective stops being a number.
+/// If a unit does not exist, the network does not accept the size, or the objective becomes infinite or NaN.
 pub fn render(
     model: &Model,
     preset: &Preset,

@@ -1,7 +1,7 @@
-//! Random numbers that can be drawn again.
+//! Reproducible random numbers.
 //!
-//! Shape of the concept: a [`Stream`] is made from a seed and a stream id, and every draw takes `&mut self`.
-//! There is no global generator and no seeding from the clock or the operating system.
+//! Interface: a [`Stream`] is created from a random seed and a stream id, and every draw takes `&mut self`.
+//! There is no global generator, and nothing is seeded from the clock or the operating system.
 //!
 //! ```
 //! # use oneiro::rng::Stream;
@@ -16,50 +16,54 @@ use std::f64::consts::TAU;
 
 /// Golden-ratio increment of SplitMix64 (Steele, Lea & Flood, OOPSLA 2014).
 const SPLITMIX_INCREMENT: u64 = 0x9e37_79b9_7f4a_7c15;
-/// Spacing of the 53-bit fractions that an `f64` in [0, 1) can hold evenly.
+/// 2⁻⁵³: the step between uniform numbers in [0, 1) that have 53 random bits, the precision of an `f64`.
 const UNIFORM_STEP: f64 = 1.0 / (1u64 << 53) as f64;
 
 /// A deterministic stream of random numbers, fixed by `(seed, id)`.
 ///
-/// Streams of different ids (or seeds) are independent: both numbers are mixed into the state and the
-/// increment of a PCG64 generator. Give an image the id of its unit, never of its place in a batch; then its
-/// numbers are the same whether it is rendered alone or among others, and on any number of threads.
+/// Streams of different ids (or seeds) are independent: both values are mixed into the state and the
+/// increment of a PCG64 generator. Give an image the id of its unit, never its index in a batch. Its random
+/// numbers are then the same whether it is rendered alone or among others, and on any number of threads.
 ///
 /// Integers and uniform numbers are the same on every platform; [`Stream::normal`] is as reproducible as the
 /// platform's `ln`, `sin` and `cos`.
 #[derive(Debug, Clone)]
 pub struct Stream {
     generator: Pcg64,
-    /// The second number of a Box–Muller pair, until it is asked for.
+    /// The second number of a Box–Muller pair, until the next call of [`Stream::normal`] returns it.
     spare: Option<f64>,
 }
 
 impl Stream {
-    /// The stream of this seed and id.
+    /// Creates the stream of this random seed and id.
     pub fn new(seed: u64, id: u64) -> Stream {
-        // The id is mixed before it meets the seed, so that (1, 0) and (0, 1) have nothing in common.
+        // The id is mixed before it is combined with the seed, so that the streams (1, 0) and (0, 1) are
+        // unrelated.
         let mut word = seed ^ splitmix(&mut id.wrapping_add(SPLITMIX_INCREMENT));
         let mut wide = || (u128::from(splitmix(&mut word)) << 64) | u128::from(splitmix(&mut word));
         let (state, increment) = (wide(), wide());
         Stream { generator: Pcg64::new(state, increment), spare: None }
     }
 
-    /// The next 64 random bits.
+    /// Returns the next 64 random bits.
     pub fn bits(&mut self) -> u64 {
         self.generator.next_u64()
     }
 
-    /// Uniform in [0, 1), in steps of 2⁻⁵³.
+    /// Draws a number uniformly from [0, 1), in steps of 2⁻⁵³.
     pub fn uniform(&mut self) -> f64 {
         (self.bits() >> 11) as f64 * UNIFORM_STEP
     }
 
-    /// Uniform in [low, high).
+    /// Draws a number uniformly from [low, high).
     pub fn uniform_in(&mut self, low: f64, high: f64) -> f64 {
         low + (high - low) * self.uniform()
     }
 
-    /// A whole number, `low` and `high` included. An empty range (`high < low`) gives `low`.
+    /// Draws an integer uniformly from `low..=high`. An empty range (`high < low`) gives `low`.
+    ///
+    /// Every call consumes one draw (multiply and shift, with a bias below 2⁻³²), so the number of draws
+    /// never depends on values.
     ///
     /// One draw each (multiply and shift; the bias is below 2⁻³²), so that the count of draws never depends
     /// on values.
@@ -68,13 +72,14 @@ impl Stream {
         (i64::from(low) + self.below(count) as i64) as i32
     }
 
-    /// An index below `len`; 0 if `len` is 0. One draw.
+    /// Draws an index below `len`; returns 0 if `len` is 0. Every call consumes one draw.
     pub fn choice(&mut self, len: usize) -> usize {
         self.below(len.max(1) as u64) as usize
     }
 
-    /// Standard normal (mean 0, variance 1), by the Box–Muller transform: of two uniform numbers u, v it
-    /// makes √(−2 ln(1 − u)) · (cos 2πv, sin 2πv) and hands out the second on the next call.
+    /// Draws from the standard normal distribution by the Box–Muller transform. From two uniform numbers u
+    /// and v it computes √(−2 ln(1 − u)) · (cos 2πv, sin 2πv). The second of the two is returned by the next
+    /// call.
     pub fn normal(&mut self) -> f64 {
         if let Some(spare) = self.spare.take() {
             return spare;
@@ -117,7 +122,8 @@ mod tests {
 
     #[test]
     fn the_first_numbers_never_change() {
-        // Pinned: pictures that carry a seed are made again from it.
+        // The first numbers of the stream must never change: pictures are reproduced from their stored random
+        // seed.
         let mut s = Stream::new(0, 0);
         assert_eq!([s.bits(), s.bits()], [8269314324346413556, 14022277507826849158]);
     }

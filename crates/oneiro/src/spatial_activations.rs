@@ -1,9 +1,9 @@
-//! What a layer makes of one image, position by position: the vectors behind activation grids and semantic
-//! dictionaries (Olah et al., "The Building Blocks of Interpretability", Distill 2018).
+//! A layer's activations for one image, position by position: the vectors behind activation grids and
+//! semantic dictionaries (Olah et al., "The Building Blocks of Interpretability", Distill 2018).
 //!
-//! Shape of the concept: model, layer and image → [`SpatialActivations`], a map `[C, rows, columns]` whose
-//! cells are vectors over the channels. With an objective, every activation also has an attribution:
-//! activation times gradient, to first order the objective's loss without the activation.
+//! Interface: model, layer and image → [`SpatialActivations`], a map `[C, rows, columns]` whose cells are
+//! vectors over the channels. With an objective, every activation also has an attribution, activation times
+//! gradient. To first order, this is how much the objective would lose without the activation.
 
 use std::ops::Range;
 
@@ -21,18 +21,18 @@ use crate::objective_session::ObjectiveSession;
 pub struct SpatialActivations {
     /// C, rows, columns.
     shape: [usize; 3],
-    /// Channel by channel, rows in them.
+    /// Activations `[C, rows, columns]`, row-major.
     activations: Vec<f32>,
-    /// Activation times gradient, in the same order.
+    /// Activation times gradient, in the same layout.
     shares: Option<Vec<f32>>,
 }
 
 impl SpatialActivations {
-    /// The activations of a layer for an image, planar RGB in 0–1 of the size that the network is to see (the
-    /// model's own if none is given).
+    /// Computes the activations of a layer for an image. `image` is planar RGB in 0–1. `size` is the
+    /// network's input size, by default the model's own, and must be the image's.
     ///
     /// # Errors
-    /// If the layer is not known or has no map of height and width, or the image is not of the network's
+    /// If the layer is not known or has no map of height and width, or if the image does not have the input
     /// size.
     pub fn of(model: &Model, layer: &str, image: &[f32], size: Option<[usize; 2]>) -> Result<Self> {
         let value = model.resolve(layer)?;
@@ -46,10 +46,10 @@ impl SpatialActivations {
         Self::new(layer, map.shape(), map.gather(session.captured(0).1), None)
     }
 
-    /// The map with the attribution of every activation for an objective.
+    /// Computes the activations, and for each its attribution for an objective.
     ///
     /// # Errors
-    /// Also if the objective does not depend on the layer.
+    /// Those of [`SpatialActivations::of`], and if the objective does not depend on the layer.
     pub fn toward(
         model: &Model,
         layer: &str,
@@ -76,14 +76,15 @@ impl SpatialActivations {
         Ok(Self { shape: [channels, rows, columns], activations, shares })
     }
 
-    /// Channels, rows, columns.
+    /// Returns the numbers of channels, rows and columns.
     pub fn shape(&self) -> [usize; 3] {
         self.shape
     }
 
-    /// The map, average-pooled to at most this many rows and columns, by the smallest integer factor on each
-    /// axis. Each cell has the mean activations of the positions that it covers. A cell's attribution is the
-    /// sum over its positions; a position that several cells cover gives each cell an equal part.
+    /// Returns the map average-pooled to at most this many rows and columns, by the smallest integer factor
+    /// on each axis. Each cell holds the mean activations of the positions that it covers. A cell's
+    /// attribution is the sum over its positions; a position that several cells cover gives each cell an
+    /// equal part.
     pub fn averaged(&self, [rows, columns]: [usize; 2]) -> Self {
         let [channels, h, w] = self.shape;
         let reduced = |from: usize, most: usize| from.div_ceil(from.div_ceil(most.clamp(1, from)));
@@ -113,7 +114,7 @@ impl SpatialActivations {
         }
     }
 
-    /// The map with negative activations set to zero, as its ReLU does for later layers.
+    /// Returns the map with negative activations set to zero, as the ReLU after the layer does.
     pub fn rectified(mut self) -> Self {
         if let Some(shares) = &mut self.shares {
             shares.iter_mut().zip(&self.activations).filter(|(_, a)| **a < 0.0).for_each(|(s, _)| *s = 0.0);
@@ -127,28 +128,28 @@ impl SpatialActivations {
         data.iter().skip(y * columns + x).step_by(rows * columns).copied()
     }
 
-    /// A cell's activations, one a channel.
+    /// Returns a cell's activation vector, one value for each channel.
     pub fn vector(&self, at: [usize; 2]) -> Vec<f32> {
         self.column(&self.activations, at).collect()
     }
 
-    /// A cell's length, ‖a‖.
+    /// Returns the Euclidean norm of a cell's activation vector.
     pub fn magnitude(&self, at: [usize; 2]) -> f64 {
         self.column(&self.activations, at).map(|a| f64::from(a).powi(2)).sum::<f64>().sqrt()
     }
 
-    /// What a cell's activations contribute to the objective together; `None` without an objective.
+    /// Returns the sum of the attributions of a cell's activations; `None` without an objective.
     pub fn share(&self, at: [usize; 2]) -> Option<f64> {
         self.shares.as_ref().map(|s| self.column(s, at).map(f64::from).sum())
     }
 
-    /// What a channel contributes to the objective at a cell; `None` without an objective.
+    /// Returns the attribution of a channel's activation at a cell; `None` without an objective.
     pub fn share_of(&self, at: [usize; 2], channel: usize) -> Option<f64> {
         self.shares.as_ref().and_then(|s| self.column(s, at).nth(channel)).map(f64::from)
     }
 
-    /// The `n` channels of a cell with the largest attribution for the objective (without an objective, the
-    /// largest activation), largest first. Those without any are left out.
+    /// Returns the `n` channels of a cell with the largest attribution, largest first. Without an objective,
+    /// activations are ranked instead. Channels whose ranked value is not positive are left out.
     pub fn top(&self, at: [usize; 2], n: usize) -> Vec<usize> {
         let of: Vec<f32> = self.column(self.shares.as_ref().unwrap_or(&self.activations), at).collect();
         let mut order: Vec<usize> = (0..of.len()).filter(|&c| of[c] > 0.0).collect();
@@ -157,19 +158,19 @@ impl SpatialActivations {
         order
     }
 
-    /// How much a cell counts: its share in the objective where there is one, else its magnitude.
+    /// Returns a cell's attribution if there is an objective, otherwise the norm of its activation vector.
     pub fn weight(&self, at: [usize; 2]) -> f64 {
         self.share(at).unwrap_or_else(|| self.magnitude(at))
     }
 
-    /// All positions, row by row.
+    /// Iterates over all positions, row by row.
     pub fn positions(&self) -> impl Iterator<Item = [usize; 2]> + use<> {
         let [_, rows, columns] = self.shape;
         (0..rows).flat_map(move |y| (0..columns).map(move |x| [y, x]))
     }
 
-    /// The `n` cells with the largest attribution or magnitude, no two of them neighbours, largest first;
-    /// fewer if the map has no more.
+    /// Returns the `n` cells with the largest positive [`SpatialActivations::weight`], largest first, such
+    /// that no two are neighbours. Returns fewer if the map has no more.
     pub fn strongest(&self, n: usize) -> Vec<[usize; 2]> {
         let mut order: Vec<([usize; 2], f64)> = self.positions().map(|at| (at, self.weight(at))).collect();
         order.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
@@ -187,12 +188,12 @@ impl SpatialActivations {
 /// Rows and columns that a cell covers.
 type Cover = (Range<usize>, Range<usize>);
 
-/// Positions of an axis of `from` that cell `i` of `of` covers.
+/// Returns the positions that cell `i` covers when an axis of `from` positions is divided into `of` cells.
 fn covered(i: usize, of: usize, from: usize) -> Range<usize> {
     i * from / of..((i + 1) * from).div_ceil(of)
 }
 
-/// The number of cells along an axis that cover each position.
+/// Returns, for each position of an axis, the number of cells that cover it.
 fn times_covered(cells: usize, from: usize) -> Vec<f64> {
     let times = |position: usize| (0..cells).filter(|&i| covered(i, cells, from).contains(&position)).count();
     (0..from).map(|position| times(position) as f64).collect()
@@ -213,7 +214,7 @@ mod tests {
         let map = cells([1, 2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
         assert_eq!(map.averaged([9, 9]), map);
         assert_eq!(map.averaged([1, 1]).activations, [3.5]);
-        // Two columns of three positions: both cover the middle one.
+        // An axis of three positions is divided into two cells: both cover the middle position.
         assert_eq!(map.averaged([2, 2]).activations, [1.5, 2.5, 4.5, 5.5]);
         let long = cells([1, 1, 13], &[1.0; 13]);
         assert_eq!([long.averaged([1, 12]).shape()[2], long.averaged([1, 6]).shape()[2]], [7, 5]);
@@ -224,7 +225,7 @@ mod tests {
         let shares = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
         let map = SpatialActivations { shares: Some(shares.to_vec()), ..cells([1, 2, 3], &shares) };
         assert_eq!(map.averaged([1, 1]).share([0, 0]), Some(21.0));
-        // Both columns cover the middle one, and have half of it each.
+        // Both cells cover the middle position, and each receives half of its attribution.
         let halved = map.averaged([2, 2]);
         assert_eq!(halved.shares, Some(vec![2.0, 4.0, 6.5, 8.5]));
         let sum: f64 = halved.positions().filter_map(|at| halved.share(at)).sum();
@@ -257,7 +258,7 @@ mod tests {
         let model = squeezenet();
         let size = Some([64; 2]);
         let image: Vec<f32> = (0..3 * 64 * 64).map(|i| (i % 97) as f32 / 97.0).collect();
-        // Behind the last convolution's ReLU only a mean is left.
+        // After the last convolution's ReLU only a global mean follows.
         let layer = model.names().of(model.logits().unwrap());
         assert!(
             SpatialActivations::of(&model, &layer[0], &image, size)

@@ -1,7 +1,7 @@
-//! Half spectra of real planes: the transform, its inverse and its adjoint.
+//! Half spectra of real planes: the Fourier transform, its inverse, and the inverse's adjoint.
 //!
-//! A half spectrum of a plane `[H, W]` has the entries `[H, W/2 + 1]` of a real Fourier transform, in numpy's
-//! order. As parameters they are pairs, `[H, W/2 + 1, (re, im)]`.
+//! The half spectrum of a plane `[H, W]` has the entries `[H, W/2 + 1]` of a real Fourier transform, in
+//! numpy's order. As parameters, entries are stored as pairs, `[H, W/2 + 1, (re, im)]`.
 
 use crate::parallel;
 use realfft::num_complex::Complex32;
@@ -9,48 +9,49 @@ use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
 use rustfft::{Fft, FftPlanner};
 use std::sync::Arc;
 
-/// Rows or columns that a task transforms: as many complex numbers as fill a cache line, so that those which
-/// lie across are read a line at a time.
+/// Number of rows or columns that one task transforms. As many complex numbers fill one cache line, so that
+/// strided reads across the lines use whole cache lines.
 const LINES: usize = 8;
 
 /// Scratch memory of the transforms of one plane.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SpectrumWork {
-    /// The half spectrum, columns one after another.
+    /// The half spectrum in column-major order.
     columns: Vec<Complex32>,
-    /// The half spectrum, rows one after another.
+    /// The half spectrum in row-major order.
     rows: Vec<Complex32>,
-    /// Memory of each task.
+    /// Scratch memory of each task.
     lines: Vec<Lines>,
 }
 
-/// Memory of a task of a transform.
+/// Scratch memory of one task.
 #[derive(Debug, Clone, Default)]
 struct Lines {
-    /// Half spectra of some rows.
+    /// Half spectra of the rows that the task transforms.
     rows: Vec<Complex32>,
-    /// Scratch of the FFT plans.
+    /// Scratch memory of the FFT plans.
     fft: Vec<Complex32>,
 }
 
 /// One axis of a transform.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Axis {
-    /// Positions along it.
+    /// Number of positions along the axis.
     pub len: usize,
-    /// Weight of its frequencies, in cycles per position, when frequencies of several axes are combined.
+    /// Factor of the axis's frequencies (cycles per position) when frequencies of several axes are combined.
     pub weight: f64,
 }
 
 impl Axis {
-    /// An axis of an image.
+    /// Creates an axis of an image, with weight 1.
     pub fn of_pixels(len: usize) -> Axis {
         Axis { len, weight: 1.0 }
     }
 }
 
-/// Lengths of the frequency vectors of a half spectrum over these axes, slowest first: the root of the sum of
-/// (weight · f)², with f as `fftfreq` along all axes but the last, and as `rfftfreq` along that.
+/// Returns the lengths of the frequency vectors of a half spectrum over these axes, slowest axis first. A
+/// length is the root of the sum of (weight · f)². f is numpy's `rfftfreq` along the last axis and the
+/// magnitude of its `fftfreq` along the others.
 pub(crate) fn frequencies(axes: &[Axis]) -> Vec<f64> {
     let Some((last, slower)) = axes.split_last() else { return vec![0.0] };
     let along = |axis: &Axis, k: usize| axis.weight * k.min(axis.len - k) as f64 / axis.len as f64;
@@ -61,20 +62,21 @@ pub(crate) fn frequencies(axes: &[Axis]) -> Vec<f64> {
     lengths.iter().flat_map(|f| (0..=last.len / 2).map(|k| f.hypot(along(last, k)))).collect()
 }
 
-/// The decay of photographs' magnitudes with frequency: max(f, 1/L)^decay, where L is the longest axis, so
-/// that the constant counts as the lowest frequency. Entries of a spectrum are divided by it.
+/// Returns max(f, 1/L)^decay for each entry of a half spectrum, where L is the longest axis. Magnitudes of
+/// photographs fall like this with frequency, and spectra are divided by it. The constant counts as the
+/// lowest frequency.
 pub(crate) fn natural_decay(axes: &[Axis], decay: f64) -> Vec<f64> {
     let longest = axes.iter().map(|axis| axis.len).max().unwrap_or(1);
     let lowest = 1.0 / longest as f64;
     frequencies(axes).into_iter().map(|f| f.max(lowest).powf(decay)).collect()
 }
 
-/// One plane and its scaled half spectrum.
+/// The transforms between one plane and its scaled half spectrum.
 #[derive(Clone)]
 pub(crate) struct Spectrum {
     height: usize,
     width: usize,
-    /// The factor of each entry, `[H, W/2 + 1]`, 1/(H·W) included.
+    /// The factor of each entry, `[H, W/2 + 1]`, including 1/(H·W).
     scale: Vec<f32>,
     columns_forward: Arc<dyn Fft<f32>>,
     columns_inverse: Arc<dyn Fft<f32>>,
@@ -83,8 +85,8 @@ pub(crate) struct Spectrum {
 }
 
 impl Spectrum {
-    /// `scale` is what each of the H·(W/2 + 1) entries is multiplied by on the way to the plane, before a
-    /// transform without normalisation.
+    /// `scale` has one factor for each of the H·(W/2 + 1) entries. The inverse transform, which itself does
+    /// not normalise, multiplies entries by these factors first.
     pub fn new(height: usize, width: usize, scale: Vec<f32>) -> Spectrum {
         assert_eq!(scale.len(), height * (width / 2 + 1), "a factor for each entry of the half spectrum");
         let (mut columns, mut rows) = (FftPlanner::new(), RealFftPlanner::new());
@@ -99,29 +101,29 @@ impl Spectrum {
         }
     }
 
-    /// The transform alone: planes are irfft2 of the entries, normalised by 1/(H·W).
+    /// Creates the plain transform: planes are irfft2 of the entries, normalised by 1/(H·W).
     pub fn unscaled(height: usize, width: usize) -> Spectrum {
         let one = (1.0 / (height * width) as f64) as f32;
         Spectrum::new(height, width, vec![one; height * (width / 2 + 1)])
     }
 
-    /// Entries of the half spectrum.
+    /// Returns the number of entries of the half spectrum.
     pub fn len(&self) -> usize {
         self.scale.len()
     }
 
-    /// Columns of the half spectrum.
+    /// Returns the number of columns of the half spectrum.
     pub fn half(&self) -> usize {
         self.width / 2 + 1
     }
 
-    /// Whether this column of the half spectrum stands for itself alone. Every other stands also for its
-    /// mirror image, the negative frequency.
+    /// Whether this column of the half spectrum occurs once in the full spectrum. Every other column also
+    /// represents its negative frequency, whose entries are the complex conjugates.
     pub fn is_single(&self, column: usize) -> bool {
         column == 0 || 2 * column == self.width
     }
 
-    /// Scratch memory for one plane.
+    /// Allocates scratch memory for one plane.
     pub fn work(&self) -> SpectrumWork {
         let scratch = [
             self.columns_forward.get_inplace_scratch_len(),
@@ -139,8 +141,8 @@ impl Spectrum {
         }
     }
 
-    /// plane = irfft2(scale · params): complex along y, then real along x, which ignores the imaginary parts
-    /// of the columns that stand for themselves (numpy's convention).
+    /// Computes plane = irfft2(scale · params): a complex transform along y, then a real one along x. Like
+    /// numpy, the real one ignores the imaginary parts of columns for which [`Spectrum::is_single`] holds.
     pub fn to_plane(&self, params: &[f32], work: &mut SpectrumWork, plane: &mut [f32]) {
         let (half, height) = (self.half(), self.height);
         let SpectrumWork { columns, lines, .. } = work;
@@ -172,8 +174,8 @@ impl Spectrum {
         });
     }
 
-    /// grad_params = scale · weight · rfft2(grad_plane), where the weight is 2 for columns that stand for
-    /// two. The plane is overwritten.
+    /// Computes grad_params = scale · weight · rfft2(grad_plane). The weight is 1 for columns for which
+    /// [`Spectrum::is_single`] holds and 2 for all others. The plane is overwritten.
     pub fn to_plane_adjoint(&self, grad_plane: &mut [f32], work: &mut SpectrumWork, grad_params: &mut [f32]) {
         self.transform(grad_plane, work);
         self.read(work, grad_params, 2, |entry, scale, single, pair| {
@@ -182,8 +184,8 @@ impl Spectrum {
         });
     }
 
-    /// The parameters whose plane this is: params = rfft2(plane) / (scale · H · W), the 1/(H·W) of the
-    /// inverse transform being part of the scale. The plane is overwritten.
+    /// Computes the parameters of a plane: params = rfft2(plane) / (scale · H · W). The scale includes the
+    /// 1/(H·W) of the inverse transform. The plane is overwritten.
     pub fn parameters_of(&self, plane: &mut [f32], work: &mut SpectrumWork, params: &mut [f32]) {
         let pixels = (self.height * self.width) as f32;
         self.transform(plane, work);
@@ -200,7 +202,7 @@ impl Spectrum {
         self.read(work, magnitudes, 1, |entry, _, _, magnitude| magnitude[0] = entry.norm());
     }
 
-    /// rfft2 without normalisation, left in `work.columns`.
+    /// Writes rfft2 of the plane, without normalisation, to `work.columns`.
     fn transform(&self, plane: &mut [f32], work: &mut SpectrumWork) {
         let (half, height) = (self.half(), self.height);
         let SpectrumWork { columns, rows, lines } = work;
@@ -220,8 +222,8 @@ impl Spectrum {
         });
     }
 
-    /// Hands out every entry of `work.columns` with its scale, whether its column stands for itself, and its
-    /// place in a result of `size` numbers an entry.
+    /// Calls `write` for every entry of `work.columns`. Its arguments are the entry, the entry's scale,
+    /// whether the column [is single](Self::is_single), and the entry's `size` elements of `result`.
     fn read(
         &self,
         work: &SpectrumWork,

@@ -1,9 +1,10 @@
 //! Statistics of a set of images: mean colour, covariance of the channels, mean spectrum.
 //!
-//! Shape of the concept: images go in twice. [`ColorAccumulator::add`] takes images of any size;
-//! [`ColorAccumulator::finish`] knows the colours and with them the decorrelated channels, whose spectra
-//! [`SpectrumAccumulator::add`] takes from the same images, cropped and resized to one size;
-//! [`SpectrumAccumulator::finish`] is the [`Statistics`]. Sums are in f64 and in the order of the calls.
+//! Interface: every image is passed twice. [`ColorAccumulator::add`] takes images of any size, and
+//! [`ColorAccumulator::finish`] computes the colours and the decorrelated channels. Then
+//! [`SpectrumAccumulator::add`] takes the same images, cropped and resized to one size, for the channels'
+//! spectra. [`SpectrumAccumulator::finish`] returns the [`Statistics`]. Sums are in f64, in the order of the
+//! calls.
 //!
 //! With x an image and M its [`Mixing`], the spectrum is the mean of |rfft2(M⁻¹·(x − mean colour))|, without
 //! normalisation and without a window.
@@ -24,15 +25,15 @@ use safetensors::tensor::{Dtype, TensorView};
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
-/// The key of a file's metadata under which the count of images stands.
+/// Key of the number of images in the file's metadata.
 const IMAGES: &str = "images";
 
-/// Statistics of 1000 photographs, one of each class of ImageNet, made by
+/// Statistics of 1000 photographs, one of each class of ImageNet, computed by
 /// `oneiro statistics FOLDER --size 128 --out photographs.safetensors`.
 static PHOTOGRAPHS: &[u8] = include_bytes!("../assets/photographs.safetensors");
 
 static IMAGENET: LazyLock<Arc<Statistics>> = LazyLock::new(|| {
-    // The file is part of the program, and a test reads it.
+    // The file is embedded in the program, and a test reads it.
     Arc::new(Statistics::from_bytes(PHOTOGRAPHS).expect("the embedded statistics can be read"))
 });
 
@@ -48,47 +49,48 @@ pub struct Statistics {
 }
 
 impl Statistics {
-    /// Photographs in RGB, from a sample of ImageNet's validation images.
+    /// Returns statistics of photographs in RGB, from a sample of ImageNet's validation images.
     pub fn imagenet() -> Arc<Statistics> {
         IMAGENET.clone()
     }
 
-    /// The number of images.
+    /// Returns the number of images.
     pub fn images(&self) -> u64 {
         self.images
     }
 
-    /// The number of channels of the images.
+    /// Returns the number of channels of the images.
     pub fn channels(&self) -> usize {
         self.mean.len()
     }
 
-    /// Mean of each channel, in display units.
+    /// Returns the mean of each channel, in display units.
     pub fn mean(&self) -> &[f64] {
         &self.mean
     }
 
-    /// Covariance of the channels over all pixels of all images, row-major.
+    /// Returns the covariance of the channels over all pixels of all images, row-major.
     pub fn covariance(&self) -> &[f64] {
         &self.covariance
     }
 
-    /// From decorrelated coordinates to channels: U·√Λ of the covariance ([`Mixing::from_covariance`]).
+    /// Returns the map from decorrelated coordinates to channels: U·√Λ of the covariance
+    /// ([`Mixing::from_covariance`]).
     pub fn mixing(&self) -> &Mixing {
         &self.mixing
     }
 
-    /// Height and width of the images that the spectrum is of.
+    /// Returns the height and width of the images whose spectrum was computed.
     pub fn size(&self) -> [usize; 2] {
         self.size
     }
 
-    /// Mean magnitudes of the decorrelated channels, `[C, H, W/2 + 1]`.
+    /// Returns the mean magnitudes of the decorrelated channels' spectra, `[C, H, W/2 + 1]`.
     pub fn spectrum(&self) -> &[f32] {
         &self.spectrum
     }
 
-    /// An error unless the images have this number of channels.
+    /// Returns an error unless the images have this number of channels.
     pub(crate) fn require_channels(&self, channels: usize) -> Result<()> {
         if self.channels() == channels {
             return Ok(());
@@ -96,8 +98,9 @@ impl Statistics {
         Err(StatisticsError::Channels { statistics: self.channels(), picture: channels }.into())
     }
 
-    /// A safetensors file: `mean` `[C]` and `covariance` `[C, C]` (float64), `spectrum` `[C, H, W/2 + 1]`
-    /// (float32), `size` `[2]` (float64), and the count of images as metadata.
+    /// Encodes the statistics as a safetensors file: `mean` `[C]` and `covariance` `[C, C]` (float64),
+    /// `spectrum` `[C, H, W/2 + 1]` (float32), `size` `[2]` (float64). The number of images is in the
+    /// metadata.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let channels = self.channels();
         let [height, width] = self.size;
@@ -121,11 +124,11 @@ impl Statistics {
             .map_err(|error| StatisticsError::Write(error.to_string()).into())
     }
 
-    /// Reads what [`Statistics::to_bytes`] wrote.
+    /// Decodes a file that [`Statistics::to_bytes`] wrote.
     ///
     /// # Errors
     ///
-    /// If this is no such file, or its numbers cannot be statistics.
+    /// If the bytes are no such file, or if the values cannot be statistics.
     pub fn from_bytes(bytes: &[u8]) -> Result<Statistics> {
         let wrong = |what: &str| Error::from(StatisticsError::Unreadable(what.to_owned()));
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| wrong(&e.to_string()))?;
@@ -147,7 +150,7 @@ impl Statistics {
         let (two, size) = tensor("size", Dtype::F64, 1)?;
         let (of_spectrum, spectrum) = tensor("spectrum", Dtype::F32, 3)?;
         let size = wide(&size);
-        // `as` saturates, so that nonsense fails the comparison of shapes.
+        // `as` saturates, so an impossible size fails the comparison of shapes below.
         let size = if two == [2] { [size[0] as usize, size[1] as usize] } else { [0, 0] };
         if square != [channels, channels]
             || size.contains(&0)
@@ -166,7 +169,7 @@ impl Statistics {
     }
 }
 
-/// Sums of colours and of their products.
+/// Sums of colours and of products of colours, for their mean and covariance.
 #[derive(Debug, Clone)]
 pub struct ColorAccumulator {
     images: u64,
@@ -176,7 +179,7 @@ pub struct ColorAccumulator {
 }
 
 impl ColorAccumulator {
-    /// For images with this number of channels.
+    /// Creates empty sums for images with this number of channels.
     pub fn new(channels: usize) -> ColorAccumulator {
         assert!(channels > 0, "images have channels");
         ColorAccumulator {
@@ -208,7 +211,8 @@ impl ColorAccumulator {
         }
     }
 
-    /// The colours are known; spectra of the same images, at this height and width, come next.
+    /// Computes mean and covariance. Next, [`SpectrumAccumulator::add`] takes the same images at this height
+    /// and width.
     ///
     /// # Errors
     ///
@@ -237,7 +241,7 @@ impl ColorAccumulator {
     }
 }
 
-/// Sums of magnitudes.
+/// Sums of the spectra's magnitudes.
 #[allow(missing_debug_implementations)]
 pub struct SpectrumAccumulator {
     expected: u64,
@@ -253,7 +257,7 @@ pub struct SpectrumAccumulator {
 }
 
 impl SpectrumAccumulator {
-    /// Adds an image `[C, H, W]` of the size given before.
+    /// Adds an image `[C, H, W]` of the size given to [`ColorAccumulator::finish`].
     pub fn add(&mut self, image: &[f32]) {
         let plane = self.size[0] * self.size[1];
         assert_eq!(image.len(), self.mean.len() * plane, "an image of {:?}", self.size);
@@ -271,11 +275,11 @@ impl SpectrumAccumulator {
         }
     }
 
-    /// The statistics of all images.
+    /// Computes the statistics of all images.
     ///
     /// # Errors
     ///
-    /// If other images were counted than those whose colours were.
+    /// If the number of images differs from the number whose colours were added.
     pub fn finish(self) -> Result<Statistics> {
         if self.images != self.expected {
             return Err(StatisticsError::Counts { colors: self.expected, spectra: self.images }.into());
@@ -329,8 +333,8 @@ mod tests {
         for (a, b) in found.covariance().iter().zip([0.04, 0.02, 0.02, 0.0125]) {
             near(*a, b, 0.001);
         }
-        // White noise in decorrelated channels has a flat spectrum, the same for both: a sum of HW
-        // independent numbers of variance s², whose magnitude has mean s·√(HW·π/4).
+        // White noise in the decorrelated channels has the same flat spectrum in both. An entry is a sum of
+        // HW independent values of variance s², so its magnitude has the mean s·√(HW·π/4).
         let half = found.spectrum().len() / 2;
         let inside = |channel: usize| {
             let entries = (1..8).flat_map(|y| (1..8).map(move |x| channel * half + y * 8 + x));
@@ -379,9 +383,9 @@ mod tests {
         let photographs = Statistics::imagenet();
         assert_eq!((photographs.channels(), photographs.images()), (3, 1000));
         let mixing = photographs.mixing().rows();
-        // Lucid's matrix up to signs and sampling: brightness first, then blue against red or yellow.
+        // The matrix is Lucid's up to signs and sampling: brightness first, then blue against red or yellow.
         assert!(mixing[0] > 0.5 && mixing[3] > 0.5 && mixing[6] > 0.5, "{mixing:?}");
-        // Magnitudes fall about as 1/f: at a quarter of the frequency about four times as large.
+        // Magnitudes fall about as 1/f: they are about four times as large at a quarter of the frequency.
         let [height, width] = photographs.size();
         let half = width / 2 + 1;
         let ring = |k: usize| photographs.spectrum()[k * half + k];

@@ -1,15 +1,15 @@
 //! Robustness transforms: random changes of an image while it is optimised.
 //!
-//! Shape of the concept: a [`Chain`] lists [`Transform`]s. Each step, for each image, [`Chain::sample`] draws
-//! the random numbers and returns a [`Sampled`] chain: a fixed map that is affine in the image.
-//! [`Sampled::apply`] goes forward, [`Sampled::adjoint`] takes a gradient on the result back to a gradient on
-//! the image. The result always has the size of the canvas: it is cropped or padded about
-//! its centre.
+//! Interface: a [`Chain`] lists [`Transform`]s. In each step and for each image, [`Chain::sample`] draws the
+//! random numbers and returns a [`Sampled`] chain, a fixed map that is affine in the image.
+//! [`Sampled::apply`] transforms an image. [`Sampled::adjoint`] maps a gradient with respect to the result to
+//! the gradient with respect to the image. The result always has the size of the canvas: it is cropped or
+//! padded about its centre.
 //!
-//! Images are planar `[C, H, W]`, clips `[C, T, H, W]`: all planes move together, and only the transforms of
-//! time mix the T planes of a channel. Ranges may change over the run ([`Values::Schedule`]).
+//! Images are planar `[C, H, W]`, clips `[C, T, H, W]`. All planes are transformed alike, and only the
+//! transforms in time mix the T frames of a channel. Ranges may change over the run ([`Values::Schedule`]).
 //!
-//! Written as text, a chain is `pad(12)|jitter(8)|scale(0.9..1.1)|rotate(-10..10)|jitter(4)`; see
+//! As text, a chain is written `pad(12)|jitter(8)|scale(0.9..1.1)|rotate(-10..10)|jitter(4)`; see
 //! [`Chain::parse`].
 //!
 //! ```
@@ -53,51 +53,52 @@ pub const LUCID_FILL: f32 = 0.5;
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Transform {
-    /// Grows the image by this number of pixels on each of its four sides.
+    /// Adds this number of pixels on each of the four sides.
     Pad(Length, PadMode),
-    /// Cuts off this number of rows and columns, split at random between the two sides; at least one stays.
+    /// Removes this number of rows and columns, split at random between the two sides; at least one stays.
     Jitter(Length),
     /// Rolls the image by up to this number of pixels along both axes, with wrap-around.
     Roll(usize),
-    /// Moves the picture likewise by any amount, where the units that are rendered see less than half of it
-    /// along both axes: a texture has no place, and the edge of the layer then leaves no frame. Nothing
-    /// happens elsewhere; [`crate::render`] knows the units.
+    /// Rolls the image by any amount, if the rendered units have receptive fields smaller than half of the
+    /// picture along both axes. Such units respond to textures, whose position does not matter. Rolling keeps
+    /// the layer's border from leaving a frame in the picture. Otherwise nothing happens. Only
+    /// [`crate::render`], which knows the units, applies this transform.
     RollTextures,
-    /// Resizes bilinearly by a random factor (sizes rounded, half-pixel centres, edges continued).
+    /// Resizes bilinearly by a random factor (sizes rounded, half-pixel centres, border pixels repeated).
     Scale(Values),
-    /// Turns by a random angle in degrees about the centre, counter-clockwise as seen, bilinearly; pixels
-    /// from outside have the fill colour.
+    /// Rotates by a random angle in degrees about the centre, counter-clockwise as displayed, bilinearly.
+    /// Pixels outside the image have the fill colour.
     Rotate(Values),
-    /// Resizes a box of the image at a random place inside to the canvas, bilinearly. The box has the
-    /// canvas's proportions (it is square on a square canvas) and a random fraction, up to 1, of the side of
-    /// the largest such box: of the image's shorter side for a square one (the random box crops of MACO, Fel
-    /// et al. 2023).
+    /// Resizes a box at a random position inside the image to the canvas, bilinearly. The box has the
+    /// canvas's aspect ratio. Its side is a random fraction, up to 1, of the side of the largest such box
+    /// that fits: of the image's shorter side for a square canvas. These are the random box crops of MACO
+    /// (Fel et al. 2023).
     Crop(Values),
     /// Adds Gaussian noise of a random standard deviation, in display units.
     Noise(Values),
     /// Adds noise that is uniform between minus and plus a random amplitude, in display units.
     UniformNoise(Values),
-    /// Blurs by a Gaussian of a random standard deviation in pixels. At the edges the weights inside are
-    /// divided by their sum, so that a constant image stays constant.
+    /// Blurs by a Gaussian of a random standard deviation in pixels. At the borders, the weights of pixels
+    /// inside the image are divided by their sum, so that a constant image stays constant.
     Blur(Values),
-    /// Mirrors left and right with this probability.
+    /// Mirrors the image horizontally with this probability.
     Flip(f64),
     /// Shows the image through a window, and the fill colour around it.
     Mask(Mask),
     /// Crops or pads about the centre to this height and width.
     Canvas(usize, usize),
-    /// Cuts this number of frames off a clip, split at random between its two ends (at least one stays); the
-    /// rest comes to its middle and its outermost frames are repeated. Nothing happens to an image.
+    /// Removes this number of frames from a clip, split at random between its two ends (at least one stays).
+    /// The kept frames move to the middle, and the outermost of them are repeated. An image is unchanged.
     FrameJitter(usize),
-    /// Stretches a run of frames at a random place, of a random fraction of the clip's length, to the whole
-    /// clip, linearly in time. Nothing happens to an image.
+    /// Stretches a sequence of frames at a random position to the whole clip, linearly in time. The sequence
+    /// has a random fraction of the clip's length. An image is unchanged.
     FrameCrop(Values),
-    /// Plays a clip a random factor as fast about its middle, linearly in time; its outermost frames are
-    /// repeated. Nothing happens to an image.
+    /// Changes a clip's speed by a random factor about its middle, linearly in time. The outermost frames are
+    /// repeated. An image is unchanged.
     Speed(Values),
 }
 
-/// The border of [`Transform::Pad`].
+/// What [`Transform::Pad`] adds around the image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PadMode {
@@ -107,16 +108,17 @@ pub enum PadMode {
     Reflect,
 }
 
-/// Transforms one after another, and the colour outside the image.
+/// A sequence of transforms, and the colour outside the image.
 ///
-/// As text and in serialized form it is an expression (see [`Chain::parse`]).
+/// As text and in serialized form, a chain is an expression (see [`Chain::parse`]).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Chain {
-    /// The transforms, in the order in which they act.
+    /// The transforms in the order in which they are applied.
     pub transforms: Vec<Transform>,
-    /// The colour outside the image: one number, or one for each channel. If there are fewer numbers than
-    /// planes, planes share them in equal runs: 3 numbers for a clip `[3, T, H, W]` colour T planes each.
+    /// The colour outside the image: one value, or one for each channel. If there are fewer values than
+    /// planes, each value applies to an equal number of consecutive planes. For a clip `[3, T, H, W]`, each
+    /// of 3 values applies to T planes.
     pub fill: Vec<f32>,
 }
 
@@ -127,18 +129,18 @@ impl Default for Chain {
 }
 
 impl Chain {
-    /// These transforms, with middle grey outside.
+    /// Creates a chain of these transforms, with middle grey outside the image.
     pub fn new(transforms: Vec<Transform>) -> Chain {
         Chain { transforms, fill: vec![LUCID_FILL] }
     }
 
-    /// No transform.
+    /// Creates a chain without transforms.
     pub fn none() -> Chain {
         Chain::new(Vec::new())
     }
 
-    /// Pixels of the largest picture that the chain can make of one of this size (H, W) on the way, at most.
-    /// The canvas is taken to have that size too.
+    /// Returns an upper bound on the pixels of any intermediate image, for an image and a canvas of this size
+    /// (H, W).
     pub fn largest_stage(&self, [height, width]: [usize; 2]) -> f64 {
         let (mut h, mut w) = (height as f64, width as f64);
         let mut largest = h * w;
@@ -169,33 +171,36 @@ impl Chain {
         largest
     }
 
-    /// Draws the random numbers of one step, the first of a run, for one `[C, H, W]` image or `[C, T, H, W]`
-    /// clip.
+    /// Draws the random numbers of a run's first step for one `[C, H, W]` image or `[C, T, H, W]` clip.
+    ///
+    /// The number of draws of a transform does not depend on the image's size.
     ///
     /// The count of random numbers that a transform draws does not depend on the image's size.
     ///
     /// # Panics
-    /// As [`Chain::resample`].
+    /// If [`Chain::resample`] does.
     pub fn sample(&self, rng: &mut Stream, extent: impl Into<Extent>) -> Sampled {
         let extent = extent.into();
         self.sample_onto(rng, extent, [extent.height, extent.width])
     }
 
-    /// The same with a canvas, the height and width of the result, that differs from the image's.
+    /// Draws like [`Chain::sample`], for a canvas (the height and width of the result) that differs from the
+    /// image's size.
     ///
     /// # Panics
-    /// As [`Chain::resample`].
+    /// If [`Chain::resample`] does.
     pub fn sample_onto(&self, rng: &mut Stream, extent: impl Into<Extent>, canvas: [usize; 2]) -> Sampled {
         let mut sampled = Sampled::default();
         self.resample(rng, extent, canvas, 0.0, &mut sampled);
         sampled
     }
 
-    /// Draws anew into a chain that was sampled before, and keeps its memory. `progress` says how far the run
-    /// is, from 0 in its first step to 1 in its last; it is held within these.
+    /// Draws new random numbers into an existing sampled chain and reuses its memory. `progress` goes from 0
+    /// in the run's first step to 1 in its last, and is clamped to this range.
     ///
     /// # Panics
-    /// If the image has no pixels or the fill's length neither is 1 nor divides the number of planes.
+    /// If the image or the canvas has no pixels, or if the fill's length does not divide the number of
+    /// planes.
     pub fn resample(
         &self,
         rng: &mut Stream,

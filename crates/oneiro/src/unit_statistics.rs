@@ -1,10 +1,10 @@
-//! What data does to the units of a layer, image by image in bounded memory.
+//! Statistics of a layer's units over a data set, gathered image by image in bounded memory.
 //!
-//! Shape of the concept: a [`LayerStatistics`] takes what one image after another does to a layer
-//! ([`LayerStatistics::add`]) and can take what another has gathered of further images
-//! ([`LayerStatistics::merge`]). Lists do not depend on the order of images. Sums do, in their last bits:
-//! whoever wants the same bytes from several machines adds images in fixed runs, and merges the runs in
-//! order.
+//! Interface: a [`LayerStatistics`] takes the layer's responses to one image after another
+//! ([`LayerStatistics::add`]). It can be merged with the statistics of further images
+//! ([`LayerStatistics::merge`]). Lists of images do not depend on the order of the images. Sums do, in their
+//! last bits. To get the same bytes from several machines, add images in groups of a fixed size, and merge
+//! the groups in order.
 //!
 //! | gathered | by |
 //! |---|---|
@@ -29,26 +29,27 @@ use oneiro_net::summary::ChannelSummary;
 
 use crate::layer_relevance::Relevance;
 
-/// What one image does to a unit.
+/// A unit's response to one image.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Response {
-    /// The image's number in the data set.
+    /// The image's index in the data set.
     pub image: u32,
-    /// The largest activation anywhere in the map; NaN if no position is a number.
+    /// The largest activation anywhere in the map; NaN if no position is finite.
     pub largest: f32,
-    /// The largest value in front of the layer's ReLU; without a ReLU, `largest`. Images whose activations
-    /// are all zero are ordered by it.
+    /// The largest value before the layer's ReLU; without a ReLU, the same as `largest`. Images whose
+    /// activations are all zero are ordered by this value.
     pub before: f32,
     /// The position of the largest activation, counted row by row.
     pub place: u32,
     /// Moments of the map.
     pub moments: Moments,
-    /// The mean in front of the layer's ReLU.
+    /// The map's mean before the layer's ReLU.
     pub mean_before: f32,
 }
 
 impl Response {
-    /// Reads the summary of a map with `positions` positions, which a layer clips to the bounds.
+    /// Converts the summary of a map with `positions` positions. The layer's activation function clamps to
+    /// the bounds `low` and `high`.
     pub fn new(image: u32, summary: ChannelSummary<'_>, positions: usize, [low, high]: [f32; 2]) -> Self {
         let largest = summary.largest().max(low).min(high);
         let not_finite = u64::from(summary.not_finite());
@@ -72,7 +73,7 @@ impl Response {
     }
 }
 
-/// Everything that is gathered of a unit alone.
+/// Statistics of one unit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UnitStatistics {
     /// Images with the largest activations anywhere in the map.
@@ -81,12 +82,12 @@ pub struct UnitStatistics {
     pub worst: Ranking,
     /// Images with the largest mean over the map.
     pub best_by_mean: Ranking,
-    /// Of all positions of all images.
+    /// Moments over all positions of all images.
     pub moments: Moments,
 }
 
 impl UnitStatistics {
-    /// Nothing yet. Lists hold `examples` images.
+    /// Creates empty statistics. Each list holds up to `examples` images.
     pub fn new(examples: usize) -> Self {
         Self {
             best: Ranking::new(Order::Largest, examples),
@@ -96,8 +97,8 @@ impl UnitStatistics {
         }
     }
 
-    /// Takes an image, into the lists only if it is `listed`, where relevance ranks it if that is given.
-    /// Positions that are no numbers are counted and left out of everything else.
+    /// Adds an image. It enters the lists only if it is `listed`, ranked by `relevance` if that is given.
+    /// Positions that are not finite are counted and otherwise ignored.
     pub fn add(&mut self, response: &Response, listed: bool, relevance: Option<Relevance>) {
         self.moments.merge(&response.moments);
         if response.moments.count == 0 || !listed {
@@ -120,7 +121,7 @@ impl UnitStatistics {
         self.best_by_mean.insert(Example { value: moments.mean as f32, before: mean_before, ..example });
     }
 
-    /// Takes what another has gathered of the same unit from other images.
+    /// Adds the statistics of the same unit over other images.
     pub fn merge(&mut self, other: &Self) {
         self.best.merge(&other.best);
         self.worst.merge(&other.worst);

@@ -1,4 +1,4 @@
-//! The kinds of jobs that files may name.
+//! The kinds of jobs that files may contain.
 
 use serde_json::Value;
 
@@ -10,10 +10,10 @@ use crate::job::{
 };
 use crate::provenance::ProvenanceError;
 
-/// The kinds of jobs that files may name.
+/// The kinds of jobs that files may contain.
 pub struct Kinds(Vec<(&'static str, Read)>);
 
-/// Reads a job of one kind.
+/// A function that reads a job of one kind.
 type Read = fn(Value) -> Result<Box<dyn AnyJob>>;
 
 impl Default for Kinds {
@@ -38,7 +38,7 @@ impl Default for Kinds {
 }
 
 impl Kinds {
-    /// These kinds and one more.
+    /// Adds one more kind.
     #[must_use]
     pub fn with<J: Job>(mut self) -> Self {
         fn read<J: Job>(value: Value) -> Result<Box<dyn AnyJob>> {
@@ -54,7 +54,7 @@ impl Kinds {
     /// Reads a job of a kind.
     ///
     /// # Errors
-    /// If there is no such kind, or the job is not one of it.
+    /// If there is no such kind, or if the value is no job of this kind.
     pub fn read(&self, kind: &str, job: Value) -> Result<Box<dyn AnyJob>> {
         match self.0.iter().find(|(name, _)| *name == kind) {
             Some((_, read)) => read(job),

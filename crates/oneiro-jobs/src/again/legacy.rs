@@ -1,4 +1,4 @@
-//! Jobs of files that version 0.1.0 wrote, read out of their entries of text.
+//! Reconstructs the jobs of files that version 0.1.0 wrote from their metadata entries.
 
 use oneiro_media::PngText;
 
@@ -18,13 +18,13 @@ use crate::provenance::error::Drawing;
 use crate::provenance::{ProvenanceError, json, number, required};
 use crate::source::places::SourceFile;
 
-/// Drawings that 0.1.0 could not make again, by their entry.
+/// Drawings that version 0.1.0 could not recreate, by the key of their metadata entry.
 const DRAWINGS: [(&str, Drawing); 2] = [("plot", Drawing::Plot), ("spectrum", Drawing::Spectrum)];
 
-/// A job, which of its results it is, and the files that it is made from.
+/// A job, which of its results the file is, and the files that the job is made from.
 type Found = (Box<dyn AnyJob>, Place, Vec<SourceFile>);
 
-/// Reads a file of version 0.1.0.
+/// Reconstructs the job of a file of version 0.1.0.
 pub(super) fn read(text: &PngText, format: Format) -> Result<Provenance> {
     for (key, drawing) in DRAWINGS {
         if text.get(key).is_some() {
@@ -45,7 +45,7 @@ pub(super) fn read(text: &PngText, format: Format) -> Result<Provenance> {
     Ok(Provenance { job, output, sources, legacy: true })
 }
 
-/// The files that a picture was made from.
+/// Returns the files from which a picture was made.
 fn sources(text: &PngText) -> Result<Vec<SourceFile>> {
     match text.get("sources") {
         None => Ok(Vec::new()),
@@ -53,7 +53,7 @@ fn sources(text: &PngText) -> Result<Vec<SourceFile>> {
     }
 }
 
-/// A picture, a film, a sheet or an interpolation of units.
+/// Reconstructs the job of a picture, a film, a sheet or an interpolation of units.
 fn units(text: &PngText, format: Format) -> Result<Found> {
     let settings = match text.get("all-settings") {
         None => vec![setting(text)?],
@@ -103,7 +103,7 @@ fn request(report: UnitReport) -> UnitRequest {
     UnitRequest { unit, objective: Some(objective), start, copy, setting }
 }
 
-/// The units of a picture: its own, or those that it depends on, too.
+/// Returns the units of a picture: its own unit, and any on which this depends.
 fn single(text: &PngText) -> Result<Vec<UnitRequest>> {
     if let Some(batch) = text.get("batch") {
         return json("its batch", batch);

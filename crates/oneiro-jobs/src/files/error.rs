@@ -1,82 +1,82 @@
-//! Why a file or folder cannot be read, made or written.
+//! The error of a file or folder that cannot be read, created or written.
 
 use std::io;
 use std::path::PathBuf;
 
-/// Why a file or folder cannot be read, made or written.
+/// The reason why a file or folder cannot be read, created or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FileError {
-    /// The system refuses to read a file.
+    /// The operating system cannot read a file.
     #[error("could not read {}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// The system's own error.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// The system refuses to list a folder.
+    /// The operating system cannot list a folder.
     #[error("could not list the folder {}", folder.display())]
     List {
         /// The folder.
         folder: PathBuf,
-        /// The system's own error.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// The system refuses to make a folder.
+    /// The operating system cannot create a folder.
     #[error("could not create the folder {}", folder.display())]
     Create {
         /// The folder.
         folder: PathBuf,
-        /// The system's own error.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// A file stands where a folder of this name should be.
+    /// A file has the path of a folder that is to be created.
     #[error("{} is a file; name a folder for the results", path.display())]
     IsFile {
         /// The file.
         path: PathBuf,
     },
-    /// A folder would be inside a file.
+    /// A folder is requested inside a file.
     #[error("{}: {} is a file, in which there can be no folder", folder.display(), file.display())]
     InsideFile {
-        /// The folder asked for.
+        /// The requested folder.
         folder: PathBuf,
         /// The file on its path.
         file: PathBuf,
     },
-    /// A folder could not be made later.
+    /// A check has found that a folder could not be created.
     #[error("could not make the folder {}", folder.display())]
     Make {
         /// The folder.
         folder: PathBuf,
-        /// Why.
+        /// The reason.
         source: Box<FileError>,
     },
-    /// A folder stands where a file should be.
+    /// A folder has the path of a file that is to be written.
     #[error("{} is a folder; name a file for the result", path.display())]
     IsFolder {
         /// The folder.
         path: PathBuf,
     },
-    /// The folder of a file is not there.
+    /// The folder of a file does not exist.
     #[error("the folder {} does not exist; create it first or name another", folder.display())]
     NoFolder {
         /// The folder.
         folder: PathBuf,
     },
-    /// A name that the file system does not take.
+    /// The file system does not accept the file's name.
     #[error("{}: the name is too long for this file system", path.display())]
     LongName {
         /// The file.
         path: PathBuf,
     },
-    /// A folder that nothing can be written into.
+    /// No file can be written into a folder.
     #[error("cannot write into the folder {}: {kind}", folder.display())]
     NotWritable {
         /// The folder.
         folder: PathBuf,
-        /// The system's own error.
+        /// The operating system's error.
         kind: io::ErrorKind,
     },
 }

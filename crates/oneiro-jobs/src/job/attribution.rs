@@ -1,4 +1,4 @@
-//! Attributions: what in images speaks for a unit, as maps on a sheet.
+//! Attributions: which pixels of images contribute to a unit, as maps on a sheet.
 
 mod maps;
 mod sheet;
@@ -16,34 +16,34 @@ use crate::provenance::{json, required, seal, toml as toml_entry};
 use crate::source::framing::check_crop;
 use crate::source::places::SourceFile;
 
-/// The entry that has the recipe.
+/// Key of the metadata entry with the settings, in files of version 0.1.0.
 const KEY: &str = "attribution";
-/// Why an objective cannot name files.
+/// Reason why an objective may not refer to files.
 const OF_THE_NETWORK: &str = "an attribution is of what the network does with the image alone";
-/// Heat maps of the evidence for a unit in images, by several methods.
+/// Maps of each pixel's contribution to a unit, for images and several methods.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AttributionJob {
-    /// How all images are attributed.
+    /// Settings for all images.
     pub recipe: AttributionSettings,
-    /// The images, a row each.
+    /// The images; each is a row of the sheet.
     pub images: Vec<ImageRequest>,
 }
 
-/// An image to attribute, and to what.
+/// An image and the objective to which it is attributed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ImageRequest {
     /// The image's file.
     pub file: String,
-    /// The name of the objective; without an objective, a unit. Without both it is the class that the
-    /// network sees.
+    /// The name of the objective or, without `objective`, a unit. Without both, the image is attributed to
+    /// the class that the network predicts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
-    /// An expression.
+    /// An objective as an expression.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub objective: Option<String>,
-    /// The caption's words for the unit, if they are known.
+    /// The unit's name in the caption, if it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
 }
@@ -51,12 +51,12 @@ pub struct ImageRequest {
 /// The report on attributions.
 #[derive(Debug, Clone, Serialize)]
 pub struct AttributionReport {
-    /// The images whose maps did not all fail.
+    /// The images for which at least one method succeeded.
     pub images: Vec<ImageReport>,
 }
 
 impl ImageRequest {
-    /// The target of a row.
+    /// Returns the request that gives a row of this report.
     fn of(report: &ImageReport) -> Self {
         Self {
             file: report.file.clone(),
@@ -129,14 +129,14 @@ impl Job for AttributionJob {
 }
 
 impl AttributionJob {
-    /// As it was done: classes by number, with their captions.
+    /// Returns the job as it was done: classes are given by index, with their captions.
     fn done(&self, rows: &[Row]) -> Self {
         let request = |row: &Row| ImageRequest::of(&row.report);
         Self { recipe: self.recipe.clone(), images: rows.iter().map(request).collect() }
     }
 }
 
-/// Reads a sheet of version 0.1.0; `None` for a picture of another kind.
+/// Reads a sheet of version 0.1.0. Returns `None` for a picture of another kind.
 pub(crate) fn legacy(text: &PngText) -> Result<Option<(AttributionJob, Vec<SourceFile>)>> {
     let Some(recipe) = text.get(KEY) else { return Ok(None) };
     let recipe: AttributionSettings = toml_entry("its recipe", recipe)?;
@@ -153,22 +153,22 @@ pub(crate) fn legacy(text: &PngText) -> Result<Option<(AttributionJob, Vec<Sourc
     Ok(Some((job, sources)))
 }
 
-/// How all images of a sheet are attributed.
+/// Settings for all images of a sheet.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AttributionSettings {
     /// The title above the sheet.
     pub title: String,
-    /// The methods, a column each.
+    /// The methods; each is a column of the sheet.
     pub methods: Vec<Method>,
-    /// Height and width, if not the model's own.
+    /// Height and width, if they are not the model's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<[usize; 2]>,
-    /// Whether the network is shown the whole photo, resized without keeping its aspect, instead of its
-    /// centre as for `classify`.
+    /// Whether the network reads the whole photo, resized without keeping its aspect ratio. Otherwise it
+    /// reads the photo's centre, as for `classify`.
     #[serde(default)]
     pub full: bool,
-    /// The share of the scaled photo's shorter side that the centre is, if not the usual one.
+    /// Side of the centre crop as a share of the scaled photo's shorter side, if it is not the usual one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crop: Option<f64>,
     /// Whether maps are drawn over the photo.
@@ -177,47 +177,47 @@ pub struct AttributionSettings {
     pub settings: Settings,
 }
 
-/// One image's row, as `--json` and the picture give it.
+/// The report on one image, in `--json` and in the picture's metadata.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ImageReport {
     /// The image's file.
     pub file: String,
-    /// SHA-256 of the file, hexadecimal.
+    /// SHA-256 of the file in hexadecimal.
     pub sha256: String,
     /// The requested target.
     pub unit: String,
-    /// The objective, written out.
+    /// The objective as an expression.
     pub objective: String,
-    /// The caption's words for the unit.
+    /// The unit's name in the caption.
     pub label: String,
-    /// The objective on the image.
+    /// The objective's value for the image.
     pub value: f64,
     /// The maps, in the order of the methods.
     pub maps: Vec<MapReport>,
 }
 
-/// One map.
+/// The report on one map.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct MapReport {
     /// The method.
     pub method: Method,
-    /// The layer of Grad-CAM.
+    /// The layer that Grad-CAM uses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layer: Option<String>,
-    /// The objective on the baseline.
+    /// The objective's value for the baseline.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline_value: Option<f64>,
-    /// The sum of the map.
+    /// The sum of the map's values.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sum: Option<f64>,
-    /// Absent where the objective is the same on image and baseline.
+    /// How far the sum is from the objective's rise between baseline and image. Absent if there is no rise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completeness_gap: Option<f64>,
-    /// The share of the map that speaks for the unit.
+    /// The share of the map that is positive, that is, contributes to the unit.
     pub positive_share: f64,
-    /// y and x, from 0 to 1.
+    /// Centroid (y, x), from 0 to 1.
     pub centroid: [f64; 2],
-    /// From 0 (one pixel) to 1 (even).
+    /// Entropy, from 0 (one pixel) to 1 (uniform).
     pub entropy: f64,
     /// The value at the end of the colour scale.
     pub scale: f64,

@@ -1,4 +1,4 @@
-//! The classes that a network names in photos, and what it mistakes for what.
+//! The classes that a network predicts for photos, and which classes it confuses.
 
 use oneiro::input::PictureInput;
 use oneiro::model::{Activation, Target, View};
@@ -22,7 +22,7 @@ pub(crate) mod photos;
 pub use confusion::{ClassRow, Mistake};
 pub use photos::{Photo, find_photos};
 
-/// Photos to be classified.
+/// Classifies photos.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClassificationJob {
@@ -30,58 +30,58 @@ pub struct ClassificationJob {
     pub photos: Vec<Photo>,
     /// The number of classes that are listed for each photo, at least 1.
     pub top: usize,
-    /// Share of the scaled photo's shorter side that the crop keeps, above 0 and at most 1; without one, as
-    /// [`framed`] has it.
+    /// Side of the centre crop as a share of the scaled photo's shorter side, above 0 and at most 1. Without
+    /// a share, [`framed`] uses its default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crop: Option<f64>,
 }
 
-/// A class that a network names.
+/// A predicted class.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Guess {
-    /// Its index.
+    /// The class's index.
     pub class: usize,
-    /// Its name.
+    /// The class's name.
     pub label: String,
-    /// From 0 to 1.
+    /// The class's probability, from 0 to 1.
     pub probability: f64,
 }
 
-/// A network's classes for a photo.
+/// The classes that a network predicts for a photo.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Verdict {
     /// The photo.
     pub file: String,
-    /// The folder that says what the photo is of.
+    /// The folder whose name tells the photo's class.
     #[serde(skip)]
     pub folder: Option<String>,
-    /// The class that its folder stands for.
+    /// The class of the folder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub truth: Option<usize>,
-    /// How the photo was brought to the network's size.
+    /// How the photo was cropped and resized to the network's size.
     pub shown: Framing,
-    /// The output that the classes are read from, where there are several.
+    /// The output from which the classes are read, if there are several.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
-    /// Whether classes have independent probabilities, as behind a sigmoid.
+    /// Whether the classes have independent probabilities, as after a sigmoid.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub independent: bool,
-    /// The likeliest classes, from the first.
+    /// The most probable classes, most probable first.
     pub top: Vec<Guess>,
 }
 
-/// A network's classes for photos.
+/// The classes that a network predicts for photos.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Classified {
-    /// Of each photo that can be read.
+    /// The classes of each photo that could be read.
     pub photos: Vec<Verdict>,
-    /// Why the others cannot be read.
+    /// The error messages of the photos that could not be read.
     pub unread: Vec<String>,
 }
 
 impl Classified {
-    /// The number of photos whose class is known, and of those whose class is among the first `n`
-    /// predictions.
+    /// Returns two numbers of photos: those whose class is among the first `n` predictions, and all those
+    /// whose class is known.
     pub fn right(&self, n: usize) -> (usize, usize) {
         let known = self.photos.iter().filter(|v| v.truth.is_some());
         let is_right = |v: &&Verdict| v.top.iter().take(n).any(|guess| Some(guess.class) == v.truth);
@@ -101,7 +101,7 @@ impl Job for ClassificationJob {
         let input = PictureInput::of_photographs(&model.model, &shapes)?;
         let logits = model.model.logits()?;
         let activation = model.model.head()?.activation;
-        // The objective is only a reason to compile: what is read are the logits themselves.
+        // A session needs an objective to compile. Only the logits are read.
         let objective = [Objective::logit(0)];
         let mut session =
             context.compute(|| ObjectiveSession::new(&model.model, &objective, &[logits], shapes, false))?;
@@ -117,7 +117,7 @@ impl Job for ClassificationJob {
             context.check()?;
             let (image, shown) = match self.framed(photo, input.extent.size()) {
                 Ok(framed) => framed,
-                // One alone is the error itself.
+                // If there is only one photo, its error is the job's error.
                 Err(error) if self.photos.len() == 1 => return Err(error),
                 Err(error) => {
                     classified.unread.push(crate::error::chain(&error));
@@ -162,7 +162,7 @@ impl Job for ClassificationJob {
 }
 
 impl ClassificationJob {
-    /// A photo as a network of this size sees it.
+    /// Returns the photo cropped and resized to this size.
     fn framed(&self, photo: &Photo, size: [usize; 2]) -> Result<(Image, Framing)> {
         let bytes = oneiro_media::read_bytes(&photo.file)?;
         let (image, on_black) = oneiro_media::decode_image_on_black(&bytes, &photo.file)?;
@@ -172,7 +172,7 @@ impl ClassificationJob {
     }
 }
 
-/// Explains the percentages, if they are not those of a softmax.
+/// Explains the probabilities, if they are not those of a softmax.
 fn say_activation(context: &Context, activation: Activation, classes: usize) {
     if classes == 1 {
         context.remark(ClassRemark::YesOrNo { activation });

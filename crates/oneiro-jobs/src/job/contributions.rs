@@ -1,9 +1,10 @@
-//! How a unit is made and used: the units of the layers before that drive it, and the classes that it feeds.
+//! Contributions to and of a unit: which units of earlier layers drive it, and to which classes it
+//! contributes.
 //!
-//! Both are activations times gradients. In front of its activation function a unit is a weighted sum of the
-//! layers before, so the products over its window are the terms of that sum: they add up to the unit's value
-//! less its bias. Where something else lies between, such as a normalization of layers, and for classes, they
-//! hold to first order.
+//! Both are activations times gradients. Before its activation function a unit is a weighted sum of the
+//! preceding layers. The products over the unit's window are the terms of this sum, and add up to the unit's
+//! value minus its bias. For classes, or if there is another operation in between, such as a layer
+//! normalization, the products are a first-order approximation.
 
 use std::collections::BTreeSet;
 
@@ -25,11 +26,12 @@ use crate::model::LoadedModel;
 use crate::store::ScanFile;
 use crate::store::read::{ExampleRecord, LayerRecord, UnitRecord};
 
-/// Classes of which it is asked how much a unit feeds them: the first of those that its examples are named
-/// as.
+/// The number of classes for which a unit's contribution is computed: those with the largest mean logits over
+/// the unit's examples.
 const CANDIDATES: usize = 10;
 
-/// What drives a unit of a scan and what it feeds, over the images that excite it most.
+/// The contributions to a unit of a scan and the unit's contributions to classes, over the images that excite
+/// the unit most.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ContributionsJob {
@@ -37,49 +39,50 @@ pub struct ContributionsJob {
     pub scan: String,
     /// The unit.
     pub unit: String,
-    /// The number of its best images that are looked at.
+    /// The number of images that are used, from those that excite the unit most.
     pub examples: usize,
-    /// Contributions that are listed.
+    /// The number of contributions that are listed.
     pub top: usize,
 }
 
-/// A unit's share in another.
+/// A unit's contribution to another unit or class.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Contribution {
     /// The unit.
     pub unit: String,
-    /// Mean over the examples of weight times activation, summed over positions.
+    /// Activation times gradient, summed over positions, mean over the examples.
     pub value: f64,
 }
 
-/// What a layer contributes to a unit.
+/// The contributions of a layer to a unit.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Drivers {
     /// The layer.
     pub layer: String,
-    /// Contribution of all its units.
+    /// The sum over all units of the layer.
     pub total: f64,
-    /// Those of its units that raise the value most.
+    /// The units with the largest positive contributions.
     pub raise: Vec<Contribution>,
-    /// Those that lower it most.
+    /// The units with the largest negative contributions.
     pub lower: Vec<Contribution>,
 }
 
-/// What drives a unit, and what it feeds.
+/// The contributions to a unit, and the unit's contributions to classes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ContributionsReport {
     /// The unit.
     pub unit: String,
     /// Files of the examples.
     pub examples: Vec<String>,
-    /// Mean over the examples of the unit's value where it is largest, in front of its activation function if
-    /// that is a ReLU.
+    /// The unit's value where it is largest, mean over the examples. If the unit's activation function is a
+    /// ReLU, this is the value before the ReLU.
     pub value: f64,
-    /// Whether that value is in front of an activation function.
+    /// Whether `value` is the value before an activation function.
     pub is_before: bool,
-    /// What the layers before contribute to that.
+    /// The contributions of the preceding layers to `value`.
     pub drivers: Vec<Drivers>,
-    /// What the unit contributes to the logits of classes, of the ten that the examples are named as first.
+    /// The unit's contributions to the logits of classes. Only the ten classes with the largest mean logits
+    /// over the examples are considered.
     pub feeds: Vec<Contribution>,
 }
 
@@ -132,7 +135,7 @@ impl ContributionsJob {
     }
 }
 
-/// A unit with its best images.
+/// A unit with the images that excite it most.
 struct Asked<'a> {
     run: &'a Run<'a>,
     model: &'a LoadedModel,
@@ -176,7 +179,7 @@ impl<'a> Asked<'a> {
         })
     }
 
-    /// What is read of the unit: the value, and the channel in it.
+    /// Returns the value of the graph, and the channel in it, that hold the unit before its ReLU.
     fn read(&self) -> Result<(ValueId, usize)> {
         let shapes = self.model.model.input_shapes(1, None)?;
         let mut channel = self.channel;
@@ -190,7 +193,7 @@ impl<'a> Asked<'a> {
         Err(JobError::NotMade { what: "the unit's value" }.into())
     }
 
-    /// The nearest layers of the scan that the unit depends on.
+    /// Returns the nearest layers of the scan on which the unit depends.
     fn before<'l>(&self, layers: &[(ValueId, &'l LayerRecord)]) -> Vec<(ValueId, &'l LayerRecord)> {
         let graph = &self.model.model.graph;
         let Ok((read, _)) = self.read() else { return Vec::new() };
@@ -208,7 +211,8 @@ impl<'a> Asked<'a> {
         layers.iter().filter(|(value, _)| found.contains(value)).copied().collect()
     }
 
-    /// The unit where it is largest, in front of its ReLU, for each example.
+    /// Returns, for each example, the index of its picture and an objective: the unit at its largest
+    /// position, before its ReLU.
     fn objectives(&self) -> Result<Vec<(usize, Objective)>> {
         let (read, channel) = self.read()?;
         let name = self.model.model.names().of(read).into_iter().next().unwrap_or_default();
@@ -219,7 +223,7 @@ impl<'a> Asked<'a> {
         Ok(self.examples.iter().map(objective).enumerate().collect())
     }
 
-    /// The unit's value there, the mean over the examples.
+    /// Returns the mean over the examples of the values of these objectives.
     fn value(&self) -> Result<f64> {
         let (context, model) = (self.run.context, &self.model.model);
         let shapes = model.input_shapes(1, None)?;
@@ -237,8 +241,8 @@ impl<'a> Asked<'a> {
         Ok(sum / self.examples.len() as f64)
     }
 
-    /// Contributions of the channels of a layer to the unit's value there, means over the examples. What goes
-    /// through the other layers counts as theirs.
+    /// Returns the contributions of a layer's channels to the unit, means over the examples. Gradients do not
+    /// pass through the layers `others`, so that paths through them count as contributions of those layers.
     fn to_unit(&self, at: ValueId, others: &[ValueId]) -> Result<Vec<f64>> {
         let mut direct = self.model.model.clone();
         others.iter().for_each(|other| summary::detach(&mut direct.graph, *other));
@@ -248,7 +252,7 @@ impl<'a> Asked<'a> {
         Ok((0..channels).map(mean).collect())
     }
 
-    /// The unit's contributions to the logits of the classes that its examples are named as first.
+    /// Returns the unit's contributions to the logits of the [`CANDIDATES`].
     fn to_classes(&self, top: usize) -> Result<Vec<Contribution>> {
         let Ok(logits) = self.model.model.logits() else { return Ok(Vec::new()) };
         let mut sums: Vec<f64> = Vec::new();
@@ -273,7 +277,7 @@ impl<'a> Asked<'a> {
         Ok(feeds)
     }
 
-    /// The logits of a picture.
+    /// Returns the logits of a picture.
     fn scores(&self, logits: ValueId, picture: &Image) -> Result<Vec<f32>> {
         let model = &self.model.model;
         let shapes = model.input_shapes(1, None)?;
@@ -288,7 +292,7 @@ impl<'a> Asked<'a> {
         Ok(session.captured(0).1.to_vec())
     }
 
-    /// For each picture with an objective: activations of a layer times the objective's gradient there,
+    /// Computes, for each picture and its objective, the layer's activations times the objective's gradient,
     /// summed over the positions of each channel.
     fn products(&self, model: &Model, at: ValueId, entries: &[(usize, Objective)]) -> Result<Vec<Vec<f64>>> {
         let context = self.run.context;

@@ -1,4 +1,4 @@
-//! The demo: units of a network from shallow to deep, as pictures and a page.
+//! The demo: pictures of units of a network from shallow to deep layers, and a page that shows them.
 
 mod choice;
 
@@ -20,14 +20,15 @@ use crate::files::file_name;
 use crate::model::LoadedModel;
 use crate::provenance::{seal, text_of_model};
 
-/// The embedded network's list of labels.
+/// Name of the label list of the embedded network.
 const LABELS: &str = "imagenet1k";
 /// Side of the demo's pictures.
 const SIZE: usize = 128;
-/// Steps of the demo: enough to see what each unit looks for, and done within a minute on two cores.
+/// Optimisation steps of the demo. They suffice to show what excites each unit, and take less than a minute
+/// on two cores.
 pub const STEPS: usize = 128;
 
-/// A section of the embedded network's page: a heading, a remark, and units.
+/// The sections of the embedded network's page. Each has a heading, a note, and units.
 const SECTIONS: &[(&str, &str, &[&str])] = &[
     (
         "conv1",
@@ -90,19 +91,19 @@ const SECTIONS: &[(&str, &str, &[&str])] = &[
     ),
 ];
 
-/// Units that belong together on the page.
+/// A section of the page: units that belong together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DemoSection {
     /// The heading.
     pub heading: String,
-    /// A remark below it.
+    /// A note below the heading.
     pub note: String,
-    /// The units; classes by their numbers, as a network that a page is made again with has no labels.
+    /// The units. Classes are given by index, since a network that recreates the page has no labels.
     pub units: Vec<UnitRequest>,
 }
 
-/// The sections of the embedded network.
+/// Returns the sections of the embedded network.
 fn of_embedded() -> Result<Vec<DemoSection>> {
     let section = |&(heading, note, units): &(&str, &str, &[&str])| {
         let units = units.iter().map(|unit| request(unit)).collect::<Result<_>>()?;
@@ -111,29 +112,30 @@ fn of_embedded() -> Result<Vec<DemoSection>> {
     SECTIONS.iter().map(section).collect()
 }
 
-/// Units of a network from shallow to deep, a picture each, and a page that shows them.
+/// Pictures of units of a network from shallow to deep layers, and a page that shows them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DemoJob {
-    /// Seed of all random numbers.
+    /// Random seed.
     pub seed: u64,
-    /// Steps of the optimiser.
+    /// Number of optimisation steps.
     pub steps: usize,
-    /// The sections of the page for another network than the embedded one.
+    /// The sections of the page, for a network other than the embedded one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sections: Vec<DemoSection>,
 }
 
 impl DemoJob {
-    /// The embedded network.
+    /// Creates the demo of the embedded network.
     pub fn embedded(seed: u64, steps: usize) -> Self {
         Self { seed, steps, sections: Vec::new() }
     }
 
-    /// Another network: a few layers from shallow to deep and a few classes, evenly spread.
+    /// Creates the demo of another network: a few layers from shallow to deep, with evenly spaced channels,
+    /// and a few evenly spaced classes.
     ///
     /// # Errors
-    /// If its layers are not known, or none has channels.
+    /// If the network's layers are not known, or if there are no units to show.
     pub fn of(model: &LoadedModel, seed: u64, steps: usize) -> Result<Self> {
         Ok(Self { seed, steps, sections: choice::sections(model)? })
     }
@@ -200,7 +202,7 @@ impl Job for DemoJob {
     }
 }
 
-/// A unit of the embedded network, whose classes are found in its own labels.
+/// Returns a unit of the embedded network. The index of a class is found in the embedded labels.
 fn request(unit: &str) -> Result<UnitRequest> {
     let mut request = UnitRequest::new(unit);
     if let Some(name) = unit.strip_prefix("class:") {

@@ -1,4 +1,4 @@
-//! Dream images: a photo, or noise, changed until layers answer more strongly, octave by octave.
+//! Dreams: a photo, or noise, is changed so that layers respond more strongly, octave by octave.
 
 use std::io::Write;
 
@@ -26,27 +26,27 @@ use crate::tensors::{RawTensor, to_bytes};
 
 mod frames;
 
-/// The entry "command" in a dream's metadata.
+/// Value of the entry "command" in a dream's metadata.
 const COMMAND: &str = "dream";
 
 /// A dream.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DreamJob {
-    /// The recipe.
+    /// The preset.
     pub preset: DreamPreset,
     /// The goal of the dream, as the user named it.
     pub unit: String,
-    /// The expression to maximise; `None` if a guide is followed.
+    /// The objective as an expression; `None` if the dream follows a guide image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub objective: Option<String>,
-    /// File of the photo; noise if there is none.
+    /// File of the photo. Without a photo the dream starts from noise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
-    /// File of the guide.
+    /// File of the guide image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guide: Option<String>,
-    /// Layers at which the guide is followed, with their weights.
+    /// Layers at which the dream follows the guide image, with their weights.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub guide_layers: Vec<(String, f64)>,
     /// File of a picture that is white where the photo may change.
@@ -55,21 +55,21 @@ pub struct DreamJob {
     /// Settings of a zoom film.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zoom: Option<Zoom>,
-    /// The film's format, if there is to be one.
+    /// The film's format, if a film is requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub film: Option<Format>,
-    /// Seed of all random numbers.
+    /// Random seed.
     pub seed: u64,
 }
 
 /// The report on a dream.
 #[derive(Debug, Clone, Serialize)]
 pub struct DreamReport {
-    /// The one unit.
+    /// The report on the dream, as a list of one unit.
     pub units: Vec<UnitReport>,
 }
 
-/// All files that a dream was made from, as its text has them.
+/// The files from which a dream was made, as stored in its metadata.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Inputs {
@@ -148,11 +148,11 @@ impl Job for DreamJob {
     }
 }
 
-/// The word that means noise in place of an image.
+/// The word for noise in place of an image.
 pub const NOISE: &str = "noise";
 
 impl DreamJob {
-    /// A text of the dream's goal: the objective, or the layers of the guide.
+    /// Describes the dream's goal: the objective, or the layers at which the guide image is followed.
     pub fn goal_name(&self) -> String {
         match (&self.guide, &self.objective) {
             (None, Some(objective)) => objective.clone(),
@@ -163,7 +163,7 @@ impl DreamJob {
         }
     }
 
-    /// The objective, checked against the classes that the network has names for.
+    /// Parses the objective and checks that the network's labels fit its classes.
     fn objective(&self, run: &Run<'_>, text: &str) -> Result<Objective> {
         let model = run.model()?;
         let objective = expression(model, text)?;
@@ -186,10 +186,10 @@ impl DreamJob {
     }
 }
 
-/// An objective of a dream, which names classes, but no pictures.
+/// Parses the objective of a dream. It may name classes, but no pictures.
 ///
 /// # Errors
-/// [`JobError::PictureInDream`] for one that compares with a picture.
+/// [`JobError::PictureInDream`] for an objective that compares with a picture.
 pub fn expression(model: &LoadedModel, text: &str) -> Result<Objective> {
     let parsed = model.expression_of_classes(text, "a dream cannot compare with a picture");
     parsed.map_err(|error| match error {
@@ -202,7 +202,7 @@ pub fn expression(model: &LoadedModel, text: &str) -> Result<Objective> {
     })
 }
 
-/// Reads a dream of version 0.1.0, whose file has this format; `None` for a picture of another kind.
+/// Reads a dream of version 0.1.0 from a file of this format. Returns `None` for a picture of another kind.
 pub(crate) fn legacy(text: &PngText, format: Format) -> Result<Option<(DreamJob, Vec<SourceFile>)>> {
     if text.get("command") != Some(COMMAND) {
         return Ok(None);
@@ -228,7 +228,7 @@ pub(crate) fn legacy(text: &PngText, format: Format) -> Result<Option<(DreamJob,
     Ok(Some((job, sources)))
 }
 
-/// Reads a file as an image, with its hash.
+/// Reads an image file, and its hash.
 fn read(name: &str, places: &Places) -> Result<(SourceFile, Image)> {
     let path = places.of(name);
     let bytes = oneiro_media::read_bytes(path)?;
@@ -236,14 +236,14 @@ fn read(name: &str, places: &Places) -> Result<(SourceFile, Image)> {
     Ok((SourceFile { path: name.to_owned(), sha256: hash(&bytes) }, image))
 }
 
-/// A mask is white where it is white in all colours: the mean of the three.
+/// Converts a picture to a mask: the mean of its three colours.
 fn mask_of(image: &Image) -> Image {
     let n = image.height * image.width;
     let data = (0..n).map(|i| (0..3).map(|c| image.data[c * n + i]).sum::<f32>() / 3.0).collect();
     Image { channels: 1, data, ..*image }
 }
 
-/// A dream's metadata in addition to its job.
+/// The metadata of a dream other than its job.
 struct Text<'a> {
     job: &'a DreamJob,
     model: &'a LoadedModel,
@@ -252,7 +252,8 @@ struct Text<'a> {
 }
 
 impl Text<'_> {
-    /// The text of the picture; of the film, if there is no report yet when that begins.
+    /// Returns the metadata. Without a report, they are those of a film, which begins before the dream has
+    /// ended.
     fn of(&self, report: Option<&UnitReport>) -> Result<PngText> {
         let job = self.job;
         let mut text = text_of_model(self.model)?;
@@ -283,7 +284,7 @@ impl Text<'_> {
     }
 }
 
-/// The prepared start of a dream.
+/// Goal, start picture and mask of a dream.
 struct DreamStart {
     goal: DreamGoal,
     start: Start,
@@ -294,12 +295,12 @@ struct DreamStart {
 struct Dreamt {
     input: String,
     raw: Image,
-    /// As it is saved: 8 bits, clipped.
+    /// The picture as saved: clipped, in 8 bits.
     picture: Image,
     report: UnitReport,
 }
 
-/// Dreams to the end, frame by frame into a film if one is wanted.
+/// Runs the dream. If a film is requested, each frame is written to it.
 fn dream(
     context: &Context,
     text: &Text<'_>,
@@ -373,7 +374,7 @@ fn dream(
     Ok(Dreamt { input, raw: dream.raw(), picture, report })
 }
 
-/// The picture as an 8-bit file holds it.
+/// Returns the picture as an 8-bit file holds it.
 fn saved(dream: &Dream<'_>) -> Result<Image> {
     let picture = dream.picture();
     Ok(Image::from_rgb8(picture.width, picture.height, &picture.to_rgb8())?)

@@ -1,110 +1,110 @@
-//! Why a job cannot be done.
+//! The error of a job that cannot be done.
 
 use std::path::PathBuf;
 
 use oneiro::objective::ExpressionError;
 use oneiro_media::{IMAGE_EXTENSIONS, MAX_PIXELS};
 
-/// Why a job cannot be done.
+/// The reason why a job cannot be done.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum JobError {
-    /// A job about a network, run without one.
+    /// A job that needs a network was run without one.
     #[error("this job needs a model")]
     NoModel,
-    /// A result that a job of this kind does not have.
+    /// A job of this kind has no such result.
     #[error("a job of kind {kind} has no {result}")]
     NoResult {
         /// The kind.
         kind: &'static str,
-        /// The result: "picture 3".
+        /// The requested result: "picture 3".
         result: String,
     },
-    /// A value that a setting cannot have.
+    /// A setting has a value that is not allowed.
     #[error("{setting} is {value}; {needed} is needed")]
     Setting {
         /// The setting.
         setting: Setting,
-        /// Its value.
+        /// The value of the setting.
         value: usize,
-        /// The values that it can have: "a number from 1 to 8192".
+        /// The allowed values: "a number from 1 to 8192".
         needed: String,
     },
-    /// A recipe that there is not.
+    /// There is no preset of this name.
     #[error("there is no recipe \"{name}\"; there are {}", known.join(", "))]
     UnknownRecipe {
-        /// Its name.
+        /// The name.
         name: String,
-        /// The recipes that there are.
+        /// The names of all presets.
         known: Vec<String>,
     },
-    /// A network without an output, and no layer to run up to.
+    /// The network has no output, and no layer was given up to which to run it.
     #[error("the network has no output; name a layer")]
     NoOutput,
-    /// A job without units.
+    /// The job has no units.
     #[error("there is nothing to render")]
     NoUnits,
-    /// A job without settings.
+    /// The job has no settings.
     #[error("there are no settings to render by")]
     NoSettings,
-    /// A unit whose settings are not there.
+    /// A unit refers to settings that the job does not have.
     #[error("{unit}: there are no settings number {setting}")]
     NoSuchSetting {
         /// The unit.
         unit: String,
-        /// Number of its settings.
+        /// The index of the settings.
         setting: usize,
     },
-    /// A layout of another number of units.
+    /// The layout has cells for another number of units.
     #[error("the layout is not one of {units} units")]
     Layout {
         /// The number of units.
         units: usize,
     },
-    /// Statistics that a recipe takes nothing from.
+    /// Statistics are given, but the preset does not use them.
     #[error("nothing is taken from the statistics {path}, as {}", unused(param, *other_colors))]
     UnusedStatistics {
-        /// Their file.
+        /// The statistics file.
         path: String,
-        /// The recipe's parametrization.
+        /// The preset's parametrization.
         param: String,
-        /// Whether the parametrization could decorrelate colours by them.
+        /// Whether this parametrization could use the statistics to decorrelate colours.
         other_colors: bool,
     },
-    /// A result that would be larger than it can be.
+    /// A result would exceed the size limit.
     #[error("{count} {things} of {}x{} are too much for {result}", size[0], size[1])]
     TooLarge {
         /// Number of frames, pictures or cells.
         count: usize,
-        /// "frames", "pictures", "cells".
+        /// What is counted: "frames", "pictures", "cells".
         things: &'static str,
         /// Height and width of each.
         size: [usize; 2],
-        /// The result that would be too large.
+        /// The type of the result.
         result: Large,
     },
-    /// A unit that depends on no picture.
+    /// An objective depends on no picture.
     #[error("the unit depends on no image input")]
     NoPicture,
-    /// A largest activation, of a network without one picture input.
+    /// The largest activation was requested for a network that does not have exactly one picture input.
     #[error("the network needs one picture input, it has {inputs}")]
     NotOnePicture {
-        /// Its picture inputs.
+        /// Number of picture inputs.
         inputs: usize,
     },
-    /// An attribution by a network without a picture input.
+    /// An attribution was requested for a network without a picture input.
     #[error("{model} has no input for images; attributions are of single images")]
     NoImageInput {
         /// The network.
         model: String,
     },
-    /// A dream without an objective or a guide.
+    /// A dream has neither an objective nor a guide image.
     #[error("there is nothing to dream of: neither an objective nor a guide")]
     NoDream,
-    /// An objective of a dream that compares with a picture.
+    /// The objective of a dream compares with a picture.
     #[error(transparent)]
     PictureInDream(ExpressionError),
-    /// A layer without activations above zero.
+    /// All activations of a layer are zero or negative.
     #[error("layer \"{layer}\" is silent for {image}: no activation of it is above zero")]
     SilentLayer {
         /// The layer.
@@ -112,13 +112,13 @@ pub enum JobError {
         /// The photo.
         image: String,
     },
-    /// Positions at which a layer is silent.
+    /// All activations of a layer are zero at the requested positions.
     #[error("at none of these positions of {layer} does any channel speak; choose others")]
     SilentPositions {
         /// The layer.
         layer: String,
     },
-    /// A position outside a layer's map.
+    /// A position lies outside a layer's map.
     #[error(
         "position {},{} is outside {layer}, whose map has {} rows and {} columns",
         position[0], position[1], map[0], map[1]
@@ -131,19 +131,19 @@ pub enum JobError {
         /// Rows and columns of its map.
         map: [usize; 2],
     },
-    /// A folder of pictures that is none.
+    /// The path of a folder of pictures is no folder.
     #[error("{folder} is not a folder; name one that has images in it")]
     NotAFolder {
         /// The path.
         folder: String,
     },
-    /// A folder without pictures.
+    /// A folder has no pictures.
     #[error("there is no image in {folder} ({}), nor a .npy file of bands", IMAGE_EXTENSIONS.join(", "))]
     NoImages {
         /// The folder.
         folder: String,
     },
-    /// A folder of pictures and of bands.
+    /// A folder contains both pictures and `.npy` files of bands.
     #[error(
         "{folder} holds {arrays} .npy files and {pictures} pictures; statistics are of one kind: put them into folders of \
          their own"
@@ -151,18 +151,18 @@ pub enum JobError {
     MixedFolder {
         /// The folder.
         folder: String,
-        /// Files of bands.
+        /// Number of `.npy` files.
         arrays: usize,
-        /// Pictures.
+        /// Number of pictures.
         pictures: usize,
     },
-    /// Bands that are to be turned to grey.
+    /// Bands cannot be converted to grey.
     #[error("only pictures in colour can be turned to grey, and {folder} holds bands")]
     GrayBands {
         /// The folder.
         folder: String,
     },
-    /// Files of different numbers of bands.
+    /// Files have different numbers of bands.
     #[error(
         "{} has {bands} bands, {} has {first_bands}; put them into folders of their own",
         path.display(), first.display()
@@ -170,24 +170,24 @@ pub enum JobError {
     BandsDiffer {
         /// A file.
         path: PathBuf,
-        /// Its bands.
+        /// The number of bands in this file.
         bands: usize,
         /// The first file.
         first: PathBuf,
-        /// The first file's bands.
+        /// The number of bands in the first file.
         first_bands: usize,
     },
-    /// A folder of which no picture can be read.
+    /// No picture of a folder can be read.
     #[error("none of the {pictures} pictures in {folder} can be read: {first}")]
     NoneReadable {
         /// Number of pictures.
         pictures: usize,
         /// The folder.
         folder: String,
-        /// Why the first cannot be read.
+        /// The reason why the first picture cannot be read.
         first: String,
     },
-    /// Files and folders without a photo.
+    /// The given files and folders contain no photo.
     #[error(
         "there is no image in {} ({})",
         paths.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", "), IMAGE_EXTENSIONS.join(", ")
@@ -196,73 +196,73 @@ pub enum JobError {
         /// The files and folders.
         paths: Vec<PathBuf>,
     },
-    /// A share to crop that is none.
+    /// The share of a centre crop is not allowed.
     #[error("the crop is {crop}; a fraction above 0 and at most 1 is needed")]
     Crop {
         /// The share.
         crop: f64,
     },
-    /// An output that is not finite.
+    /// The network's output is not finite.
     #[error(
         "{photo}: the network's output is not finite, {}",
         weights.as_ref().map_or("though its weights are".to_owned(), |w| format!("and neither are its weights {w}"))
     )]
     OutputNotFinite {
-        /// The photo that is shown.
+        /// The photo that the network read.
         photo: String,
-        /// Weights that are not finite, in words.
+        /// The weights that are not finite, in words.
         weights: Option<String>,
     },
-    /// A picture of another size than when it was read before.
+    /// A picture has another size than when it was first read.
     #[error("a picture changed while it was looked at")]
     Changed,
-    /// A result or part that was not made, though nothing failed.
+    /// A result or part is missing although no error occurred.
     #[error("{what} was not made")]
     NotMade {
-        /// Which.
+        /// What is missing.
         what: &'static str,
     },
-    /// A film among the parts of a job.
+    /// A film was requested for a job that stores its parts.
     #[error("films are not kept in parts")]
     FilmInParts,
-    /// A unit that a scan has no examples of.
+    /// A scan has no examples for a unit.
     #[error("{unit}: images that excite it are known for units LAYER:CHANNEL and class:NAME only")]
     NoExamples {
         /// The unit.
         unit: String,
     },
-    /// An image of a scan that is not there any more.
+    /// An image of a scan no longer exists.
     #[error("{file}: this image of the scan cannot be read any more")]
     SourceGone {
-        /// Its file.
+        /// The image's file.
         file: String,
     },
-    /// A layer of too many units to be compared with each other.
+    /// A layer has too many units for comparing all pairs.
     #[error("layer \"{layer}\" has {units} units; pairs of at most {most} are compared")]
     ManyUnits {
         /// The layer.
         layer: String,
         /// Number of its units.
         units: usize,
-        /// Units that are compared at most.
+        /// The largest number of units that are compared.
         most: usize,
     },
-    /// A question about classes to a network that names none.
+    /// Classes were requested from a network without class names.
     #[error("the network names no classes, so nothing speaks for one")]
     NoClasses,
-    /// Directions in a scan that ranks by relevance.
+    /// Directions were requested in a scan that ranks images by relevance.
     #[error("{layer}: relevance is known for channels, not for directions")]
     RelevanceOfDirections {
         /// The layer.
         layer: String,
     },
-    /// A least correlation of groups that cannot be.
+    /// The minimum correlation of groups is not allowed.
     #[error("the least correlation of groups is {correlation}; a number above 0 and below 1 is needed")]
     Correlation {
         /// The correlation.
         correlation: f64,
     },
-    /// A stored part that is cut off.
+    /// A stored part is truncated.
     #[error("the part is cut off")]
     CutOff,
 }
@@ -271,17 +271,17 @@ pub enum JobError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Setting {
-    /// Steps of an optimisation.
+    /// Number of optimisation steps.
     Steps,
-    /// A side of a picture.
+    /// Side of a picture.
     Side,
-    /// A side of the squares that statistics are of.
+    /// Side of the squares from which statistics are computed.
     Square,
-    /// A side of a grid's cells.
+    /// Side of a grid's cells.
     Cell,
-    /// Positions about the centre that are inverted.
+    /// Number of central positions that are inverted.
     Center,
-    /// Images in each list of a unit.
+    /// Number of images in each list of a unit.
     Examples,
 }
 
@@ -304,7 +304,7 @@ impl std::fmt::Display for Setting {
 pub enum Large {
     /// A film.
     Film,
-    /// The film of a dream as a GIF.
+    /// The film of a dream in GIF.
     Gif,
     /// A sheet.
     Sheet,
@@ -324,15 +324,15 @@ impl std::fmt::Display for Large {
     }
 }
 
-/// The error of a run that made its parts while others are missing: a shard's.
+/// The error of a run that made its own parts, while those of other shards are missing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{done} of {total} parts are done, in {}", folder.display())]
 pub struct Unfinished {
-    /// Parts that are there.
+    /// Number of finished parts.
     pub done: usize,
-    /// Parts in all.
+    /// Number of all parts.
     pub total: usize,
-    /// Where they are.
+    /// The folder of parts.
     pub folder: PathBuf,
 }
 

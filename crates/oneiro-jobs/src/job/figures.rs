@@ -1,4 +1,4 @@
-//! Figures of pages: a rendered unit with its caption and values.
+//! Figures on pages: a rendered unit with its caption and values.
 
 use oneiro_media::{Figure, Image, PngText};
 
@@ -8,13 +8,13 @@ use crate::model::LoadedModel;
 use crate::numbers::short;
 use crate::provenance::{VERSION, kernels};
 
-/// The explanation of the numbers on pages.
+/// The text that explains the values on pages.
 pub(crate) const ABOUT_VALUES: &str = "Each picture was found by optimisation: starting from noise, an image was changed step \
      by step so that one unit of the network answers as strongly as possible. Below it stands the unit's value for the picture, \
      and for the noise: the mean of its activations, or the score of its class before the softmax. Colours and contrast are the \
      optimiser's, not a photograph's.";
 
-/// A unit's figure, without its picture.
+/// Returns a unit's figure without its picture.
 pub(crate) fn of_unit(caption: &str, unit: &UnitReport) -> Figure {
     let value = match unit.failure() {
         Some(failure) => failure.to_owned(),
@@ -34,7 +34,7 @@ pub(crate) fn of_unit(caption: &str, unit: &UnitReport) -> Figure {
     }
 }
 
-/// The figure with its picture inside the page.
+/// Returns the figure with its picture embedded in the page.
 pub(crate) fn with_picture(figure: Figure, picture: &Image) -> Result<Figure> {
     Ok(Figure {
         width: picture.width,
@@ -44,7 +44,7 @@ pub(crate) fn with_picture(figure: Figure, picture: &Image) -> Result<Figure> {
     })
 }
 
-/// The small print: what made the page, and of which network.
+/// Returns the page's footer: the program and the network that made the page.
 pub(crate) fn footer(model: &LoadedModel, preset: &str) -> String {
     format!("oneiro {}, preset {preset}, {} kernels, model SHA-256 {}", VERSION, kernels(), &model.hash[..16])
 }

@@ -1,6 +1,6 @@
-//! One photo as a layer sees it, in pictures: a mosaic with a cell for each position, or a dictionary of
-//! the channels that speak at some. Both are made from a [`GridSettings`] that the picture carries, so that
-//! they can be made again.
+//! Pictures of a layer's activations for a photo: a mosaic with a cell for each position, or a dictionary of
+//! the strongest channels at some positions. The [`GridSettings`] are stored in the picture's metadata, so
+//! that the picture can be recreated.
 
 use oneiro::objective::Objective;
 use oneiro::spatial_activations::SpatialActivations;
@@ -28,18 +28,18 @@ mod mosaic;
 pub use dictionary::{Dictionary, Positions};
 pub use mosaic::{Mosaic, Scale};
 
-/// The keyword under which a picture has its recipe.
+/// Key of the metadata entry with the settings, in files of version 0.1.0.
 const KEY: &str = "grid";
-/// Channels that are named for a cell.
+/// Number of channels that are named for each cell.
 const NAMED: usize = 5;
 
-/// A layer's activations for a photo, as pictures.
+/// Pictures of a layer's activations for a photo.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GridJob {
-    /// The kind of pictures: a mosaic or a dictionary.
+    /// The layer, the photo, and the kind of pictures.
     pub recipe: GridSettings,
-    /// How the pictures are rendered.
+    /// The preset and random seed with which the pictures are rendered.
     pub setting: Setting,
 }
 
@@ -48,7 +48,7 @@ pub struct GridJob {
 pub struct GridReport {
     /// The layer.
     pub layer: String,
-    /// The cells, row by row, or the dictionary's positions.
+    /// The cells of a mosaic, row by row, or the positions of a dictionary.
     pub cells: Vec<CellReport>,
 }
 
@@ -91,7 +91,7 @@ impl Job for GridJob {
     }
 }
 
-/// Reads a grid of version 0.1.0; `None` for a picture of another kind.
+/// Reads a grid of version 0.1.0. Returns `None` for a picture of another kind.
 pub(crate) fn legacy(text: &PngText) -> Result<Option<(GridJob, Vec<SourceFile>)>> {
     let Some(recipe) = text.get(KEY) else { return Ok(None) };
     let recipe: GridSettings = toml_entry("its recipe", recipe)?;
@@ -111,35 +111,35 @@ pub struct GridSettings {
     pub image: String,
     /// The layer.
     pub layer: String,
-    /// Size at which the network sees the photo, if not its own.
+    /// Size to which the photo is resized, if it is not the model's input size.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_size: Option<[usize; 2]>,
-    /// Rows and columns at most: larger maps are averaged.
+    /// Maximum rows and columns. Larger maps are averaged to this size.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cells: Option<[usize; 2]>,
-    /// Whether activations below zero count.
+    /// Whether activations below zero are used. Otherwise they are set to zero.
     #[serde(default)]
     pub signed: bool,
-    /// The objective that cells and channels are weighed by, if not by their activations.
+    /// The objective whose attribution weights cells and channels. Without one, activations weight them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub toward: Option<String>,
-    /// The layer's name as the user gave it.
+    /// The objective's name as the user gave it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub toward_unit: Option<String>,
     /// Side of a cell or an icon, in pixels.
     pub side: usize,
-    /// The pictures to make of the map: a mosaic or a dictionary.
+    /// The kind of pictures: a mosaic or a dictionary.
     pub show: Show,
 }
 
-/// What is made of the map.
+/// The kind of pictures that show the map.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Show {
     /// A picture with a cell for each position.
     Mosaic(Mosaic),
-    /// A row for each of some positions.
+    /// A row for each of some positions, with pictures of their channels.
     Dictionary(Dictionary),
 }
 
@@ -147,35 +147,35 @@ pub enum Show {
 pub struct LayerView {
     /// The photo.
     pub photo: Image,
-    /// Rows and columns of the layer's map.
+    /// Rows and columns of the layer's map before averaging.
     pub map: [usize; 2],
-    /// The map, averaged.
+    /// The averaged map.
     pub cells: SpatialActivations,
-    /// The name in objectives of the map that the cells show: the layer, or the ReLU behind it.
+    /// The layer's name in objectives: the layer itself, or the ReLU after it.
     pub objective_layer: String,
 }
 
-/// A cell, as `--json` and the picture give it.
+/// The report on a cell, in `--json` and in the picture's metadata.
 #[derive(Debug, Clone, Serialize)]
 pub struct CellReport {
     /// Row.
     pub y: usize,
     /// Column.
     pub x: usize,
-    /// Length of the vector of activations.
+    /// Norm of the cell's activation vector.
     pub magnitude: f64,
-    /// Its attribution for the objective of `--toward`.
+    /// The cell's attribution for the objective of `--toward`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attribution: Option<f64>,
-    /// The strongest channels.
+    /// The channels with the largest attribution or activation.
     pub top: Vec<ChannelReport>,
-    /// Of its picture, if it has one of its own.
+    /// The objective's value before the first step, if the cell has its own picture.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value_at_start: Option<f64>,
-    /// The objective on the cell's picture.
+    /// The objective's value for the cell's picture.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<f64>,
-    /// The objective on its 8-bit picture.
+    /// The objective's value for the cell's 8-bit picture.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value_saved: Option<f64>,
 }
@@ -185,20 +185,20 @@ pub struct CellReport {
 pub struct ChannelReport {
     /// The channel.
     pub channel: usize,
-    /// Its activation.
+    /// The channel's activation at the cell.
     pub activation: f64,
-    /// Its share in what is sought.
+    /// The channel's attribution for the objective of `--toward`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attribution: Option<f64>,
 }
 
-/// What was made.
+/// The result of a grid.
 pub struct Made {
-    /// The picture.
+    /// The assembled picture.
     pub sheet: Image,
     /// The cells.
     pub cells: Vec<CellReport>,
-    /// The pictures that it is put together from.
+    /// The rendered pictures from which it was assembled.
     pub finished: Vec<Finished>,
 }
 
@@ -235,7 +235,7 @@ impl GridSettings {
         Ok(LayerView { photo, map: [rows, columns], cells, objective_layer })
     }
 
-    /// The picture.
+    /// Renders and assembles the picture.
     pub fn make(&self, run: &Run<'_>, model: &LoadedModel, setting: &Setting) -> Result<Made> {
         let seen = self.see(run.context, model)?;
         match &self.show {
@@ -244,7 +244,7 @@ impl GridSettings {
         }
     }
 
-    /// A text that describes the layer's map.
+    /// Describes the layer's map in words.
     fn map_in_words(&self, seen: &LayerView) -> String {
         let [h, w] = seen.map;
         let [_, rows, columns] = seen.cells.shape();
@@ -254,14 +254,15 @@ impl GridSettings {
     }
 }
 
-/// The name of a layer's ReLU, where nothing but that reads the layer; else the layer's own. A direction
-/// without negative parts is far from everything before a ReLU, so that its cosine would say nothing.
+/// Returns the name of the ReLU after a layer, if only this ReLU reads the layer; otherwise the layer's name.
+/// Before a ReLU, a direction without negative parts is far from all activation vectors, so its cosine would
+/// be meaningless.
 fn rectified(model: &LoadedModel, layer: &str) -> Result<String> {
     let behind = model.relu_behind(model.model.resolve(layer)?);
     Ok(behind.map_or_else(|| layer.to_owned(), |value| model.model.graph.name(value).to_owned()))
 }
 
-/// Renders what a mosaic or a dictionary is put together from.
+/// Renders the pictures from which a mosaic or a dictionary is assembled.
 fn render_units(
     run: &Run<'_>,
     model: &LoadedModel,
@@ -273,7 +274,7 @@ fn render_units(
 }
 
 impl LayerView {
-    /// The report on a cell.
+    /// Returns the report on a cell.
     fn report(&self, at: [usize; 2], channels: usize, of: Option<&UnitReport>) -> CellReport {
         let vector = self.cells.vector(at);
         let channel = |channel: usize| ChannelReport {

@@ -1,7 +1,7 @@
-//! Semantic groups: units of a layer that answer the same positions of the same images.
+//! Semantic groups: units of a layer that respond at the same positions of the same images.
 //!
-//! The distance of two units is 1 less the correlation of their sampled activations. They are joined by
-//! average linkage, up to a least mean correlation between the units of two groups.
+//! The distance of two units is 1 minus the correlation of their sampled activations. Units are clustered by
+//! average linkage, as long as the mean correlation between the units of two groups is large enough.
 
 use std::collections::HashMap;
 
@@ -25,16 +25,16 @@ use crate::store::ScanFile;
 use crate::store::read::{LayerRecord, UnitRecord};
 use crate::store::write::MOST_UNITS;
 
-/// Crops of a group's plate, and units of it that are drawn.
+/// Number of crops of a group, and of its units that are drawn.
 const CROPS: usize = 9;
 /// Side of a crop.
 const TILE: usize = 112;
-/// Side of a unit's mosaic on a page.
+/// Side of a unit's mosaic of crops on a page.
 const MOSAIC: usize = 240;
-/// Classes that are named of a group.
+/// Number of classes that are named for each group.
 const CLASSES: usize = 5;
 
-/// Groups of a layer's units.
+/// Finds the groups of a layer's units.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GroupsJob {
@@ -42,21 +42,22 @@ pub struct GroupsJob {
     pub scan: String,
     /// The layer.
     pub layer: String,
-    /// Mean correlation down to which groups are joined, above 0 and below 1.
+    /// Minimum mean correlation between the units of two groups that are joined, above 0 and below 1.
     pub correlation: f64,
 }
 
 /// A group of units.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Group {
-    /// Channels of its units, by their mean correlation with the others, the largest first.
+    /// Channels of the units, sorted by their mean correlation with the others, largest first.
     pub channels: Vec<usize>,
-    /// Mean correlation between its units.
+    /// Mean correlation between the units.
     pub correlation: f64,
-    /// The classes that it answers most, each with the mean over its units of the class's mean activation
-    /// as a share of the unit's largest.
+    /// The classes to which the group responds most, each with a value. The value is the class's mean
+    /// activation divided by the unit's largest class mean, averaged over the group's units.
     pub classes: Vec<(String, f64)>,
-    /// The images that excite its units most, by how many of their lists they stand in and where.
+    /// The images that excite the units most. They are ordered by the sum, over the units' lists, of one
+    /// divided by the image's rank.
     pub images: Vec<String>,
 }
 
@@ -65,11 +66,11 @@ pub struct Group {
 pub struct GroupsReport {
     /// The layer.
     pub layer: String,
-    /// The groups of more than one unit, the largest first.
+    /// The groups with more than one unit, largest first.
     pub groups: Vec<Group>,
-    /// Units in no group.
+    /// Number of units in no group.
     pub alone: usize,
-    /// Units that are constant over the sample.
+    /// Number of units that are constant over the sample.
     pub constant: usize,
 }
 
@@ -200,7 +201,8 @@ impl GroupsJob {
     }
 }
 
-/// A sample without its mean, at length 1; `None` if it is constant, or holds what is no number.
+/// Subtracts the mean from a sample and normalises it to length 1. Returns `None` if the sample is constant,
+/// or if a value is not finite.
 fn normalized(sample: &[f32]) -> Option<Vec<f64>> {
     let mean = sample.iter().map(|x| f64::from(*x)).sum::<f64>() / sample.len().max(1) as f64;
     let apart: Vec<f64> = sample.iter().map(|x| f64::from(*x) - mean).collect();
@@ -208,7 +210,7 @@ fn normalized(sample: &[f32]) -> Option<Vec<f64>> {
     (length.is_finite() && length > 0.0).then(|| apart.iter().map(|x| x / length).collect())
 }
 
-/// A group with the classes and images that it answers.
+/// Returns a group with the classes and images to which it responds most.
 fn described(scan: &ScanFile, layer: &LayerRecord, channels: Vec<usize>, correlation: f64) -> Result<Group> {
     let mut classes: HashMap<String, f64> = HashMap::new();
     let mut images: HashMap<String, f64> = HashMap::new();
@@ -243,9 +245,9 @@ fn best_crops(unit: &UnitRecord, layer: &LayerRecord, crops: &Crops<'_>) -> Resu
     unit.best.iter().take(CROPS).map(|example| crops.crop(example, layer)).collect()
 }
 
-/// A row for each group: the best crop of each of its first units.
+/// Draws a row for each group: the best crops of its first units.
 fn sheet(scan: &ScanFile, layer: &LayerRecord, report: &GroupsReport, crops: &Crops<'_>) -> Result<Sheet> {
-    /// Groups that are drawn.
+    /// Maximum number of groups that are drawn.
     const GROUPS: usize = 24;
     let mut sheet = Sheet::new(CROPS)
         .title(format!("Groups of {}", layer.name))

@@ -1,4 +1,4 @@
-//! Pictures between two units, as a strip and as a film.
+//! Interpolations between two units, as a row of pictures and as a film.
 
 use oneiro::objective::{Objective, Term, TermKind};
 use oneiro_media::{Film, TICKS_PER_SECOND};
@@ -16,37 +16,37 @@ use super::{Job, Place, Run, Sink};
 use crate::error::Result;
 use crate::provenance::seal;
 
-/// The entry under which a film between two units says how it runs.
+/// Key of the metadata entry that describes a film between two units.
 pub(crate) const INTERPOLATION: &str = "interpolation";
-/// How long a frame of a film is shown, and the two ends, in hundredths of a second.
+/// Display time of a frame of the film, and of the two ends, in hundredths of a second.
 const TICKS: u16 = 15;
 const END_TICKS: u16 = 80;
 
-/// Pictures of what lies between two units.
+/// Interpolates between two units.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InterpolationJob {
-    /// The title above the strip; by default the network's name.
+    /// The title above the row of pictures; by default the network's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// The unit to begin with.
+    /// The unit at the beginning.
     pub from: NamedObjective,
-    /// The unit to end with.
+    /// The unit at the end.
     pub to: NamedObjective,
-    /// Number of pictures, both ends among them; at least 2.
+    /// Number of pictures, including both ends; at least 2.
     pub frames: usize,
-    /// A layer at which pictures are aligned, and how strongly.
+    /// A layer at which the pictures are aligned with each other, and the weight of the alignment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub align: Option<(String, f64)>,
-    /// The recipe with its seed.
+    /// The preset and the random seed.
     pub setting: Setting,
-    /// Whether the size stays though the network does not accept it, which is an error then.
+    /// Whether a size that the network does not accept is an error. Otherwise the network's own size is used.
     #[serde(default)]
     pub keep_size: bool,
-    /// How pictures are shown.
+    /// How values become colours.
     #[serde(default, skip_serializing_if = "Display::is_clip")]
     pub display: Display,
-    /// The film's format, if there is to be one.
+    /// The film's format, if a film is requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub film: Option<Format>,
 }
@@ -97,7 +97,7 @@ impl Job for InterpolationJob {
     }
 }
 
-/// A film of version 0.1.0: of what a sheet shows side by side.
+/// A film of version 0.1.0, with the pictures of a sheet as frames.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SheetFilm {
@@ -125,7 +125,8 @@ impl Job for SheetFilm {
     }
 }
 
-/// The steps as a row. Every one has both units in it, the ends too, so that all are of one batch.
+/// Returns the pictures as a row of a sheet. Each objective contains both units, even at the ends, so that
+/// all pictures can be in one batch.
 fn row([from, to]: &[Objective; 2], frames: usize, align: Option<&(String, f64)>) -> Row {
     let mut row = Row { title: String::new(), ..Row::default() };
     for k in 0..frames {
@@ -142,7 +143,7 @@ fn row([from, to]: &[Objective; 2], frames: usize, align: Option<&(String, f64)>
     row
 }
 
-/// The pictures there and back, the ends held, as a film that says how it was made.
+/// Writes a film of the pictures forwards and backwards, with the ends shown longer, and with metadata.
 fn write_film<J: Job>(
     run: &Run<'_>,
     job: &J,

@@ -1,4 +1,4 @@
-//! Kernels of a network's first layer, side by side.
+//! Convolution kernels of a network's first layer, side by side.
 
 use oneiro::kernels::{Kernels, kernels};
 use oneiro_media::{Cell, Figure, Image, Page, PngText, Section, Sheet};
@@ -14,41 +14,42 @@ use crate::model::LoadedModel;
 use crate::numbers::{norm, short};
 use crate::provenance::{seal, text_of_model};
 
-/// Middle grey, which stands for zero.
+/// Middle grey, the colour of a zero weight.
 const ZERO: f32 = 0.5;
 
-/// Share of the largest norm below which a kernel is dead: its picture would show rounding errors.
+/// Share of the largest norm below which a kernel counts as dead. Its picture would show rounding errors.
 const DEAD: f64 = 1e-5;
 
-/// A sheet of kernels.
+/// Draws a sheet of kernels.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KernelsJob {
     /// The layer.
     pub layer: String,
-    /// Its channels.
+    /// The channels whose kernels are drawn.
     pub channels: Vec<usize>,
-    /// Kernels side by side.
+    /// Number of kernels side by side.
     pub columns: usize,
-    /// Least side of a tile in pixels: kernels are enlarged by a whole factor.
+    /// Minimum side of a tile in pixels. Kernels are enlarged by an integer factor.
     pub tile: usize,
 }
 
-/// A kernel, in short.
+/// The report on a kernel.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct KernelReport {
     /// The channel.
     pub channel: usize,
     /// Height and width.
     pub size: [usize; 2],
-    /// Square root of the sum of its squares, on the picture in 0–1: the preparation of the image counts.
+    /// The kernel's Euclidean norm with respect to pictures in 0–1, that is, including the image
+    /// preprocessing.
     pub norm: f64,
-    /// Whether the norm is next to nothing beside the others'.
+    /// Whether the norm is negligible compared with other kernels'.
     pub dead: bool,
 }
 
 impl KernelReport {
-    /// What stands below the kernel.
+    /// Returns the caption below the kernel.
     fn words(&self) -> String {
         if self.dead { "dead".into() } else { format!("norm {}", short(self.norm)) }
     }
@@ -95,7 +96,7 @@ impl Job for KernelsJob {
 }
 
 impl KernelsJob {
-    /// A kernel's tile.
+    /// Draws a kernel's tile.
     fn drawn(&self, found: &Kernels, report: &KernelReport, kernel: &[f32]) -> Result<Image> {
         let mut image = enlarged(picture(kernel, found.size, found.shown)?, self.tile)?;
         if report.dead {
@@ -151,7 +152,7 @@ impl KernelsJob {
     }
 }
 
-/// A kernel as a picture: its largest weight is black or white, zero is grey.
+/// Returns a kernel as a picture. The weight of largest magnitude is black or white, and zero is grey.
 fn picture(kernel: &[f32], [height, width]: [usize; 2], planes: [usize; 3]) -> Result<Image> {
     let plane = height * width;
     let of_plane = |p: usize| kernel.get(p * plane..(p + 1) * plane).unwrap_or_default();

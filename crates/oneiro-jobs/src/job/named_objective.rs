@@ -1,4 +1,4 @@
-//! An objective with the name that the user gives it.
+//! An objective with the name that the user gave it.
 
 use oneiro::objective::{Objective, Unit};
 use serde::{Deserialize, Serialize};
@@ -7,24 +7,24 @@ use super::Run;
 use crate::error::Result;
 use crate::model::LoadedModel;
 
-/// A unit, or an expression under a name.
+/// A unit, or an expression with a name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NamedObjective {
-    /// The name: a unit such as `class:goldfish`, if no objective is given.
+    /// The name. Without an expression, the name is a unit such as `class:goldfish`.
     pub unit: String,
-    /// An expression, instead of the unit.
+    /// An expression that replaces the unit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub objective: Option<String>,
 }
 
 impl NamedObjective {
-    /// A unit.
+    /// Creates the objective of a unit.
     pub fn unit(unit: impl Into<String>) -> Self {
         Self { unit: unit.into(), objective: None }
     }
 
-    /// An expression, which is its own name.
+    /// Creates an objective from an expression, which is also its name.
     pub fn expression(text: impl Into<String>) -> Self {
         let text = text.into();
         Self { unit: text.clone(), objective: Some(text) }
@@ -37,7 +37,7 @@ impl NamedObjective {
         }
     }
 
-    /// With its classes by number.
+    /// Returns the objective with its classes given by index.
     pub(crate) fn completed(&self, run: &Run<'_>) -> Result<Self> {
         let objective = self.objective(run.model()?, None)?;
         Ok(Self { unit: self.unit.clone(), objective: Some(objective.to_string()) })

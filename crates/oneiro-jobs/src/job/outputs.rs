@@ -1,4 +1,4 @@
-//! Results of jobs, and where they go.
+//! Results of jobs, and their destinations.
 
 use std::fmt;
 use std::io::Write;
@@ -30,29 +30,29 @@ pub enum Role {
     Statistics,
 }
 
-/// Which of a job's results.
+/// Identifies one of a job's results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Place {
-    /// What it is.
+    /// The type of the result.
     pub role: Role,
-    /// Its number among the results of this role.
+    /// The index among the results of this type.
     #[serde(default)]
     pub index: usize,
 }
 
 impl Place {
-    /// The only or first result of a role.
+    /// Returns the place of the only or first result of a type.
     pub fn first(role: Role) -> Self {
         Self { role, index: 0 }
     }
 
-    /// A picture by its number.
+    /// Returns the place of the picture with this index.
     pub fn picture(index: usize) -> Self {
         Self { role: Role::Picture, index }
     }
 
-    /// A film by its number.
+    /// Returns the place of the film with this index.
     pub fn film(index: usize) -> Self {
         Self { role: Role::Film, index }
     }
@@ -76,29 +76,29 @@ impl fmt::Display for Place {
 /// Writes the content of a result.
 pub type Content<'c> = &'c mut dyn FnMut(&mut dyn Write) -> Result<()>;
 
-/// Takes the results of a job. Each is given whole, or not at all.
+/// Receives the results of a job. Each result is passed completely, or not at all.
 pub trait Sink {
-    /// Whether a result is wanted; others need not be computed.
+    /// Whether a result is wanted. Unwanted results need not be computed.
     fn wants(&self, place: Place) -> bool;
 
-    /// Takes a result, which calls itself `name` (a file's name with its extension).
+    /// Receives a result. `name` is a suggested file name with its extension.
     ///
     /// # Errors
-    /// Those of the content, or if it can't be kept.
+    /// Those of `content`, or if the result cannot be stored.
     fn take(&mut self, place: Place, name: &str, content: Content<'_>) -> Result<()>;
 
-    /// Takes a result that is in memory.
+    /// Receives a result that is in memory.
     ///
     /// # Errors
-    /// As [`Sink::take`].
+    /// Those of [`Sink::take`].
     fn take_bytes(&mut self, place: Place, name: &str, bytes: &[u8]) -> Result<()> {
         self.take(place, name, &mut |out| Ok(out.write_all(bytes)?))
     }
 
-    /// Takes a result that lies in a file, which may be moved.
+    /// Receives a result that is in a file. The file may be moved.
     ///
     /// # Errors
-    /// As [`Sink::take`].
+    /// Those of [`Sink::take`].
     fn take_file(&mut self, place: Place, name: &str, file: &Path) -> Result<()> {
         let mut from = std::fs::File::open(file)?;
         self.take(place, name, &mut |out| {
@@ -108,12 +108,12 @@ pub trait Sink {
     }
 }
 
-/// A folder that takes results under their own names, but for tensors.
+/// A folder that stores results under their suggested names. It does not store tensors.
 #[derive(Debug, Clone)]
 pub struct Folder(PathBuf);
 
 impl Folder {
-    /// This folder, which is made when the first result comes.
+    /// Creates a sink for this folder. The folder is created when the first result is received.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self(path.into())
     }
@@ -142,7 +142,7 @@ impl Sink for Folder {
 
     fn take_file(&mut self, place: Place, name: &str, file: &Path) -> Result<()> {
         create_folder(&self.0)?;
-        // On another file system it has to be copied.
+        // Renaming fails if the folder is on another file system; then the file is copied.
         if std::fs::rename(file, self.0.join(name)).is_ok() {
             return Ok(());
         }
@@ -159,9 +159,9 @@ impl Sink for Folder {
 pub struct Output {
     /// Which of the job's results.
     pub place: Place,
-    /// A file's name for it.
+    /// A file name for the result.
     pub name: String,
-    /// Its content.
+    /// Content of the result.
     pub bytes: Vec<u8>,
 }
 
@@ -169,22 +169,22 @@ pub struct Output {
 #[derive(Debug, Clone, Default)]
 pub struct Kept {
     only: Option<Place>,
-    /// What was kept.
+    /// The results that were kept.
     pub outputs: Vec<Output>,
 }
 
 impl Kept {
-    /// Keeps every result.
+    /// Creates a sink that keeps every result.
     pub fn all() -> Self {
         Self::default()
     }
 
-    /// Keeps one result, and wants no other.
+    /// Creates a sink that keeps one result and wants no other.
     pub fn only(place: Place) -> Self {
         Self { only: Some(place), outputs: Vec::new() }
     }
 
-    /// Takes out the content of a result.
+    /// Removes a result and returns its content.
     pub fn take(&mut self, place: Place) -> Option<Vec<u8>> {
         let at = self.outputs.iter().position(|o| o.place == place)?;
         Some(self.outputs.swap_remove(at).bytes)

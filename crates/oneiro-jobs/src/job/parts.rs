@@ -1,7 +1,7 @@
-//! Independent parts of a job, kept in a folder as they are finished.
+//! Independent parts of a job, stored in a folder when they are finished.
 //!
-//! A part has a name, for people, and a key: the hash of all that its result depends on. A run reads stored
-//! parts with equal keys and computes the others. So an interrupted job resumes, and shards on several
+//! A part has a readable name and a key, the hash of everything on which its result depends. A run reads
+//! stored parts with equal keys and computes the others. Thus an interrupted job resumes. Shards on several
 //! machines can share a folder, or their folders can be copied into one.
 
 use std::fs;
@@ -18,12 +18,12 @@ use crate::source::places::hash;
 
 /// Number of digits of a key in a file's name, enough to avoid collisions.
 const KEY_LENGTH: usize = 16;
-/// How the name of a folder begins in which a result is put together.
+/// Prefix of the names of temporary folders in which results are assembled.
 pub(crate) const TEMPORARY: &str = ".oneiro-";
-/// The end of a part's name.
+/// Extension of a part's file name.
 const EXTENSION: &str = "part";
 
-/// The parts that a run computes: those whose number is `index` modulo `count`.
+/// The parts that a run computes: those whose index is `index` modulo `count`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shard {
     index: usize,
@@ -33,7 +33,7 @@ pub struct Shard {
 impl FromStr for Shard {
     type Err = String;
 
-    /// Reads `1/4`, the first of four.
+    /// Parses `1/4`, the first of four shards.
     fn from_str(text: &str) -> Result<Self, String> {
         let form = || format!("\"{text}\": write it as I/N with I from 1 to N, for instance 1/4");
         let (i, n) = text.split_once('/').ok_or_else(form)?;
@@ -59,17 +59,17 @@ pub struct Parts {
     shard: Option<Shard>,
 }
 
-/// The key that identifies a part.
+/// The name and the key of a part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
-    /// For people and file names.
+    /// A name for users and for file names.
     pub name: String,
-    /// Hash of all that the result depends on.
+    /// Hash of everything on which the result depends.
     pub key: String,
 }
 
 impl Part {
-    /// A part whose result depends on these texts alone.
+    /// Creates a part whose result depends only on these texts.
     pub fn new(name: &str, depends_on: &[&str]) -> Self {
         let mut bytes = Vec::new();
         for text in depends_on {
@@ -85,33 +85,35 @@ impl Part {
     }
 }
 
-/// A part's result as bytes.
+/// A result of a part that can be converted to bytes and back.
 pub trait Stored: Sized {
-    /// The bytes.
+    /// Converts the result to bytes.
     ///
     /// # Errors
-    /// If it can't be written down.
+    /// If the result cannot be encoded.
     fn to_bytes(&self) -> Result<Vec<u8>>;
 
-    /// Whether it would be the same another time. What is not is computed anew by every run.
+    /// Whether another run would give the same result. If not, the result is not stored, and every run
+    /// computes it anew.
     fn is_final(&self) -> bool {
         true
     }
 
-    /// Reads them.
+    /// Converts bytes to a result.
     ///
     /// # Errors
-    /// If they are damaged.
+    /// If the bytes are damaged.
     fn from_bytes(bytes: &[u8]) -> Result<Self>;
 }
 
 impl Parts {
-    /// Parts in this folder, which is made when the first is finished. `shard`: make only these.
+    /// Creates a store in this folder, which is created when the first part is finished. With a `shard`, a
+    /// run computes only the shard's parts.
     pub fn new(folder: impl Into<PathBuf>, shard: Option<Shard>) -> Self {
         Self { folder: folder.into(), shard }
     }
 
-    /// Where they are.
+    /// Returns the folder.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
@@ -120,7 +122,7 @@ impl Parts {
         self.folder.join(part.file())
     }
 
-    /// A finished part; `None` if it is not there or damaged, so that it is made anew.
+    /// Loads a finished part. Returns `None` if the part is missing or damaged, so that it is computed again.
     fn load<T: Stored>(&self, part: &Part) -> Option<T> {
         let bytes = fs::read(self.path(part)).ok()?;
         let (sum, content) = bytes.split_at_checked(part.key.len())?;
@@ -134,17 +136,17 @@ impl Parts {
         let sum = hash(&[part.key.as_bytes(), &content].concat());
         let written = oneiro_media::write_atomic(self.path(part), &[sum.as_bytes(), &content].concat());
         if written.is_err() {
-            // Of a full disk not even an empty folder is left.
+            // If the disk is full, an empty folder should not remain.
             let _ = fs::remove_dir(&self.folder);
         }
         Ok(written?)
     }
 
-    /// Removes every part and the folder, if nothing else is in it.
+    /// Removes every part, and the folder if nothing else is in it.
     pub fn clear(&self) {
         let Ok(entries) = fs::read_dir(&self.folder) else { return };
         for entry in entries.flatten() {
-            // What was being written when a run was killed goes, too.
+            // Temporary files of a run that was killed are removed, too.
             let ours = |e: &std::ffi::OsStr| e == EXTENSION || e == "tmp";
             if entry.path().extension().is_some_and(ours) {
                 let _ = fs::remove_file(entry.path());
@@ -157,11 +159,11 @@ impl Parts {
 }
 
 impl Run<'_> {
-    /// All parts in order, each handed to `take` and then dropped: stored parts are read, the others are
-    /// computed by `make` from their numbers.
+    /// Passes the results of all parts in order to `take`, which frees them one by one. Stored results are
+    /// read; the others are computed by `make` from the part's index.
     ///
     /// # Errors
-    /// Those of `make` and `take`; [`Unfinished`] if parts are missing that belong to other shards.
+    /// Those of `make` and `take`; [`Unfinished`] if parts of other shards are missing.
     pub fn fold_parts<T: Stored>(
         &self,
         parts: &[Part],
@@ -193,7 +195,7 @@ impl Run<'_> {
                 taken += 1;
             }
         }
-        // What other shards have finished in the meantime.
+        // Other shards may have finished further parts in the meantime.
         for part in &parts[taken..] {
             match (load(part), folder) {
                 (Some(result), _) => take(result)?,
@@ -207,14 +209,15 @@ impl Run<'_> {
     }
 }
 
-/// Says that a part is finished.
+/// A callback that receives the index and the result of each finished part.
 pub type Finish<'f, T> = &'f mut dyn FnMut(usize, T) -> Result<()>;
 
 impl Run<'_> {
-    /// All parts: stored parts are read, the others are computed by `make` from their numbers.
+    /// Returns the results of all parts. Stored results are read. `make` computes the others from their
+    /// indices.
     ///
     /// # Errors
-    /// Those of `make`; [`Unfinished`] if parts are missing that belong to other shards.
+    /// Those of `make`; [`Unfinished`] if parts of other shards are missing.
     pub fn in_parts<T: Stored>(
         &self,
         parts: &[Part],
@@ -266,7 +269,7 @@ mod tests {
         }
     }
 
-    /// A number as a part's result.
+    /// A number as the result of a part.
     impl Stored for u32 {
         fn to_bytes(&self) -> Result<Vec<u8>> {
             Ok(self.to_le_bytes().to_vec())
@@ -307,7 +310,7 @@ mod tests {
         assert!(matches!(outcome, Err(crate::Error::Unfinished(Unfinished { done: 2, total: 7, .. }))));
         assert_eq!(made, [1, 4]);
         assert!(fold(Some(&shard("3/3"))).0.is_err());
-        // The last shard finds the parts of the others; one that is damaged is made again.
+        // The last shard finds the parts of the others. A damaged part is computed again.
         let (outcome, made, taken) = fold(Some(&shard("1/3")));
         assert!(outcome.is_ok() && made == [0, 3, 6] && taken == all, "{made:?} {taken:?}");
         let damaged = shard("1/3").path(&parts[4]);

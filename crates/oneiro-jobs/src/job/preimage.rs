@@ -18,19 +18,19 @@ pub use accentuation::AccentuationJob;
 pub use caricature::CaricatureJob;
 pub use inversion::InversionJob;
 
-/// How the pictures of a pre-image's sheet are rendered.
+/// How the pictures on the sheet are rendered.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rendering {
     /// The title above the sheet; by default the network's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// All but the units.
+    /// The work except for its units.
     pub work: Work,
 }
 
 impl Rendering {
-    /// As it was done: at the sizes that the network accepts.
+    /// Returns the rendering as it was done, with the sizes that the network accepts.
     fn done(&self, made: &Made<'_>) -> Self {
         let settings = made.work.settings.clone();
         let work = Work { settings, keep_size: true, ..self.work.clone() };
@@ -38,19 +38,19 @@ impl Rendering {
     }
 }
 
-/// Properties that the captions of cells name in addition to the picture.
+/// What captions of cells contain in addition to the picture's name.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Captions {
-    /// The recipe's weight.
+    /// Whether captions contain the preset's weight.
     pub strengths: bool,
-    /// The seed.
+    /// Whether captions contain the random seed.
     pub seeds: bool,
 }
 
 impl Captions {
-    /// The lines of a cell's caption: the picture, the strength, the seed, each only if the sheet has
-    /// several.
+    /// Returns the lines of a cell's caption: picture, weight and seed. Each is included only if the sheet
+    /// has several.
     fn of(self, image: Option<&str>, setting: &Setting) -> String {
         let mut lines: Vec<String> = image.map(stem).into_iter().collect();
         if self.strengths || (lines.is_empty() && !self.seeds) {
@@ -63,7 +63,7 @@ impl Captions {
     }
 }
 
-/// The row of the photos themselves.
+/// Returns the row of the unchanged photos.
 fn originals(images: &[String]) -> Row {
     Row {
         title: "original".into(),
@@ -76,7 +76,7 @@ fn photo(path: &str) -> SheetPhoto {
     SheetPhoto { path: path.to_owned(), caption: stem(path) }
 }
 
-/// Names without repetitions, in order.
+/// Removes repeated names and keeps the order.
 fn each_once<'a>(names: impl Iterator<Item = &'a String>) -> Vec<String> {
     let mut once: Vec<String> = Vec::new();
     for name in names {
@@ -87,7 +87,8 @@ fn each_once<'a>(names: impl Iterator<Item = &'a String>) -> Vec<String> {
     once
 }
 
-/// An error if an objective, written down, could not be read again: a picture's name has a quote in it.
+/// Returns an error if the objective's text could not be parsed again, for instance because a picture's name
+/// contains a quote.
 fn readable(objective: &Objective) -> Result<()> {
     Objective::parse(&objective.to_string(), &AnyNames)?;
     Ok(())

@@ -1,4 +1,4 @@
-//! Pictures of units: each optimised until its unit answers as strongly as it can.
+//! Pictures of units: each is optimised so that its unit responds as strongly as possible.
 
 mod batches;
 pub mod display;
@@ -37,13 +37,13 @@ pub(crate) use saved::colors;
 pub(crate) use unit::{Finished, Options};
 pub use unit::{RenderUnit, Setting};
 
-/// A picture for each of some units.
+/// Renders a picture for each unit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RenderJob {
     /// The units, and how they are rendered.
     pub work: Work,
-    /// Whether to keep the optimisations as films, and as what.
+    /// The format of films of the optimisations, if films are requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub film: Option<Format>,
 }
@@ -51,19 +51,19 @@ pub struct RenderJob {
 /// The report on rendered units.
 #[derive(Debug, Clone, Serialize)]
 pub struct RenderReport {
-    /// The units, in the job's order.
+    /// The reports on the units, in the job's order.
     pub units: Vec<UnitReport>,
 }
 
 impl RenderJob {
-    /// Units from noise, all by one recipe.
+    /// Creates a job for units that all start from noise and have the same setting.
     pub fn new(units: &[&str], setting: Setting) -> Self {
         let units = units.iter().map(|unit| UnitRequest::new(*unit)).collect();
         Self { work: Work { units, settings: vec![setting], ..Work::default() }, film: None }
     }
 
-    /// The job that makes the picture or the film of one unit: with those that its picture depends on, their
-    /// classes by number, at the size that the network accepts.
+    /// Returns the job that makes the picture or the film of one unit. It contains the units on which the
+    /// picture depends, classes by index, and the size that the network accepts.
     fn of(&self, work: &PreparedUnits<'_>, members: &[usize], report: &UnitReport, role: Role) -> Self {
         let unit = |&i: &usize| UnitRequest { setting: 0, ..UnitRequest::of(&work.units[i]) };
         let work = Work {
@@ -71,7 +71,7 @@ impl RenderJob {
             settings: vec![work.settings[report.setting].clone()],
             keep_size: true,
             robustness: false,
-            // Levels that pictures have in common are known by now.
+            // By now, the values of black and white that pictures share are known.
             display: report.display,
             ..self.work.clone()
         };

@@ -22,22 +22,23 @@ use crate::model::health::healthy;
 use crate::provenance::seal;
 use crate::source::{materials, references};
 
-/// Pictures side by side in a sheet of one row; more go below.
+/// Maximum number of pictures side by side on a sheet with one row. Further pictures are placed below.
 const FLAT_COLUMNS: usize = 8;
-/// Side from which on a picture is enlarged smoothly; pixels of smaller ones stay squares.
+/// Minimum side of a picture that is enlarged smoothly. The pixels of smaller ones stay squares.
 const SMOOTH: usize = 64;
-/// Least side of the crops beside a picture.
+/// Minimum side of the crops beside a picture.
 const LEAST_MOSAIC: usize = 224;
-/// Pixels that a caption such as "channel 127" takes: cells of smaller pictures are as wide.
+/// Minimum width of cells in pixels, enough for a caption such as "channel 127".
 pub const MIN_CELL_WIDTH: usize = 80;
 
-/// A sheet of units.
+/// Renders a sheet of units.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SheetJob {
     /// The units, in the order of the layout's cells, and how they are rendered.
     pub work: Work,
-    /// How they are laid out. Without a title, it is the network's, with what all settings have in common.
+    /// The layout. An empty title is replaced by the network's name, and an empty subtitle by what all
+    /// settings have in common.
     pub layout: SheetLayout,
 }
 
@@ -65,7 +66,7 @@ impl Job for SheetJob {
     }
 }
 
-/// Names of the files that a sheet is made from, each once.
+/// Returns the names of the files from which a sheet is made, once each.
 pub(crate) fn sources(work: &Work, layout: &SheetLayout) -> Vec<String> {
     let mut names = work.sources();
     for photo in layout.rows.iter().flat_map(|row| &row.photos) {
@@ -76,35 +77,35 @@ pub(crate) fn sources(work: &Work, layout: &SheetLayout) -> Vec<String> {
     names
 }
 
-/// A row of a sheet to be made.
+/// A row of a planned sheet.
 #[derive(Debug, Clone, Default)]
 pub struct Row {
     /// The label beside the row.
     pub title: String,
-    /// Pictures that are shown as they are, before the others.
+    /// Pictures that are shown unchanged, before the others.
     pub photos: Vec<SheetPhoto>,
-    /// Units with the captions below them.
+    /// Captions and units.
     pub cells: Vec<(String, UnitRequest)>,
 }
 
-/// A sheet to be made, row by row.
+/// A planned sheet, row by row.
 #[derive(Debug, Clone)]
 pub struct SheetPlan {
-    /// Pictures side by side.
+    /// Number of pictures side by side.
     pub columns: usize,
-    /// The line below the captions.
+    /// What the line below each caption shows.
     pub measure: Measure,
     /// The title above the sheet; by default the network's name.
     pub title: Option<String>,
     /// The rows.
     pub rows: Vec<Row>,
-    /// Recipes with seeds.
+    /// Presets with random seeds.
     pub settings: Vec<Setting>,
 }
 
 impl SheetPlan {
-    /// A sheet whose rows below the first, that of photos, would have one picture each, as one row: the
-    /// photo, and a picture for each of those rows.
+    /// Joins rows if the first row has one photo and every other row one picture: returns one row with the
+    /// photo and all these pictures. Otherwise returns the plan unchanged.
     pub fn flattened(mut self) -> Self {
         let single = |row: &Row| row.photos.is_empty() && row.cells.len() == 1;
         let of_photo = self.rows.first().is_some_and(|r| r.photos.len() == 1 && r.cells.is_empty());
@@ -121,12 +122,12 @@ impl SheetPlan {
         self
     }
 
-    /// With this title, if there is one.
+    /// Sets the title.
     pub fn titled(self, title: Option<&str>) -> Self {
         Self { title: title.map(str::to_owned), ..self }
     }
 
-    /// The sheet's job. `work` says all but the units and the settings.
+    /// Returns the sheet's job. `work` gives everything but the units and the settings.
     pub fn job(self, work: Work) -> SheetJob {
         let mut units = Vec::new();
         let row = |row: Row| {
@@ -154,18 +155,18 @@ pub(crate) struct Made<'m> {
     pub work: PreparedUnits<'m>,
     pub layout: SheetLayout,
     pub finished: Vec<Finished>,
-    /// Which requested units are finished; the others were left out.
+    /// For each requested unit, whether it was rendered. Others were left out.
     pub kept: Vec<bool>,
-    /// The images that excite each finished unit most, and a line about them.
+    /// For each unit, a mosaic of the images that excite it most, and a line of text about them.
     examples: Option<Vec<(Image, String)>>,
 }
 
-/// The items that belong to units which were kept.
+/// Returns the items of units that were kept.
 pub(crate) fn only_kept<T>(items: Vec<T>, kept: &[bool]) -> Vec<T> {
     items.into_iter().zip(kept).filter(|(_, kept)| **kept).map(|(item, _)| item).collect()
 }
 
-/// Renders the units of a sheet, but for those that depend on weights that are not finite.
+/// Renders the units of a sheet, except for those that depend on weights that are not finite.
 pub(crate) fn make<'m>(run: &Run<'m>, work: &Work, layout: &SheetLayout) -> Result<Made<'m>> {
     if let Some(size @ [h, w]) = work.settings.iter().find_map(|s| s.preset.picture.or(s.preset.size))
         && work.units.len().saturating_mul(h * w) as u64 > oneiro_media::MAX_PIXELS
@@ -190,7 +191,7 @@ pub(crate) fn make<'m>(run: &Run<'m>, work: &Work, layout: &SheetLayout) -> Resu
     if layout.title.is_empty() {
         layout.title.clone_from(&model.title);
     }
-    // Version 0.1.0 wrote down what it drew.
+    // Files of version 0.1.0 store the subtitle.
     if layout.subtitle.is_empty() && !run.is_legacy() {
         layout.subtitle = subtitle(&prepared.settings);
         if !work.display.is_clip() {
@@ -208,18 +209,18 @@ pub(crate) fn make<'m>(run: &Run<'m>, work: &Work, layout: &SheetLayout) -> Resu
 }
 
 impl Made<'_> {
-    /// The work as it was done: classes by number, at the sizes that the network accepts.
+    /// Returns the work as it was done, with classes by index and the sizes that the network accepts.
     pub fn work_done(&self, work: &Work) -> Work {
         let units = self.work.units.iter().map(UnitRequest::of).collect();
         Work { units, settings: self.work.settings.clone(), keep_size: true, ..work.clone() }
     }
 
-    /// The report on the units.
+    /// Returns the report on the units.
     pub fn report(self) -> RenderReport {
         RenderReport { units: self.finished.into_iter().map(|f| f.report).collect() }
     }
 
-    /// Gives the sheet, which is a result of this job, and the optimised inputs to the sink.
+    /// Passes the sheet and the optimised inputs, as results of this job, to the sink.
     pub fn write<J: Job>(&self, run: &Run<'_>, job: &J, sink: &mut dyn Sink) -> Result<()> {
         let place = Place::picture(0);
         if sink.wants(place) {
@@ -240,13 +241,13 @@ impl Made<'_> {
         Ok(())
     }
 
-    /// The sheet's metadata in addition to its job.
+    /// Returns the sheet's metadata other than its job.
     pub fn text(&self) -> Result<PngText> {
         let reports: Vec<&UnitReport> = self.finished.iter().map(|f| &f.report).collect();
         sheet_text(&self.work, &self.layout, &reports)
     }
 
-    /// The sheet as a page that holds its pictures, a section for each row.
+    /// Returns the sheet as a page that contains its pictures, with a section for each row.
     fn page(&self, text: PngText) -> Result<Page> {
         let Self { work, layout, finished, .. } = self;
         let preset = &work.settings[0].preset;
@@ -284,7 +285,7 @@ impl Made<'_> {
         })
     }
 
-    /// The sheet as a PNG.
+    /// Encodes the sheet as a PNG.
     fn encode(&self, text: &PngText) -> Result<Vec<u8>> {
         let Self { work, layout, finished, .. } = self;
         let mut sheet = Sheet::new(layout.columns)
@@ -336,7 +337,7 @@ impl Made<'_> {
     }
 }
 
-/// A text of the settings that all rows have in common.
+/// Describes the settings that all rows have in common.
 fn subtitle(settings: &[Setting]) -> String {
     let same = |get: &dyn Fn(&Setting) -> String| {
         let first = settings.first().map(get)?;
@@ -350,15 +351,15 @@ fn subtitle(settings: &[Setting]) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-/// The size of all cells, height and width: recipes may make pictures of different sizes, which side by side
-/// are as large as the smallest. `None` where they differ in shape.
+/// Returns height and width of all cells. Presets may make pictures of different sizes, which are all shown
+/// at the size of the smallest. Returns `None` if their aspect ratios differ.
 fn common_size(finished: &[Finished]) -> Option<(usize, usize)> {
     let (height, width) = finished.iter().map(|f| (f.picture.height, f.picture.width)).min()?;
     let alike = finished.iter().all(|f| f.picture.height * width == f.picture.width * height);
     alike.then_some((height, width))
 }
 
-/// A picture at the size of a sheet's cells.
+/// Resizes a picture to the size of a sheet's cells.
 fn fitted(image: Image, size: Option<(usize, usize)>) -> Result<Image> {
     match size.filter(|&size| size != (image.height, image.width)) {
         Some((height, width)) => Ok(oneiro_media::resize(&image, height, width, Filter::Triangle)?),
@@ -366,7 +367,8 @@ fn fitted(image: Image, size: Option<(usize, usize)>) -> Result<Image> {
     }
 }
 
-/// A picture enlarged to this height, which is a multiple of its own, or resized where it is not.
+/// Enlarges a picture to this height. The pixels of small pictures stay squares if the height is a multiple
+/// of the picture's.
 fn enlarged_to(image: Image, height: usize) -> Result<Image> {
     let width = image.width * height / image.height.max(1);
     match height == image.height {

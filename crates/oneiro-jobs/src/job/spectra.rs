@@ -1,5 +1,5 @@
-//! Detail with depth: how the power of pictures falls with frequency, layer by layer, of the images that
-//! excite a layer's units and of the pictures that are made for them.
+//! Power spectra by layer: how the power of pictures falls with frequency. The pictures are the image crops
+//! that excite a layer's units, and pictures rendered for the units.
 
 use oneiro::preprocess::luma;
 use oneiro::statistics::radial_power;
@@ -17,44 +17,44 @@ use crate::remark::ScanRemark;
 use crate::store::ScanFile;
 use crate::store::read::LayerRecord;
 
-/// Steps of frequency from 0 to half a cycle a pixel.
+/// Number of frequency intervals from 0 to half a cycle per pixel.
 const STEPS: usize = 16;
-/// Side of the least part of an image that is measured: smaller receptive fields are seen with what is
-/// around them.
+/// Minimum side of an image crop. Smaller receptive fields are measured together with what surrounds them.
 const LEAST_SIDE: usize = 32;
-/// Layers that are drawn.
+/// Number of layers that are drawn.
 const DRAWN: usize = 8;
 /// Size of the plot.
 const PLOT: [usize; 2] = [900, 560];
 
-/// The spectra of a scan's layers.
+/// Computes the spectra of a scan's layers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SpectraJob {
     /// The scan: its folder or file.
     pub scan: String,
-    /// Units of each layer, evenly spread.
+    /// Number of units of each layer, evenly spaced.
     pub units: usize,
-    /// Images of each unit.
+    /// Number of images of each unit.
     pub examples: usize,
-    /// How pictures of the units are rendered; without it, images alone are measured.
+    /// The preset and seed with which pictures of the units are rendered. Without a setting, only images are
+    /// measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub setting: Option<Setting>,
 }
 
-/// The spectra of a layer: shares of power by frequency, from 0 to half a cycle a pixel in equal steps.
+/// The spectra of a layer: shares of power in equal intervals of frequency, from 0 to half a cycle per pixel.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LayerSpectra {
     /// The layer.
     pub layer: String,
-    /// Of the parts of images that excite its units most.
+    /// The spectrum of the image crops that excite the layer's units most.
     pub crops: Vec<f64>,
-    /// The mean frequency of these, in cycles a pixel.
+    /// The mean frequency of the crops, in cycles per pixel.
     pub crops_mean: f64,
-    /// Of the pictures that are made for its units.
+    /// The spectrum of the pictures rendered for the layer's units.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub pictures: Vec<f64>,
-    /// The mean frequency of these.
+    /// The mean frequency of these pictures, in cycles per pixel.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pictures_mean: Option<f64>,
 }
@@ -117,7 +117,8 @@ impl Job for SpectraJob {
 }
 
 impl SpectraJob {
-    /// The pictures of a layer's units that answered to them.
+    /// Renders pictures of a layer's units and returns those whose optimisation changed the objective's
+    /// value.
     fn pictures(&self, run: &Run<'_>, layer: &LayerRecord, channels: &[usize]) -> Result<Vec<Image>> {
         let Some(setting) = &self.setting else { return Ok(Vec::new()) };
         let names: Vec<String> =
@@ -133,7 +134,7 @@ impl SpectraJob {
         Ok(pictures)
     }
 
-    /// Curves of layers from shallow to deep.
+    /// Plots curves of layers from shallow to deep.
     fn plot(&self, scan: &ScanFile, report: &[LayerSpectra]) -> Plot {
         let frequency = |step: usize| (step as f64 + 0.5) / (2 * STEPS) as f64;
         let curve = |shares: &[f64]| -> Vec<(f64, f64)> {
@@ -157,7 +158,7 @@ impl SpectraJob {
     }
 }
 
-/// What a position sees, and no less than [`LEAST_SIDE`] pixels around it.
+/// Cuts out a position's receptive field, enlarged to at least [`LEAST_SIDE`] pixels on each side.
 fn around(picture: &Image, layer: &LayerRecord, position: &[usize]) -> Result<Image> {
     let size = [picture.height, picture.width];
     let seen = layer.seen(position, size);
@@ -178,7 +179,7 @@ fn around(picture: &Image, layer: &LayerRecord, position: &[usize]) -> Result<Im
     Ok(Image::rgb(columns.len(), rows.len(), data)?)
 }
 
-/// The mean spectrum of pictures.
+/// Accumulates the mean spectrum of pictures.
 #[derive(Default)]
 struct Mean {
     sum: Vec<f64>,
@@ -202,7 +203,7 @@ impl Mean {
     }
 }
 
-/// The mean frequency of a spectrum, in cycles a pixel.
+/// Returns the mean frequency of a spectrum, in cycles per pixel.
 fn mean_frequency(shares: &[f64]) -> f64 {
     shares.iter().enumerate().map(|(step, share)| share * (step as f64 + 0.5) / (2 * STEPS) as f64).sum()
 }

@@ -1,4 +1,4 @@
-//! The colours and frequencies of a folder of pictures, for parametrizations to start from.
+//! Statistics of the colours and frequencies of a folder of pictures, for parametrizations.
 
 use std::path::{Path, PathBuf};
 
@@ -18,12 +18,12 @@ use crate::source::listing::entries;
 use crate::source::places::{hash, is_npy};
 use crate::task::Task;
 
-/// The entry under which the picture of a spectrum says what it is of.
+/// Key of the metadata entry of a drawn spectrum.
 const SPECTRUM: &str = "spectrum";
-/// Images that are read at once.
+/// Number of images that are read at a time.
 const AT_ONCE: usize = 32;
 
-/// Statistics of the pictures in a folder and in those below it.
+/// Computes statistics of the pictures in a folder and its subfolders.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StatisticsJob {
@@ -31,9 +31,9 @@ pub struct StatisticsJob {
     pub folder: String,
     /// Side of the squares that pictures are cropped to.
     pub size: usize,
-    /// Whether pictures are turned to grey.
+    /// Whether pictures are converted to grey.
     pub gray: bool,
-    /// The name of the statistics' file in the picture's metadata.
+    /// Name of the statistics file in the picture's metadata.
     pub file: String,
 }
 
@@ -42,7 +42,7 @@ pub struct StatisticsJob {
 pub struct Measured {
     /// The statistics.
     pub statistics: Statistics,
-    /// Pictures that could not be read.
+    /// Number of pictures that could not be read.
     pub skipped: usize,
 }
 
@@ -72,9 +72,10 @@ struct Report<'a> {
 }
 
 impl StatisticsJob {
-    /// The folder's pictures, by name.
+    /// Returns the folder's pictures, sorted by name.
     ///
-    /// # Errors If the folder has no pictures, or pictures of different kinds.
+    /// # Errors
+    /// If the folder has no pictures, or pictures of different kinds.
     pub fn pictures(&self) -> Result<Vec<PathBuf>> {
         let folder = Path::new(&self.folder);
         if !folder.is_dir() {
@@ -138,12 +139,12 @@ impl Job for StatisticsJob {
     }
 }
 
-/// The pictures below a folder, by name.
+/// Returns the pictures in a folder and its subfolders, sorted by name.
 fn collect(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for path in entries(folder)? {
         if path.is_dir() {
-            // A link back up would never end.
+            // A link to a parent folder would cause an endless loop.
             if !path.is_symlink() {
                 found.extend(collect(&path)?);
             }
@@ -154,7 +155,7 @@ fn collect(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// The statistics of all pictures that can be read, and why others cannot.
+/// Returns the statistics of all pictures that can be read, and the error messages of the others.
 fn measure(context: &Context, job: &StatisticsJob, files: &[PathBuf]) -> Result<(Statistics, Vec<String>)> {
     let side = job.size;
     let read = |path: &PathBuf| -> Result<Vec<f32>> {
@@ -167,7 +168,7 @@ fn measure(context: &Context, job: &StatisticsJob, files: &[PathBuf]) -> Result<
         Ok(if job.gray { gray(&image) } else { image.data })
     };
     let mut progress = Task::new(context, "colours", 2 * files.len() as u64);
-    // Of bands the first file says how many there are.
+    // For bands, the first file determines how many there are.
     let mut colors: Option<ColorAccumulator> = None;
     let mut channels = 0;
     let (mut good, mut bad): (Vec<PathBuf>, _) = (Vec::new(), Vec::new());
@@ -223,8 +224,8 @@ fn gray(image: &Image) -> Vec<f32> {
     planes.map(|((r, g), b)| luma([*r, *g, *b])).collect()
 }
 
-/// One square for each channel, side by side: logarithms of magnitudes from black (the smallest) to white
-/// (the largest of all), the constant in the middle of each.
+/// Draws the logarithm of each channel's magnitudes as a square, side by side. The smallest magnitude of all
+/// channels is black, the largest is white. The constant is in the middle of each square.
 fn picture(statistics: &Statistics) -> Result<Image> {
     let [height, width] = statistics.size();
     let half = width / 2 + 1;
@@ -238,7 +239,7 @@ fn picture(statistics: &Statistics) -> Result<Image> {
         let (y, x) = (at / (channels * width), at % (channels * width));
         let (channel, x) = (x / width, x % width);
         let (v, u) = ((y + height - height / 2) % height, (x + width - width / 2) % width);
-        // The right half of the spectrum is the left one turned about the constant.
+        // The right half of the spectrum is the left half, point-reflected at the constant.
         let (v, u) = if u < half { (v, u) } else { ((height - v) % height, width - u) };
         *value = ((logarithms[(channel * height + v) * half + u] - low) / (high - low).max(f64::MIN_POSITIVE))
             as f32;

@@ -1,5 +1,5 @@
-//! Raw tensors through a network: their activations and gradients, and comparing them with another
-//! framework's numbers. No input is prepared: the network reads the tensors unchanged.
+//! Runs raw tensors through a network: returns activations and gradients, and compares them with values of
+//! another framework. Inputs are not preprocessed: the network reads the tensors unchanged.
 
 use std::path::PathBuf;
 
@@ -10,25 +10,25 @@ mod golden;
 pub use activations::{ActivationsJob, ActivationsReport, TensorInput};
 pub use golden::{Agreement, Comparison, GoldenJob};
 
-/// Why tensors do not fit a network, or a file of reference numbers is none.
+/// The reason why tensors do not fit a network, or why a file of reference values cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FeedError {
-    /// An input without a tensor.
+    /// An input has no tensor.
     #[error("input \"{input}\" of the network is not given (given: {})", given.join(", "))]
     Missing {
         /// The input.
         input: String,
-        /// Names of the tensors.
+        /// Names of the given tensors.
         given: Vec<String>,
     },
-    /// An input with two tensors.
+    /// An input has two tensors.
     #[error("input \"{input}\" is given twice")]
     Twice {
         /// The input.
         input: String,
     },
-    /// A tensor for no input.
+    /// A tensor has the name of no input.
     #[error("the network has no input \"{name}\"; it has {}", inputs.join(", "))]
     NoInput {
         /// Name of the tensor.
@@ -36,25 +36,25 @@ pub enum FeedError {
         /// The network's inputs.
         inputs: Vec<String>,
     },
-    /// Neither a layer nor an objective.
+    /// Neither a layer nor an objective is requested.
     #[error("nothing to store: neither a layer nor an objective is named")]
     NothingWanted,
-    /// A rule for gradients, and no gradient.
+    /// A rule for gradients is given, but no gradient is requested.
     #[error("a rule for gradients is given, but no objective to take the gradient of")]
     NoGradient,
-    /// A tolerance that is none.
+    /// A tolerance is not allowed.
     #[error("a tolerance of {value}: a non-negative number is needed")]
     Tolerance {
-        /// The number.
+        /// The tolerance.
         value: f64,
     },
-    /// A file of reference numbers without any.
+    /// A file of reference values contains none.
     #[error("{} holds nothing to compare with", path.display())]
     NothingToCompare {
         /// The file.
         path: PathBuf,
     },
-    /// A reference number of an objective that the file does not name.
+    /// A reference value belongs to an objective that the file does not list.
     #[error("{}: \"{tensor}\" belongs to no objective of the metadata", path.display())]
     Stray {
         /// The file.
@@ -62,12 +62,12 @@ pub enum FeedError {
         /// The tensor.
         tensor: String,
     },
-    /// Objectives that are not JSON.
+    /// The list of objectives is not valid JSON.
     #[error("the metadata \"objectives\" of {}", path.display())]
     Objectives {
         /// The file.
         path: PathBuf,
-        /// The reader's error.
+        /// The JSON error.
         source: serde_json::Error,
     },
 }

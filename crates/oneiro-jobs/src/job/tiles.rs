@@ -1,26 +1,26 @@
-//! Pictures put together from pictures: enlarged, crossed out, side by side, in squares.
+//! Assembles pictures from pictures: enlarged, crossed out, side by side, in squares.
 
 use oneiro_media::{Filter, Image, resize};
 
 use crate::error::Result;
 
-/// Crops along a side of a mosaic.
+/// Number of crops along a side of a mosaic.
 pub(crate) const SIDE: usize = 3;
 /// Pixels between crops.
 const GAP: usize = 2;
-/// Between crops, and where there is none.
+/// Grey value between crops and in place of missing crops.
 const PAPER: f32 = 0.93;
 
-/// Pales a picture that shows nothing of its unit, and draws a cross over it.
+/// Makes a picture pale that shows nothing of its unit, and draws a cross over it.
 pub(crate) fn crossed_out(image: &mut Image) {
-    /// Settings of a crossed-out picture: brightness and opacity of the picture, and brightness of the cross.
+    /// Brightness that the picture fades to, the picture's opacity, and brightness of the cross.
     const PALE: (f32, f32, f32) = (0.85, 0.15, 0.55);
     let (height, width) = (image.height, image.width);
     let plane = height * width;
     let longest = height.max(width).max(2);
     for (i, value) in image.data.iter_mut().enumerate() {
         let (y, x) = (i % plane / width, i % width);
-        // Both diagonals, at the scale of the longer side.
+        // Both diagonals of the picture, scaled by its height and width to stay in integers.
         let (down, across) = (y * (width - 1).max(1), x * (height - 1).max(1));
         let up = (width - 1 - x) * (height - 1).max(1);
         let is_cross = down.abs_diff(across).min(down.abs_diff(up)) < longest;
@@ -28,7 +28,8 @@ pub(crate) fn crossed_out(image: &mut Image) {
     }
 }
 
-/// A picture enlarged by the least whole factor that makes its longer side this long. Pixels stay squares.
+/// Enlarges a picture by the smallest integer factor for which its longer side is at least `tile`. Pixels
+/// stay squares.
 pub(crate) fn enlarged(image: Image, tile: usize) -> Result<Image> {
     let factor = tile.div_ceil(image.height.max(image.width).max(1));
     if factor < 2 {
@@ -37,12 +38,12 @@ pub(crate) fn enlarged(image: Image, tile: usize) -> Result<Image> {
     Ok(resize(&image, image.height * factor, image.width * factor, Filter::Area)?)
 }
 
-/// Pictures side by side in a square, each scaled to its place.
+/// Arranges pictures in a square mosaic, each resized to its tile.
 pub(crate) fn squares(parts: &[Image], side: usize) -> Result<Image> {
     let tile = (side.saturating_sub((SIDE - 1) * GAP) / SIDE).max(1);
     let mut square = Image::filled(side, side, [PAPER; 3]);
     for (i, part) in parts.iter().enumerate() {
-        // Few pixels stay squares.
+        // The pixels of pictures smaller than a tile stay squares.
         let filter = if part.height.max(part.width) < tile { Filter::Area } else { Filter::Triangle };
         let part = resize(part, tile, tile, filter)?;
         let (top, left) = (i / SIDE * (tile + GAP), i % SIDE * (tile + GAP));
@@ -57,7 +58,7 @@ pub(crate) fn squares(parts: &[Image], side: usize) -> Result<Image> {
     Ok(square)
 }
 
-/// Two pictures of the same height side by side.
+/// Places two pictures side by side on white, aligned at the top.
 pub(crate) fn beside(left: &Image, right: &Image) -> Result<Image> {
     const BETWEEN: usize = 4;
     let (height, width) = (left.height.max(right.height), left.width + BETWEEN + right.width);
@@ -74,7 +75,7 @@ pub(crate) fn beside(left: &Image, right: &Image) -> Result<Image> {
     Ok(both)
 }
 
-/// Two pictures of the same width, one below the other.
+/// Places two pictures of the same width one below the other.
 pub(crate) fn below(above: &Image, under: &Image) -> Result<Image> {
     let data = (0..3).flat_map(|channel| [above.plane(channel), under.plane(channel)].concat()).collect();
     Ok(Image::rgb(above.width, above.height + under.height, data)?)

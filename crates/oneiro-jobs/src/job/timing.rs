@@ -1,4 +1,4 @@
-//! Seconds for one forward pass and the gradient with respect to the inputs.
+//! Measures the time of a forward pass and of the gradient with respect to the inputs.
 
 use std::time::{Duration, Instant};
 
@@ -17,52 +17,53 @@ mod profile;
 use profile::Profile;
 pub use profile::StepTime;
 
-/// Passes before the clock runs.
+/// Number of passes before the measurement.
 const WARM_UP: usize = 2;
-/// Passes that are timed at least.
+/// Minimum number of measured passes.
 const MIN_PASSES: usize = 5;
-/// Time to spend on passes beyond those.
+/// Time after which no further passes are measured.
 const BUDGET: Duration = Duration::from_secs(3);
-/// Channel whose mean is differentiated; the first where there are fewer.
+/// The channel whose mean is differentiated; the first one if there are fewer channels.
 const CHANNEL: usize = 5;
 
-/// Timing of forward passes with the gradient of the mean of one channel.
+/// Measures forward passes with the gradient of the mean of one channel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TimingJob {
-    /// Layer to run up to; without one, the network's first output.
+    /// The layer up to which the network runs; by default the network's first output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layer: Option<String>,
-    /// Images at once.
+    /// Batch size.
     pub batch: usize,
-    /// Height and width of the images, if not the network's own.
+    /// Height and width of the images, if they are not the network's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<[usize; 2]>,
-    /// Whether each step is timed.
+    /// Whether the time of each step is measured.
     pub steps: bool,
 }
 
-/// What was timed.
+/// The results of a measurement.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Timing {
     /// The layer.
     pub layer: String,
-    /// Seconds of a pass, the median.
+    /// Median time of a pass in seconds.
     pub seconds: f64,
-    /// Number of passes that were timed.
+    /// Number of measured passes.
     pub passes: usize,
-    /// Floating-point operations of a pass, convolutions counted as the direct algorithm.
+    /// Floating-point operations of a pass. Convolutions are counted as if computed directly.
     pub flops: u64,
-    /// 10⁹ multiply-adds a second in the first-level cache, each counted as two operations.
+    /// Peak performance: 10⁹ floating-point operations per second, for multiply-adds on data in the
+    /// first-level cache. A multiply-add counts as two operations.
     pub peak_gflops: f64,
-    /// Bytes of activations and gradients.
+    /// Bytes of memory for activations and gradients.
     pub arena_bytes: usize,
-    /// The steps, if they were timed, the slowest first.
+    /// The steps, slowest first, if they were measured.
     pub steps: Vec<StepTime>,
 }
 
 impl Timing {
-    /// 10⁹ floating-point operations a second.
+    /// Returns the performance in 10⁹ floating-point operations per second.
     pub fn gflops(&self) -> f64 {
         self.flops as f64 / self.seconds / 1e9
     }
@@ -147,9 +148,10 @@ impl TimingJob {
     }
 }
 
-/// GFLOP/s of multiply-adds in the first-level cache on all threads: the best of several short runs.
+/// Returns the peak performance on all threads, in 10⁹ floating-point operations per second: the best of
+/// several short runs of multiply-adds on data in the first-level cache.
 fn peak_rate() -> f64 {
-    /// Tiles of a run: a few milliseconds.
+    /// Number of tiles in a run, for a few milliseconds.
     const TILES: usize = 4000;
     const RUNS: usize = 5;
     (0..RUNS)
@@ -161,7 +163,7 @@ fn peak_rate() -> f64 {
         .fold(0.0, f64::max)
 }
 
-/// Numbers of about unit variance, the same every time.
+/// Writes fixed pseudo-random values of about unit variance.
 fn fill(data: &mut [f32]) {
     let mut state = 0x2545_F491u32;
     for x in data {

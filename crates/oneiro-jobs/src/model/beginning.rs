@@ -1,4 +1,4 @@
-//! Where the network begins: at a layer, or at inputs of the card that are inner tensors.
+//! Lets the network begin at a layer, or at inputs of the card that are inner tensors.
 
 use oneiro::card::Card;
 use oneiro::model::{Declared, begin_at, resolve_layer as resolve};
@@ -7,14 +7,15 @@ use oneiro_net::Graph;
 use super::error::ModelError;
 use crate::error::{During as _, Result, Step};
 
-/// A graph that begins where it was asked to.
+/// A graph that begins at the requested tensor.
 pub struct Beginning {
     pub graph: Graph,
-    /// Inner tensors that are inputs now, with their axes as a card states them, where those are known.
+    /// Inner tensors that are now inputs, with their axes in the notation of a card if they are known.
     pub inside: Vec<(String, Option<String>)>,
 }
 
-/// The graph that begins where the flag or the card says, with the card's inputs called as in the graph.
+/// Lets the graph begin where the flag or the card says. The names of the card's inputs become those of the
+/// graph.
 pub fn begin(
     graph: Graph,
     card: &mut Card,
@@ -48,7 +49,7 @@ pub fn begin(
         if is_input(&graph, &name) {
             continue;
         }
-        // A name that stands for nothing is reported with the names of the inputs.
+        // An unknown name is reported later, with the names of the inputs.
         let Ok(at) = resolve(&graph, card, &name) else { continue };
         let said = card.input[i].clone();
         let cut = begin_at(&graph, at, &declared(), Some(&said), card.layout)

@@ -1,4 +1,4 @@
-//! Why a model cannot be read, or not used as it is asked.
+//! The error of a model that cannot be read, or not be used as requested.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,11 +7,11 @@ use oneiro::card::InputAxes;
 use oneiro::model::files::OpenError;
 use oneiro_zoo::labels;
 
-/// Why a model cannot be read, or not used as it is asked.
+/// The reason why a model cannot be read, or not be used as requested.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
-    /// Neither a file nor a built-in network.
+    /// The name is neither a file nor a built-in network.
     #[error(
         "there is no file {}, and no built-in network of that name (there are {})",
         path.display(), built_in.join(", ")
@@ -22,7 +22,7 @@ pub enum ModelError {
         /// Names of the built-in networks.
         built_in: Vec<&'static str>,
     },
-    /// The built-in network, in a build that leaves it out.
+    /// The built-in network is missing from this build.
     #[error(
         "this program was built without the network {name}; build it with the feature `embedded`, or name a model file"
     )]
@@ -39,59 +39,59 @@ pub enum ModelError {
         /// The card's file.
         path: PathBuf,
     },
-    /// The system refuses to read the model card.
+    /// The operating system cannot read the model card.
     #[error("could not read the model card {}", path.display())]
     Card {
         /// The card's file.
         path: PathBuf,
-        /// The system's own error.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// The system refuses to read the labels.
+    /// The operating system cannot read the labels.
     #[error(
         "could not read the labels {} (built-in lists are {})",
         path.display(), labels::BUILTIN.join(", ")
     )]
     Labels {
-        /// Their file.
+        /// The labels' file.
         path: PathBuf,
-        /// The system's own error.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// A card in a model file that names labels in another file.
+    /// A card inside a model file refers to labels in another file.
     #[error(
         "the card in the model file names the labels \"{labels}\"; a card there may only name a built-in list ({})",
         labels::BUILTIN.join(", ")
     )]
     LabelsElsewhere {
-        /// The labels' name.
+        /// Name of the labels.
         labels: String,
     },
-    /// A class by its name, of a model without labels.
+    /// A class was requested by name, but the model has no labels.
     #[error("the model has no class labels, so \"{name}\" must be an index")]
     NoLabels {
         /// The class's name.
         name: String,
     },
-    /// Labels of another number than the network has classes.
+    /// The number of labels is not the number of classes.
     #[error("{}", counted(*labels, *classes))]
     LabelCount {
         /// Number of labels.
         labels: usize,
         /// Number of classes.
         classes: usize,
-        /// The network's outputs in words, where there are several.
+        /// A description of the network's outputs, if there are several.
         outputs: Option<String>,
     },
-    /// A unit that is no layer, but a class is of this name.
+    /// A unit is no layer, but there is a class of this name.
     #[error("{error}; there is a class of this name: class:{name}")]
     IsClass {
         /// The name.
         name: String,
-        /// Why it is no layer.
+        /// The error of the layer's name.
         error: Box<oneiro::Error>,
     },
-    /// A network that takes no pictures.
+    /// The network takes no pictures.
     #[error(
         "{model} takes no pictures: its input \"{input}\" has shape [{}], and pictures have batch, channels, height and \
          width{}; `oneiro run` and `oneiro check` work on raw tensors",
@@ -99,16 +99,16 @@ pub enum ModelError {
         if shape.len() == 3 { ": signals and tokens cannot be visualized yet" } else { "" }
     )]
     NoPictures {
-        /// The person's name of the model.
+        /// The model's name as the user gave it.
         model: String,
-        /// Its first input that is read.
+        /// The first input that a node reads.
         input: String,
-        /// Extents of that, "?" where they are open.
+        /// Extents of this input, "?" for open ones.
         shape: Vec<String>,
-        /// A layer to begin at, behind a part that cannot be run.
+        /// A layer after a part that cannot be run, at which the network could begin.
         begin_at: Option<String>,
     },
-    /// The card describes an input and an inner tensor behind it.
+    /// The card describes an input and an inner tensor, and no node after the inner tensor reads the input.
     #[error(
         "the model card describes the input \"{input}\" and the inner tensor \"{inner}\", behind which nothing reads that \
          input; leave one of them out"
@@ -119,60 +119,60 @@ pub enum ModelError {
         /// The inner tensor.
         inner: String,
     },
-    /// A value for an input that it cannot be for.
+    /// A value is given for an input that cannot have it.
     #[error("input \"{input}\": {problem}")]
     Feed {
         /// The input.
         input: String,
-        /// Why.
+        /// The reason.
         problem: FeedProblem,
     },
-    /// Axes for the picture input that no input can have.
+    /// No input can have the given axes.
     #[error("the input axes {axes}: {problem}")]
     InputAxes {
         /// The axes.
         axes: InputAxes,
-        /// Why.
+        /// The reason.
         problem: InputAxesProblem,
     },
-    /// Channels in another order, for which the card has not as many numbers.
+    /// The order of channels does not fit the number of the card's means or deviations.
     #[error("the order {order}: the card's numbers {numbers} are not those of {channels} channels")]
     Order {
-        /// The order asked for.
+        /// The requested order.
         order: String,
-        /// The card's numbers.
+        /// The card's values.
         numbers: String,
-        /// Channels of that order.
+        /// Number of channels in the requested order.
         channels: usize,
     },
-    /// Bands to be shown of a network that takes none.
+    /// Bands to be drawn are given, but the network takes no bands.
     #[error("no input takes bands, so that none can be shown")]
     NoBands {
-        /// The bands to be shown, from 0.
+        /// Indices, from 0, of the bands to be drawn.
         show: Vec<usize>,
     },
-    /// Units that depend on weights that are not finite.
+    /// Units depend on weights that are not finite.
     #[error(
         "weights of the network are not finite: {weights}; {} {} on them",
         units.join(", "),
         if units.len() == 1 { "depends" } else { "depend" }
     )]
     BrokenWeights {
-        /// The weights, in words.
+        /// Description of the weights.
         weights: String,
         /// The units.
         units: Vec<String>,
     },
 }
 
-/// Why an input cannot be fed with a value.
+/// The reason why an input cannot have a value.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FeedProblem {
-    /// It is given as a raw tensor, too.
+    /// The input is also given as a raw tensor.
     #[error("this input is given as a tensor already; leave one out")]
     IsGiven,
-    /// Two values.
+    /// Two values are given for the input.
     #[error("its value is given twice")]
     Twice,
     /// There is no such input.
@@ -181,18 +181,18 @@ pub enum FeedProblem {
         /// The network's inputs.
         known: Vec<String>,
     },
-    /// It is the picture.
+    /// The input is the only picture input.
     #[error("it is the network's picture, which is what is sought")]
     IsPicture,
-    /// A number that is not finite.
+    /// A value in the file is not finite.
     #[error("{} holds {value}, no finite number", path.display())]
     NotFinite {
         /// The file.
         path: PathBuf,
-        /// The number.
+        /// The value.
         value: f32,
     },
-    /// A file whose content has changed.
+    /// The content of the file has changed.
     #[error("the content of {} is another than it was", path.display())]
     OtherContent {
         /// The file.
@@ -200,7 +200,7 @@ pub enum FeedProblem {
     },
 }
 
-/// Why no input can have the axes that are given.
+/// The reason why no input can have the given axes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InputAxesProblem {
@@ -208,7 +208,7 @@ pub enum InputAxesProblem {
     #[error("the file has another number of axes: {count} are given, {}",
             ranks.iter().map(|(input, rank)| format!("input \"{input}\" has {rank}")).collect::<Vec<_>>().join(", "))]
     Count {
-        /// Number of axes given.
+        /// Number of given axes.
         count: usize,
         /// The inputs, with their numbers of axes.
         ranks: Vec<(String, usize)>,
@@ -218,12 +218,12 @@ pub enum InputAxesProblem {
         "{inputs} inputs of the network have {count} axes; describe them in a model card ([[input]] with axes)"
     )]
     Ambiguous {
-        /// Number of such inputs.
+        /// Number of these inputs.
         inputs: usize,
-        /// Number of axes given.
+        /// Number of given axes.
         count: usize,
     },
-    /// The card leaves the input out.
+    /// The card does not contain the input.
     #[error("the model card does not describe \"{input}\"")]
     NotInCard {
         /// The input.

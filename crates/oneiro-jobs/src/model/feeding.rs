@@ -1,4 +1,4 @@
-//! Values for inputs that are no pictures: of the request, and the card's `value`.
+//! Values of inputs that are no pictures: from the request, and from the card's entry `value`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ impl Feed {
     }
 }
 
-/// Reads `NAME=VALUE` or `NAME=FILE.npy`. A name may hold `=`, a value does not.
+/// Parses `NAME=VALUE` or `NAME=FILE.npy`. The name may contain `=`, the value may not.
 pub fn parse_feed(text: &str) -> Result<Feed, String> {
     let form = "write it as NAME=VALUE (a number, true or false) or NAME=FILE.npy";
     let (name, value) = text.rsplit_once('=').filter(|(n, v)| !n.is_empty() && !v.is_empty()).ok_or(form)?;
@@ -44,7 +44,7 @@ pub fn parse_feed(text: &str) -> Result<Feed, String> {
     Ok(Feed { name: name.to_owned(), value })
 }
 
-/// Puts the values that are given into the card.
+/// Adds the given values to the card.
 pub fn apply(card: &mut Card, feeds: &[Feed], graph: &Graph) -> Result<(), ModelError> {
     let refuse = |feed: &Feed, problem| Err(ModelError::Feed { input: feed.name.clone(), problem });
     for (i, feed) in feeds.iter().enumerate() {
@@ -70,10 +70,10 @@ pub fn apply(card: &mut Card, feeds: &[Feed], graph: &Graph) -> Result<(), Model
     Ok(())
 }
 
-/// The numbers of every input that has a value, by its name; files get their hash into the card, and are
-/// listed.
+/// Reads the value of every input that has one, by the input's name. Files are appended to `files`, and their
+/// hashes are stored in the card.
 ///
-/// `folder`: where the files of the card lie; those of flags (`feeds`) lie where they say.
+/// `folder` contains the card's files. The paths of files given as flags (`feeds`) are used as they are.
 pub fn read(
     card: &mut Card,
     feeds: &[Feed],
@@ -114,7 +114,7 @@ pub fn read(
     Ok(values)
 }
 
-/// The files that a picture's inputs were fed with.
+/// Returns the files that are the values of inputs.
 pub fn sources(card: &Card) -> Vec<places::SourceFile> {
     let hashed = card.input.iter().filter_map(|i| match &i.value {
         Some(FeedValue::Hashed(file)) => Some(file),

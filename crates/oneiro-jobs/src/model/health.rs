@@ -1,5 +1,4 @@
-//! Units of a network with weights that are not finite: which units can be rendered, and messages for the
-//! others.
+//! Weights that are not finite: finds out which units can be rendered, and describes the problem for others.
 
 use oneiro::objective::{Objective, Reads};
 use oneiro::objective_session::ObjectiveSession;
@@ -11,10 +10,11 @@ use crate::error::Result;
 use crate::model::LoadedModel;
 use crate::remark::Remark;
 
-/// Values that inputs are fed with to see whether a unit works; none is zero, so that no norm is.
+/// Values of inputs in a test run that finds out whether a unit's value is finite. None is zero, so that no
+/// norm is zero.
 const FED: [f32; 5] = [0.3, -0.2, 0.7, 0.45, -0.6];
 
-/// The weights in front of what objectives read that are not finite, as "w1 channel 2, b1 channel 4".
+/// Describes the weights that are not finite and on which objectives depend, as "w1 channel 2, b1 channel 4".
 pub fn broken_weights<'a>(
     model: &LoadedModel,
     objectives: impl IntoIterator<Item = &'a Objective>,
@@ -30,12 +30,12 @@ pub fn broken_weights<'a>(
     broken::describe(&model.model.graph, &layers)
 }
 
-/// Refuses units (name and objective) that depend on weights that are not finite. `size` is that of the
-/// pictures.
+/// Returns an error if units depend on weights that are not finite. `units` holds names and objectives;
+/// `size` is the size of the pictures.
 ///
 /// # Errors
 ///
-/// Names the weights and the units.
+/// The error names the weights and the units.
 pub fn require_healthy(
     context: &Context,
     model: &LoadedModel,
@@ -50,12 +50,12 @@ pub fn require_healthy(
     }
 }
 
-/// Whether each unit can be rendered; those that cannot, because they depend on weights that are not finite,
-/// are named in a note.
+/// Returns for each unit whether it can be rendered. A remark names those that depend on weights that are not
+/// finite.
 ///
 /// # Errors
 ///
-/// None can be rendered.
+/// If no unit can be rendered.
 pub fn healthy(
     context: &Context,
     model: &LoadedModel,
@@ -76,8 +76,8 @@ pub fn healthy(
     Ok(works)
 }
 
-/// The weights in front of the units that are not finite, and which units work; `None` if all weights are
-/// finite.
+/// Returns a description of the weights that are not finite and on which the units depend, and which units
+/// have finite values. Returns `None` if all these weights are finite.
 fn failures(
     context: &Context,
     model: &LoadedModel,
@@ -97,8 +97,8 @@ fn refused(weights: String, failed: &[&str]) -> ModelError {
     ModelError::BrokenWeights { weights, units: failed.iter().map(|unit| (*unit).to_owned()).collect() }
 }
 
-/// Whether an objective, and the features that it compares with, are finite. Other errors of compiling are
-/// reported elsewhere.
+/// Whether the value of an objective, and the features with which it compares, are finite. Other errors are
+/// reported elsewhere and count as finite.
 fn works(model: &LoadedModel, objective: &Objective, size: Option<[usize; 2]>) -> bool {
     if objective.couples() {
         return true;

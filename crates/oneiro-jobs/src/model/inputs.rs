@@ -1,4 +1,4 @@
-//! A graph's declarations of its inputs.
+//! How a graph declares its inputs.
 
 use oneiro::card::TensorLayout;
 use oneiro_net::Graph;
@@ -11,7 +11,7 @@ pub(super) fn fixed(input: &Input, axis: usize) -> Option<usize> {
     }
 }
 
-/// Whether any node reads an input: exporters leave others in the file.
+/// Whether any node reads an input. Some exporters leave unused inputs in the file.
 pub(super) fn is_read(graph: &Graph, input: &Input) -> bool {
     graph.nodes.iter().any(|n| n.inputs.contains(&Some(input.value)))
 }
@@ -20,7 +20,7 @@ pub(super) fn rank(input: &Input) -> usize {
     input.dims.as_ref().map_or(4, Vec::len)
 }
 
-/// Extent of an input's channel axis, if the model fixes it.
+/// Returns the extent of an input's channel axis, if the model fixes it.
 pub(super) fn channels(input: &Input, layout: TensorLayout) -> Option<usize> {
     fixed(input, if layout == TensorLayout::Nhwc { rank(input).saturating_sub(1) } else { 1 })
 }

@@ -5,21 +5,21 @@ use oneiro_net::analysis::{self, Layer};
 use super::LoadedModel;
 use crate::error::Result;
 
-/// The layers of a network, at the usual sizes of its inputs and a batch of one.
+/// The layers of a network, for the default sizes of its inputs and a batch of one.
 #[derive(Debug)]
 pub struct Layers {
-    /// Shapes of the inputs, channels first.
+    /// Shapes of the inputs, with channels first.
     pub inputs: Vec<Vec<usize>>,
     /// The layers, in the graph's order.
     pub layers: Vec<Layer>,
-    /// Why others cannot be run.
+    /// Errors of nodes that cannot be run.
     pub skipped: Vec<oneiro_net::Error>,
-    /// A tensor that the network can begin at, behind what cannot be run.
+    /// A tensor after the nodes that cannot be run, at which the network could begin.
     pub begin_at: Option<String>,
 }
 
 impl LoadedModel {
-    /// The layers: names, shapes, axes, receptive fields, parameters, operations.
+    /// Returns the layers: names, shapes, axes, receptive fields, parameters, operations.
     ///
     /// # Errors
     /// If the shapes of the inputs are not known.

@@ -1,4 +1,4 @@
-//! The output from which a network's classes are read, as a remark, in reports and in pictures' metadata.
+//! The output from which a network's classes are read: a remark on it, and entries in reports and metadata.
 
 use std::sync::atomic::Ordering;
 
@@ -12,15 +12,15 @@ use super::LoadedModel;
 use crate::context::Context;
 use crate::remark::Remark;
 
-/// The class names that stand in operators of the graph, if they are as many as the classes.
+/// Returns the class names that operators of the graph contain, if their number is that of the classes.
 pub fn labels_in_graph(model: &Model) -> Option<Labels> {
     let labels = Labels::parse(model.graph.metadata.get(onnx::CLASS_LABELS_KEY)?).ok()?;
     (model.class_count() == Some(labels.len())).then_some(labels)
 }
 
 impl LoadedModel {
-    /// Says once which output the classes are read from, where anything has read them and it could be
-    /// another.
+    /// Tells the user once from which output classes are read, if they have been read and if another output
+    /// could be meant.
     pub fn say_output(&self, context: &Context) {
         if let Some(head) = self.model.head_in_use()
             && !self.output_said.swap(true, Ordering::Relaxed)
@@ -50,18 +50,18 @@ impl LoadedModel {
         notes
     }
 
-    /// The name of the output that classes were read from, where there are several.
+    /// Returns the name of the output from which classes were read, if there are several outputs.
     pub fn output_in_use(&self) -> Option<&str> {
         let head = self.model.head_in_use().filter(|_| self.model.graph.outputs.len() > 1)?;
         Some(self.model.graph.name(head.output))
     }
 
-    /// The outputs in words, where there are several: another may be meant.
+    /// Describes the outputs, if there are several.
     pub(super) fn other_outputs(&self) -> Option<String> {
         (self.model.graph.outputs.len() > 1).then(|| self.model.described_outputs())
     }
 
-    /// Adds to a report as JSON which output classes were read from, and what was done to photos.
+    /// Adds to a JSON report from which output classes were read, and how photos were cropped and resized.
     pub fn add_to(&self, object: &mut serde_json::Value) {
         if let Some(output) = self.output_in_use() {
             object["output"] = output.into();
@@ -72,7 +72,7 @@ impl LoadedModel {
         }
     }
 
-    /// The card as a picture carries it: with the output that classes were read from.
+    /// Returns the card for a picture's metadata. It includes the output from which classes were read.
     pub fn recorded_card(&self) -> Card {
         let mut card = self.model.whole_card();
         card.output = self.output_in_use().map(str::to_owned).or(card.output);

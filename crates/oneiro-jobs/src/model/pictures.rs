@@ -1,4 +1,4 @@
-//! Pictures whose input is not of real numbers, or not of batch, channels, height and width.
+//! Picture inputs of integers, and picture inputs with other axes than batch, channels, height and width.
 
 use oneiro::card::{Card, InputCard, InputKind, TensorLayout};
 use oneiro::model::{PictureAxes, picture_axes};
@@ -12,7 +12,7 @@ use super::inputs::{self, is_read};
 use crate::error::Result;
 use crate::remark::PreparationRemark;
 
-/// The inferred axes of an input of rank 2 or 3, if it is read as a picture.
+/// Returns the inferred axes of an input with 2 or 3 axes, if it is a picture.
 pub fn guess(graph: &Graph, input: &Input) -> Option<PictureAxes> {
     if !matches!(inputs::rank(input), 2 | 3) {
         return None;
@@ -20,7 +20,7 @@ pub fn guess(graph: &Graph, input: &Input) -> Option<PictureAxes> {
     picture_axes(graph, graph.inputs.iter().position(|i| i.value == input.value)?)
 }
 
-/// Channels of a picture input, if the file fixes them.
+/// Returns the number of channels of a picture input, if the file fixes it.
 pub fn channels(graph: &Graph, input: &Input, card: &InputCard, layout: TensorLayout) -> Option<usize> {
     let Some(axes) = &card.axes else {
         return match guess(graph, input) {
@@ -36,7 +36,7 @@ pub fn channels(graph: &Graph, input: &Input, card: &InputCard, layout: TensorLa
     }
 }
 
-/// Sets the layout to channels last where an input without a batch can mean nothing else.
+/// Sets the layout to channels last if an input without a batch axis cannot be anything else.
 pub fn guess_layout(card: &mut Card, graph: &Graph, given: bool, notes: &mut Vec<PreparationRemark>) {
     if given || card.layout == TensorLayout::Nhwc {
         return;
@@ -48,8 +48,8 @@ pub fn guess_layout(card: &mut Card, graph: &Graph, given: bool, notes: &mut Vec
     }
 }
 
-/// Gives the picture input the axes that are given, and tells of axes that are guessed. Returns whether this
-/// made a picture of a tensor, of whose preparation nothing is said.
+/// Sets the axes of the picture input to the given ones, and remarks on axes that are guessed. Returns
+/// whether this turned a tensor into a picture whose preprocessing is not given.
 pub fn apply_axes(
     card: &mut Card,
     args: &ModelSpec,
@@ -101,21 +101,22 @@ pub fn apply_axes(
     Ok(false)
 }
 
-/// Whether all pictures come as integers, which says that they count from 0 to 255.
+/// Whether all picture inputs take integers, from which pixel values from 0 to 255 are concluded.
 pub fn all_integers(graph: &Graph) -> bool {
     let mut pictures = graph.inputs.iter().filter(|i| is_read(graph, i) && inputs::rank(i) >= 2).peekable();
     pictures.peek().is_some() && pictures.all(|i| i.dtype == DType::Int)
 }
 
-/// The preparation of a picture that nothing is said of: integers are those of a picture's file.
+/// Returns the preprocessing of a picture for which none is given. Integers are the pixel values of picture
+/// files.
 pub fn preset_for(input: &Input, args: &ModelSpec) -> &'static str {
     let unsaid = args.mean.is_none() && args.std.is_none() && args.range.is_none();
     if input.dtype == DType::Int && unsaid { "none" } else { "imagenet" }
 }
 
-/// A remark on a picture of integers.
+/// Returns a remark on a picture input of integers.
 pub fn note_on_integers(input: &Input, card: &InputCard) -> Option<PreparationRemark> {
-    /// Fewer different integers than this make no picture.
+    /// The smallest range of values with which a picture of integers is plausible.
     const FEW: f32 = 16.0;
     if input.dtype != DType::Int || card.kind == InputKind::Tensor {
         return None;

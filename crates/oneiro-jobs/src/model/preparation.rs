@@ -1,4 +1,4 @@
-//! How a network's inputs are prepared: by the request, the model card, the model file, or defaults.
+//! The preprocessing of a network's inputs: from the request, the model card, the model file, or defaults.
 
 use oneiro::card::{self, Card, ChannelOrder, Collapsed, InputCard, InputKind, TensorLayout, metadata};
 use oneiro_net::Graph;
@@ -13,21 +13,21 @@ use crate::remark::PreparationRemark;
 
 mod remark;
 
-/// The known properties of the inputs.
+/// The card, completed by all sources.
 pub struct CompletedCard {
     pub card: Card,
-    /// Labels that stand in the model file.
+    /// Labels inside the model file.
     pub labels: Option<Labels>,
-    /// A note on the default preparation, if neither card nor flags describe one.
+    /// A remark on the default preprocessing, if neither card nor flags describe one.
     pub guessed: Option<PreparationRemark>,
-    /// Remarks for people.
+    /// Remarks for users.
     pub notes: Vec<PreparationRemark>,
 }
 
-/// Completes the card as read (empty if there is none).
+/// Completes the card that was read (empty if there is none).
 ///
-/// `begins_inside`: what the file says of images holds for its own inputs, not for an inner tensor as the
-/// input.
+/// If `begins_inside`, the network begins at an inner tensor. The model file's description of images, which
+/// concerns its own inputs, is then ignored.
 pub fn complete(
     mut card: Card,
     args: &ModelSpec,
@@ -61,7 +61,8 @@ pub fn complete(
             Some(found) => {
                 notes.push(PreparationRemark::ByModelFile { source: found.source.to_string() });
                 let mut own = found.card;
-                // A file from elsewhere must not make us read what it likes.
+                // A card inside a model file, which may come from anywhere, must not make the program read
+                // other files.
                 if let Some(name) = own.labels.as_deref().filter(|name| labels::builtin(name).is_none()) {
                     return Err(ModelError::LabelsElsewhere { labels: name.to_owned() }.into());
                 }
@@ -110,7 +111,7 @@ pub fn complete(
                 args,
                 read.and_then(|i| pictures::channels(graph, i, input, card.layout)),
             )?;
-            // A guessed preparation is printed with its numbers anyway.
+            // A remark on a guessed preprocessing contains the values anyway.
             notes.extend(remark.filter(|_| written || !guessed));
         }
         let used = read.is_some_and(|i| is_read(graph, i));
@@ -125,7 +126,7 @@ pub fn complete(
             notes.extend(pictures::note_on_integers(read, input));
         }
     }
-    /// Beyond what any data set has in units of white.
+    /// Larger than the mean of any data set, relative to white.
     const LARGE_MEAN: f32 = 2.0;
     if let Some(input) = card
         .input
@@ -154,20 +155,20 @@ pub fn complete(
     Ok(CompletedCard { card, labels: inside, guessed, notes })
 }
 
-/// Whether the request says all of how pictures are prepared.
+/// Whether the request completely describes the preprocessing of pictures.
 fn by_flags(args: &ModelSpec) -> bool {
     args.preprocess.is_some() || (args.mean.is_some() && args.std.is_some())
 }
 
-/// Channels of pictures that need no card.
+/// Numbers of channels with which an input is taken for a picture without a card.
 const USUAL_CHANNELS: [usize; 2] = [1, 3];
 
-/// Channels last, if an input's shape can mean nothing else.
+/// Sets the layout to channels last if an input's shape cannot be anything else.
 fn guess_layout(card: &mut Card, graph: &Graph, notes: &mut Vec<PreparationRemark>) {
     let usual = |n: Option<usize>| n.is_some_and(|n| USUAL_CHANNELS.contains(&n));
     let picture = |i: &Input| matches!(rank(i), 4 | 5) && is_read(graph, i);
     let first = |i: &Input| picture(i) && usual(fixed(i, 1));
-    // A map of one position says nothing.
+    // An input whose map has one position could have either layout.
     let last = |i: &&Input| {
         let rank = rank(i);
         picture(i) && usual(fixed(i, rank - 1)) && !first(i) && fixed(i, rank - 2) != Some(1)
@@ -181,7 +182,7 @@ fn guess_layout(card: &mut Card, graph: &Graph, notes: &mut Vec<PreparationRemar
     }
 }
 
-/// The card of an input that nothing is said about.
+/// Returns the default card of an input.
 fn usual(
     args: &ModelSpec,
     graph: &Graph,
@@ -191,7 +192,7 @@ fn usual(
 ) -> Result<InputCard> {
     let guess = pictures::guess(graph, input);
     let channels = guess.as_ref().map_or_else(|| channels(input, layout), |guess| guess.channels);
-    // A picture without a batch or channels is one of four axes to all else.
+    // A picture without a batch or channel axis is treated like one with four axes.
     let rank = if guess.is_some() { 4 } else { rank(input) };
     if args.order.as_deref() == Some("bands") && matches!(rank, 4 | 5) {
         let kind = if rank == 5 { InputKind::Clip } else { InputKind::Image };
@@ -211,15 +212,15 @@ fn usual(
     Ok(card)
 }
 
-/// The request overrides the card; returns a remark on numbers that are not those of either.
-/// `channels`: those of the network's input, if its file fixes them.
+/// Applies the request's settings to the card. Returns a remark if values were averaged or reordered.
+/// `channels` is the number of channels of the network's input, if its file fixes it.
 fn override_card(
     input: &mut InputCard,
     args: &ModelSpec,
     channels: Option<usize>,
 ) -> Result<Option<PreparationRemark>> {
     let mut remark = None;
-    // Numbers that are replaced are not worth a word.
+    // Values that the request replaces need no remark.
     let replaced = args.mean.is_some() && args.std.is_some();
     let order = args.order.as_deref().map(|order| match order {
         "bgr" => ChannelOrder::Bgr,
@@ -250,7 +251,7 @@ fn override_card(
         }
     } else if let Some(order) = order {
         let wanted = match order {
-            // One number stands for as many bands as the network has.
+            // A single value is repeated for all of the network's bands.
             ChannelOrder::Bands => channels,
             _ => Some(3),
         };
@@ -259,7 +260,7 @@ fn override_card(
             *list = match wanted {
                 _ if given => Vec::new(),
                 None => list.clone(),
-                // One number for all bands stays one, until the network says how many there are.
+                // A single value for all bands stays single until the network's number of bands is known.
                 Some(_) if takes_bands && card::is_alike(list) => list.iter().take(1).copied().collect(),
                 Some(wanted) => card::spread(list, wanted).ok_or_else(|| ModelError::Order {
                     order: args.order.clone().unwrap_or_default(),

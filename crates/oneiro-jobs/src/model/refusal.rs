@@ -1,4 +1,4 @@
-//! Networks that take no pictures at all: refused in one line by every command that feeds pictures.
+//! The error of networks that take no pictures, for all commands that need pictures as inputs.
 
 use oneiro::card::InputKind;
 use oneiro_net::graph::Dim;
@@ -6,11 +6,10 @@ use oneiro_net::graph::Dim;
 use super::LoadedModel;
 use super::error::ModelError;
 
-/// Axes of pictures and of clips.
+/// Numbers of axes of pictures and of clips.
 const PICTURE_RANKS: [usize; 2] = [4, 5];
 
-/// An error if the network cannot be fed with pictures: no input takes some, or has as many axes as pictures
-/// have.
+/// Returns an error if no input of the network takes pictures or has as many axes as pictures.
 ///
 /// # Errors
 /// [`ModelError::NoPictures`].

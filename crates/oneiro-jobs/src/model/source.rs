@@ -1,4 +1,4 @@
-//! The bytes of a model: its file, the files beside it that hold weights, and the hash of both.
+//! The bytes of a model: its file, further files with weights, and the hash of both.
 
 use crate::source::places;
 use std::path::{Path, PathBuf};
@@ -18,18 +18,19 @@ use super::error::ModelError;
 use crate::error::{During as _, Result, Step};
 use crate::files::FileError;
 
-/// A model as it was read.
+/// A model as read from its files.
 pub struct Source {
     pub graph: Graph,
-    /// SHA-256, hexadecimal: of the model file; where weights lie beside it, of that file followed by each
-    /// such file's name and content, each after its length in eight bytes (little-endian), in the order of
-    /// their names. Of a network that is no file, of its description.
+    /// SHA-256 in hexadecimal. Without further files, this is the hash of the model file. Otherwise, the hash
+    /// of the model file followed by the name and content of each file with weights, in the order of their
+    /// names. Each name and content follows its length as eight bytes (little-endian). For a network that is
+    /// no file, the hash of its description.
     pub hash: String,
-    /// Where all this lies.
+    /// Paths of all these files.
     pub files: Vec<PathBuf>,
-    /// The model file itself, if it is one.
+    /// The bytes of the model file, if the model is a file.
     pub bytes: Option<Bytes>,
-    /// The files, mapped; memory of weights can be given back to them.
+    /// The memory-mapped files. Physical memory of weights can be returned to them.
     pub weight_files: Option<Arc<dyn WeightFiles>>,
 }
 
@@ -43,20 +44,20 @@ pub fn embedded() -> Result<(Source, String)> {
     Ok((source, embedded::card().to_owned()))
 }
 
-/// An error: this build leaves the network out.
+/// Returns an error, as this build does not include the network.
 #[cfg(not(feature = "embedded"))]
 pub fn embedded() -> Result<(Source, String)> {
     Err(ModelError::LeftOut { name: embedded::NAME }.into())
 }
 
-/// Builds a feature network.
+/// Builds a feature network, such as histograms of oriented gradients.
 pub fn feature(feature: Feature) -> Result<Source> {
     let hash = places::hex(&Sha256::digest(feature.description()));
     let graph = feature.graph().during(|| Step::Load { model: feature.name().into() })?;
     Ok(Source { graph, hash, files: Vec::new(), bytes: None, weight_files: None })
 }
 
-/// Reads a model file and what lies beside it.
+/// Reads a model file and further files with weights.
 pub fn file(path: &Path) -> Result<Source> {
     let (graph, files) = ModelFiles::read(path).or_else(|error| refused(path, error))?;
     let folder = path.parent().unwrap_or(Path::new(""));
@@ -80,7 +81,8 @@ pub fn file(path: &Path) -> Result<Source> {
     })
 }
 
-/// The error of a file that cannot be opened: also tells of built-in networks.
+/// Converts the error of a file that cannot be opened. If the file does not exist, the error names the
+/// built-in networks.
 fn refused<T>(path: &Path, error: OpenError) -> Result<T> {
     match error {
         OpenError::NotFound { path } => {
@@ -96,7 +98,7 @@ fn refused<T>(path: &Path, error: OpenError) -> Result<T> {
     }
 }
 
-/// Bytes that are hashed at a time, then given back.
+/// Number of bytes that are hashed at a time, before their physical memory is returned.
 const PIECE: usize = 1 << 22;
 
 /// Hashes a file without keeping it in memory.

@@ -1,4 +1,4 @@
-//! Many units in one text: `conv1:0-15`, `conv1:all`, `class:0-9`, `class:goldfish,zebra`.
+//! Lists of units as text: `conv1:0-15`, `conv1:all`, `class:0-9`, `class:goldfish,zebra`.
 
 pub(crate) mod error;
 
@@ -13,22 +13,23 @@ use crate::store::ScanFile;
 
 pub use error::UnitListError;
 
-/// Numbers of a range beyond which it is a slip.
+/// Maximum number of elements of a range. A longer range counts as a typing error.
 const MOST: u64 = 100_000;
 
-/// Channels or classes by number.
+/// Channels or classes given by index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Numbers {
-    /// All that there are.
+    /// All channels or classes.
     All,
-    /// These.
+    /// These indices.
     Of(Vec<usize>),
 }
 
 /// Units in the notation of the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UnitList {
-    /// One unit: `conv1:5`, `conv1`, `class:zebra`; or several classes by name, which only labels tell.
+    /// One unit: `conv1:5`, `conv1`, `class:zebra`. Also several classes by name, which can be distinguished
+    /// from one class only by the labels.
     Single {
         /// The text.
         text: String,
@@ -37,16 +38,16 @@ pub enum UnitList {
     },
     /// Channels of a layer: `conv1:0-15`, `conv1:5,12@center`.
     Channels {
-        /// The layer as it is written, in quotes or not.
+        /// The layer as written, with or without quotes.
         layer: String,
-        /// Its channels.
+        /// The layer's channels.
         channels: Numbers,
-        /// The position, as it is written: `@3,7`; empty for the mean over all.
+        /// The position as written: `@3,7`; empty for the mean over all positions.
         position: String,
     },
-    /// Classes by number: `class:0-9`, `class:all`.
+    /// Classes by index: `class:0-9`, `class:all`.
     Classes(Numbers),
-    /// The unit of a layer that answers a class most, by a scan: `class-best:goldfish@fire8`.
+    /// The unit of a layer that responds most to a class, according to a scan: `class-best:goldfish@fire8`.
     ClassBest(String),
 }
 
@@ -57,23 +58,23 @@ pub struct NamedUnit {
     pub group: String,
     /// The unit's label within its group: "channel 5", "goldfish".
     pub caption: String,
-    /// The unit's own text.
+    /// The unit as text.
     pub unit: String,
     /// The objective of the unit.
     pub objective: Objective,
 }
 
-/// How the text of a unit begins that a scan tells.
+/// Prefix of the text of a unit that is determined by a scan.
 pub const CLASS_BEST: &str = "class-best:";
 
-/// The group of classes.
+/// Name of the group of classes.
 pub const CLASSES: &str = "classes";
 
 impl Numbers {
-    /// Reads `all`, `0-15`, `5,12,40`, or a mixture.
+    /// Parses `all`, `0-15`, `5,12,40`, or a combination.
     ///
     /// # Errors
-    /// Names the part that is no number or no range.
+    /// The error names the part that is no number and no range.
     pub fn parse(text: &str) -> Result<Self, UnitListError> {
         if text.trim() == "all" {
             return Ok(Self::All);
@@ -81,7 +82,7 @@ impl Numbers {
         Ok(Self::Of(parse_list(text, MOST)?.into_iter().map(|n| n as usize).collect()))
     }
 
-    /// The numbers. `count`: how many there are in all.
+    /// Returns the indices. `count` computes the number of all channels or classes.
     fn listed(&self, count: impl FnOnce() -> Result<usize>) -> Result<Vec<usize>> {
         match self {
             Self::All => Ok((0..count()?).collect()),
@@ -91,10 +92,10 @@ impl Numbers {
 }
 
 impl UnitList {
-    /// Reads units. Names are not looked up: only a network knows them.
+    /// Parses units. Names are not checked, since only a network knows them.
     ///
     /// # Errors
-    /// As of [`Numbers::parse`], and if it is no unit either.
+    /// Those of [`Numbers::parse`], and if the text is no unit either.
     pub fn parse(text: &str) -> Result<Self> {
         let is_list = |t: &str| {
             let marks = t.contains(['-', ',']) && t.starts_with(|c: char| c.is_ascii_digit());
@@ -117,7 +118,7 @@ impl UnitList {
         }
     }
 
-    /// The unit itself, where a scan tells which it is.
+    /// Replaces a unit that is determined by a scan by the unit itself.
     ///
     /// # Errors
     /// If the scan has no such class or layer.
@@ -132,18 +133,19 @@ impl UnitList {
         Self::parse(&found)
     }
 
-    /// Reads classes: a name, an index, or several of them: `goldfish,zebra`, `0-9`, `all`.
+    /// Parses classes: a name, an index, or several of them: `goldfish,zebra`, `0-9`, `all`.
     ///
     /// # Errors
-    /// As [`UnitList::parse`].
+    /// Those of [`UnitList::parse`].
     pub fn parse_classes(text: &str) -> Result<Self> {
         Self::parse(&format!("class:{text}"))
     }
 
-    /// The units of a network. `size`: height and width of the pictures, if not the network's own.
+    /// Returns the units of a network. `size` is the height and width of the pictures, if they are not the
+    /// network's own.
     ///
     /// # Errors
-    /// If the network does not have a layer or class, or nothing tells how many there are.
+    /// If the network does not have a layer or class, or if the number of channels or classes is not known.
     pub fn resolve(
         &self,
         context: &Context,
@@ -172,7 +174,7 @@ impl UnitList {
 
 fn single(model: &LoadedModel, text: &str, unit: &Unit) -> Result<Vec<NamedUnit>> {
     let UnitTarget::Class(names) = &unit.target else { return Ok(vec![of_layer(model, text, unit)?]) };
-    // A label may have commas itself: "great white shark, white shark".
+    // A label may contain commas: "great white shark, white shark".
     match of_class(model, names) {
         Err(_) if names.contains(',') && !text.contains('"') => {
             names.split(',').map(|name| of_class(model, name.trim())).collect()
@@ -181,7 +183,7 @@ fn single(model: &LoadedModel, text: &str, unit: &Unit) -> Result<Vec<NamedUnit>
     }
 }
 
-/// A unit that is no class.
+/// Returns a unit that is no class.
 fn of_layer(model: &LoadedModel, text: &str, unit: &Unit) -> Result<NamedUnit> {
     let (group, caption) = match &unit.target {
         UnitTarget::Channel(layer, row) if model.directions_of(layer).is_some() => {
@@ -198,7 +200,7 @@ fn of_layer(model: &LoadedModel, text: &str, unit: &Unit) -> Result<NamedUnit> {
     Ok(NamedUnit { group: group.clone(), caption, unit: text.to_owned(), objective })
 }
 
-/// A class by its name, or by its index under its name.
+/// Returns a class by its name or index. A class given by index is named by its label.
 fn of_class(model: &LoadedModel, name: &str) -> Result<NamedUnit> {
     let class = model.class_index(name)?;
     let objective = Objective::logit(class);
@@ -209,7 +211,7 @@ fn of_class(model: &LoadedModel, name: &str) -> Result<NamedUnit> {
     }
     let label = model.class_name(class);
     let short = label.split(',').next().unwrap_or(&label).trim();
-    // Of two classes with one name, only the index tells which is meant.
+    // If two classes have the same name, only the index identifies the class.
     Ok(match model.class_index(short) {
         Ok(found) if found == class => of(short.to_owned(), format!("class:{short}")),
         _ => of(format!("{short} ({class})"), format!("class:{class}")),
@@ -217,10 +219,11 @@ fn of_class(model: &LoadedModel, name: &str) -> Result<NamedUnit> {
 }
 
 impl LoadedModel {
-    /// Number of channels of a layer. `size`: height and width of the pictures, if not the network's own.
+    /// Returns the number of channels of a layer. `size` is the height and width of the pictures, if they are
+    /// not the network's own.
     ///
     /// # Errors
-    /// If there is no such layer, or its channels are not known.
+    /// If there is no such layer, or if its channels are not known.
     pub fn channels_of(&self, context: &Context, layer: &str, size: Option<[usize; 2]>) -> Result<usize> {
         if let Some((_, file)) = self.directions_of(layer) {
             return Ok(self.directions(file)?.count);

@@ -1,13 +1,13 @@
-//! Why a result cannot be made again from what it says of itself.
+//! The error of a result that cannot be recreated from its metadata.
 
 use std::num::ParseIntError;
 use std::path::PathBuf;
 
-/// Why a result cannot be made again from what it says of itself.
+/// The reason why a result cannot be recreated from its metadata.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProvenanceError {
-    /// A file that says nothing.
+    /// The file has no metadata.
     #[error(
         "{} does not say how it was made; only pictures as oneiro wrote them do (programs that save them anew, and many \
          sites, drop it)",
@@ -17,79 +17,79 @@ pub enum ProvenanceError {
         /// The file.
         path: PathBuf,
     },
-    /// An entry that is not there.
+    /// A metadata entry is missing.
     #[error("it does not say its \"{entry}\"")]
     Missing {
         /// The entry.
         entry: String,
     },
-    /// An entry that is no JSON of its kind.
+    /// A metadata entry is no valid JSON for its content.
     #[error("{what} cannot be read")]
     Json {
         /// Content of the entry: "its job".
         what: &'static str,
-        /// The reader's error.
+        /// The parser's error.
         source: serde_json::Error,
     },
-    /// An entry that is no TOML of its kind.
+    /// A metadata entry is no valid TOML for its content.
     #[error("{what} cannot be read")]
     Toml {
         /// Content of the entry: "its settings".
         what: &'static str,
-        /// The reader's error.
+        /// The parser's error.
         source: Box<toml::de::Error>,
     },
-    /// An entry that is no number.
+    /// A metadata entry is no number.
     #[error("{what} cannot be read")]
     Number {
         /// Content of the entry: "its seed".
         what: &'static str,
-        /// The reader's error.
+        /// The parser's error.
         source: ParseIntError,
     },
-    /// A preparation of inputs that is no model card.
+    /// The stored preprocessing of inputs is no valid model card.
     #[error("how its inputs were prepared cannot be read")]
     Card {
-        /// The reader's error.
+        /// The parser's error.
         source: oneiro::card::CardError,
     },
-    /// A way to show pictures that there is not.
+    /// The stored display of pictures is unknown.
     #[error("how it is shown cannot be read: {why}")]
     Display {
-        /// The reader's error.
+        /// The parser's error.
         why: String,
     },
-    /// A job of a newer version of the program.
+    /// A newer version of the program wrote the job.
     #[error(
         "its job is written in version {schema} of the schema, this program knows {known}: a newer oneiro made it"
     )]
     NewerSchema {
-        /// Version of the schema that the job is written in.
+        /// Version of the schema in which the job is written.
         schema: u32,
         /// Version of the schema that this program knows.
         known: u32,
     },
-    /// A job of a kind that is not known.
+    /// The kind of job is unknown.
     #[error("it is of kind \"{kind}\", which this version does not know; it knows {}", known.join(", "))]
     UnknownKind {
         /// The kind.
         kind: String,
-        /// The kinds that are known.
+        /// The known kinds.
         known: Vec<&'static str>,
     },
-    /// A drawing of version 0.1.0, which it did not write down how to make.
+    /// The result is a drawing of version 0.1.0, which did not store how to make it.
     #[error("it is {drawing} of version 0.1.0, which did not write down enough")]
     Drawing {
-        /// Which.
+        /// The type of drawing.
         drawing: Drawing,
     },
-    /// A layout of another number of units.
+    /// The layout has cells for another number of units.
     #[error("its layout is not one of {units} units")]
     Layout {
         /// The number of units.
         units: usize,
     },
-    /// A model of another content than the result was made with.
+    /// The content of the model file differs from that of the model with which the result was made.
     #[error(
         "{model} is not the model that the picture was made with: its SHA-256 is {}…, the picture's {}…",
         sha256.get(..12).unwrap_or(sha256), original.get(..12).unwrap_or(original)
@@ -97,14 +97,14 @@ pub enum ProvenanceError {
     OtherModel {
         /// The model's file.
         model: String,
-        /// Its hash, hexadecimal.
+        /// The file's hash in hexadecimal.
         sha256: String,
-        /// The hash of the result's model, hexadecimal.
+        /// The hash of the result's model in hexadecimal.
         original: String,
     },
 }
 
-/// Drawings that version 0.1.0 could not make again.
+/// Drawings that version 0.1.0 could not recreate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Drawing {

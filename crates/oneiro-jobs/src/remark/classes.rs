@@ -4,36 +4,36 @@ use std::fmt;
 
 use oneiro::model::Activation;
 
-/// A remark on the classes of a network, or on folders that stand for them.
+/// A remark on the classes of a network, or on folders that represent classes.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum ClassRemark {
-    /// A network with one output.
+    /// The network has one output, which means yes or no.
     YesOrNo {
         /// The function between logits and probabilities.
         activation: Activation,
     },
-    /// Classes that exclude no others.
+    /// The classes do not exclude each other: their probabilities are independent.
     Independent,
-    /// Folders that are taken for the classes in sorted order, as not all are named as one.
+    /// The folders are assigned to the classes in sorted order, since not all have the name of a class.
     FoldersInOrder {
-        /// A folder that names no class.
+        /// A folder without the name of a class.
         unknown: String,
     },
-    /// Folders of which some name no class.
+    /// Some folders do not have the name of a class.
     FoldersUnknown {
-        /// Folders that do.
+        /// Number of folders with the name of a class.
         known: usize,
-        /// Folders in all.
+        /// Number of all folders.
         folders: usize,
-        /// A folder that does not.
+        /// A folder without the name of a class.
         unknown: String,
     },
-    /// Folders, and no labels to find their names in.
+    /// There are folders, but no labels with which their names could be compared.
     FoldersWithoutLabels {
-        /// Folders in all.
+        /// Number of folders.
         folders: usize,
-        /// Classes of the network.
+        /// Number of the network's classes.
         classes: usize,
     },
 }

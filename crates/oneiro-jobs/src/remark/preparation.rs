@@ -1,102 +1,102 @@
-//! Remarks on how a model is read and its inputs are prepared.
+//! Remarks on how a model is read and its inputs are preprocessed.
 
 use std::fmt;
 
-/// A remark on how a model is read and its inputs are prepared.
+/// A remark on how a model is read and its inputs are preprocessed.
 ///
-/// `numbers` are those of a preparation, in words: `RGB in 0-1, mean .485 .456 .406, std .229 .224 .225`.
+/// `numbers` describes the values of a preprocessing: `RGB in 0-1, mean .485 .456 .406, std .229 .224 .225`.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum PreparationRemark {
-    /// On the graph, by the reader of its file.
+    /// A remark on the graph, from the reader of its file.
     Graph(String),
-    /// Nothing says how images are prepared, or only in part.
+    /// The preprocessing of images is not given, or only partly.
     Guessed {
         /// Whether a mean or a standard deviation is given.
         in_part: bool,
-        /// How they are prepared, input by input.
+        /// The preprocessing that is used, input by input.
         ways: Vec<String>,
     },
-    /// Nothing says how bands are prepared.
+    /// The preprocessing of bands is not given.
     GuessedBands {
         /// The input.
         input: String,
     },
-    /// Bands are prepared as the request says, in part.
+    /// The preprocessing of bands is partly given by the request.
     Bands {
         /// The input.
         input: String,
-        /// How.
+        /// The preprocessing that is used.
         numbers: String,
     },
-    /// The model file itself says how images are prepared.
+    /// The model file describes the preprocessing of images.
     ByModelFile {
         /// The part of the file: "the metadata".
         source: String,
     },
-    /// Pictures are turned to grey.
+    /// Pictures are converted to grey.
     Gray,
-    /// The numbers of three colours were averaged for a grey network.
+    /// The values of three colours were averaged for a network that takes grey pictures.
     Averaged {
-        /// The preprocessing that has them; the card if there is none.
+        /// The name of the preprocessing with these values, if they are not the card's.
         preprocess: Option<String>,
-        /// The means.
+        /// The averages.
         numbers: String,
     },
-    /// The numbers of a preprocessing in another order of channels.
+    /// The values of a preprocessing were reordered.
     Reordered {
         /// The preprocessing.
         preprocess: String,
-        /// Its numbers, in that order.
+        /// The reordered values.
         numbers: String,
     },
-    /// A mean that is larger than white.
+    /// A mean is larger than white.
     LargeMean {
         /// The mean of the first channel.
         mean: f32,
     },
-    /// The channels of an input are taken to be on the last axis.
+    /// The channels of an input are assumed to be on the last axis.
     ChannelsLast {
         /// The input.
         input: String,
     },
-    /// The axes of an input are guessed.
+    /// The axes of an input were guessed.
     AxesGuessed {
         /// The input.
         input: String,
         /// Number of its axes.
         count: usize,
-        /// The axes that they are taken for.
+        /// The guessed axes.
         axes: String,
     },
-    /// Axes of a layer that are stated other than the graph has them.
+    /// The given axes of a layer contradict the graph.
     AxesContradicted {
         /// The layer.
         layer: String,
-        /// As they are stated.
+        /// The given axes.
         stated: String,
-        /// As the graph has them.
+        /// The axes according to the graph.
         found: String,
     },
-    /// An input that is no picture is fed with zeros.
+    /// An input that is no picture is set to zeros.
     Zeros {
         /// The input.
         input: String,
-        /// Whether it has as many axes as a picture may have that lacks a batch or channels.
+        /// Whether the input has as many axes as a picture without batch or channels.
         maybe_picture: bool,
     },
-    /// A value for an input that no node reads.
+    /// A value is given for an input that no node reads.
     Unread {
         /// The input.
         input: String,
     },
-    /// A picture input of integers.
+    /// A picture input takes integers.
     Integers {
         /// The input.
         input: String,
-        /// Black and white, as it is fed with.
+        /// The input's values for black and white.
         ends: [f32; 2],
-        /// Whether these are too near for a picture of integers.
+        /// Whether these values are too close together for a picture of integers.
         doubtful: bool,
     },
 }

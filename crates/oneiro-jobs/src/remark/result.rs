@@ -1,115 +1,115 @@
-//! Remarks on results that show nothing, or should not be believed.
+//! Remarks on results that show nothing, or are unreliable.
 
 use std::fmt;
 
 use crate::numbers::short;
 
-/// A remark on results that show nothing, or should not be believed.
+/// A remark on results that show nothing, or are unreliable.
 ///
-/// `units` are the names of the units, of many the first few.
+/// `units` lists the names of the units; if there are many, only the first ones.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum ResultRemark {
-    /// A recipe that needs the units' largest activations, which are not known.
+    /// A preset needs the units' largest activations, which are not known.
     UnknownActivation,
-    /// Several inputs were optimised, of which one is drawn.
+    /// Several inputs were optimised, but only one is drawn.
     SeveralInputs {
         /// The input that is drawn.
         drawn: String,
         /// The others.
         others: Vec<String>,
     },
-    /// The value did not change.
+    /// The optimisation did not change the objective's value.
     Stuck {
         /// The units.
         units: String,
         /// How gradients passed the network's ReLUs.
         relus: Relus,
     },
-    /// The mean of a channel stayed below zero, in front of a ReLU.
+    /// The mean of a channel before a ReLU stayed below zero.
     BelowZero {
         /// The layer.
         layer: String,
-        /// Its ReLU.
+        /// The ReLU after the layer.
         behind: String,
     },
-    /// The mean of a channel that is linear in the picture.
+    /// The objective is the mean of a channel that is linear in the picture.
     LinearMean {
         /// The layer.
         layer: String,
-        /// Its ReLU, if one is behind.
+        /// The ReLU after the layer, if there is one.
         behind: Option<String>,
     },
-    /// The value fell.
+    /// The objective's value fell.
     Fallen {
         /// The units.
         units: String,
     },
-    /// Most values of the picture are the least or the most that it can hold.
+    /// Most values of the picture are at the ends of the displayable range.
     Clipped {
         /// The units.
         units: String,
     },
-    /// The bands that are drawn hardly vary, while others do.
+    /// The drawn bands hardly vary, while others do.
     EvenBands {
         /// The unit.
         unit: String,
-        /// The bands that vary most, from 0: three, to be drawn as red, green and blue.
+        /// Indices, from 0, of the three bands that vary most, to be drawn as red, green and blue.
         vary: Vec<usize>,
     },
     /// The picture hardly varies.
     Faint {
         /// The units.
         units: String,
-        /// Whether all are shown with 0 as black and 1 as white.
+        /// Whether all units are displayed with 0 as black and 1 as white.
         clipped: bool,
     },
-    /// An attribution that failed, while others did not.
+    /// An attribution method failed, while others did not.
     MethodLeftOut {
         /// The photo.
         image: String,
         /// The method.
         method: &'static str,
-        /// Why.
+        /// The reason.
         why: String,
     },
-    /// Integrated gradients that do not add up.
+    /// Integrated gradients do not add up to the objective's rise.
     Gap {
         /// The photo.
         image: String,
         /// The sum of the map.
         sum: f64,
-        /// The objective on the photo less that on the baseline.
+        /// The objective's value for the photo minus that for the baseline.
         rise: f64,
         /// The baseline.
         baseline: String,
-        /// The gap, as a share of the rise.
+        /// The gap as a share of the rise.
         gap: f64,
-        /// Steps from the baseline to the photo.
+        /// Number of steps from the baseline to the photo.
         steps: usize,
     },
-    /// A map of zeros.
+    /// All values of a map are zero.
     ZeroMap {
         /// The photo.
         image: String,
         /// The method.
         method: &'static str,
-        /// Why.
+        /// A possible reason.
         why: ZeroMap,
     },
-    /// A method that looks at an image under noise, which is a share of the range of an image that has none.
+    /// A method adds noise that is relative to the image's range of values, but the image is uniform.
     NoNoise {
         /// The photo.
         image: String,
         /// The method.
         method: &'static str,
     },
-    /// Rules for the gradients of ReLUs, and no ReLU whose gradient they could change.
+    /// Rules for ReLU gradients are given, but there is no ReLU on which they have an effect.
     NoRelus {
         /// The rules.
         rules: String,
     },
-    /// A map that hardly varies.
+    /// A map hardly varies.
     EvenMap {
         /// The photo.
         image: String,
@@ -122,29 +122,29 @@ pub enum ResultRemark {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Relus {
-    /// There are none.
+    /// The network has no ReLUs.
     None,
-    /// As they are, or by another rule that leaves dead units dead.
+    /// Exactly, or by another rule under which dead units pass no gradient.
     Plain,
-    /// Redirected past them.
+    /// Past dead ReLUs, by redirection.
     Redirected,
 }
 
-/// Why a map may be zero everywhere.
+/// A possible reason why a map is zero everywhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ZeroMap {
-    /// The layer that was named for Grad-CAM says nothing.
+    /// The layer that the user chose for Grad-CAM is not informative.
     NamedLayer,
-    /// The layer that was chosen for Grad-CAM says nothing.
+    /// The layer that was chosen automatically for Grad-CAM is not informative.
     ChosenLayer,
     /// The gradient is zero.
     Gradient,
     /// The gradient does not vary with the noise.
     Even,
-    /// No window that is covered changes the objective.
+    /// Covering a window changes the objective nowhere.
     Covered,
-    /// The image is its own baseline, or the gradient is zero between the two.
+    /// The image equals its baseline, or the gradient is zero between the two.
     Baseline,
 }
 

@@ -8,44 +8,44 @@ use crate::source::dataset::ProblemKind;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ScanRemark {
-    /// A file or folder that could not be used as it is.
+    /// A file or folder could not be used as it is.
     Problem {
         /// The file or folder, relative to the data set's folder.
         file: String,
         /// The kind of problem.
         kind: ProblemKind,
-        /// What is wrong.
+        /// The problem in words.
         why: String,
     },
-    /// The number of problems that were not named.
+    /// There are further problems that are not named.
     MoreProblems {
-        /// Their number.
+        /// The number of further problems.
         count: usize,
     },
-    /// Images for which the network's scores are no numbers.
+    /// The network's scores for some images are not finite.
     LogitsNotFinite {
-        /// Their number.
+        /// The number of these images.
         images: usize,
     },
-    /// A layer that was asked for by the convolution in front of its activation function.
+    /// The user named a layer by the convolution before its activation function.
     LastForm {
-        /// The name asked for.
+        /// The requested name.
         name: String,
         /// The layer that is shown.
         layer: String,
     },
-    /// The unit of a layer that answers a class most.
+    /// The unit of a layer that responds most to a class.
     ClassBest {
-        /// As it was asked for.
+        /// The request.
         unit: String,
         /// The unit.
         found: String,
     },
-    /// Sources of a scan that are not there any more.
+    /// Files of scanned images no longer exist.
     SourcesGone {
-        /// Their number.
+        /// The number of these files.
         count: usize,
-        /// One of them.
+        /// One of these files.
         file: String,
     },
 }

@@ -1,7 +1,7 @@
 //! Data sets: images in folders of classes, or in a list.
 //!
-//! Shape of the concept: [`Dataset::find`] lists every image once, in an order that depends on names alone.
-//! What cannot be used is a [`Problem`], never a reason to stop.
+//! Interface: [`Dataset::find`] lists every image once, in an order that depends only on names. Files that
+//! cannot be used are reported as a [`Problem`] and never stop the search.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -21,37 +21,37 @@ mod list;
 /// An image of a data set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DataImage {
-    /// Its file, relative to the data set's folder, with `/` between folders.
+    /// The image's file, relative to the data set's folder, with `/` between folders.
     pub file: String,
-    /// Its class, by its place in [`Dataset::classes`].
+    /// The image's class, as an index in [`Dataset::classes`].
     pub class: Option<u32>,
-    /// Bytes of the file.
+    /// Size of the file in bytes.
     pub bytes: u64,
-    /// When the file was changed, in nanoseconds since 1970; 0 where that is not known.
+    /// Modification time of the file, in nanoseconds since 1970; 0 if not known.
     pub changed: u128,
-    /// The image before it that has the same content, if there is one.
+    /// The first image with the same content, if this image is a copy.
     pub duplicate_of: Option<u32>,
 }
 
-/// Why an image, or a folder, is not as one would have it.
+/// The kind of a problem with an image or a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum ProblemKind {
-    /// A folder or file that cannot be read.
+    /// A folder or file cannot be read.
     Unreadable,
-    /// An image that cannot be decoded.
+    /// An image cannot be decoded.
     Damaged,
-    /// A link that leads back to a folder it lies in.
+    /// A link leads to a folder that contains the link.
     Loop,
-    /// A file with the content of another one. It counts, but stands in no list of examples.
+    /// A file is a copy of another file. It is included in statistics, but never listed as an example.
     Duplicate,
-    /// A file that a list names and that is not there.
+    /// A file in the list does not exist.
     Missing,
 }
 
 impl ProblemKind {
-    /// Its name, as files have it.
+    /// Returns the name of the kind in files.
     pub fn name(self) -> &'static str {
         match self {
             Self::Unreadable => "unreadable",
@@ -63,36 +63,37 @@ impl ProblemKind {
     }
 }
 
-/// What is wrong with a file or folder of a data set.
+/// A problem with a file or folder of a data set.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Problem {
     /// The file or folder, relative to the data set's folder.
     pub file: String,
     /// The kind of problem.
     pub kind: ProblemKind,
-    /// What is wrong, in words.
+    /// A description of the problem.
     pub why: String,
 }
 
 /// Images with their classes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Dataset {
-    /// The folder that file names are relative to.
+    /// The folder to which file names are relative.
     pub root: PathBuf,
-    /// The images, by class, then by name.
+    /// The images, sorted by class, then by name.
     pub images: Vec<DataImage>,
-    /// Names of the classes, in order.
+    /// Names of the classes, sorted.
     pub classes: Vec<String>,
-    /// What is wrong with files and folders, by name.
+    /// Problems with files and folders, sorted by name.
     pub problems: Vec<Problem>,
 }
 
 impl Dataset {
-    /// The images of a folder: those in a folder therein are of the class of its name, also those further
-    /// below. Or the images of a list: a `.csv` file of lines `file,class`, or a `.json` file.
+    /// Finds the images of a folder or a list. In a folder, an image's class is the name of the subfolder,
+    /// directly below the folder, that contains the image at any depth. A list is a `.csv` file of lines
+    /// `file,class`, or a `.json` file.
     ///
     /// # Errors
-    /// If there is no such folder or list, it cannot be read, or it has no images.
+    /// If the folder or list does not exist, cannot be read, or has no images.
     pub fn find(context: &Context, data: &Path) -> Result<Self> {
         let (root, found, problems) = if data.is_dir() {
             let (found, problems) = in_folder(data);
@@ -114,7 +115,7 @@ impl Dataset {
         Ok(dataset)
     }
 
-    /// Where the file of an image is.
+    /// Returns the path of an image's file.
     pub fn path(&self, image: &DataImage) -> PathBuf {
         self.root.join(&image.file)
     }
@@ -136,10 +137,10 @@ impl Dataset {
         self.images = found.into_iter().map(image).collect();
     }
 
-    /// Marks images whose files have the content of one before them. Only files of equal length are read.
+    /// Finds images with the same content as an earlier one. Only files of equal size are read.
     fn find_duplicates(&mut self, context: &Context) -> Result<()> {
         let mut by_length: HashMap<u64, Vec<usize>> = HashMap::new();
-        // An empty file is no image, and no copy of one.
+        // An empty file is no image, so it is no copy either.
         for (i, image) in self.images.iter().enumerate().filter(|(_, image)| image.bytes > 0) {
             by_length.entry(image.bytes).or_default().push(i);
         }
@@ -152,7 +153,7 @@ impl Dataset {
             let read = |i: &usize| std::fs::read(self.path(&self.images[*i])).ok().map(|bytes| hash(&bytes));
             let hashes: Vec<Option<String>> = context.compute(|| some.par_iter().map(read).collect());
             for (&i, hash) in some.iter().zip(hashes) {
-                // A file that cannot be read says so when its turn comes.
+                // A file that cannot be read is reported later, when its image is decoded.
                 let Some(hash) = hash else { continue };
                 let of = *first.entry(hash).or_insert(i);
                 if of != i {
@@ -167,7 +168,7 @@ impl Dataset {
     }
 }
 
-/// Files that are read at once to compare their content.
+/// Number of files that are read at a time to compare their content.
 const HASHED_AT_ONCE: usize = 64;
 
 /// An image that was found.
@@ -178,18 +179,19 @@ struct Found {
     changed: u128,
 }
 
-/// A file's name relative to a folder, with `/` between folders; `None` if it is no text.
+/// Returns a file's name relative to a folder, with `/` between folders; `None` if the name is no valid
+/// UTF-8.
 fn relative(path: &Path, root: &Path) -> Option<String> {
     let parts = path.strip_prefix(root).unwrap_or(path).iter();
     Some(parts.map(|part| part.to_str()).collect::<Option<Vec<_>>>()?.join("/"))
 }
 
-/// Whether a file or folder is one that a listing shows: its name does not begin with a dot.
+/// Whether a file or folder is not hidden: its name does not begin with a dot.
 fn is_shown(entry: &DirEntry) -> bool {
     entry.depth() == 0 || !entry.file_name().to_string_lossy().starts_with('.')
 }
 
-/// When a file was changed, in nanoseconds since 1970.
+/// Returns the modification time of a file, in nanoseconds since 1970.
 fn changed(data: &std::fs::Metadata) -> u128 {
     let time = data.modified().ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
     time.map_or(0, |since| since.as_nanos())
@@ -205,7 +207,7 @@ fn in_folder(root: &Path) -> (Vec<Found>, Vec<Problem>) {
                     if error.loop_ancestor().is_some() { ProblemKind::Loop } else { ProblemKind::Unreadable };
                 let path = error.path().unwrap_or(root);
                 let is_loop = error.loop_ancestor().is_some();
-                // A link to nowhere that is not called as images are is none that is missed.
+                // A broken link without the extension of an image is ignored.
                 let is_link = path.is_symlink() && !path.exists();
                 if !is_loop && is_link && !has_image_name(path) {
                     continue;
@@ -236,8 +238,8 @@ fn in_folder(root: &Path) -> (Vec<Found>, Vec<Problem>) {
     (found, problems)
 }
 
-/// The images below a folder, each with its class; files that cannot be listed are among them, so that
-/// reading says why.
+/// Returns the images below a folder, each with its class. Files that cannot be read are included, so that
+/// the caller's attempt to read them reports the reason.
 pub(crate) fn images_below(root: &Path) -> Vec<(PathBuf, Option<String>)> {
     let (mut found, problems) = in_folder(root);
     let unreadable = problems.into_iter().filter(|problem| problem.kind == ProblemKind::Unreadable);
@@ -249,7 +251,7 @@ pub(crate) fn images_below(root: &Path) -> Vec<(PathBuf, Option<String>)> {
     found.into_iter().map(|found| (root.join(found.file), found.class)).collect()
 }
 
-/// The listed files that are there.
+/// Divides a list into files that exist and problems for those that do not.
 fn on_disk(root: &Path, listed: BTreeMap<String, Option<String>>) -> (Vec<Found>, Vec<Problem>) {
     let (mut found, mut problems) = (Vec::new(), Vec::new());
     for (file, class) in listed {

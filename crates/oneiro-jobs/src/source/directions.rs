@@ -1,9 +1,9 @@
-//! Matrices of directions in a layer's channels: rows of a `.npy` file, or the dictionary of a sparse
+//! Matrices of directions over a layer's channels: rows of a `.npy` file, or the dictionary of a sparse
 //! autoencoder.
 //!
-//! `LAYER@FILE` is a layer of as many units as the file has directions. A unit's picture is made for the
-//! row of the decoder; its response to data is that of the encoder, if the file has one, else the inner
-//! product with the row.
+//! `LAYER@FILE` acts as a layer with one unit for each direction in the file. A unit's picture is rendered
+//! for the decoder's row. The unit's response to data is that of the encoder if the file has one, otherwise
+//! the inner product with the row.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,27 +14,27 @@ use super::error::SourceError;
 use crate::error::Result;
 use crate::tensors::{RawTensor, read_tensors};
 
-/// Endings of the names of files with directions.
+/// Extensions of files with directions.
 const ENDINGS: [&str; 2] = [".npy", ".safetensors"];
-/// Names under which a file has a matrix that is no autoencoder's.
+/// Names of matrices of directions that belong to no autoencoder.
 const MATRICES: [&str; 4] = ["directions", "vectors", "components", "W_dec"];
 
-/// Directions in the channels of a layer.
+/// Directions over the channels of a layer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Directions {
-    /// Their number.
+    /// Number of directions.
     pub count: usize,
-    /// Channels of the layer.
+    /// Number of channels of the layer.
     pub channels: usize,
-    /// The directions, one after another.
+    /// The directions, row by row.
     pub rows: Arc<[f32]>,
-    /// How data is taken to responses.
+    /// The linear map from activations to responses.
     pub encoder: Projection,
-    /// Whether responses are clipped at zero.
+    /// Whether negative responses are set to zero.
     pub is_rectified: bool,
 }
 
-/// The layer and the file of a text `LAYER@FILE`; `None` for the name of a layer alone.
+/// Splits `LAYER@FILE` into the layer and the file; returns `None` for a layer without a file.
 pub fn split(layer: &str) -> Option<(&str, &str)> {
     layer.split_once('@').filter(|(layer, file)| !layer.is_empty() && is_file_name(file))
 }
@@ -43,18 +43,19 @@ fn is_file_name(name: &str) -> bool {
     ENDINGS.iter().any(|ending| name.to_lowercase().ends_with(ending))
 }
 
-/// The file and the row of a text `FILE:ROW`; `None` for a file alone.
+/// Splits `FILE:ROW` into the file and the row; returns `None` for a file without a row.
 pub fn row_of(name: &str) -> Option<(&str, usize)> {
     let (file, row) = name.rsplit_once(':')?;
     Some((file, row.parse().ok()?)).filter(|(file, _)| is_file_name(file))
 }
 
 impl Directions {
-    /// Reads a file: a `.npy` matrix of a row a direction, or `.safetensors` with such a matrix, or with
-    /// `W_enc`, `b_enc`, `W_dec` and `b_dec` of a sparse autoencoder f = relu(W_enc (x − b_dec) + b_enc).
+    /// Reads a file of directions. It is a `.npy` matrix with a row for each direction, or a `.safetensors`
+    /// file with such a matrix. Alternatively, it contains `W_enc`, `b_enc`, `W_dec` and `b_dec` of a sparse
+    /// autoencoder f = relu(W_enc (x − b_dec) + b_enc).
     ///
     /// # Errors
-    /// If the file cannot be read, or holds no such matrices.
+    /// If the file cannot be read, or if it contains no such matrices.
     pub fn read(path: &Path) -> Result<Self> {
         let bad = |why: String| SourceError::Directions { file: path.to_owned(), why };
         if path.to_string_lossy().to_lowercase().ends_with(ENDINGS[0]) {
@@ -123,7 +124,8 @@ impl Directions {
             false => tensor.data.clone(),
         };
         let (weights, rows) = if count == channels {
-            // Nothing tells the order of the axes but that an encoder looks for what its decoder writes.
+            // If both axes have the same extent, only the decoder tells their order: an encoder's row is
+            // similar to the decoder's row of the same feature.
             let agree = |turned: bool| -> f32 {
                 rows_of(encoder, turned).iter().zip(&decoder.data).map(|(a, b)| a * b).sum()
             };
@@ -144,7 +146,7 @@ impl Directions {
         Ok(Self { count, channels, rows: rows.into(), encoder, is_rectified: true })
     }
 
-    /// A direction.
+    /// Returns a direction.
     ///
     /// # Errors
     /// If there is no such row.
@@ -188,7 +190,7 @@ mod tests {
     fn an_autoencoder_is_read_in_either_order_of_axes() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sae.safetensors");
-        // Three features of two channels.
+        // The matrices have three features over two channels.
         let (by_row, by_column) = ([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [1.0, 3.0, 5.0, 2.0, 4.0, 6.0]);
         let biases = [tensor("b_enc", &[3], &[0.5, 0.0, -0.5]), tensor("b_dec", &[2], &[1.0, -1.0])];
         for (shape, data) in [([3, 2], by_row), ([2, 3], by_column)] {
@@ -199,7 +201,7 @@ mod tests {
             assert_eq!((read.count, read.channels, read.is_rectified), (3, 2, true));
             assert_eq!(read.row(1).unwrap(), [3.0, 4.0]);
             assert_eq!(*read.encoder.weights, by_row);
-            // b − W (1, −1): each row's difference is −1.
+            // b − W (1, −1): the difference of each row's elements is −1.
             assert_eq!(*read.encoder.bias, [1.5, 1.0, 0.5]);
             assert!(read.row(3).unwrap_err().contains("3 directions"));
         }

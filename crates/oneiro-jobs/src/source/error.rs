@@ -1,71 +1,71 @@
-//! Why a file that a job is made from cannot be used.
+//! The error of a file, from which a job is made, that cannot be used.
 
 use std::path::PathBuf;
 
-/// Why a file that a job is made from cannot be used.
+/// The reason why a file from which a job is made cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SourceError {
-    /// A file that a picture was made from is nowhere.
+    /// A file from which a picture was made is not found.
     #[error("{file}: the picture was made from this file, which is not there{}", others_said(others))]
     NotFound {
-        /// The file's name, as the picture has it.
+        /// The file's name in the picture's metadata.
         file: String,
-        /// Files that were given for it, which have another content.
+        /// The files that the user gave, whose content differs.
         others: Vec<PathBuf>,
     },
-    /// A file that a picture was made from has another content now.
+    /// The content of a file from which a picture was made has changed.
     #[error(
         "{}: its content is not what the picture was made from (SHA-256 {}…)",
         path.display(), sha256.get(..12).unwrap_or(sha256)
     )]
     OtherContent {
-        /// Where the file is.
+        /// The file's path.
         path: PathBuf,
-        /// The hash that its content had, hexadecimal.
+        /// The hash of the former content in hexadecimal.
         sha256: String,
     },
-    /// A folder without a picture.
+    /// A folder has no picture.
     #[error("{}: there is no picture in this folder ({})", folder.display(), oneiro_media::IMAGE_EXTENSIONS.join(", "))]
     NoPicture {
         /// The folder.
         folder: PathBuf,
     },
-    /// A data set without images.
+    /// A data set has no images.
     #[error("{}: there are no images here ({}){}", data.display(), oneiro_media::IMAGE_EXTENSIONS.join(", "),
         first.as_ref().map_or(String::new(), |first| format!("; {first}")))]
     NoImages {
         /// The folder or list.
         data: PathBuf,
-        /// What is wrong with the first file or folder that could not be read.
+        /// The problem with the first file or folder that could not be read.
         first: Option<String>,
     },
-    /// A file without directions in a layer's channels.
+    /// A file contains no directions over a layer's channels.
     #[error("{}: no directions can be read: {why}", file.display())]
     Directions {
         /// The file.
         file: PathBuf,
-        /// Why.
+        /// The reason.
         why: String,
     },
-    /// A list of images that cannot be read.
+    /// A list of images cannot be read.
     #[error("{}: this list of images cannot be used: {why}", list.display())]
     List {
         /// The list.
         list: PathBuf,
-        /// Why.
+        /// The reason.
         why: String,
     },
-    /// No picture of all that there are.
+    /// At most zero pictures were requested.
     #[error("at least one picture is needed")]
     NoneWanted,
-    /// A picture for a network that takes none.
+    /// A picture is given, but the network takes none.
     #[error("{}the network has no input for pictures", name.as_ref().map_or(String::new(), |name| format!("{name}: ")))]
     NoPictureInput {
-        /// The picture, if there is one already.
+        /// The picture's name, if it is already known.
         name: Option<String>,
     },
-    /// A photograph for a network that takes bands.
+    /// A photograph is given, but the network takes bands.
     #[error(
         "{name}: the network takes pictures of {bands} bands, not photographs: a .npy file of shape [{bands}, height, width], \
          float32 in 0-1"
@@ -73,10 +73,10 @@ pub enum SourceError {
     Photograph {
         /// The photograph.
         name: String,
-        /// Bands of the network's input.
+        /// Number of bands of the network's input.
         bands: usize,
     },
-    /// Bands of another number than the network takes.
+    /// The number of bands is not that of the network's input.
     #[error(
         "{name}: its shape is {shape:?}, the network takes {bands} bands: [{bands}, height, width]{}",
         if shape[2] == *bands { "; its last axis has as many: save numpy.moveaxis(a, -1, 0)" } else { "" }
@@ -84,17 +84,17 @@ pub enum SourceError {
     Bands {
         /// The file.
         name: String,
-        /// Its shape.
+        /// The file's shape.
         shape: [usize; 3],
-        /// Bands of the network's input.
+        /// Number of bands of the network's input.
         bands: usize,
     },
-    /// A mask of several bands.
+    /// A mask has several bands.
     #[error("{name}: it has {bands} bands; a mask has one: shape [1, height, width]")]
     Mask {
         /// The file.
         name: String,
-        /// Its bands.
+        /// Number of bands in the file.
         bands: usize,
     },
 }

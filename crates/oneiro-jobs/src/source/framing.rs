@@ -1,4 +1,4 @@
-//! Resizes and crops a photo to a network's input size, and describes how.
+//! Crops and resizes a photo to a network's input size, and describes how.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -11,15 +11,15 @@ use crate::error::Result;
 use crate::job::error::JobError;
 use crate::remark::Remark;
 
-/// Sides of networks that are evaluated on the centre of a picture scaled to [`SCALED_SIDE`].
+/// Input sides of networks that are evaluated on the centre of a picture scaled to [`SCALED_SIDE`].
 const CENTER_CROP_SIDES: std::ops::RangeInclusive<usize> = 224..=227;
 /// Shorter side of a picture before the crop (Caffe's and torchvision's reference evaluations).
 const SCALED_SIDE: f64 = 256.0;
 
-/// From this factor on, a word is said about how little an enlarged picture shows.
+/// The enlargement factor from which on the description warns that the picture shows little.
 const MUCH_ENLARGED: usize = 8;
 
-/// An error unless a share to crop is above 0 and at most 1.
+/// Returns an error unless the share is above 0 and at most 1.
 pub fn check_crop(crop: Option<f64>) -> Result<()> {
     match crop {
         Some(crop) if !(crop > 0.0 && crop <= 1.0) => Err(JobError::Crop { crop }.into()),
@@ -27,7 +27,7 @@ pub fn check_crop(crop: Option<f64>) -> Result<()> {
     }
 }
 
-/// The share of the scaled picture that the reference evaluations crop.
+/// Returns the share of the scaled picture's shorter side that reference evaluations crop.
 fn usual_crop(side: usize) -> f64 {
     if CENTER_CROP_SIDES.contains(&side) {
         side as f64 / SCALED_SIDE
@@ -36,40 +36,40 @@ fn usual_crop(side: usize) -> f64 {
     }
 }
 
-/// Height and width of a photo on its way to the network.
+/// How a photo was cropped and resized, as heights and widths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Framing {
-    /// As the file has it.
+    /// Height and width of the file.
     from: [usize; 2],
-    /// After scaling, if it was scaled.
+    /// Height and width after scaling, if the photo was scaled.
     #[serde(skip_serializing_if = "Option::is_none")]
     resized: Option<[usize; 2]>,
-    /// After the crop about the centre, if it was cropped.
+    /// Height and width after the crop about the centre, if the photo was cropped.
     #[serde(skip_serializing_if = "Option::is_none")]
     cropped: Option<[usize; 2]>,
-    /// Whether parts were transparent, which count as black.
+    /// Whether the photo has transparent parts, which count as black.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     on_black: bool,
 }
 
 impl Framing {
-    /// Of a photo of which parts may be transparent.
+    /// Sets whether the photo has transparent parts.
     pub fn on_black(self, on_black: bool) -> Self {
         Self { on_black, ..self }
     }
 
-    /// Scaled so that the picture covers `size` over the fraction, then cropped to `size`.
+    /// Scales so that `size` covers the given share of the picture's shorter side, then crops to `size`.
     fn new(from: [usize; 2], size: [usize; 2], fraction: f64) -> Self {
         let (h, w) = oneiro_media::classify_scale((from[0], from[1]), size[0], size[1], fraction);
         Self::by(from, [h, w], size)
     }
 
-    /// Scaled until it just covers `size`, then cropped to that.
+    /// Scales until the picture just covers `size`, then crops to `size`.
     pub fn covering(from: [usize; 2], size: [usize; 2]) -> Self {
         Self::new(from, size, 1.0)
     }
 
-    /// Resized to `size` without keeping its aspect.
+    /// Resizes to `size` without keeping the aspect ratio.
     pub fn squeezed(from: [usize; 2], size: [usize; 2]) -> Self {
         Self::by(from, size, size)
     }
@@ -83,7 +83,7 @@ impl Framing {
         }
     }
 
-    /// In words.
+    /// Describes the framing in words.
     fn words(&self) -> String {
         let size = |[h, w]: [usize; 2]| format!("{h}x{w}");
         let from = size(self.from);
@@ -106,9 +106,9 @@ impl Framing {
     }
 }
 
-/// A photo for a classifier that sees `size`, by the protocol of `oneiro classify`: as it is if it has that
-/// size, else scaled and cropped. `crop`: the share of the scaled photo's shorter side that stays, if it was
-/// chosen.
+/// Crops and resizes a photo for a classifier of input size `size`, like `oneiro classify`. A photo of this
+/// size is unchanged. `crop` is the share of the scaled photo's shorter side that is kept, if the user chose
+/// one.
 pub fn framed(image: &Image, size: [usize; 2], crop: Option<f64>) -> Result<(Image, Framing), MediaError> {
     let from = [image.height, image.width];
     let fraction = match crop {
@@ -120,27 +120,27 @@ pub fn framed(image: &Image, size: [usize; 2], crop: Option<f64>) -> Result<(Ima
     Ok((image, Framing::new(from, size, fraction)))
 }
 
-/// The photos that a command brought to a network's size, by name.
+/// How photos were cropped and resized to a network's size, by file.
 #[derive(Debug, Default)]
 pub struct Framings(Mutex<BTreeMap<String, Framing>>);
 
 impl Framings {
-    /// Keeps one; a later one of the same photo takes its place.
+    /// Stores the framing of a photo; replaces an earlier one of the same photo.
     pub fn add(&self, file: &str, framing: Framing) {
         if let Ok(mut known) = self.0.lock() {
             known.insert(file.to_owned(), framing);
         }
     }
 
-    /// As JSON: a list of files with what was done to them.
+    /// Returns a JSON list of files and their framings.
     pub fn json(&self) -> serde_json::Value {
         let known = self.0.lock().map(|known| known.clone()).unwrap_or_default();
         known.iter().map(|(file, framing)| serde_json::json!({ "file": file, "shown": framing })).collect()
     }
 
-    /// Says what was done, a line for each way of doing it.
+    /// Reports the framings in remarks, one for each way in which photos were framed.
     pub fn say(&self, context: &Context) {
-        /// Lines at most.
+        /// Maximum number of remarks.
         const LINES: usize = 4;
         let known = self.0.lock().map(|known| known.clone()).unwrap_or_default();
         let mut ways: BTreeMap<Framing, Vec<&str>> = BTreeMap::new();
@@ -173,7 +173,7 @@ mod tests {
         let (shown, framing) = framed(&image, [2, 3], None).unwrap();
         assert_eq!(shown, image);
         assert_eq!(framing.words(), "shown as it is, 2x3");
-        // A crop that was chosen is made.
+        // A crop that the user chose is made even if the size already fits.
         let (shown, framing) = framed(&image, [2, 3], Some(0.5)).unwrap();
         assert_ne!(shown, image);
         assert_eq!(framing.words(), "resized from 2x3 to 4x6, cropped about the centre to 2x3");

@@ -1,4 +1,4 @@
-//! Pictures in files and folders.
+//! Lists pictures in files and folders.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,8 @@ use super::error::SourceError;
 use crate::error::Result;
 use crate::files::FileError;
 
-/// The pictures that arguments name: files, and those in folders and in folders therein, by name.
+/// Returns the given files and the pictures in given folders and their subfolders, sorted by name in each
+/// folder.
 pub fn pictures(arguments: &[PathBuf], at_most: Option<usize>) -> Result<Vec<String>> {
     let mut found = Vec::new();
     for path in arguments {
@@ -42,10 +43,10 @@ fn in_folder(folder: &Path, found: &mut Vec<String>) -> Result<()> {
     Ok(())
 }
 
-/// The contents of a folder, by name.
+/// Returns the contents of a folder, sorted by name.
 ///
 /// # Errors
-/// If it can't be listed.
+/// If the folder cannot be listed.
 pub fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut entries = std::fs::read_dir(folder)
         .and_then(|d| d.map(|e| e.map(|e| e.path())).collect::<std::io::Result<Vec<_>>>())

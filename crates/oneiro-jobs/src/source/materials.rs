@@ -1,4 +1,4 @@
-//! Inputs of an optimisation other than its recipe: a start picture, a mask, statistics of pictures.
+//! Inputs of an optimisation other than its preset: a start picture, a mask, image statistics.
 
 use std::sync::Arc;
 
@@ -11,16 +11,16 @@ use crate::error::{During as _, Result, Step};
 use crate::model::LoadedModel;
 use crate::source::references::{Files, picture_size};
 
-/// The materials common to all units.
+/// Inputs that all units share.
 #[derive(Clone, Default)]
 pub struct Extras {
-    /// What was read.
+    /// The inputs that were read.
     pub materials: Materials,
-    /// The file of the statistics.
+    /// The statistics file.
     pub statistics_path: Option<String>,
 }
 
-/// A picture to start from, at the size of the result.
+/// Reads the start picture, at the size of the result.
 pub fn start(model: &LoadedModel, preset: &Preset, path: &str) -> Result<Reference> {
     Files::of_size(model, size_of_result(model, preset)?).reference(path)
 }
@@ -29,12 +29,12 @@ fn size_of_result(model: &LoadedModel, preset: &Preset) -> Result<[usize; 2]> {
     preset.picture.map_or_else(|| picture_size(model, preset.size), Ok)
 }
 
-/// A picture that is white where the result may change, at the size of the result.
+/// Reads a mask, white where the result may change, at the size of the result.
 pub fn mask(model: &LoadedModel, preset: &Preset, path: &str) -> Result<Reference> {
     Files::of_size(model, size_of_result(model, preset)?).mask(path)
 }
 
-/// Statistics by their path.
+/// Reads statistics.
 pub fn extras(model: &LoadedModel, statistics: Option<String>) -> Result<Extras> {
     let read = |path: &String| -> Result<Arc<Statistics>> {
         let bytes = oneiro_media::read_bytes(model.places.of(path))?;

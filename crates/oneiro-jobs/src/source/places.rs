@@ -1,4 +1,4 @@
-//! Files that jobs are made from: their hashes, and where they are now.
+//! The files from which jobs are made: their hashes and current paths.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,27 +9,27 @@ use sha2::{Digest, Sha256};
 use super::error::SourceError;
 use crate::error::Result;
 
-/// A file that a picture was made from, as the picture's metadata has it.
+/// A file from which a picture was made, as stored in the picture's metadata.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SourceFile {
     /// The file's name in the job.
     pub path: String,
-    /// SHA-256, hexadecimal.
+    /// SHA-256 of the file in hexadecimal.
     pub sha256: String,
 }
 
-/// Where the files are now that a picture was made from, by the names that it has for them.
+/// The current paths of the files from which a picture was made, by their names in the picture's metadata.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Places(BTreeMap<String, PathBuf>);
 
 impl Places {
-    /// Where a file of this name is.
+    /// Returns the current path of the file with this name.
     pub fn of<'a>(&'a self, name: &'a str) -> &'a Path {
         self.0.get(name).map_or(Path::new(name), PathBuf::as_path)
     }
 
-    /// Finds files by their content: among those given, where they were, beside the picture.
+    /// Finds files by their content: among the given files, at their old paths, and in the picture's folder.
     pub fn find(files: &[SourceFile], picture: &Path, given: &[PathBuf]) -> Result<Self> {
         let given: Vec<(&PathBuf, String)> =
             given.iter().map(|path| Ok((path, hash_of(path)?))).collect::<Result<_>>()?;
@@ -63,28 +63,28 @@ impl Places {
     }
 }
 
-/// SHA-256, hexadecimal.
+/// Returns the SHA-256 in hexadecimal.
 pub fn hash(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-/// SHA-256 of a file, hexadecimal.
+/// Returns the SHA-256 of a file in hexadecimal.
 fn hash_of(path: &Path) -> Result<String> {
     Ok(hash(&oneiro_media::read_bytes(path)?))
 }
 
-/// Whether a file is an array by its name.
+/// Whether a file has the extension of a numpy array.
 pub fn is_npy(path: impl AsRef<Path>) -> bool {
     path.as_ref().extension().is_some_and(|e| e.eq_ignore_ascii_case("npy"))
 }
 
-/// Files by name with their hashes.
+/// Returns the files of these names with their hashes.
 pub fn hashed(names: &[String], places: &Places) -> Result<Vec<SourceFile>> {
     let file = |path: &String| Ok(SourceFile { path: path.clone(), sha256: hash_of(places.of(path))? });
     names.iter().map(file).collect()
 }
 
-/// Bytes as hexadecimal digits.
+/// Formats bytes in hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

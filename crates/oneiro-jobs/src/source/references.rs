@@ -1,4 +1,4 @@
-//! The files that an objective names: pictures, masks, vectors.
+//! The files to which an objective refers: pictures, masks, vectors.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -17,24 +17,23 @@ use crate::source::directions::row_of;
 use crate::source::framing::Framing;
 use crate::source::places::is_npy;
 
-/// Files on disk, pictures brought to the size that the network sees: the shorter side to the network's, then
-/// the central part.
+/// Looks up files on disk. Pictures are scaled and cropped about the centre to the network's input size.
 pub struct Files<'a> {
     model: &'a LoadedModel,
-    /// None if the network reads no pictures, which matters once one is named.
+    /// `None` if the network takes no pictures. This is an error only if an objective refers to one.
     size: Option<[usize; 2]>,
-    /// Pictures that were read before.
+    /// Pictures that have been read.
     known: RefCell<BTreeMap<String, (Image, bool)>>,
 }
 
 impl<'a> Files<'a> {
-    /// For pictures of this size, or the model's own.
+    /// Creates a lookup for pictures of this size, by default the model's own.
     pub fn new(model: &'a LoadedModel, size: Option<[usize; 2]>) -> Result<Self> {
         let shapes = model.model.input_shapes(1, size)?;
         Ok(Self { model, size: model.model.plane(&shapes), known: RefCell::default() })
     }
 
-    /// For pictures of exactly this size.
+    /// Creates a lookup for pictures of exactly this size.
     pub fn of_size(model: &'a LoadedModel, size: [usize; 2]) -> Self {
         Self { model, size: Some(size), known: RefCell::default() }
     }
@@ -58,7 +57,7 @@ impl<'a> Files<'a> {
         Ok(oneiro_media::fit_center_crop(&image, h, w)?)
     }
 
-    /// A picture by the path of its file: a photograph, or for a network that takes bands those of a `.npy`
+    /// Returns the picture in a file: a photograph or, for a network that takes bands, those of a `.npy`
     /// file.
     pub fn reference(&self, name: &str) -> Result<Reference> {
         let images = || self.model.model.card.input.iter().filter(|card| card.kind == InputKind::Image);
@@ -77,7 +76,7 @@ impl<'a> Files<'a> {
         Ok(Reference::new(name, image))
     }
 
-    /// The bands of a file, as many as the card of an input says.
+    /// Returns the bands of a file. Their number must be that in the card of an input.
     fn bands(&self, name: &str, card: &InputCard) -> Result<Reference> {
         let (bands, wanted) = (read_bands(self.model.places.of(name))?, card.channels());
         if bands.channels != wanted {
@@ -95,7 +94,7 @@ impl<'a> Files<'a> {
         Ok(Reference::new(name, oneiro_media::fit_center_crop(bands, h, w)?))
     }
 
-    /// A picture whose brightness is a mask: a photograph, or one band of a `.npy` file.
+    /// Returns a picture whose brightness is a mask: a photograph, or a `.npy` file with one band.
     pub fn mask(&self, name: &str) -> Result<Reference> {
         if !is_npy(name) {
             return self.photograph(name);
@@ -142,7 +141,7 @@ impl NameLookup for Files<'_> {
     }
 }
 
-/// The index of a class by its name.
+/// Returns the index of a class by its name.
 fn class(model: &LoadedModel, name: &str) -> Result<usize, LookupError> {
     model.class_index(name).map_err(|error| {
         let name = name.to_owned();
@@ -156,12 +155,12 @@ fn class(model: &LoadedModel, name: &str) -> Result<usize, LookupError> {
     })
 }
 
-/// A file that cannot be used, with all that led to it.
+/// Returns the error of a file that cannot be used, with the messages of all sources.
 fn unreadable(name: &str, error: &dyn std::error::Error) -> LookupError {
     LookupError::File { name: name.to_owned(), why: chain(error) }
 }
 
-/// The drawn channels of a picture that was read: the bands that the network's card shows.
+/// Returns the drawn channels of a picture: for bands, those that the network's card selects.
 pub fn drawn(model: &LoadedModel, picture: &Reference) -> Result<Image> {
     let image = picture.image.as_ref();
     let of_bands = |card: &&InputCard| card.order == ChannelOrder::Bands && card.channels() == image.channels;
@@ -170,7 +169,7 @@ pub fn drawn(model: &LoadedModel, picture: &Reference) -> Result<Image> {
     Ok(Image::rgb(image.width, image.height, data)?)
 }
 
-/// The drawn channels of a picture that was read, without its colours if the network sees none.
+/// Returns the drawn channels of a picture, in grey if the network reads no colours.
 pub fn visible(model: &LoadedModel, picture: &Reference) -> Result<Image> {
     let mut seen = picture.clone();
     let card = model.model.card.input.iter().find(|card| card.kind == InputKind::Image);
@@ -182,11 +181,11 @@ pub fn visible(model: &LoadedModel, picture: &Reference) -> Result<Image> {
     drawn(model, &seen)
 }
 
-/// Classes alone, where an objective cannot name files.
+/// Looks up classes only, for objectives that may not refer to files.
 pub struct Classes<'a> {
     /// The network.
     pub model: &'a LoadedModel,
-    /// Why not.
+    /// The reason why the objective may not refer to files.
     pub why: &'static str,
 }
 
@@ -204,7 +203,7 @@ impl NameLookup for Classes<'_> {
     }
 }
 
-/// The size of pictures that the network sees: the one wanted, or the model's own.
+/// Returns the size of the network's pictures: the requested size, or the model's own.
 pub fn picture_size(model: &LoadedModel, size: Option<[usize; 2]>) -> Result<[usize; 2]> {
     match model.model.plane(&model.model.input_shapes(1, size)?) {
         Some(size) => Ok(size),
@@ -212,7 +211,7 @@ pub fn picture_size(model: &LoadedModel, size: Option<[usize; 2]>) -> Result<[us
     }
 }
 
-/// The same objective with its pictures at another size.
+/// Returns the objective with its pictures at another size.
 pub fn refitted(files: &Files<'_>, objective: &Objective) -> Result<Objective> {
     let mut objective = objective.clone();
     for term in objective.terms_mut() {
@@ -226,7 +225,7 @@ pub fn refitted(files: &Files<'_>, objective: &Objective) -> Result<Objective> {
     Ok(objective)
 }
 
-/// The names of the files that objectives need, each once, in order.
+/// Returns the names of the files to which objectives refer, once each, in order.
 pub fn named(objectives: &[Objective]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for term in objectives.iter().flat_map(Objective::terms) {
@@ -252,13 +251,13 @@ fn vector_of(term: &Term) -> Option<String> {
 }
 
 impl LoadedModel {
-    /// An objective from an expression, its classes found by name, its pictures read and brought to this
-    /// size, or to the model's own.
+    /// Parses an objective. Classes are found by name. Pictures are read and brought to this size, by default
+    /// the model's own.
     pub fn expression(&self, text: &str, size: Option<[usize; 2]>) -> Result<Objective> {
         Ok(Objective::parse(text, &Files::new(self, size)?)?)
     }
 
-    /// An objective from an expression that names classes, but no files; `why` says why there are none.
+    /// Parses an objective that may refer to classes, but not to files, for the reason `why`.
     pub fn expression_of_classes(&self, text: &str, why: &'static str) -> Result<Objective> {
         Ok(Objective::parse(text, &Classes { model: self, why })?)
     }

@@ -1,8 +1,8 @@
-//! Why a scan's file cannot be written or used.
+//! The error of a scan's file that cannot be written or used.
 
 use std::path::PathBuf;
 
-/// Why a scan's file cannot be written or used.
+/// The reason why a scan's file cannot be written or used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
@@ -14,71 +14,71 @@ pub enum StoreError {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The database's error.
         source: rusqlite::Error,
     },
-    /// A folder or file that holds no scan.
+    /// A folder or file contains no scan.
     #[error("{}: there is no scan here", path.display())]
     NoScan {
         /// The folder or file.
         path: PathBuf,
     },
-    /// A scan in another form.
+    /// The scan has another version of the schema.
     #[error("{}: the scan has form {found}, this program reads form {}: scan again", path.display(), super::SCHEMA_VERSION)]
     Version {
         /// The file.
         path: PathBuf,
-        /// The version of its form.
+        /// The version of the file's schema.
         found: i64,
     },
-    /// A layer that was not scanned.
+    /// A layer was not scanned.
     #[error("layer \"{name}\" is not in this scan; {}", known_said(known))]
     Layer {
-        /// The name asked for.
+        /// The requested name.
         name: String,
-        /// Names that are, the nearest first.
+        /// Names of scanned layers, most similar first.
         known: Vec<String>,
     },
-    /// A channel that a layer does not have.
+    /// A layer does not have a channel.
     #[error("layer \"{layer}\" has {channels} channels, 0 to {}; there is no channel {channel}", channels - 1)]
     Channel {
         /// The layer.
         layer: String,
-        /// Number of its channels.
+        /// Number of the layer's channels.
         channels: usize,
-        /// The channel asked for.
+        /// The requested channel.
         channel: usize,
     },
-    /// A class that the data set does not have.
+    /// The data set does not have a class.
     #[error("the scanned images have no class \"{name}\"; {}", known_said(known))]
     Class {
-        /// The name asked for.
+        /// The requested name.
         name: String,
-        /// Names of classes, the nearest first.
+        /// Names of the data set's classes, most similar first.
         known: Vec<String>,
     },
-    /// A unit that is not one channel of a layer.
+    /// The requested unit is not one channel of a layer.
     #[error("\"{unit}\": a scan knows units LAYER:CHANNEL and class:NAME{why}")]
     Unit {
         /// The unit.
         unit: String,
-        /// What is wrong with it, or nothing.
+        /// The reason, or an empty text.
         why: String,
     },
-    /// A scan of another network.
+    /// The scan is of another network.
     #[error("the scan is of another network: {scanned}, SHA-256 {}…; this is {model}", sha256.get(..12).unwrap_or(sha256))]
     OtherModel {
         /// The network that was scanned.
         scanned: String,
-        /// Its hash, hexadecimal.
+        /// The scanned network's hash in hexadecimal.
         sha256: String,
-        /// The network in use.
+        /// The network that is used.
         model: String,
     },
 }
 
 fn known_said(known: &[String]) -> String {
-    /// Names that are listed.
+    /// Number of names that a message lists.
     const LISTED: usize = 5;
     match known {
         [] => "there are none".to_owned(),

@@ -1,4 +1,4 @@
-//! Answers questions about a scan from its file.
+//! Queries a scan's file.
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -36,10 +36,10 @@ pub struct ScanFile {
 }
 
 impl ScanFile {
-    /// Opens a scan: its folder, or the file itself.
+    /// Opens a scan by its folder or its file.
     ///
     /// # Errors
-    /// If there is none, or it has another form.
+    /// If there is no scan, or if it has another version of the schema.
     pub fn open(path: &Path) -> Result<Self> {
         let file = if path.is_dir() { path.join(FILE) } else { path.to_owned() };
         if !file.is_file() {
@@ -76,20 +76,20 @@ impl ScanFile {
         Ok(scan)
     }
 
-    /// The file.
+    /// Returns the file's path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// An entry about the scan as a whole.
+    /// Returns an entry of the table about the whole scan.
     pub fn meta(&self, key: &str) -> Option<&str> {
         self.meta.get(key).map(String::as_str)
     }
 
-    /// An error unless the scan is of this network.
+    /// Returns an error unless the scan is of this network.
     ///
     /// # Errors
-    /// Names both networks.
+    /// The error names both networks.
     pub fn check_model(&self, model: &LoadedModel) -> Result<()> {
         if self.meta("model-sha256") == Some(&model.hash) {
             return Ok(());
@@ -99,14 +99,15 @@ impl ScanFile {
         Err(StoreError::OtherModel { scanned, sha256, model: model.source.clone() }.into())
     }
 
-    /// The network that was scanned, prepared as then: where it was, or at `elsewhere`.
+    /// Loads the network that was scanned, with the stored preprocessing. It is read from `elsewhere` or,
+    /// without this, from its old path.
     ///
     /// # Errors
-    /// If it cannot be read, or is another one.
+    /// If the network cannot be read, or if it is another one.
     pub fn model(&self, context: &Context, elsewhere: Option<&str>) -> Result<LoadedModel> {
         let meta = |key: &str| self.meta(key).unwrap_or_default();
         let card = Card::parse(meta("preparation")).map_err(|source| ProvenanceError::Card { source })?;
-        // As it was named, or where it was if the current folder is another one.
+        // The absolute path is used if it exists, otherwise the name as the user gave it.
         let path = Path::new(meta("model-path"));
         let was = if path.is_file() { meta("model-path") } else { meta("model") };
         let model = elsewhere.unwrap_or(was).to_owned();
@@ -117,22 +118,22 @@ impl ScanFile {
         Ok(model)
     }
 
-    /// What ranks the images in lists: "activation" or "relevance".
+    /// Returns what ranks the images in lists: "activation" or "relevance".
     pub fn ranked_by(&self) -> &str {
         self.meta("ranked-by").unwrap_or("activation")
     }
 
-    /// The folder that the images lie in.
+    /// Returns the folder that contains the images.
     pub fn data(&self) -> PathBuf {
         PathBuf::from(self.meta("data-folder").unwrap_or_default())
     }
 
-    /// The layers, in the network's order.
+    /// Returns the layers, in the network's order.
     pub fn layers(&self) -> &[LayerRecord] {
         &self.layers
     }
 
-    /// The classes of the images.
+    /// Returns the classes of the images.
     pub fn classes(&self) -> Result<&[DataClass]> {
         if self.classes.get().is_none() {
             let read = |row: &Row<'_>| {
@@ -149,7 +150,8 @@ impl ScanFile {
         Ok(self.classes.get().map_or(&[], Vec::as_slice))
     }
 
-    /// Images whose class the network names, and those of them that it names as what they are.
+    /// Returns the number of classified images whose class the network knows, and how many of them were
+    /// classified correctly.
     ///
     /// # Errors
     /// If the file cannot be read.
@@ -161,12 +163,12 @@ impl ScanFile {
         Ok((known, right))
     }
 
-    /// Number of images that were seen.
+    /// Returns the number of images that were read.
     pub fn image_count(&self) -> Result<usize> {
         Ok(self.one("SELECT count(*) FROM images WHERE height IS NOT NULL", [])? as usize)
     }
 
-    /// Everything that is known of a unit.
+    /// Returns all data on a unit.
     ///
     /// # Errors
     /// If the layer has no such channel.
@@ -188,14 +190,14 @@ impl ScanFile {
         Ok(unit)
     }
 
-    /// The units of a layer, by channel, without their lists.
+    /// Returns the units of a layer by channel, without their lists.
     pub fn units(&self, layer: &LayerRecord) -> Result<Vec<UnitRecord>> {
         self.all("SELECT * FROM units WHERE layer = ? ORDER BY channel", [layer.number as i64], |row| {
             unit_row(layer, row)
         })
     }
 
-    /// A list of a unit's examples, the first first.
+    /// Returns a list of a unit's examples, in the list's order.
     fn examples(&self, layer: &LayerRecord, unit: i64, list: List) -> Result<Vec<ExampleRecord>> {
         let sql = "SELECT e.image, i.file, c.name, e.value, e.before, e.place FROM examples e JOIN images i USING (image) \
                    LEFT JOIN classes c USING (class) WHERE e.unit = ? AND e.list = ? ORDER BY e.rank";
@@ -212,7 +214,7 @@ impl ScanFile {
         })
     }
 
-    /// What the images of each class do to a unit.
+    /// Returns a unit's responses to the images of each class.
     pub fn responses(&self, unit: i64) -> Result<Vec<ClassRecord>> {
         let read =
             |row: &Row<'_>| -> rusqlite::Result<[Vec<u8>; 3]> { Ok([row.get(0)?, row.get(1)?, row.get(2)?]) };
@@ -235,23 +237,25 @@ impl ScanFile {
         Ok(all.map(record).collect())
     }
 
-    /// Activations of a unit at sampled positions. The k-th of all units of a layer is of the same position.
+    /// Returns the sampled activations of a unit. The k-th samples of all units of a layer come from the same
+    /// image and position.
     pub fn samples(&self, unit: i64) -> Result<Vec<f32>> {
         let blob: Vec<Vec<u8>> =
             self.all("SELECT activations FROM samples WHERE unit = ?", [unit], |row| row.get(0))?;
         Ok(blob.first().map(|blob| numbers(blob)).unwrap_or_default())
     }
 
-    /// Units of the same layer that are correlated with a unit, by channel, the strongest first.
+    /// Returns the channels of the same layer that are most correlated with a unit, strongest correlation
+    /// first.
     pub fn correlated(&self, unit: i64) -> Result<Vec<(usize, f64)>> {
         let sql = "SELECT u.channel, c.correlation FROM correlations c JOIN units u ON u.unit = c.other WHERE c.unit = ? ORDER BY c.rank";
         self.all(sql, [unit], |row| Ok((row.get::<_, i64>(0)? as usize, row.get(1)?)))
     }
 
-    /// An image by its number.
+    /// Returns an image by its index.
     ///
     /// # Errors
-    /// If the file cannot be read, or has no such image.
+    /// If the file cannot be read, or if there is no such image.
     pub fn image(&self, image: u32) -> Result<ImageRecord> {
         let sql = "SELECT i.file, c.name, i.label, i.probability, i.bytes FROM images i LEFT JOIN classes c USING (class) WHERE image = ?";
         let read = |row: &Row<'_>| {
@@ -267,13 +271,14 @@ impl ScanFile {
         Ok(found.map_err(|e| self.failed(e))?)
     }
 
-    /// The picture of an image as the network saw it, if the scan has kept it.
+    /// Returns the picture of an image as the network read it, if the scan stored one.
     pub fn thumbnail(&self, image: u32) -> Result<Option<Vec<u8>>> {
         let found = self.all("SELECT picture FROM thumbnails WHERE image = ?", [image], |row| row.get(0))?;
         Ok(found.into_iter().next())
     }
 
-    /// How often images of a class are named as each of the network's classes, the most frequent first.
+    /// Returns the network's predictions for images of a class, most frequent first: the predicted class, and
+    /// the number of images.
     pub fn confusions(&self, class: usize) -> Result<Vec<(usize, usize)>> {
         let sql = "SELECT label, images FROM confusions WHERE class = ? ORDER BY images DESC, label";
         self.all(sql, [class as i64], |row| {
@@ -281,19 +286,19 @@ impl ScanFile {
         })
     }
 
-    /// Name of one of the network's classes.
+    /// Returns the name of one of the network's classes.
     pub fn label(&self, label: usize) -> Result<String> {
         let found: Vec<String> =
             self.all("SELECT name FROM labels WHERE label = ?", [label as i64], |row| row.get(0))?;
         Ok(found.into_iter().next().unwrap_or_else(|| label.to_string()))
     }
 
-    /// Names of all of the network's classes.
+    /// Returns the names of all of the network's classes.
     pub fn labels(&self) -> Result<Vec<String>> {
         self.all("SELECT name FROM labels ORDER BY label", [], |row| row.get(0))
     }
 
-    /// Number of problems of each kind.
+    /// Returns the number of problems of each kind.
     pub fn problems(&self) -> Result<Vec<(String, usize)>> {
         let sql = "SELECT kind, count(*) FROM problems GROUP BY kind ORDER BY kind";
         self.all(sql, [], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as usize)))
@@ -321,7 +326,7 @@ impl ScanFile {
     }
 }
 
-/// A row of the table of units, without lists.
+/// Converts a row of the table of units, without lists.
 fn unit_row(layer: &LayerRecord, row: &Row<'_>) -> rusqlite::Result<UnitRecord> {
     Ok(UnitRecord {
         number: row.get(0)?,
@@ -345,7 +350,7 @@ fn numbers(blob: &[u8]) -> Vec<f32> {
 }
 
 fn layer(row: &Row<'_>) -> rusqlite::Result<LayerRecord> {
-    /// A receptive field, as the file has it.
+    /// A receptive field as stored in the file.
     #[derive(Deserialize)]
     struct Field {
         extent: Vec<usize>,

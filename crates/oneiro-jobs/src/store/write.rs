@@ -13,18 +13,18 @@ use crate::job::scan::block::Block;
 use crate::job::scan::layers::{LayerKind, ScannedLayer};
 use crate::source::dataset::Dataset;
 
-/// Units of the same layer that are named for each unit, those with the largest correlations.
+/// Number of correlated units of the same layer that are stored for each unit.
 const CORRELATED: usize = 8;
-/// Standard errors of the correlation of independent samples below which a correlation says nothing.
+/// Correlations below this number of standard errors (of independent samples) are not stored.
 const ERRORS: f32 = 3.0;
-/// Samples of which a correlation says something at least.
+/// Minimum number of samples for a meaningful correlation.
 const LEAST_SAMPLES: usize = 64;
-/// Units of a layer beyond which pairs of them are too many to be looked at.
+/// Maximum number of a layer's units. For more units, computing all pairs would take too long.
 pub(crate) const MOST_UNITS: usize = 4096;
 
-/// What a scan's file is made of.
+/// The content of a scan's file.
 pub(crate) struct Content<'a> {
-    /// Entries about the scan as a whole.
+    /// Entries about the whole scan.
     pub meta: Vec<(String, String)>,
     pub dataset: &'a Dataset,
     /// The network's class for each class of the data set.
@@ -34,7 +34,7 @@ pub(crate) struct Content<'a> {
     pub layers: &'a [ScannedLayer],
     pub summarized: &'a [SummarizedLayer],
     pub found: &'a Block,
-    /// Pictures of images, as the network saw them.
+    /// Pictures of images as the network read them.
     pub thumbnails: Vec<(u32, Vec<u8>)>,
 }
 
@@ -42,7 +42,8 @@ pub(crate) struct Content<'a> {
 pub(crate) fn write(path: &Path, content: &Content<'_>) -> Result<(), StoreError> {
     let mut database = Connection::open(path).map_err(StoreError::Write)?;
     let all = |database: &mut Connection| -> rusqlite::Result<()> {
-        // The file has no readers yet, and is thrown away if anything fails.
+        // The file has no readers yet, and is deleted if anything fails. It therefore needs no protection
+        // against interruptions.
         database
             .execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA page_size = 8192;")?;
         database.execute_batch(include_str!("schema.sql"))?;
@@ -229,7 +230,7 @@ fn examples(to: &Transaction<'_>, unit: i64, list: List, ranking: &Ranking) -> r
     Ok(())
 }
 
-/// For each unit, the others of its layer that are most correlated with it, by sampled activations.
+/// Returns for each unit the units of its layer that are most correlated with it, by sampled activations.
 fn correlated(samples: &[Vec<f32>]) -> Vec<Vec<(usize, f32)>> {
     let count = samples.first().map_or(0, Vec::len);
     if count < LEAST_SAMPLES || samples.len() > MOST_UNITS {
@@ -237,7 +238,7 @@ fn correlated(samples: &[Vec<f32>]) -> Vec<Vec<(usize, f32)>> {
     }
     let least = ERRORS / (count as f32).sqrt();
     let normal: Vec<Vec<f32>> = samples.par_iter().map(|sample| normalized(sample)).collect();
-    // Each pair once: those of a unit with the units behind it.
+    // Each pair is computed once: `behind` returns a unit's correlations with the units after it.
     let behind = |unit: usize| -> Vec<f32> {
         let own = &normal[unit];
         let with = |other: &Vec<f32>| if own.len() == other.len() { dot(own, other) } else { 0.0 };
@@ -256,7 +257,8 @@ fn correlated(samples: &[Vec<f32>]) -> Vec<Vec<(usize, f32)>> {
     (0..samples.len()).into_par_iter().map(strongest).collect()
 }
 
-/// A sample without its mean, at length 1; empty if it is constant, or holds what is no number.
+/// Subtracts the mean from a sample and normalises it to length 1. Returns an empty list if the sample is
+/// constant, or if a value is not finite.
 fn normalized(sample: &[f32]) -> Vec<f32> {
     let mean = sample.iter().map(|x| f64::from(*x)).sum::<f64>() / sample.len().max(1) as f64;
     let length = sample.iter().map(|x| (f64::from(*x) - mean).powi(2)).sum::<f64>().sqrt();
@@ -266,7 +268,7 @@ fn normalized(sample: &[f32]) -> Vec<f32> {
     sample.iter().map(|x| ((f64::from(*x) - mean) / length) as f32).collect()
 }
 
-/// The inner product, in chains that fill registers.
+/// Returns the inner product, with several sums that fill vector registers.
 fn dot(a: &[f32], b: &[f32]) -> f32 {
     const LANES: usize = 16;
     let mut sums = [0.0f32; LANES];

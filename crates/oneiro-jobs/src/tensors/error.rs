@@ -1,4 +1,4 @@
-//! Why a file of tensors cannot be read or written.
+//! The error of a file of tensors that cannot be read or written.
 
 use std::io;
 use std::path::PathBuf;
@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use oneiro_media::MediaError;
 use safetensors::SafeTensorError;
 
-/// Why a file of tensors cannot be read or written.
+/// The reason why a file of tensors cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TensorError {
-    /// A folder was given.
+    /// The path is a folder.
     #[error("{} is a folder; a .safetensors file is needed", path.display())]
     IsFolder {
         /// The folder.
@@ -22,33 +22,33 @@ pub enum TensorError {
         /// The file.
         path: PathBuf,
     },
-    /// The system refuses to read the file.
+    /// The operating system cannot read the file.
     #[error("could not read {}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// The system's own error.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// The file is none of tensors.
+    /// The file is no safetensors file.
     #[error("{} is not a readable safetensors file", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// The error of the format's reader.
+        /// The parser's error.
         source: SafeTensorError,
     },
-    /// A tensor of numbers other than float32 and float64.
+    /// A tensor's element type is not supported.
     #[error("{}: tensor \"{name}\" has type {dtype:?}; float32 is needed", path.display())]
     Type {
         /// The file.
         path: PathBuf,
         /// The tensor.
         name: String,
-        /// Its type.
+        /// The tensor's element type.
         dtype: safetensors::Dtype,
     },
-    /// Tensors that cannot be encoded: a shape does not fit its data.
+    /// Tensors cannot be encoded, since a shape does not fit its data.
     #[error("the tensors cannot be encoded")]
     Encode(#[from] SafeTensorError),
     /// The file cannot be written.

@@ -1,14 +1,15 @@
 //! Receptive fields of a value along one axis of an input, computed from node to node.
 //!
-//! Positions of a value are counted on a *grid*, as the parts of its axes do ([`crate::axes`]): a position is
-//! the sum of the parts' indices times their steps, wherever in the shape the parts stand. So reshapes and
-//! transposes move nothing; windows, slices and resizing give an axis a grid of its own. For each position on
-//! a grid [`Reads`] has the interval of the input that it sees.
+//! Positions of a value are counted on a *grid*, as the parts of its axes are ([`crate::axes`]). A position
+//! is the sum of the parts' indices times their steps, wherever the parts stand in the shape. So reshapes and
+//! transposes move nothing. Windows, slices and resizing give an axis a new grid. [`Reads`] gives, for each
+//! position on a grid, the interval of the input that it reads.
 //!
-//! - A part that is summed or mixed over widens what is seen: within windows (Swin) to the window, over all
-//!   of an axis (attention, global pooling) to the whole input.
-//! - A part that is among the channels (space to depth) counts for the layer, not for its positions.
-//! - An operand whose positions are not those of the result is seen whole, and tells nothing of strides.
+//! - A part that is summed or mixed over widens the fields. Within windows (Swin) they grow to the window.
+//!   Over a whole axis (attention, global pooling) they grow to the whole input.
+//! - A part that is among the channels (space to depth) widens the field of the layer. It adds no positions.
+//! - If an operand has other positions than the result, its field is the whole operand. Its stride is
+//!   ignored.
 
 use crate::axes::{Axes, Axis, Kind, Part};
 use crate::ops::Reach;
@@ -17,7 +18,8 @@ use crate::reads::{Reads, rounded};
 /// The receptive field of one position of a grid in an input.
 #[derive(Debug, Clone)]
 struct Grid {
-    /// Positions: the extent of the topmost part times its step. A grid of one position is everywhere.
+    /// Number of positions: the extent of the topmost part times its step. If it is 1, every position has the
+    /// same field.
     positions: usize,
     reads: Reads,
 }
@@ -26,15 +28,15 @@ struct Grid {
 #[derive(Debug, Clone)]
 pub(super) struct Along {
     kind: Kind,
-    /// The input's extent.
+    /// Extent of the input along this axis.
     input: usize,
-    /// One; two in products that relate positions of different maps.
+    /// The grids of the value: one, or two in products that relate positions of different maps.
     grids: Vec<Grid>,
-    /// Whether all of the input is seen, through something global.
+    /// Whether a global operation makes every field the whole input.
     whole: bool,
-    /// The last stride that was known.
+    /// The last known stride.
     stride: usize,
-    /// Whether branches with different strides met.
+    /// Whether branches with different strides were joined.
     differ: bool,
 }
 
@@ -55,26 +57,26 @@ pub(super) struct Pass<'a> {
     pub reach: Reach,
     /// Axes of the operand along which elements depend on each other.
     pub mixed: Vec<usize>,
-    /// Axes of the operand that a product sums over.
+    /// Axes of the operand over which a product sums.
     pub summed: Vec<usize>,
-    /// Whether what is summed is a flattened map: that is a convolution of the map's size.
+    /// Whether a flattened map is summed over, as by a convolution of the map's size.
     pub is_dense: bool,
     /// Axes of the operand.
     pub from: &'a Axes,
-    /// Axes that the operator gives the result.
+    /// Axes of the result by the operator's rule.
     pub made: &'a Axes,
-    /// Axes of the result as they are used.
+    /// Axes of the result as they are used; other sources may override the rule.
     pub to: &'a Axes,
 }
 
 impl Along {
-    /// An axis of an input.
+    /// The fields of an input's axis: each position reads itself.
     pub fn input(kind: Kind, extent: usize) -> Self {
         let grids = vec![Grid { positions: extent, reads: Reads::own() }];
         Self { kind, input: extent, grids, whole: false, stride: 1, differ: false }
     }
 
-    /// Behind a node.
+    /// Returns the fields after a node.
     pub fn through(&self, pass: &Pass<'_>) -> Self {
         let mut seen = self.clone();
         match &pass.reach {
@@ -102,8 +104,8 @@ impl Along {
         seen
     }
 
-    /// Joins with another operand: at equal positions, or `beside` it along this axis. `others`: of operands
-    /// beside each other, one without positions holds other tokens than patches.
+    /// Joins the fields of another operand: at equal positions, or, with `beside`, concatenated along this
+    /// axis. With `others`, a concatenated operand without positions holds tokens other than patches.
     pub fn with(&mut self, other: &Self, beside: bool, others: bool) {
         if beside && others && self.grids.is_empty() != other.grids.is_empty() {
             if self.grids.is_empty() {
@@ -134,7 +136,7 @@ impl Along {
         }
     }
 
-    /// Widens by parts that stand on two axes of a product of data, as attention's scores have them.
+    /// Widens the fields by parts that occur on two axes of a product of data, such as attention scores.
     pub fn relate(&mut self, result: &Axes) {
         let all: Vec<Vec<Part>> = (0..result.0.len()).map(|at| parts_of(result, at, &self.kind)).collect();
         for (at, parts) in all.iter().enumerate() {
@@ -144,7 +146,7 @@ impl Along {
         }
     }
 
-    /// The receptive field of a value with these axes.
+    /// Returns the receptive field of a value with these axes.
     pub fn report(&self, axes: &Axes) -> Seen {
         let whole = |stride| Seen {
             extent: self.input,
@@ -167,7 +169,8 @@ impl Along {
         if self.whole || self.grids.len() > 1 {
             return whole(stride);
         }
-        // Parts among the channels are the layer's; the topmost of a flattened map is a position.
+        // Parts among the channels belong to the layer's field. But the topmost part of a flattened map
+        // counts positions.
         let top = channel.into_iter().flat_map(parts).filter(|part| reaches(part) == grid.positions);
         let places: Vec<Part> = places.iter().cloned().chain(top).collect();
         let Some(reads) = grid.freed(&places) else { return whole(stride) };
@@ -180,7 +183,8 @@ impl Along {
         }
     }
 
-    /// Whether axis `at` of a value holds its positions; whether among other tokens.
+    /// Returns whether axis `at` holds positions of this kind, and whether these are patches among other
+    /// tokens.
     pub fn is_on(&self, axes: &Axes, at: usize) -> (bool, bool) {
         let axis = axes.0.get(at).filter(|axis| has(axis, &self.kind));
         let tokens = |axis: &Axis| axis.iter().any(|part| matches!(part.kind, Kind::Tokens(_)));
@@ -192,12 +196,12 @@ impl Along {
         self.grids.clear();
     }
 
-    /// Positions along axis `at` are others now.
+    /// Replaces the positions along axis `at` by those that an operator reads.
     fn read(&mut self, at: usize, reads: &Reads, pass: &Pass<'_>) {
         let (Some(from), Some(made)) = (pass.from.0.get(at), pass.made.0.get(at)) else { return };
         let held = parts_of(pass.from, at, &self.kind);
         let spreads = |axis: &Axis| axis.len() != 1 || matches!(axis[0].kind, Kind::Tokens(_));
-        // Other tokens come and go; the patches stay.
+        // If only other tokens are added or removed, the patches keep their fields.
         if !has(from, &self.kind) || spreads(from) && held == parts_of(pass.made, at, &self.kind) {
             return;
         }
@@ -213,7 +217,7 @@ impl Along {
         self.grids = grids.into_iter().flatten().collect();
     }
 
-    /// All positions that differ only in this part get the union of their receptive fields.
+    /// Gives positions that differ only in this part the union of their fields.
     fn widen(&mut self, part: &Part) {
         let own = |grid: &Grid| grid.positions == reaches(part);
         if self.grids.iter().any(own) || self.grids.is_empty() {
@@ -230,7 +234,7 @@ impl Along {
         }
     }
 
-    /// A product sums over this part; `kept`: another axis of the operand has it, too.
+    /// Applies a sum over this part. With `kept`, another axis of the operand has the part, too.
     fn sum(&mut self, part: &Part, kept: bool, is_dense: bool) {
         let own = |grid: &Grid| grid.positions == reaches(part);
         if is_dense
@@ -246,7 +250,7 @@ impl Along {
         }
     }
 
-    /// The grids that a value with axes `to` still has, made of one with axes `from`.
+    /// Keeps the grids that a value with axes `to` still has after axes `from`.
     fn carry(&mut self, from: &Axes, to: &Axes) {
         let kind = &self.kind;
         let all = |axes: &Axes| (0..axes.0.len()).flat_map(|at| parts_of(axes, at, kind)).collect::<Vec<_>>();
@@ -259,7 +263,7 @@ impl Along {
             if parts.iter().any(|part| reaches(part) == grid.positions) {
                 return Some(grid.clone());
             }
-            // The axis goes on under another count of its positions.
+            // The axis continues with another count of its positions.
             let at = (0..from.0.len())
                 .find(|&at| parts_of(from, at, kind).iter().any(|part| reaches(part) == grid.positions))?;
             let (axis, next) = (&from.0[at], to.0.get((at + to.0.len()).checked_sub(from.0.len())?)?);
@@ -274,7 +278,7 @@ impl Along {
 }
 
 impl Grid {
-    /// Returns the reads of an index along an axis.
+    /// Returns the fields of the indices along an axis.
     fn along(&self, axis: &Axis, kind: &Kind) -> Option<Reads> {
         if self.positions == 1 {
             return Some(self.reads.clone());
@@ -290,7 +294,8 @@ impl Grid {
         Reads::digits(top.step, &lower)?.of(&self.freed(&own)?)
     }
 
-    /// Reads windows each for itself: an axis holds their positions, and others tell the windows apart.
+    /// Applies reads within each window. The axis `from` holds positions within a window, and other axes
+    /// distinguish the windows.
     fn within(&self, from: (usize, usize), to: (usize, usize), reads: &Reads) -> Option<Grid> {
         let ((old, 1), (new, 1)) = (from, to) else { return None };
         let windows = (self.positions / old.max(1)).checked_mul(old).filter(|n| *n == self.positions)? / old;
@@ -298,7 +303,7 @@ impl Grid {
         Some(Grid { positions: windows.checked_mul(new)?, reads })
     }
 
-    /// With all parts free that are not among these, which are parts of the grid.
+    /// Returns the fields in which all parts of the grid vary except for these.
     fn freed(&self, parts: &[Part]) -> Option<Reads> {
         let mut reads = self.reads.clone();
         let mut sorted: Vec<&Part> = parts.iter().filter(|p| reaches(p) <= self.positions).collect();
@@ -314,13 +319,13 @@ impl Grid {
     }
 }
 
-/// The grid of an axis that has positions of one kind and nothing else: their number, and their step.
+/// Returns the number of positions and the step of an axis that holds positions of one kind and nothing else.
 fn grid_of(axis: &Axis, kind: &Kind) -> Option<(usize, usize)> {
     let [part] = &axis[..] else { return None };
     (part.kind == *kind).then_some((part.extent, part.step))
 }
 
-/// A grid from what each index along its axis sees.
+/// Returns the grid of an axis from the fields of its indices.
 fn grid_on(reads: Reads, &(extent, step): &(usize, usize)) -> Option<Grid> {
     if extent == 1 || step == 1 {
         return Some(Grid { positions: extent, reads });
@@ -329,7 +334,7 @@ fn grid_on(reads: Reads, &(extent, step): &(usize, usize)) -> Option<Grid> {
     Some(Grid { positions: extent.checked_mul(step)?, reads })
 }
 
-/// Where a part's indices end.
+/// One past the largest position of a part.
 fn reaches(part: &Part) -> usize {
     part.extent.saturating_mul(part.step)
 }
@@ -341,7 +346,8 @@ fn has(axis: &Axis, kind: &Kind) -> bool {
     })
 }
 
-/// The parts of one kind on an axis, with more than one position; those of patches among other tokens, too.
+/// Returns the parts of one kind with more than one position on an axis. They include parts of patches among
+/// other tokens.
 fn parts_of(axes: &Axes, at: usize, kind: &Kind) -> Vec<Part> {
     let parts = axes.0.get(at).into_iter().flatten();
     let inside = parts.flat_map(|part| match &part.kind {

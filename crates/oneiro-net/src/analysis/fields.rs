@@ -1,4 +1,4 @@
-//! The receptive fields of all values: what each sees along each spatial axis of each input.
+//! The receptive fields of all values along each spatial axis of each input.
 
 use super::ReceptiveField;
 use super::along::{Along, Pass};
@@ -6,17 +6,17 @@ use crate::axes::{Axes, Followed, Kind, Part, Sources, spatial_kinds};
 use crate::graph::{Graph, Node, ValueId};
 use crate::ops::{Fact, Facts, Reach};
 
-/// For each value: the inputs that it depends on, and its receptive fields along their axes.
+/// For each value, its receptive fields along the axes of every input on which it depends.
 #[derive(Debug)]
 pub(super) struct Fields<'a> {
     followed: &'a Followed,
     seen: Vec<Vec<(usize, Vec<Along>)>>,
-    /// Axes of inputs, which are taken to be channels first where nothing is known of them.
+    /// Axes of the inputs, assumed to be channels first if unknown.
     inputs: Vec<(ValueId, Axes)>,
 }
 
 impl<'a> Fields<'a> {
-    /// The receptive fields of the inputs: each position sees itself.
+    /// Creates the receptive fields of the inputs: each position reads itself.
     pub fn new(graph: &Graph, shapes: &[Vec<usize>], followed: &'a Followed) -> Self {
         let mut fields = Self { followed, seen: vec![Vec::new(); graph.values.len()], inputs: Vec::new() };
         for (i, (input, shape)) in graph.inputs.iter().zip(shapes).enumerate() {
@@ -33,8 +33,8 @@ impl<'a> Fields<'a> {
         fields
     }
 
-    /// Follows the fields through a node to its output `index`, and gives those of the inputs that it depends
-    /// on.
+    /// Computes the fields of a node's output `index`. Returns them for each input on which the output
+    /// depends.
     pub fn follow(
         &mut self,
         node: &Node,
@@ -59,7 +59,7 @@ impl<'a> Fields<'a> {
             .filter_map(|(k, v)| v.filter(|v| !self.seen[v.index()].is_empty()).map(|v| (k, v)))
             .collect();
         let mut merged: Vec<(usize, Vec<Along>)> = Vec::new();
-        // Of parts that lie side by side the largest is followed.
+        // Of concatenated operands, the largest comes first.
         let mut order = data.clone();
         if beside {
             order.sort_by_key(|(k, _)| std::cmp::Reverse(inputs[*k].map_or(0, Fact::len)));
@@ -95,7 +95,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The positions of an input: those of its spatial axes, of patch tokens those of their grid.
+/// Positions of an input: on its spatial axes, or, for patch tokens, on the axes of their grid.
 fn positions(axes: &Axes) -> Vec<(Kind, usize)> {
     let of = |part: &Part| match &part.kind {
         Kind::Tokens(tokens) => tokens.grid.iter().map(|p| (p.kind.clone(), p.extent)).collect(),
@@ -105,8 +105,8 @@ fn positions(axes: &Axes) -> Vec<(Kind, usize)> {
     axes.parts().flat_map(of).collect()
 }
 
-/// Whether operands of a concatenation lie side by side along the axis that is followed, and whether with
-/// other tokens.
+/// Returns whether a concatenation joins operands along the axis that is followed, and whether other tokens
+/// are among them.
 fn lies_along(pass: &Pass<'_>, along: &Along) -> (bool, bool) {
     match &pass.reach {
         Reach::Axes(axes) => axes.first().map_or((false, false), |(at, _)| along.is_on(pass.made, *at)),
@@ -127,7 +127,7 @@ fn pass<'a>(
     let reach = match node.op.reach_of(facts, operand, index) {
         _ if summed.is_some() => Reach::Point,
         Reach::Whole if !mixed.is_empty() => Reach::Point,
-        // Parts that are reduced are gone.
+        // Reduced parts disappear from the result.
         Reach::Whole if op.reduces_axes() => Reach::Point,
         Reach::Whole if op.picks_elements() && from.positions() == to.positions() && to.has_positions() => {
             Reach::Point

@@ -1,4 +1,5 @@
-//! Fields against formulas, and against the support of gradients in made networks with positive weights.
+//! Tests of receptive fields against formulas, and against the gradients of small networks with positive
+//! weights.
 
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use crate::{CpuSession, Plan, Request, Rules, Session};
 
 mod gradients;
 
-/// A network that is being made: its values by number, with their shapes known to the one who makes it.
+/// A network under construction; its values have numbers as names.
 struct Net {
     builder: Builder,
     count: usize,
@@ -53,14 +54,14 @@ impl Net {
         self.builder.constant(&name, Tensor::floats(&[values.len()], values.to_vec())).unwrap()
     }
 
-    /// Convolution: channels in and out, taps, stride.
+    /// A convolution with these input and output channels, kernel size and stride.
     fn conv(&mut self, x: ValueId, channels: (usize, usize), taps: usize, stride: i64) -> ValueId {
         let weights = self.weights(&[channels.1, channels.0, taps, taps]);
         let pad = ((taps - 1) / 2) as i64;
         self.node("Conv", &[x, weights], vec![("strides", ints(&[stride; 2])), ("pads", ints(&[pad; 4]))])
     }
 
-    /// Two convolutions that take every fourth position.
+    /// Two convolutions with a total stride of 4.
     fn stem(&mut self, x: ValueId, channels: usize) -> ValueId {
         let first = self.conv(x, (1, 2), 3, 2);
         self.conv(first, (2, channels), 3, 2)
@@ -100,7 +101,7 @@ impl Net {
         self.builder.node_with("Resize", &name, &[Some(x), empty, Some(scales)], attributes).unwrap()
     }
 
-    /// Slices of every second position along two axes, side by side along a third.
+    /// Slices of every second position along two axes, concatenated along a third.
     fn halves(&mut self, x: ValueId, (rows, columns): (i64, i64), channel: i64) -> ValueId {
         let parts = [(0, 0), (1, 0), (0, 1), (1, 1)].map(|(y, x0)| {
             let part = self.slice(x, rows, (y, 1 << 20, 2));
@@ -109,7 +110,7 @@ impl Net {
         self.concat(&parts, channel)
     }
 
-    /// Attention of tokens to others: queries, and what keys and values are made of.
+    /// Attention: `queries` attend to `others`, from which keys and values are computed.
     fn attention(&mut self, queries: ValueId, others: ValueId, channels: usize) -> ValueId {
         let [q, k, v] = [queries, others, others].map(|x| self.dense(x, (channels, channels)));
         let last = [0, 2, 1];
@@ -119,7 +120,7 @@ impl Net {
         self.node("MatMul", &[weights, v], vec![])
     }
 
-    /// The mean over all positions, times so much that gradients through it do not round away.
+    /// The mean over all positions, times a factor with which gradients do not round to zero.
     fn mean(&mut self, x: ValueId) -> ValueId {
         let (mean, factor) = (self.node("GlobalAveragePool", &[x], vec![]), self.floats(&[1e4]));
         self.node("Mul", &[mean, factor], vec![])
@@ -136,7 +137,7 @@ impl Net {
     }
 }
 
-/// The layers of a network.
+/// Returns the layers of a network.
 fn listed(graph: &Graph, shape: &[usize]) -> Vec<Layer> {
     let shapes = [shape.to_vec()];
     let facts = infer(graph, &shapes, &vec![true; graph.nodes.len()], |_, e| Err(e)).unwrap();
@@ -145,7 +146,7 @@ fn listed(graph: &Graph, shape: &[usize]) -> Vec<Layer> {
     layers(graph, &Names::new(graph, &[]), &shapes, &followed).unwrap().layers
 }
 
-/// Extents and strides of the field of `target`, as this module has them.
+/// Returns the receptive field of `target` by the analysis.
 fn analyzed(graph: &Graph, shape: &[usize], target: ValueId) -> ReceptiveField {
     let layer = listed(graph, shape).into_iter().find(|l| l.value == target).unwrap();
     layer.fields[0].1.clone()
@@ -208,7 +209,7 @@ fn a_tensor_counts_once_in_the_total() {
     let shared = |net: &mut Net, x: ValueId| net.node("Conv", &[x, weights], vec![("pads", ints(&[1; 4]))]);
     let twice = shared(&mut net, x);
     let twice = shared(&mut net, twice);
-    // A table that is spread over all positions.
+    // A constant table that is expanded over all positions.
     let table = net.weights(&[5, 1]);
     let indices = net.list(&(0..64).map(|i| i % 5).collect::<Vec<_>>());
     let spread = net.node("Gather", &[table, indices], vec![]);
@@ -229,8 +230,8 @@ fn fields_lie_where_the_padding_puts_them() {
     let mean = net.mean(second);
     let graph = net.builder.finish(&[second, mean]);
     let field = analyzed(&graph, &shape, second);
-    // The input positions whose gradient at one position of the layer is not zero, by the definition of a
-    // convolution: a window of 3 over windows of 3 at every second position.
+    // Input positions with non-zero gradient, by the definition of a convolution: a window of 3 over windows
+    // of 3 at every second position.
     assert_eq!(analyzed(&graph, &shape, first).first, [-1, -1]);
     assert_eq!((&field.first[..], field.is_regular), (&[-3, -3][..], true));
     assert_eq!(field.of_position(&[1, 0], &shape[2..]), Some(vec![[1, 8], [0, 4]]));

@@ -1,4 +1,4 @@
-//! The tensors of a network that the constants of its layers are made of.
+//! The tensors from which the constants of a network's layers are computed.
 
 use std::collections::BTreeMap;
 
@@ -7,14 +7,14 @@ use crate::graph::{Graph, ValueId};
 use crate::ops::Fact;
 use crate::tensor::DType;
 
-/// Numbers in the tensors that these layers read, each tensor once, whoever shares it. A constant that is
-/// computed (a table of biases, expanded) counts as the tensors that it is computed from.
+/// Number of elements in the tensors that these layers read. A tensor that several layers share counts once.
+/// A computed constant (an expanded table of biases) counts as the tensors from which it is computed.
 pub fn parameters(layers: &[Layer]) -> usize {
     let tensors = layers.iter().flat_map(|layer| &layer.tensors).copied();
     tensors.collect::<BTreeMap<ValueId, usize>>().values().sum()
 }
 
-/// The tensors behind the constants among a node's operands.
+/// Returns the tensors from which the constants among a node's operands are computed.
 pub(super) fn tensors(
     graph: &Graph,
     operands: &[Option<ValueId>],
@@ -34,11 +34,11 @@ pub(super) fn tensors(
                 continue;
             };
             let inputs = node.inputs.iter().enumerate().filter_map(|(k, input)| Some((k, (*input)?)));
-            // Whole numbers are indices and shapes, unless they stand for numbers.
+            // Integers are indices and shapes, unless the operator decodes them to real numbers.
             let holds = |k: usize, v: ValueId| constant(&v) || k == 0 && node.op.decodes_integers();
             open.extend(inputs.filter(|(k, v)| holds(*k, *v)).map(|(_, v)| v));
         }
-        // Of single numbers no layer's weights are made.
+        // Single numbers are parameters of operators, not weights.
         behind.retain(|_, n| *n > 1);
         if behind.is_empty() {
             behind.extend(own(operand));

@@ -1,4 +1,5 @@
-//! A value of any order of axes, seen as (N, C, positions): a map of height and width where the axes tell so.
+//! Views of values as (N, C, positions), whatever the order of their axes. Positions are height and width
+//! where the axes are known.
 
 use std::sync::Arc;
 
@@ -8,22 +9,22 @@ use crate::graph::{Graph, Node, Value, ValueId};
 use crate::ops::{Operator, build};
 use crate::tensor::{Tensor, volume};
 
-/// Version of the operator set of the nodes that a view adds.
+/// Operator-set version of the nodes that [`FeatureMap::add_to`] adds.
 const OPSET: i64 = 13;
 
-/// How a value becomes (N, C, positions). Positions are, in this order, those that are unknown, time, height,
-/// width; patch tokens count as height and width, and tokens that are no patches are left out.
+/// How a value becomes (N, C, positions). The order of position axes is: unknown ones, time, height, width.
+/// Patch tokens are split into height and width; other tokens are left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FeatureMap {
     /// The value's shape.
     from: Vec<usize>,
-    /// The value's parts in order, tokens as one.
+    /// The value's parts in order. An axis of tokens is one atom.
     atoms: Vec<Atom>,
-    /// Extents of all parts, patches split into theirs.
+    /// Extents of all parts, with patches split into their grid.
     split: Vec<usize>,
-    /// Which of the split parts is the batch, if one is.
+    /// Index of the split part that is the batch, if there is one.
     batch: Option<usize>,
-    /// The split parts in the order of the map.
+    /// The split parts in the order of the map's axes.
     order: Vec<usize>,
     /// The map's shape.
     shape: Vec<usize>,
@@ -33,9 +34,9 @@ pub struct FeatureMap {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Atom {
     extent: usize,
-    /// Other tokens in front of the patches.
+    /// Number of other tokens before the patches.
     before: usize,
-    /// Its split parts; several for patch tokens.
+    /// Indices of its split parts: one, or several for patch tokens.
     split: std::ops::Range<usize>,
     is_tokens: bool,
 }
@@ -64,8 +65,8 @@ fn role(part: &Part) -> Role {
 }
 
 impl FeatureMap {
-    /// The map of a value of these axes and this shape, with `batch` entries. `None` where its channels are
-    /// not known, or its entries of the batch do not lie apart.
+    /// Returns the map of a value with these axes and this shape, with `batch` entries. Returns `None` if its
+    /// channels are unknown, or its batch entries are not separate.
     pub fn of(axes: &Axes, shape: &[usize], batch: usize) -> Option<Self> {
         let channel = axes.channel()?;
         if !axes.fits(shape) || axes.batch() != batch && axes.has_batch() || !axes.has_batch() && batch != 1 {
@@ -79,7 +80,7 @@ impl FeatureMap {
             order: Vec::new(),
             shape: Vec::new(),
         };
-        // The split parts: role, step.
+        // Role and step of each split part.
         let mut parts: Vec<(Role, usize)> = Vec::new();
         let push = |map: &mut FeatureMap, parts: &mut Vec<(Role, usize)>, role: Role, part: &Part| {
             let split = map.split.len()..map.split.len() + 1;
@@ -91,8 +92,7 @@ impl FeatureMap {
             let features: Vec<&Part> =
                 axis.iter().filter(|p| i == channel && p.kind != Kind::Batch).collect();
             if axis.is_empty() {
-                // In a network for one picture, the first axis of extent 1 is what convolutions take for the
-                // batch.
+                // In a network for one picture, convolutions treat the first axis of extent 1 as the batch.
                 let role = match i {
                     _ if i == channel => Role::Channel,
                     0 if !axes.has_batch() => Role::Batch,
@@ -120,7 +120,7 @@ impl FeatureMap {
         }
         let mut batches = (0..parts.len()).filter(|&i| parts[i].0 == Role::Batch);
         map.batch = batches.next().filter(|_| batches.next().is_none());
-        // Parts of one kind with equal steps are not parts of one axis.
+        // Two parts of one kind with equal steps cannot belong to one axis, so their meaning is unknown.
         let twins = |i: usize| {
             (0..parts.len()).any(|k| k != i && parts[k] == parts[i] && map.split[k] > 1 && map.split[i] > 1)
         };
@@ -152,17 +152,17 @@ impl FeatureMap {
         Some(map)
     }
 
-    /// N, C, positions.
+    /// The map's shape: N, C, positions.
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
 
-    /// Whether the value is its own map.
+    /// Whether the value already has the map's form.
     pub fn is_identity(&self) -> bool {
         !self.has_tokens() && self.is_in_order() && self.shape == self.from
     }
 
-    /// Whether all elements of the value are in the map.
+    /// Whether the map holds all elements of the value.
     pub fn is_whole(&self) -> bool {
         volume(&self.shape) == volume(&self.from)
     }
@@ -177,7 +177,7 @@ impl FeatureMap {
         large.all(|&i| std::mem::replace(&mut last, i) <= i)
     }
 
-    /// Adds nodes that compute the map of a value, and returns what they compute.
+    /// Adds nodes that compute the map of a value. Returns their result.
     pub fn add_to(&self, graph: &mut Graph, value: ValueId) -> ValueId {
         if self.is_identity() {
             return value;
@@ -185,7 +185,8 @@ impl FeatureMap {
         let (mut last, mut shape) = (value, self.from.clone());
         if self.has_tokens() {
             let first = self.atoms.iter().position(|atom| atom.is_tokens);
-            // Up to the first axis of tokens each atom is one split part.
+            // The batch has the same index in atoms and in split parts if it comes before the first axis of
+            // tokens.
             let batch = self.batch.filter(|&b| first.is_none_or(|at| b < at));
             let atoms: Vec<usize> = self.atoms.iter().map(|atom| atom.extent).collect();
             last = reshape(graph, last, &mut shape, &atoms, batch);
@@ -211,9 +212,9 @@ impl FeatureMap {
         reshape(graph, last, &mut shape, &self.shape, batch)
     }
 
-    /// The map of a value's data, all entries of the batch.
+    /// Computes the map of a value's data, for all batch entries.
     pub fn gather(&self, data: &[f32]) -> Vec<f32> {
-        // Where each split part's neighbours lie apart in the data.
+        // For each split part, the distance between neighbours in the data.
         let mut steps = vec![0; self.split.len()];
         let (mut start, mut step) = (0, 1);
         for atom in self.atoms.iter().rev() {
@@ -237,7 +238,7 @@ impl FeatureMap {
     }
 }
 
-/// A value of shape (N, n) behind one whose entries are rows of `n` numbers, on whichever axis.
+/// Adds a value of shape (N, n), made of a value whose batch entries are rows of `n` elements on some axis.
 pub fn rows(graph: &mut Graph, value: ValueId, n: usize) -> ValueId {
     let shape = add_constant(graph, &[-1, n as i64]);
     add_node(graph, value, "Reshape", vec![Some(value), Some(shape)], vec![])

@@ -1,5 +1,5 @@
-//! The meaning of axes, propagated from the inputs through all nodes; and whether batch entries are computed
-//! independently.
+//! Follows the meaning of axes from the inputs through all nodes. Also finds whether batch entries are
+//! computed independently.
 
 use super::{Axes, Axis, Kind, Part, Sources, extent, spatial_kinds};
 use crate::graph::{Graph, Node, ValueId};
@@ -8,19 +8,19 @@ use crate::ops::{Fact, Facts};
 /// The known axes of a graph's values.
 #[derive(Debug, Clone)]
 pub struct Followed {
-    /// By value; `None` for constants and where nothing is known.
+    /// Axes of each value; `None` for constants and unknown axes.
     pub axes: Vec<Option<Axes>>,
     /// For each node, whether it is known to compute batch entries independently.
     apart: Vec<bool>,
-    /// The parts of the first axis of patch tokens.
+    /// The parts of the first axis that consists of patch tokens.
     patches: Option<Axis>,
-    /// Entries of the batch.
+    /// Number of batch entries.
     batch: usize,
 }
 
-/// Follows the axes of a graph's values, whose facts [`crate::typed::infer`] gives. `stated` has the axes of
-/// the inputs, and of other values that somebody knows better. `batch` is the number of entries;
-/// `prefix` that of the tokens in front of patches, where somebody knows it.
+/// Follows the axes of a graph's values, whose facts are given by [`crate::typed::infer`]. `stated` has the
+/// axes of the inputs, and of other values for which the user states them. `batch` is the number of entries.
+/// `prefix` is the number of tokens before the patches, if it is known.
 pub fn follow(
     graph: &Graph,
     facts: &[Option<Fact>],
@@ -44,7 +44,7 @@ pub fn follow(
     let set = |followed: &mut Followed, value: ValueId, found: Option<Axes>| {
         let Some(fact) = fact(value) else { return };
         let said = stated.iter().find(|(v, _)| *v == value).map(|(_, axes)| axes.clone());
-        // A rule that does not fit the shape says nothing.
+        // An operator's axes are ignored if they do not fit the shape.
         let mut axes = said.or(found).filter(|axes| axes.fits(&fact.shape));
         if convolved[value.index()] {
             axes = Some(as_convolved(axes, &fact.shape, batch));
@@ -92,17 +92,17 @@ pub fn follow(
 }
 
 impl Followed {
-    /// Whether no entry of a batch depends on another in any of these nodes, as far as axes tell.
+    /// Whether batch entries stay independent in all needed nodes, as far as axes tell.
     pub fn entries_stay_apart(&self, needed: &[bool]) -> bool {
         self.apart.iter().zip(needed).all(|(apart, needed)| *apart || !needed)
     }
 
-    /// The parts of the first axis that holds patch tokens.
+    /// The parts of the first axis that consists of patch tokens.
     pub fn patches(&self) -> Option<&Axis> {
         self.patches.as_ref()
     }
 
-    /// Entries of the batch.
+    /// Number of batch entries.
     pub fn batch(&self) -> usize {
         self.batch
     }
@@ -113,7 +113,7 @@ impl Followed {
     }
 }
 
-/// Whether each entry of the result comes from the same entry of the operands.
+/// Whether each batch entry of the result depends only on the same entry of the operands.
 fn stays_apart(node: &Node, sources: &Sources<'_>, result: Option<&Axes>) -> bool {
     let data = (0..node.inputs.len()).filter(|&i| sources.facts.get(i).is_some() && !sources.is_constant(i));
     let mut entries = 1;
@@ -128,7 +128,8 @@ fn stays_apart(node: &Node, sources: &Sources<'_>, result: Option<&Axes>) -> boo
         && !node.op.mixes_along(sources.facts).into_iter().any(along_batch)
 }
 
-/// The operand of a convolution has its channels on axis 1; this overrides other inferences.
+/// Gives the axes of a convolution's operand, whose channels are on axis 1. This overrides what was derived
+/// from earlier nodes.
 fn as_convolved(found: Option<Axes>, shape: &[usize], batch: usize) -> Axes {
     let Some(mut axes) = found else {
         let mut axes = Axes::channels_first(shape);
@@ -148,7 +149,7 @@ fn as_convolved(found: Option<Axes>, shape: &[usize], batch: usize) -> Axes {
             axes.0[i] = vec![Part::new(kind, shape[i])];
         }
     }
-    // Channels that were split off to axis 0 belong to the batch of what is convolved.
+    // Channels that a reshape moved to axis 0 are a batch for this convolution.
     for part in axes.0[0].iter_mut().filter(|p| p.kind == Kind::Channel) {
         part.kind = Kind::Other;
     }
@@ -156,7 +157,7 @@ fn as_convolved(found: Option<Axes>, shape: &[usize], batch: usize) -> Axes {
 }
 
 impl Axes {
-    /// Whether these are the axes of a value of this shape.
+    /// Whether these axes can belong to a value of this shape.
     pub(crate) fn fits(&self, shape: &[usize]) -> bool {
         self.0.len() == shape.len() && self.0.iter().zip(shape).all(|(axis, &n)| extent(axis) == n)
     }

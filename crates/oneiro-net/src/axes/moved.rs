@@ -1,12 +1,13 @@
-//! The axis after an operator that selects, repeats or pads positions: slices, gathers, pads, rolls.
+//! Axes after an operator that selects, repeats or pads positions, such as a slice, gather, pad or roll.
 
 use super::rules::{single, tokens};
 use super::{Axes, Axis, Kind, Part, Tokens, extent};
 use std::sync::Arc;
 
 impl Axes {
-    /// The axes of a value whose axes walk those of this one: the axis walked, if any, and the position there
-    /// of each index, `None` in a border.
+    /// Returns the axes of a value, each of which reads positions along an axis of this value. `walks` has
+    /// for each axis the axis read, if any, and the position for each index. A position is `None` in a
+    /// border.
     pub(crate) fn walked<'p>(
         &self,
         walks: impl IntoIterator<Item = (Option<usize>, &'p [Option<usize>])>,
@@ -36,7 +37,7 @@ impl Axes {
         axes
     }
 
-    /// The value without an axis, of which one position was taken.
+    /// Returns the axes after one position of axis `at` was selected, which removes the axis.
     pub(crate) fn without(&self, at: usize) -> Axes {
         let mut axes = self.clone();
         if at < axes.0.len() {
@@ -49,7 +50,7 @@ impl Axes {
     }
 }
 
-/// An axis of one position, repeated.
+/// Repeats an axis of one position `n` times.
 fn repeated(axis: &Axis, n: usize) -> Axis {
     match &axis[..] {
         _ if n == 1 => axis.clone(),
@@ -60,7 +61,7 @@ fn repeated(axis: &Axis, n: usize) -> Axis {
     }
 }
 
-/// An axis at these positions.
+/// Selects these positions of an axis.
 fn picked(axis: &Axis, positions: &[Option<usize>]) -> Axis {
     let (old, n) = (extent(axis), positions.len());
     if n == old && positions.iter().copied().eq((0..old).map(Some)) {
@@ -70,7 +71,7 @@ fn picked(axis: &Axis, positions: &[Option<usize>]) -> Axis {
         return repeated(axis, n);
     }
     if axis.iter().any(|p| p.kind == Kind::Batch) {
-        // Entries that move are entries no more.
+        // After a reordering, indices are no longer those of the batch entries.
         return if n == 1 { Axis::new() } else { vec![Part::new(Kind::Other, n)] };
     }
     if let [Part { kind: Kind::Tokens(held), .. }] = &axis[..] {
@@ -87,7 +88,7 @@ fn picked(axis: &Axis, positions: &[Option<usize>]) -> Axis {
     }
 }
 
-/// Patches with a border around them, which holds other tokens.
+/// Adds a border to an axis of patches. The border counts as other tokens.
 fn bordered(axis: &Axis, old: usize, positions: &[Option<usize>]) -> Axis {
     let before = positions.iter().take_while(|p| p.is_none()).count();
     let inside = positions.get(before..before + old).unwrap_or_default();
@@ -99,7 +100,8 @@ fn bordered(axis: &Axis, old: usize, positions: &[Option<usize>]) -> Axis {
     vec![Part::new(Kind::Other, positions.len())]
 }
 
-/// Patches and other tokens at these positions: all patches in their order, with any of the others.
+/// Selects positions of an axis of tokens. The patches must be complete and in order; any other tokens may be
+/// selected.
 fn of_tokens(held: &Tokens, positions: &[Option<usize>]) -> Axis {
     let patches = held.before..held.before + held.patches();
     let is_patch = |p: &Option<usize>| p.is_some_and(|p| patches.contains(&p));

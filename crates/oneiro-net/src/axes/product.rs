@@ -1,17 +1,17 @@
-//! Products over shared axes: matrices, Einstein sums. A summed axis disappears; in a product with weights, a
-//! new axis replaces it.
+//! Axes of products that sum over shared axes: matrix products and Einstein sums. A summed axis disappears.
+//! In a product with weights, a new axis replaces it.
 
 use super::rules::{Sources, clarity};
 use super::{Axes, Axis, Kind, Part};
 
 impl Sources<'_> {
-    /// The product of inputs 0 and 1 as matrices (`MatMul`, `Gemm`), with axes that are summed taken away.
-    /// `transposed` says of each whether its last two axes are swapped first.
+    /// Returns the axes of the matrix product of inputs 0 and 1 (`MatMul`, `Gemm`), without the summed axes.
+    /// `transposed` says for each input whether its last two axes are swapped first.
     pub fn multiplied(&self, transposed: [bool; 2], output: &[usize]) -> Option<Axes> {
         let ranks = [self.shape(0).len(), self.shape(1).len()];
         let labels = |operand: usize, row: usize, column: usize| -> Vec<usize> {
             let rank = ranks[operand];
-            // Labels of leading axes count from the last: broadcasting aligns them there.
+            // Labels of leading axes count from the last axis, because broadcasting aligns them there.
             let mut labels: Vec<usize> = (2..rank).rev().map(|from_end| from_end + 1).collect();
             match (rank, operand) {
                 (1, 0) => labels.push(column),
@@ -32,8 +32,8 @@ impl Sources<'_> {
         self.contracted(&terms, &result, output)
     }
 
-    /// A sum of products over shared labels: `terms` has the labels of each operand's axes, `result` those of
-    /// the output's.
+    /// Returns the axes of a sum of products over shared labels. `terms` has the labels of each operand's
+    /// axes, `result` the labels of the output's axes.
     pub fn contracted(&self, terms: &[Vec<usize>], result: &[usize], output: &[usize]) -> Option<Axes> {
         let data: Vec<usize> = (0..terms.len()).filter(|&i| self.get(i).is_some()).collect();
         if data.is_empty() || result.len() != output.len() {
@@ -44,15 +44,15 @@ impl Sources<'_> {
                 let at = terms[i].iter().position(|&l| l == label)?;
                 (self.shape(i).get(at) == Some(&n)).then(|| self.axis(i, at))
             };
-            // If both operands are equally well known, positions come from the first operand (queries),
-            // channels from the last (values).
+            // If an axis is equally well known from both operands, positions come from the first operand
+            // (queries) and channels from the last (values).
             let last = data.iter().filter_map(of).max_by_key(clarity)?;
             let positions = |axis: &Axis| axis.iter().any(|p| p.kind.is_spatial());
             let first = data.iter().filter_map(of).find(|axis| clarity(axis) == clarity(&last));
             Some(first.filter(positions).unwrap_or(last))
         };
         let mut axes: Vec<Option<Axis>> = result.iter().zip(output).map(|(&l, &n)| found(l, n)).collect();
-        // With weights, axes that only they have are made of those that are summed.
+        // In a product with weights, an axis that only the weights have replaces the summed axes.
         if let [input] = data[..]
             && terms.len() <= 2
         {
@@ -63,12 +63,12 @@ impl Sources<'_> {
             let made: usize =
                 axes.iter().zip(output).filter(|(axis, _)| axis.is_none()).map(|(_, &n)| n).product();
             let mut fresh = made_of(&from, made).into_iter().next()?;
-            // Where no axis has channels already, nothing else can be meant.
+            // If no other axis has channels, the new axis can only hold channels.
             let has_channels = axes.iter().flatten().flatten().any(|p| p.kind == Kind::Channel);
             if fresh.kind == Kind::Mixed && !has_channels {
                 fresh.kind = Kind::Channel;
             }
-            // Heads without what they held stay heads, however they are mixed.
+            // A sum over the heads gives heads again: the new axis has the step of the summed one.
             let step = channels_in(&from).map(|p| p.step).min().unwrap_or(1);
             let mut rest = made.saturating_mul(step);
             for (axis, &n) in axes.iter_mut().zip(output).filter(|(axis, _)| axis.is_none()) {
@@ -78,8 +78,8 @@ impl Sources<'_> {
             fresh.extent = made;
             let mut axes = Axes(axes.into_iter().map(Option::unwrap_or_default).collect());
             if let (Kind::Channel, Some(lower)) = (&fresh.kind, lower) {
-                // Upper parts of the channels, such as heads, now stand this far apart; the new ones are
-                // below.
+                // Channel parts above the summed ones, such as heads, get a step in multiples of the new
+                // extent.
                 for (axis, label) in axes.0.iter_mut().zip(result) {
                     let kept = terms[input].contains(label);
                     for part in axis.iter_mut().filter(|p| kept && p.kind == Kind::Channel && p.step >= lower)
@@ -97,7 +97,8 @@ impl Sources<'_> {
     }
 }
 
-/// The axis that a product with weights makes of a summed axis: channels, except for sums over positions.
+/// Returns the axis that replaces a summed axis in a product with weights. It holds channels, unless the sum
+/// runs over positions or the batch.
 fn made_of(axis: &Axis, n: usize) -> Axis {
     let large = || axis.iter().filter(|p| p.extent > 1);
     let kind = if axis.iter().any(|p| p.kind == Kind::Batch) {

@@ -1,25 +1,25 @@
-//! Axes joined and split, as a reshape does: the elements stay in order, so the parts do.
+//! Axes that a reshape joins and splits. The elements keep their order, and so do the parts.
 
 use super::{Axes, Axis, Kind, Part};
 
 impl Axes {
-    /// The axes of the value under another shape of as many elements.
+    /// Returns the axes of the value under another shape with the same number of elements.
     pub(crate) fn regrouped(&self, shape: &[usize]) -> Axes {
         let parts: Vec<Part> = self.0.iter().flatten().cloned().collect();
-        // Axes of extent 1 without a part say nothing, and are made where the shape has them.
+        // Axes of extent 1 have no parts, so they are dropped here and added where the shape has them.
         let mut left = parts.into_iter().rev().collect::<Vec<_>>();
         let mut axes: Vec<Axis> = Vec::with_capacity(shape.len());
         for (i, &n) in shape.iter().enumerate() {
             match take(&mut left, n) {
                 Some(axis) => axes.push(axis),
                 None => {
-                    // From here on the elements fall together otherwise than by parts.
+                    // From here on, the shape does not divide the elements along parts.
                     axes.extend(shape[i..].iter().map(|&n| vec![Part::new(Kind::Other, n)]));
                     return Axes(axes);
                 }
             }
         }
-        // Parts of extent 1 that no axis asked for.
+        // Appends parts of extent 1 that the shape has no axis for.
         if let Some(last) = axes.last_mut() {
             last.extend(left.into_iter().rev());
         }
@@ -28,7 +28,7 @@ impl Axes {
     }
 }
 
-/// Takes parts from the end of `left` that make an extent; splits the last one where need be.
+/// Takes parts from the end of `left` whose product is `n`. The last part taken is split if necessary.
 fn take(left: &mut Vec<Part>, n: usize) -> Option<Axis> {
     let mut axis = Axis::new();
     if n == 1 {
@@ -56,16 +56,16 @@ fn take(left: &mut Vec<Part>, n: usize) -> Option<Axis> {
     Some(axis)
 }
 
-/// The upper `n` and the lower rest of a part.
+/// Splits a part into its upper `n` indices and the rest.
 fn split(part: &Part, n: usize) -> (Part, Part) {
     let rest = part.extent / n;
-    // The parts of split tokens have no known meaning.
+    // The parts of a split axis of tokens have no known meaning.
     let kind = if matches!(part.kind, Kind::Tokens(_)) { Kind::Other } else { part.kind.clone() };
     let upper = Part { kind: kind.clone(), extent: n, step: part.step.saturating_mul(rest) };
     (upper, Part { kind, extent: rest, step: part.step })
 }
 
-/// Joins neighbours that were split from one another.
+/// Joins neighbouring parts that were split from one part.
 pub(super) fn join(axis: &mut Axis) {
     let mut joined = Axis::with_capacity(axis.len());
     for part in axis.drain(..) {

@@ -1,17 +1,17 @@
-//! Rules of axes: the helpers with which operators implement `Operator::axes`.
+//! Rules for axes: helpers with which operators implement `Operator::axes`.
 
 use super::{Axes, Axis, Kind, Part, Tokens, extent, spatial_kinds};
 use crate::ops::Facts;
 use std::sync::Arc;
 
-/// A node's inputs: their facts, and the axes of those that depend on the network's inputs.
+/// A node's inputs: their shapes and constants, and the axes of those that depend on the network's inputs.
 #[derive(Debug, Clone, Copy)]
 pub struct Sources<'a> {
     /// Shapes and constants.
     pub facts: Facts<'a>,
-    /// Axes by input; `None` for constants, inputs that are left out, and where nothing is known.
+    /// Axes of each input. `None` for constants, omitted inputs and unknown axes.
     pub axes: &'a [Option<&'a Axes>],
-    /// Entries of the batch.
+    /// Number of batch entries.
     pub batch: usize,
 }
 
@@ -26,12 +26,12 @@ impl<'a> Sources<'a> {
         self.facts.get(input).map_or(&[], |fact| fact.shape.as_slice())
     }
 
-    /// Whether an input is the same for all data.
+    /// Whether an input is a constant.
     pub fn is_constant(&self, input: usize) -> bool {
         self.facts.get(input).is_some_and(|fact| fact.value.is_some())
     }
 
-    /// Axis 0 of an input that convolutions read: the batch if nothing else is known.
+    /// Axis 0 of a convolution's input: the batch, unless it is known to be something else.
     fn batch_axis(&self, input: usize) -> Axis {
         match self.get(input).and_then(|axes| axes.0.first()) {
             Some(axis) => axis.clone(),
@@ -42,8 +42,8 @@ impl<'a> Sources<'a> {
         }
     }
 
-    /// The result of an operator that makes new channels on axis 1 and slides over the axes behind
-    /// (convolutions). `pointwise`: each position is computed from itself.
+    /// The axes of a result with new channels on axis 1, computed by windows over the axes after it
+    /// (convolutions). With `pointwise`, each position depends on itself only.
     pub fn convolved(&self, output: &[usize], pointwise: bool) -> Axes {
         let mut axes = vec![self.batch_axis(0)];
         axes.extend(output.get(1).map(|&n| vec![Part::new(Kind::Channel, n)]));
@@ -59,7 +59,7 @@ impl<'a> Sources<'a> {
         Axes(axes)
     }
 
-    /// The result of an operator that slides over the axes behind axis 1 and keeps the channels (pooling,
+    /// The axes of a result computed by windows over the axes after axis 1, with the same channels (pooling,
     /// resizing).
     pub fn resized(&self, output: &[usize]) -> Axes {
         let Some(from) = self.get(0).filter(|a| a.0.len() == output.len()) else {
@@ -72,7 +72,7 @@ impl<'a> Sources<'a> {
                 && old.kind == new.kind
                 && !matches!(old.kind, Kind::Tokens(_))
             {
-                // Windows that are pooled within stand nearer.
+                // If positions within windows are pooled, the steps between windows shrink accordingly.
                 let [from, to] = [old, new].map(|part| part.step.saturating_mul(part.extent));
                 axes.rescale(&old.kind.clone(), from, to);
             }
@@ -80,7 +80,7 @@ impl<'a> Sources<'a> {
         axes
     }
 
-    /// The axes of input 0 as they are; those of convolutions where they are not known.
+    /// The axes of input 0, or (N, C, …) as for convolutions if they are unknown.
     pub fn kept_or_channels_first(&self, output: &[usize]) -> Option<Axes> {
         match self.get(0) {
             Some(axes) if axes.0.len() == output.len() => Some(axes.clone()),
@@ -88,7 +88,8 @@ impl<'a> Sources<'a> {
         }
     }
 
-    /// The axes of operands that are broadcast against each other. `None` if nothing is known of any.
+    /// The axes of operands that are broadcast against each other. `None` if the axes of all operands are
+    /// unknown.
     pub fn broadcast(&self, output: &[usize]) -> Option<Axes> {
         let operands: Vec<(&Axes, &[usize])> =
             (0..self.axes.len()).filter_map(|i| Some((self.get(i)?, self.shape(i)))).collect();
@@ -105,7 +106,7 @@ impl<'a> Sources<'a> {
                     continue;
                 }
                 let axis = &axes.0[k];
-                // An operand of the result's shape says more than one that is repeated to it.
+                // An operand with the shape of the result is more reliable than one that is broadcast to it.
                 let rank = 2 * clarity(axis) + u32::from(*shape == output);
                 match best {
                     Some((other, known)) if other == rank => clash |= known != axis,
@@ -123,7 +124,7 @@ impl<'a> Sources<'a> {
         Some(Axes((0..output.len()).map(axis_of).collect()))
     }
 
-    /// The axis `at` of `input`; `Other` if it is not known.
+    /// Axis `at` of an input; `Other` if it is unknown.
     pub fn axis(&self, input: usize, at: usize) -> Axis {
         match self.get(input).and_then(|axes| axes.0.get(at)) {
             Some(axis) => axis.clone(),
@@ -134,7 +135,7 @@ impl<'a> Sources<'a> {
         }
     }
 
-    /// The axes of input 0 less some that are reduced, which stay with extent 1 if `keep`.
+    /// The axes of input 0 after a reduction. Reduced axes disappear, or keep extent 1 if `keep` is set.
     pub fn reduced(&self, reduced: &[usize], keep: bool) -> Option<Axes> {
         let from = self.get(0)?;
         let all: Vec<(usize, Axis)> = from
@@ -147,7 +148,7 @@ impl<'a> Sources<'a> {
         Some(Axes(all.into_iter().map(|(_, axis)| axis).collect()))
     }
 
-    /// Parts side by side along an axis.
+    /// The axes of a concatenation along axis `at`.
     pub fn concatenated(&self, at: usize, output: &[usize]) -> Option<Axes> {
         let known: Vec<&Axes> =
             (0..self.axes.len()).filter_map(|i| self.get(i)).filter(|a| a.0.len() == output.len()).collect();
@@ -170,7 +171,7 @@ impl<'a> Sources<'a> {
         Some(axes)
     }
 
-    /// The axis along which the inputs are joined.
+    /// The axis along which inputs are concatenated.
     fn joined(&self, at: usize, n: usize) -> Axis {
         let parts: Vec<(Option<&Axis>, usize)> = (0..self.axes.len())
             .filter(|&i| self.facts.get(i).is_some())
@@ -179,8 +180,8 @@ impl<'a> Sources<'a> {
         let named = |axis: &Axis| axis.iter().any(|p| !matches!(p.kind, Kind::Other | Kind::Mixed));
         let known: Vec<&Axis> = parts.iter().filter_map(|(axis, _)| *axis).filter(|a| named(a)).collect();
         let Some(first) = known.first() else {
-            // Tokens behind constant ones: which of them are patches is not known, and no mean can leave the
-            // others out.
+            // Constant tokens before tokens of unknown meaning. Which of them are patches is unknown, so a
+            // mean could not leave the other tokens out.
             let constant = (0..self.axes.len()).any(|i| self.is_constant(i));
             return vec![Part::new(if constant { Kind::Mixed } else { Kind::Other }, n)];
         };
@@ -206,7 +207,7 @@ impl<'a> Sources<'a> {
     }
 }
 
-/// The axis of `n` tokens that has the patches of another behind `before` tokens.
+/// The axis of `n` tokens that starts with `before` other tokens and then has the tokens of `patches`.
 pub(crate) fn tokens(patches: &Axis, before: usize, n: usize) -> Axis {
     let inner = match patches.iter().find_map(|p| if let Kind::Tokens(t) = &p.kind { Some(t) } else { None })
     {
@@ -225,7 +226,7 @@ pub(crate) fn tokens(patches: &Axis, before: usize, n: usize) -> Axis {
     vec![Part::new(Kind::Tokens(Arc::new(tokens)), n)]
 }
 
-/// The order of certainty of an axis: unknown, then mixed by a product over positions, then named.
+/// Ranks how certain an axis is: unknown, then mixed by a product over positions, then named.
 pub(super) fn clarity(axis: &Axis) -> u32 {
     if axis.iter().any(|p| p.kind == Kind::Other) {
         0
@@ -238,7 +239,7 @@ pub(super) fn clarity(axis: &Axis) -> u32 {
     }
 }
 
-/// An axis of which one position is left.
+/// An axis after one of its positions was selected.
 pub(crate) fn single(axis: &Axis) -> Axis {
     match &axis[..] {
         [Part { kind: kind @ (Kind::Height | Kind::Width | Kind::Time | Kind::Length), step, .. }] => {
@@ -251,7 +252,7 @@ pub(crate) fn single(axis: &Axis) -> Axis {
     }
 }
 
-/// An axis of another extent: windows slid over it, or it was stretched.
+/// An axis whose extent changed by windows or by resizing.
 fn resized(axis: &Axis, n: usize) -> Axis {
     match &axis[..] {
         _ if extent(axis) == n => axis.clone(),
@@ -270,7 +271,7 @@ fn resized(axis: &Axis, n: usize) -> Axis {
 }
 
 impl Axes {
-    /// As [`Axes::channels_first`], with axis 0 given.
+    /// [`Axes::channels_first`] with a given axis 0.
     fn channels_first_in(batch: Axis, shape: &[usize]) -> Axes {
         let mut axes = Axes::channels_first(shape);
         if let Some(first) = axes.0.first_mut() {
@@ -279,7 +280,7 @@ impl Axes {
         axes
     }
 
-    /// Parts of a kind that stand at least `from` apart now stand further apart, or nearer, by `to / from`.
+    /// Multiplies the step of all parts of a kind by `to / from` if it is at least `from`.
     pub(crate) fn rescale(&mut self, kind: &Kind, from: usize, to: usize) {
         if from == 0 || from == to {
             return;

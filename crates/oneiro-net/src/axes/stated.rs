@@ -3,14 +3,15 @@
 use super::{Axes, Axis, Kind, Part, Tokens, extent, spatial_kinds};
 use std::sync::Arc;
 
-/// The stated axes of a value of this shape: one word for each axis, `N`, `C`, `T`, `H`, `W`, `L` (a
-/// signal's positions), `tokens` or `?`. Of tokens, `patches` are known by their grid; of the others `prefix`
-/// stand in front of them (all others, if it is not given). `tokens(1+14x14+4)` states all three: tokens in
-/// front of the patches, the grid (rows by columns, or frames by rows by columns), tokens behind it.
+/// Parses the axes that a user states for a value of this shape. There is one word for each axis: `N`, `C`,
+/// `T`, `H`, `W`, `L` (positions of a signal), `tokens` or `?`. The grid of an axis `tokens` is `patches`;
+/// `prefix` of the other tokens come before them (by default all others). `tokens(1+14x14+4)` states all
+/// three: tokens before the patches, their grid (rows by columns, or frames by rows by columns), and tokens
+/// after them.
 ///
 /// # Errors
-/// A word that is none of these, one twice, numbers that do not fit the shape, or another number of axes than
-/// it has.
+/// If a word is none of these or occurs twice, if numbers do not fit the shape, or if there are more or fewer
+/// words than axes.
 pub fn parse(
     text: &str,
     shape: &[usize],
@@ -74,7 +75,7 @@ fn tokens(n: usize, patches: Option<&Axis>, prefix: Option<usize>) -> Result<Axi
     Ok(vec![Part::new(Kind::Tokens(Arc::new(Tokens { before, grid, after })), n)])
 }
 
-/// `tokens(BEFORE+GRID+AFTER)`, both sums optional, for this many tokens.
+/// Parses `tokens(BEFORE+GRID+AFTER)` for an axis of `n` tokens. BEFORE and AFTER are optional.
 fn counted(word: &str, n: usize) -> Result<Axis, String> {
     let form = || {
         format!("{word}: write tokens(14x14), tokens(1+14x14) or tokens(1+14x14+4), in front + grid + behind")
@@ -107,7 +108,7 @@ fn counted(word: &str, n: usize) -> Result<Axis, String> {
     Ok(vec![Part::new(Kind::Tokens(Arc::new(Tokens { before, grid, after })), n)])
 }
 
-/// A grid of patches in reading order, as [`counted`] has it.
+/// Writes a grid of patches in reading order, in the notation of [`counted`].
 fn grid_statement(grid: &[Part]) -> Option<String> {
     let kinds = spatial_kinds(grid.len() + 2);
     let in_order =
@@ -116,8 +117,8 @@ fn grid_statement(grid: &[Part]) -> Option<String> {
 }
 
 impl Axes {
-    /// The axes as [`parse`] reads them, for the same value with any number of pictures; `None` where words
-    /// do not say them, or no one axis holds the channels.
+    /// Writes the axes in the notation of [`parse`], for any number of pictures. Returns `None` if the
+    /// notation cannot express them, or no single axis holds the channels.
     pub fn statement(&self) -> Option<String> {
         let channel = self.channel()?;
         let words = self.0.iter().enumerate().map(|(i, axis)| {
@@ -149,8 +150,8 @@ impl Axes {
     }
 }
 
-/// An axis of patch tokens with others, of which this many stand in front. Where they do not fit, the axis is
-/// not known any more.
+/// Sets how many other tokens come before the patches of an axis. If the number does not fit, the axis
+/// becomes unknown.
 pub(super) fn with_prefix(axis: &mut Axis, prefix: usize) {
     let [Part { kind: Kind::Tokens(tokens), extent: n, .. }] = &axis[..] else { return };
     let (n, grid) = (*n, tokens.grid.clone());

@@ -5,11 +5,11 @@ use crate::tensor::{Tensor, volume};
 use crate::typed::infer;
 use crate::{CpuSession, Plan, Request, Session};
 
-/// A network that grows node by node.
+/// A network that is built node by node.
 struct Net(Builder);
 
 impl Net {
-    /// With an input `x` of pictures.
+    /// Creates a network with an input `x` of pictures.
     fn new(shape: [usize; 4]) -> (Self, ValueId) {
         let mut net = Builder::new();
         let x = net.input("x", &shape.map(Dim::Fixed)).unwrap();
@@ -91,7 +91,7 @@ impl Network {
         FeatureMap::of(self.followed.of(value)?, &self.shapes[value.index()], self.batch)
     }
 
-    /// The data of values for an input that counts.
+    /// Returns the data of values, for an input whose elements count upwards.
     fn run(&self, graph: &Graph, values: &[ValueId]) -> Vec<Vec<f32>> {
         let shapes = vec![self.shapes[self.graph.inputs[0].value.index()].clone()];
         let request = Request { gradients: false, ..Request::of_shapes(shapes, values.to_vec()) };
@@ -184,7 +184,7 @@ fn the_map_of_tokens_is_that_of_the_convolution_before() {
 
 #[test]
 fn windows_are_put_together_again() {
-    // 4x6 positions in windows of 2x3, as Swin cuts them.
+    // 4x6 positions are divided into windows of 2x3, as in Swin.
     let shape = [2, 5, 4, 6];
     let (mut net, x) = Net::new(shape);
     let last = net.transpose("last", x, &[0, 2, 3, 1]);
@@ -241,7 +241,7 @@ fn a_product_over_positions_has_no_channel_until_a_sum_tells() {
 
 #[test]
 fn what_a_convolution_reads_has_its_channels_on_axis_1() {
-    // Pixels moved from channels to space, written out.
+    // Depth to space, written as reshapes and a transposition.
     let shape = [2, 8, 3, 3];
     let (mut net, x) = Net::new(shape);
     let cut = net.reshape("cut", x, &[2, 2, 2, 2, 3, 3]);
@@ -272,14 +272,14 @@ fn statistics_over_the_batch_are_noticed() {
     assert!(mixes(&mean(vec![0])));
     assert!(mixes(&mean(vec![0, 2, 3])));
     assert!(!mixes(&mean(vec![1, 2, 3])));
-    // The deviation within groups of two pictures (progressive GANs).
+    // The deviation within groups of two pictures (progressive GANs) mixes batch entries.
     assert!(mixes(&|net, x| {
         let groups = net.reshape("groups", x, &[2, 2, 3, 4, 4]);
         let axes = net.ints("axes", &[0]);
         net.op("ReduceMean", "mean", &[groups, axes], vec![])
     }));
     assert!(mixes(&|net, x| net.op("Softmax", "softmax", &[x], vec![("axis", Attribute::Int(0))])));
-    // A picture beside its neighbour: entries turned round.
+    // Adding the batch in reversed order mixes batch entries.
     assert!(mixes(&|net, x| {
         let turned = net.ints("turned", &[3, 2, 1, 0]);
         let other = net.op("Gather", "other", &[x, turned], vec![("axis", Attribute::Int(0))]);
@@ -338,7 +338,7 @@ fn stated_grids_are_read_and_written() {
 
 #[test]
 fn any_order_of_split_and_turned_axes_is_put_back() {
-    // Splits and orders of the axes of (2, 6, 4, 9), and shapes that join neighbours.
+    // Ways to split and permute the axes of (2, 6, 4, 9), and shapes that join neighbouring axes again.
     let shape = [2, 6, 4, 9];
     let cases: &[(&[i64], &[i64], &[i64])] = &[
         (&[2, 6, 4, 9], &[0, 2, 3, 1], &[2, 36, 6]),

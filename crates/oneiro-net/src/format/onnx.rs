@@ -1,4 +1,4 @@
-//! ONNX files. Parsed with `prost`; weights stay in the file's bytes until a plan needs them.
+//! Reads ONNX files. They are parsed with `prost`; weights stay in the file's bytes until a plan needs them.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -30,13 +30,13 @@ use proto::tensor_proto::DataType;
 pub use weights::ReadBeside;
 use weights::Weights;
 
-/// Reads a model that is one file from its bytes. Shared bytes (for instance a mapped file) are not copied.
+/// Reads a model from the bytes of a single file. Shared bytes (for instance a mapped file) are not copied.
 pub fn read(bytes: Bytes) -> Result<Graph> {
     read_with(bytes, &mut |_| Err(std::io::Error::other("only the model's own bytes are given")))
 }
 
-/// Reads a model whose weights may lie in files beside it. `beside` is asked for each such file once, by the
-/// relative path that the model gives; paths that lead out of the model's folder are refused before.
+/// Reads a model whose weights may be in other files of its folder. `beside` reads each such file once, by
+/// the relative path in the model. Paths outside the model's folder are refused.
 pub fn read_with(bytes: Bytes, beside: &mut ReadBeside<'_>) -> Result<Graph> {
     if bytes.is_empty() {
         return Err(Error::Format("the file is empty".into()));
@@ -67,7 +67,7 @@ pub fn read_with(bytes: Bytes, beside: &mut ReadBeside<'_>) -> Result<Graph> {
     .graph(graph, metadata, notes)
 }
 
-/// Reads a single tensor (a serialized `TensorProto`), for instance a test vector of ONNX's.
+/// Reads a single tensor (a serialized `TensorProto`), for instance a test vector of ONNX.
 pub fn read_tensor(bytes: Bytes) -> Result<Tensor> {
     let proto = proto::TensorProto::decode(bytes)
         .map_err(|e| Error::Format(format!("{e}; the file is truncated or not an ONNX tensor")))?;
@@ -79,9 +79,9 @@ struct Builder<'a> {
     weights: Weights<'a>,
     values: Vec<Value>,
     by_name: HashMap<String, ValueId>,
-    /// Names inside the branches that are being read, with what they are called in the whole graph.
+    /// For each branch being read, the names inside it with their names in the whole graph.
     scopes: Vec<HashMap<String, String>>,
-    /// Branches read so far; makes the names inside them unique.
+    /// Number of branches read so far. It makes the names inside a branch unique.
     branches: usize,
 }
 
@@ -98,7 +98,7 @@ impl Builder<'_> {
         let mut nodes = Vec::with_capacity(graph.node.len());
         self.constants(&graph, &mut nodes)?;
         let mut inputs: Vec<Input> = Vec::new();
-        // Old exporters list the weights among the inputs, too, also those that cannot be read.
+        // Old exporters list weights among the inputs, too. This includes weights that cannot be read.
         let unreadable: HashSet<ValueId> =
             nodes.iter().flat_map(|n| n.outputs.iter().flatten().copied()).collect();
         let mut declared = HashSet::new();
@@ -131,8 +131,8 @@ impl Builder<'_> {
         Ok(Graph { values: self.values, nodes, inputs, outputs, opset: self.opset, metadata, notes })
     }
 
-    /// The initializers of a graph or branch. Those that cannot be read stand as unsupported nodes, an error
-    /// only where a target needs them.
+    /// Adds the initializers of a graph or branch. An initializer that cannot be read becomes an unsupported
+    /// node, which is an error only if a target needs it.
     fn constants(&mut self, graph: &proto::GraphProto, nodes: &mut Vec<Node>) -> Result<()> {
         let mut unreadable = |this: &mut Self, name: &str, why: String| {
             nodes.push(unreadable_value(this.value(name), name, why));
@@ -179,7 +179,8 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// An `If`: the nodes of both branches, then the choice between their results.
+    /// Reads an `If`: adds the nodes of both branches, and returns the node that chooses between their
+    /// results.
     fn choice(&mut self, proto: &proto::NodeProto, nodes: &mut Vec<Node>) -> Result<Node> {
         let mut node = self.operation(proto)?;
         let results = proto.output.len();
@@ -257,7 +258,7 @@ impl Builder<'_> {
     }
 }
 
-/// A node that stands for a value that cannot be read: an error only for a target behind it.
+/// Returns a node for a value that cannot be read. It is an error only if a target depends on it.
 fn unreadable_value(output: ValueId, name: &str, why: String) -> Node {
     Node {
         name: name.to_owned(),

@@ -1,4 +1,4 @@
-//! Where a network can begin whose front cannot be run.
+//! Finds where a network can begin if its first part cannot be run.
 
 use super::{cut_at, dims_from_readers, known_dims};
 use crate::error::Error;
@@ -6,14 +6,14 @@ use crate::graph::{Dim, Graph, ValueId};
 use crate::tensor::DType;
 use crate::typed::{ancestors, infer};
 
-/// Tensors that are tried as beginnings.
+/// The number of tensors that are tried as beginnings.
 const TRIALS: usize = 64;
-/// Side of pictures for a trial where nothing fixes it.
+/// Side of pictures in a trial if the file does not fix it.
 const SIDE: usize = 224;
-/// Channels of a picture.
+/// Numbers of channels of a picture.
 const CHANNELS: [usize; 2] = [1, 3];
 
-/// What a file says of a tensor by its name: axes and element type.
+/// Returns the axes and the element type that a file declares for a tensor of this name.
 pub type Declarations<'a> = dyn Fn(&str) -> Option<(Vec<Dim>, DType)> + 'a;
 
 /// The nodes of a network that cannot be run.
@@ -23,7 +23,8 @@ pub struct Blocked {
 }
 
 impl Blocked {
-    /// Finds the nodes that cannot be run: those without an operator, and the one that an error names.
+    /// Finds the nodes that cannot be run: those without a supported operator, and the one that `error`
+    /// names.
     pub fn new(graph: &Graph, error: Option<&Error>) -> Self {
         let named = match error {
             Some(
@@ -34,22 +35,22 @@ impl Blocked {
             ) => Some(node),
             _ => None,
         };
-        // Nodes without operands replace parts that a reader or a cut removed, so no node precedes them.
+        // Nodes without operands stand for parts that a reader or a cut removed, so no node precedes them.
         let is_blocked =
             |n: &crate::graph::Node| !n.op.is_supported() && !n.inputs.is_empty() || Some(&n.name) == named;
         Self { nodes: graph.nodes.iter().map(is_blocked).collect() }
     }
 
-    /// Whether all can be run.
+    /// Whether all nodes can be run.
     pub fn is_empty(&self) -> bool {
         !self.nodes.contains(&true)
     }
 
-    /// The first tensor behind the nodes that cannot be run from which all targets can be computed; without
-    /// targets, from which the network's outputs can, or the largest part of the rest. `declared` is what the
-    /// file says of a tensor's axes.
+    /// Returns the first tensor after the blocked nodes from which all targets can be computed. Without
+    /// targets, returns the tensor from which most nodes can be computed. `declared` returns the axes that
+    /// the file declares for a tensor.
     ///
-    /// A tensor that could be a picture comes before others.
+    /// Tensors that could be a picture are preferred.
     pub fn beginning(
         &self,
         graph: &Graph,
@@ -87,7 +88,7 @@ impl Blocked {
         best.map(|(value, _)| value)
     }
 
-    /// How many nodes can be computed from a tensor; `None` if a target cannot.
+    /// Counts the nodes that can be computed from a tensor; returns `None` if a target cannot.
     fn reached(
         &self,
         graph: &Graph,
@@ -97,7 +98,7 @@ impl Blocked {
         targets: &[ValueId],
     ) -> Option<usize> {
         let mut cut = cut_at(graph, at, Some(dims.to_vec()), dtype).ok()?.graph;
-        // A node that an error named stays one that cannot be run.
+        // The node that an error named must stay excluded, too.
         let blocked: Vec<&str> =
             graph.nodes.iter().zip(&self.nodes).filter(|(_, b)| **b).map(|(n, _)| n.name.as_str()).collect();
         cut.nodes.retain(|n| !blocked.contains(&n.name.as_str()));

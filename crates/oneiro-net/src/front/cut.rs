@@ -6,29 +6,30 @@ use crate::graph::{Dim, Graph, Input, Node, ValueId};
 use crate::tensor::DType;
 use crate::typed::{ancestors, infer};
 
-/// Sides of pictures for which shapes are inferred where a file leaves them open: what differs between them
-/// is open as well.
+/// Sides of pictures in two runs of shape inference, for axes that the file leaves open. Extents that differ
+/// between the runs are open, too.
 const SIDES: [usize; 2] = [224, 160];
-/// Extents of other open axes for the same purpose.
+/// Extents of other open axes in these two runs.
 const EXTENTS: [usize; 2] = [1, 2];
 
 /// A network that begins at an inner value.
 #[derive(Debug, Clone)]
 pub struct Cut {
-    /// The network. Its first input is the value; then come those of the old inputs that it still reads.
+    /// The network. Its first input is the value; the former inputs that it still reads follow.
     pub graph: Graph,
-    /// Names of the inputs that are gone.
+    /// Names of the removed inputs.
     pub dropped: Vec<String>,
-    /// Names of values in front of the cut that are still read behind it: an error only for what needs them.
+    /// Names of values computed before the cut that nodes after the cut still read. They are an error only
+    /// for targets that need them.
     pub missing: Vec<String>,
 }
 
-/// The network that begins at `at`, an inner value, which becomes its first input with these axes. The inputs
-/// that `at` depended on are gone, but for single numbers and short lists, which may be settings of the whole
-/// network.
+/// Returns the network that begins at the inner value `at`, which becomes its first input with the axes
+/// `dims`. The inputs on which `at` depended are removed. Exceptions are inputs of rank 0 and lists of fixed
+/// length, which may be settings of the whole network.
 ///
 /// # Errors
-/// If the value is an input or a constant already, or no output depends on it.
+/// If the value is already an input or a constant, or if no output depends on it.
 pub fn cut_at(graph: &Graph, at: ValueId, dims: Option<Vec<Dim>>, dtype: DType) -> Result<Cut> {
     let name = graph.name(at).to_owned();
     let fail = |why: &str| request(format!("the network cannot begin at \"{name}\": {why}"));
@@ -39,7 +40,7 @@ pub fn cut_at(graph: &Graph, at: ValueId, dims: Option<Vec<Dim>>, dtype: DType) 
     if producer[at.index()].is_none() {
         return Err(fail("it is a constant"));
     }
-    // Behind the cut: what depends on the value.
+    // Values that depend on `at`, that is, values after the cut.
     let mut behind = vec![false; graph.values.len()];
     behind[at.index()] = true;
     for node in &graph.nodes {
@@ -51,7 +52,7 @@ pub fn cut_at(graph: &Graph, at: ValueId, dims: Option<Vec<Dim>>, dtype: DType) 
     if outputs.is_empty() {
         return Err(fail("no output of it depends on this tensor"));
     }
-    // Nodes before the cut: those that depend on removed inputs.
+    // Values on which `at` depends, and `at` itself.
     let mut above = vec![false; graph.values.len()];
     above[at.index()] = true;
     for (node, needed) in graph.nodes.iter().zip(ancestors(graph, &[at])) {
@@ -74,7 +75,7 @@ pub fn cut_at(graph: &Graph, at: ValueId, dims: Option<Vec<Dim>>, dtype: DType) 
         }
     }
     let is_missing = |v: ValueId| in_front[v.index()] && !behind[v.index()];
-    // Nodes behind the cut, and those beside it that they read.
+    // Nodes after the cut, and all other nodes on whose results they depend.
     let mut keep = vec![false; graph.nodes.len()];
     let mut missing: Vec<ValueId> = Vec::new();
     let mut wanted = vec![false; graph.values.len()];
@@ -128,8 +129,8 @@ pub fn cut_at(graph: &Graph, at: ValueId, dims: Option<Vec<Dim>>, dtype: DType) 
     })
 }
 
-/// The axes and the element type of a value, as far as shape inference from the network's inputs knows them:
-/// what depends on extents that the file leaves open is open.
+/// Returns the axes and the element type of a value as far as shape inference from the network's inputs knows
+/// them. Extents that depend on open extents of the file are open.
 pub fn known_dims(graph: &Graph, value: ValueId) -> Option<(Vec<Dim>, DType)> {
     let needed = ancestors(graph, &[value]);
     let fact = |trial: usize| {
@@ -147,13 +148,13 @@ pub fn known_dims(graph: &Graph, value: ValueId) -> Option<(Vec<Dim>, DType)> {
 
 type Dims2 = Option<Vec<Vec<usize>>>;
 
-/// A shape with these extents where the file leaves them open.
+/// Returns an input's shape with the extents of this trial for open axes.
 fn trial_shape(dims: &Dims, trial: usize) -> Option<Vec<usize>> {
     let dims = dims.as_ref()?;
     let rank = dims.len();
     let extent = |(axis, dim): (usize, &Dim)| match dim {
         Dim::Fixed(n) => *n,
-        // The longest sides of a picture are behind the batch; with channels last, the channels are mostly
+        // A picture's height and width come after the batch axis. If channels are last, they are mostly
         // fixed.
         Dim::Free(_) if rank >= 3 && axis > 0 => SIDES[trial],
         Dim::Free(_) => EXTENTS[trial],
@@ -172,7 +173,7 @@ mod tests {
         Dim::Free(name.into())
     }
 
-    /// image → half → relu → sum (with `around`, computed from the image) → out; scaled by the input k.
+    /// image → half → relu → scaled (by the input k) → sum, which adds `around`, computed from the image.
     fn graph() -> Graph {
         let mut net = Builder::new();
         let x = net.input("image", &[free("N"), Dim::Fixed(3), free("H"), free("W")]).unwrap();

@@ -7,16 +7,16 @@ use crate::graph::{Dim, Graph, ValueId};
 use crate::layout::{add_value, unused_name};
 use crate::tensor::{DType, Tensor, volume};
 
-/// Makes an input a constant: these numbers, under this shape. A shape of no axes stands for one number
-/// everywhere; else it is the input's own, with any extent where that leaves one open, and its axis 0 may be
-/// 1 or absent where the input's is the batch.
+/// Makes an input a constant with these values and this shape. A shape without axes means one value for all
+/// elements. Otherwise the shape must be the input's, with any extent for an open axis. If the input's axis 0
+/// is the batch, the shape's axis 0 may be 1 or absent.
 ///
-/// The constant is repeated for the batch of `picture`, another input, where axis 0 of this one is open, or 1
-/// like the picture's. One number for an input of the picture's rank also takes the picture's extents where
-/// its own are open.
+/// `picture` is another input. The constant is repeated for its batch if axis 0 of this input is open, or if
+/// it is 1 as in the picture. If a single value is given and the input has the picture's rank, its other open
+/// axes take the picture's extents.
 ///
 /// # Errors
-/// If the shape does not fit the input, or the numbers do not fit its element type.
+/// If the shape does not fit the input, or if the values do not fit its element type.
 pub fn fixed_input(
     graph: &mut Graph,
     input: usize,
@@ -60,7 +60,8 @@ pub fn fixed_input(
             full[0]
         )));
     }
-    // One value along an axis that is not known yet: the picture's extent there.
+    // Returns the picture's axis that gives the constant's extent along `axis`, if the extent is not yet
+    // known.
     let along = |axis: usize| -> Option<(ValueId, usize)> {
         let (picture, of) = of_picture.as_ref()?;
         let open = matches!(dims[axis], Dim::Free(_)) && single && of.len() == dims.len() && dims.len() >= 4;
@@ -91,7 +92,7 @@ pub fn fixed_input(
     let fed = unused_name(graph, &format!("{name} (fed)"));
     let fed_value = add_value(graph, fed.clone());
     graph.values[fed_value.index()].constant = Some(constant);
-    // The shape, an axis at a time: a number, or the picture's extent.
+    // The shape is computed axis by axis: a fixed extent, or the picture's.
     let mut nodes = Vec::new();
     let mut extents = Vec::new();
     for (axis, of_picture) in expanded.iter().enumerate() {
@@ -118,7 +119,7 @@ pub fn fixed_input(
 }
 
 fn typed(name: &str, dtype: DType, shape: &[usize], data: Vec<f32>) -> Result<Tensor> {
-    /// Whole numbers below this are exact in f32.
+    /// Integers up to this value are exact in f32.
     const EXACT: f32 = (1u32 << f32::MANTISSA_DIGITS) as f32;
     let bad =
         |what: &str, x: f32| request(format!("input \"{name}\" takes {what}, and is to be fed with {x}"));
@@ -158,7 +159,7 @@ mod tests {
         Dim::Free(name.into())
     }
 
-    /// A picture x (N,3,H,W) times an input of these dims.
+    /// The graph multiplies a picture x (N,3,H,W) by an input of these dims.
     fn graph(dims: &[Dim]) -> Graph {
         let mut net = Builder::new();
         let x = net.input("x", &[free("N"), Dim::Fixed(3), free("H"), free("W")]).unwrap();

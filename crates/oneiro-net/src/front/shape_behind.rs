@@ -1,10 +1,11 @@
-//! Axes of a value by its readers, where nothing in front of the value tells them.
+//! Infers the axes of a value from the nodes that read it, if shape inference from the inputs does not know
+//! them.
 
 use crate::graph::{Dim, Graph, Node, ValueId};
 use crate::ops::array::layout::Movement;
 use crate::ops::cnn::conv::Conv;
 
-/// Operators that keep the shape of their first operand.
+/// Operators whose result has the shape of their first operand.
 const SAME_SHAPE: &[&str] = &[
     "Cast",
     "CastLike",
@@ -26,14 +27,15 @@ const SAME_SHAPE: &[&str] = &[
     "LRN",
 ];
 
-/// Operators over two operands that broadcast.
+/// Operators with two operands that broadcast.
 const BINARY: &[&str] = &["Add", "Sub", "Mul", "Div", "Pow", "Max", "Min"];
 
-/// Readers that are followed one behind the other.
+/// The longest chain of readers that is followed.
 const DEPTH: usize = 32;
 
-/// The axes of a value by what reads it: a convolution says the rank and the channels, a matrix product the
-/// features, and operators in between that keep or move axes are looked through. `None` if no reader tells.
+/// Returns the axes of a value, inferred from its readers. A convolution determines the rank and the
+/// channels, a matrix product the features. Operators in between that keep or move axes are passed. Returns
+/// `None` if no reader determines the axes.
 pub fn dims_from_readers(graph: &Graph, value: ValueId) -> Option<Vec<Dim>> {
     of(graph, value, DEPTH)
 }
@@ -88,7 +90,8 @@ fn by_reader(graph: &Graph, node: &Node, value: ValueId, depth: usize) -> Option
         }
         "MaxPool" | "AveragePool" | "Resize" | "Upsample" | "Pad" if is_first => {
             let mut dims = output()?;
-            // Extents of space change, the batch and the channels mostly stay; whatever else does is open.
+            // These operators change height and width. Batch and channels mostly stay. The changed extents
+            // become open.
             dims.iter_mut().skip(2).for_each(|d| *d = free());
             (dims.len() > 3 && node.op.op_type() != "Pad").then_some(dims)
         }
@@ -97,7 +100,7 @@ fn by_reader(graph: &Graph, node: &Node, value: ValueId, depth: usize) -> Option
             let other = (0..node.inputs.len()).filter(|&i| node.inputs[i] != Some(value));
             let ranks: Option<Vec<usize>> = other.map(|i| Some(constant(i)?.shape().len())).collect();
             let dims = output()?;
-            // A constant of higher rank would make the result's.
+            // A constant of higher rank than the value would determine the result's rank.
             (ranks?.into_iter().all(|rank| rank < dims.len().max(1) || rank == 0)
                 || same_rank_keeps_axes(graph, node, value, &dims))
             .then_some(dims)
@@ -106,8 +109,8 @@ fn by_reader(graph: &Graph, node: &Node, value: ValueId, depth: usize) -> Option
     }
 }
 
-/// Whether the other operand, of the result's rank, has extent 1 in front: then the value has the result's
-/// rank if the result's axis 0 is the batch.
+/// Whether every other operand is a constant whose extents are 1 or those of the result's axes. The value
+/// then has the result's axes.
 fn same_rank_keeps_axes(graph: &Graph, node: &Node, value: ValueId, dims: &[Dim]) -> bool {
     node.inputs.iter().flatten().filter(|v| **v != value).all(|v| {
         graph.values[v.index()].constant.as_ref().is_some_and(|t| {
@@ -117,7 +120,7 @@ fn same_rank_keeps_axes(graph: &Graph, node: &Node, value: ValueId, dims: &[Dim]
     })
 }
 
-/// The axes of an `Unsqueeze`, by attribute or by a constant.
+/// Returns the axes of an `Unsqueeze`, from its attribute or from a constant operand.
 fn node_axes(node: &Node, constant: Option<&crate::tensor::Tensor>) -> Option<Vec<i64>> {
     use crate::ops::array::view::View;
     match node.op.as_any().downcast_ref::<View>()? {

@@ -1,4 +1,4 @@
-//! Networks written in code: one call a node, operators by their ONNX names.
+//! Networks written in code: one call for each node, with operators by their ONNX names.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -10,8 +10,8 @@ use crate::tensor::{DType, Tensor};
 
 /// Builds a [`Graph`] node by node.
 ///
-/// A node can only read values that are there already, so the nodes are in topological order by construction.
-/// Every value has its own name; a node is called as its result.
+/// A node can only read values that exist already, so the nodes are in topological order by construction.
+/// Every value has a unique name. A node has the name of its result.
 ///
 /// ```
 /// use oneiro_net::graph::{Attribute, Builder, Dim};
@@ -38,11 +38,11 @@ pub struct Builder {
     inputs: Vec<Input>,
 }
 
-/// The version of ONNX's operator set by which [`Builder::node`] reads its operators.
+/// The version of ONNX's operator set that defines the operators of [`Builder::node`].
 pub const OPSET: i64 = 18;
 
 impl Builder {
-    /// A network without anything.
+    /// Creates an empty network.
     pub fn new() -> Self {
         Self::default()
     }
@@ -58,7 +58,7 @@ impl Builder {
         Ok(ValueId(self.values.len() as u32 - 1))
     }
 
-    /// A float input of this shape, to be fed.
+    /// Adds a float input of this shape.
     ///
     /// # Errors
     /// If the name is empty or taken.
@@ -68,7 +68,7 @@ impl Builder {
         Ok(value)
     }
 
-    /// A constant: weights, or what an operator wants as an input (axes, pads).
+    /// Adds a constant: weights, or an operand such as axes or pads.
     ///
     /// # Errors
     /// If the name is empty or taken.
@@ -76,11 +76,11 @@ impl Builder {
         self.value(name, Some(tensor))
     }
 
-    /// A node with one result, which bears the node's name.
+    /// Adds a node with one result, which has the node's name.
     ///
     /// # Errors
-    /// If the name is empty or taken, the operator is not known or an attribute is not one of its own, or an
-    /// input is no value of this network. Whether shapes fit is known when the graph is compiled.
+    /// If the name is empty or taken, the operator is unknown, an attribute does not belong to it, or an
+    /// input is no value of this network. Shapes are checked when the graph is compiled.
     pub fn node(
         &mut self,
         op_type: &str,
@@ -92,7 +92,7 @@ impl Builder {
         self.node_with(op_type, name, &inputs, attributes)
     }
 
-    /// A node as [`Builder::node`] makes it, with `None` for the optional inputs that are left out.
+    /// Adds a node like [`Builder::node`], with `None` for optional inputs that are left out.
     ///
     /// # Errors
     /// Those of [`Builder::node`].
@@ -126,7 +126,7 @@ impl Builder {
         Ok(output)
     }
 
-    /// The network that returns these values.
+    /// Returns the network with these outputs.
     pub fn finish(self, outputs: &[ValueId]) -> Graph {
         Graph {
             values: self.values,

@@ -1,24 +1,24 @@
 //! One block of memory for all activations and gradients of a plan, cut into regions.
 //!
-//! A plan decides in advance where every value lives. A step then takes a [`frame`](Arena::frame): the
-//! regions that it writes, as slices, and a [`Reader`] for everything else. The checks in the two make the
-//! steps free of `unsafe`.
+//! A plan decides in advance where every value lies. Each step of the plan then takes a
+//! [`frame`](Arena::frame): the regions that it writes, as slices, and a [`Reader`] for all other regions.
+//! `frame` and the reader check bounds and overlaps, so that the code of the steps needs no `unsafe`.
 
 use super::pages::Pages;
 use std::marker::PhantomData;
 
-/// The most regions that one step writes.
+/// The largest number of regions that one step of a plan writes.
 pub const MAX_WRITES: usize = 8;
 
-/// A range of an [`Arena`], in numbers.
+/// A range of an [`Arena`], counted in elements.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash)]
 pub struct Region {
-    /// First number.
+    /// Index of the first element.
     pub offset: usize,
-    /// Numbers.
+    /// Number of elements.
     pub len: usize,
-    /// Distance from the region of one micro-batch to that of the next ([`Arena::select_micro_batch`]), in
-    /// elements; 0 for a region that all share.
+    /// Distance in elements between the regions of two neighbouring micro-batches (see
+    /// [`Arena::select_micro_batch`]). It is 0 if all micro-batches share one region.
     pub stride: usize,
 }
 
@@ -28,15 +28,16 @@ impl Region {
         Region { offset, len, stride: 0 }
     }
 
-    /// Where it lies in a micro-batch. Saturates, so that a nonsense region fails the bounds check.
+    /// Returns one region that covers the first `micro_batches` micro-batches, whose regions must be
+    /// adjacent.
     pub fn in_micro_batch(self, micro_batch: usize) -> Region {
         Region { offset: self.offset.saturating_add(self.stride.saturating_mul(micro_batch)), ..self }
     }
 
-    /// The regions of several micro-batches, which lie one behind another, as one.
+    /// If there are gaps between the regions of the micro-batches.
     ///
     /// # Panics
-    /// Where there is something between them.
+    /// If there are gaps between the regions of the micro-batches.
     pub fn of_micro_batches(self, micro_batches: usize) -> Region {
         assert!(
             micro_batches == 1 || self.stride == self.len,
@@ -45,18 +46,18 @@ impl Region {
         Region::new(self.offset, self.len.saturating_mul(micro_batches))
     }
 
-    /// One past the last number; saturates, so that a nonsense region fails the bounds check.
+    /// One past the last element. The sum saturates, so that an invalid region fails the bounds check.
     pub fn end(self) -> usize {
         self.offset.saturating_add(self.len)
     }
 
-    /// Whether the two have a number in common.
+    /// Whether the two regions share an element.
     pub fn overlaps(self, other: Region) -> bool {
         self.len > 0 && other.len > 0 && self.offset < other.end() && other.offset < self.end()
     }
 }
 
-/// `f32` storage of fixed length at a 64-byte address; zeros at first.
+/// `f32` storage of fixed length at a 64-byte address, filled with zeros at first.
 pub struct Arena {
     memory: Pages,
     len: usize,
@@ -64,31 +65,32 @@ pub struct Arena {
 }
 
 impl Arena {
-    /// Storage for `len` numbers. Where the system has no such memory the process ends; see
-    /// [`Arena::try_new`].
+    /// Allocates storage for `len` elements. If memory runs out, the process ends; [`Arena::try_new`] returns
+    /// `None` instead.
     pub fn new(len: usize) -> Arena {
         Arena { memory: Pages::new(len), len, micro_batch: 0 }
     }
 
-    /// Storage for `len` numbers, or `None` where the system has no such memory.
+    /// Allocates storage for `len` elements, or returns `None` if memory runs out.
     pub fn try_new(len: usize) -> Option<Arena> {
         Some(Arena { memory: Pages::try_new(len)?, len, micro_batch: 0 })
     }
 
-    /// Numbers in it.
+    /// Number of elements.
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    /// From now on regions are those of this micro-batch ([`Region::in_micro_batch`]); at first of number 0.
+    /// Selects the micro-batch to which all later accesses refer ([`Region::in_micro_batch`]). Micro-batch 0
+    /// is selected at first.
     pub fn select_micro_batch(&mut self, micro_batch: usize) {
         self.micro_batch = micro_batch;
     }
 
-    /// A region, to read.
+    /// Returns a region for reading.
     ///
     /// # Panics
-    /// Where the region leaves the arena.
+    /// If the region exceeds the arena.
     #[track_caller]
     pub fn slice(&self, region: Region) -> &[f32] {
         let region = region.in_micro_batch(self.micro_batch);
@@ -96,10 +98,10 @@ impl Arena {
         &self.memory.as_slice()[region.offset..region.end()]
     }
 
-    /// A region, to write.
+    /// Returns a region for writing.
     ///
     /// # Panics
-    /// Where the region leaves the arena.
+    /// If the region exceeds the arena.
     #[track_caller]
     pub fn slice_mut(&mut self, region: Region) -> &mut [f32] {
         let region = region.in_micro_batch(self.micro_batch);
@@ -107,10 +109,10 @@ impl Arena {
         &mut self.memory.as_mut_slice()[region.offset..region.end()]
     }
 
-    /// The regions that a step writes, and a reader of all the others.
+    /// Returns the regions that a step of a plan writes, and a reader of all other regions.
     ///
     /// # Panics
-    /// Where a region leaves the arena, or two of them overlap (empty ones never do).
+    /// If a region exceeds the arena, or two regions overlap. Empty regions never overlap.
     #[track_caller]
     pub fn frame<const N: usize>(&mut self, writes: [Region; N]) -> (Reader<'_>, [&mut [f32]; N]) {
         const { assert!(N <= MAX_WRITES, "a step writes too many regions") };
@@ -126,8 +128,8 @@ impl Arena {
         kept[..N].copy_from_slice(&writes);
         let reader =
             Reader { start, len: self.len, micro_batch: self.micro_batch, writes: kept, arena: PhantomData };
-        // SAFETY: the regions lie inside the memory and have nothing in common (checked above); the arena is
-        // borrowed for as long as the slices live; the reader gives out nothing that overlaps them.
+        // SAFETY: the regions lie inside the memory and do not overlap (checked above). The arena is borrowed
+        // as long as the slices live, and the reader returns nothing that overlaps them.
         let slices = writes
             .map(|region| unsafe { std::slice::from_raw_parts_mut(start.add(region.offset), region.len) });
         (reader, slices)
@@ -150,10 +152,10 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// A region.
+    /// Returns a region for reading.
     ///
     /// # Panics
-    /// Where the region leaves the arena or overlaps one that the step writes.
+    /// If the region exceeds the arena or overlaps a region that is being written.
     #[track_caller]
     pub fn read(&self, region: Region) -> &'a [f32] {
         let region = region.in_micro_batch(self.micro_batch);
@@ -161,8 +163,8 @@ impl<'a> Reader<'a> {
         for &written in &self.writes {
             assert!(!region.overlaps(written), "a step reads {region:?} while it writes {written:?}");
         }
-        // SAFETY: the region lies inside the memory, which is borrowed for 'a, and shares nothing with the
-        // mutable slices of the frame (both checked above).
+        // SAFETY: the region lies inside the memory, which is borrowed for `'a`. It does not overlap the
+        // mutable slices of the frame. Both are checked above.
         unsafe { std::slice::from_raw_parts(self.start.add(region.offset), region.len) }
     }
 }

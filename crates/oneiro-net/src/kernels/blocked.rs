@@ -1,11 +1,11 @@
 //! Kernels over values in blocks of channels.
 //!
-//! A value of shape (N, C, D, H, W) lies in memory as `[⌈C / 16⌉][N][D · H · W][16]`: sixteen channels of one
-//! position side by side, where one register (or a few) holds them. Blocks come before images, so that
-//! channels which follow each other do so in memory, whatever the batch: the parts of a concatenation are
-//! parts of one piece. Convolutions then read their source directly, without a copy for each tap; pooling and
-//! depthwise convolution need no shuffles, and Winograd's transforms are plain additions of registers. Lanes
-//! beyond the last channel do not affect other lanes: convolutions write zeros to them and never read them.
+//! A value of shape (N, C, D, H, W) lies in memory as `[⌈C / 16⌉][N][D · H · W][16]`. The sixteen channels of
+//! one position are contiguous and fit one register or a few. Blocks come before images, so that consecutive
+//! blocks of channels are contiguous whatever the batch; the parts of a concatenation are then ranges of one
+//! array. Convolutions read their source directly, without a copy for each tap. Pooling and depthwise
+//! convolution need no shuffles, and Winograd's transforms are plain additions of registers. Lanes beyond the
+//! last channel do not affect other lanes: convolutions write zeros to them and never read them.
 
 mod dense;
 mod depthwise;
@@ -44,7 +44,7 @@ pub const fn blocks_of(channels: usize) -> usize {
     channels.div_ceil(BLOCK)
 }
 
-/// Bits of a mask in units of a block: one row of a mask covers a plane of positions, in whole words.
+/// Words of an activation mask for one plane: each position has one bit for each of the sixteen channels.
 const fn mask_plane(plane: usize) -> usize {
     mask_words(plane * BLOCK) * 2
 }
@@ -54,7 +54,7 @@ fn even(parts: usize, part: usize, all: usize) -> (usize, usize) {
     (all * part / parts, all * (part + 1) / parts)
 }
 
-/// Numbers at an address that suits every instruction set.
+/// `f32` values at an address that is aligned for every instruction set.
 #[derive(Default)]
 struct Packed(Pages);
 
@@ -69,11 +69,10 @@ impl Packed {
         Packed(Pages::new(len))
     }
 
-    /// A bias `[groups · channels]` with every group padded to whole blocks by zeros; all zeros where there
-    /// is none.
+    /// A bias `[groups · channels]`, each group padded with zeros to whole blocks. Without a bias, all zeros.
     ///
     /// # Panics
-    /// Where it has another length.
+    /// If the bias has the wrong length.
     fn bias(bias: Option<&[f32]>, groups: usize, channels: usize) -> Packed {
         let mut padded = Packed::zeros(groups * blocks_of(channels) * BLOCK);
         if let Some(bias) = bias {

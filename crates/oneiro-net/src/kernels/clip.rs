@@ -1,7 +1,8 @@
-//! The clip `y = min(max(x, low), high)` over rows, and its masks: one bit a number where the gradient stops.
+//! The clip `y = min(max(x, low), high)` over rows, and its masks: one bit for each element, set where the
+//! gradient stops.
 //!
-//! A ReLU is a clip to `0 ..= ∞`. Masks of a matrix of rows hold each row in whole words: bit p % 32 of word
-//! p / 32.
+//! A ReLU is a clip to `0 ..= ∞`. In the masks of a matrix, each row begins at a new word: element p of a row
+//! is bit p % 32 of the row's word p / 32.
 
 use super::isa::Isa;
 use super::scratch::Disjoint;
@@ -9,12 +10,12 @@ use super::scratch::Disjoint;
 /// Bits in a word of a mask.
 pub const MASK_BITS: usize = 32;
 
-/// Words of a mask row over `row_len` numbers.
+/// Number of words in a mask row of `row_len` elements.
 pub const fn mask_words(row_len: usize) -> usize {
     row_len.div_ceil(MASK_BITS)
 }
 
-/// A clip whose masks several tasks fill, each its own words.
+/// A clip with its masks, which several tasks fill; each task has its own words.
 pub(crate) struct Clip<'a> {
     low: f32,
     high: f32,
@@ -23,10 +24,10 @@ pub(crate) struct Clip<'a> {
 }
 
 impl<'a> Clip<'a> {
-    /// The clip to `low ..= high` of `rows` rows of `row_len` numbers.
+    /// Prepares the clip to `low ..= high` of `rows` rows of `row_len` elements.
     ///
     /// # Panics
-    /// Where a mask has another size.
+    /// If a mask has the wrong length.
     #[track_caller]
     pub(crate) fn new(
         rows: usize,
@@ -42,24 +43,24 @@ impl<'a> Clip<'a> {
         Clip { low, high, below: below.map(Disjoint::new), above: above.map(Disjoint::new) }
     }
 
-    /// Clips a piece of a row that begins at mask word `first_word`.
+    /// Clips a piece of a row. The piece's masks begin at word `first_word`.
     ///
     /// # Safety
-    /// No other task has these words at the same time.
+    /// No other task uses these words at the same time.
     pub(crate) unsafe fn apply(&self, isa: Isa, piece: &mut [f32], first_word: usize) {
         let words = mask_words(piece.len());
-        // SAFETY: the caller has the words alone.
+        // SAFETY: the caller guarantees that no other task uses these words.
         let below = self.below.as_ref().map(|mask| unsafe { mask.part(first_word, words) });
-        // SAFETY: as above.
+        // SAFETY: the caller guarantees that no other task uses these words.
         let above = self.above.as_ref().map(|mask| unsafe { mask.part(first_word, words) });
         clip_row(isa, piece, self.low, self.high, below, above);
     }
 }
 
-/// Clips a row in place: `low` where `x < low`, `high` where `x > high`; a NaN stays.
+/// Clips a row in place: to `low` where `x < low`, to `high` where `x > high`; a NaN stays.
 ///
-/// Where given, `below` and `above` (`mask_words(row.len())` words, every bit written) say where the gradient
-/// stops: `x <= low`, `x >= high`.
+/// If given, `below` and `above` get a set bit where the gradient stops: at `x <= low` and at `x >= high`.
+/// Both have `mask_words(row.len())` words, and every bit is written.
 fn clip_row(
     isa: Isa,
     row: &mut [f32],
@@ -87,17 +88,17 @@ fn clip_row(
     );
     isa.require();
     match isa {
-        // SAFETY: `require` has just found the instructions.
+        // SAFETY: `require` has checked the instruction set.
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512 => unsafe { x86::clip_avx512(row, low, high, below, above) },
-        // SAFETY: as above.
+        // SAFETY: `require` has checked the instruction set.
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => unsafe { x86::clip_avx2(row, low, high, below, above) },
         _ => clip_words(row, low, high, below, above, word_by_comparison),
     }
 }
 
-/// Clips up to 32 numbers and returns the bits of both masks.
+/// Clips up to 32 values and returns the bits of both masks.
 fn word_by_comparison(chunk: &mut [f32], low: f32, high: f32) -> (u32, u32) {
     let (mut under, mut over) = (0, 0);
     for (bit, x) in chunk.iter_mut().enumerate() {
@@ -108,7 +109,7 @@ fn word_by_comparison(chunk: &mut [f32], low: f32, high: f32) -> (u32, u32) {
     (under, over)
 }
 
-/// One number, clipped; a NaN stays.
+/// Clips one value; a NaN stays.
 #[inline(always)]
 pub(crate) fn clip(x: f32, low: f32, high: f32) -> f32 {
     if x < low {
@@ -120,7 +121,7 @@ pub(crate) fn clip(x: f32, low: f32, high: f32) -> f32 {
     }
 }
 
-/// Cuts a row into words and lets `word` clip each.
+/// Divides a row into pieces of one mask word and calls `word` to clip each.
 #[inline(always)]
 fn clip_words(
     row: &mut [f32],
@@ -154,13 +155,13 @@ mod x86 {
             let (mut under, mut over) = (0, 0);
             for half in 0..2 {
                 let at = chunk[16 * half..][..16].as_mut_ptr();
-                // SAFETY: sixteen numbers lie at the address, a slice of that length.
+                // SAFETY: the address belongs to a slice of sixteen elements.
                 let x = unsafe { _mm512_loadu_ps(at) };
                 under |= u32::from(_mm512_cmp_ps_mask::<_CMP_LE_OQ>(x, lows)) << (16 * half);
                 over |= u32::from(_mm512_cmp_ps_mask::<_CMP_GE_OQ>(x, highs)) << (16 * half);
                 let x = _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(x, highs), x, highs);
                 let x = _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(x, lows), x, lows);
-                // SAFETY: as for the load, and the slice is ours to write.
+                // SAFETY: the address belongs to a slice of sixteen elements that may be written.
                 unsafe { _mm512_storeu_ps(at, x) };
             }
             put(below, above, index, under, over);
@@ -177,14 +178,14 @@ mod x86 {
             let (mut under, mut over) = (0, 0);
             for quarter in 0..4 {
                 let at = chunk[8 * quarter..][..8].as_mut_ptr();
-                // SAFETY: eight numbers lie at the address, a slice of that length.
+                // SAFETY: the address belongs to a slice of eight elements.
                 let x = unsafe { _mm256_loadu_ps(at) };
                 let bits = |comparison| (_mm256_movemask_ps(comparison) as u32) << (8 * quarter);
                 under |= bits(_mm256_cmp_ps::<_CMP_LE_OQ>(x, lows));
                 over |= bits(_mm256_cmp_ps::<_CMP_GE_OQ>(x, highs));
                 let x = _mm256_blendv_ps(x, highs, _mm256_cmp_ps::<_CMP_GT_OQ>(x, highs));
                 let x = _mm256_blendv_ps(x, lows, _mm256_cmp_ps::<_CMP_LT_OQ>(x, lows));
-                // SAFETY: as for the load, and the slice is ours to write.
+                // SAFETY: the address belongs to a slice of eight elements that may be written.
                 unsafe { _mm256_storeu_ps(at, x) };
             }
             put(below, above, index, under, over);
@@ -203,7 +204,7 @@ mod x86 {
         }
     }
 
-    /// The last, incomplete word.
+    /// Clips the last piece of a row, which has fewer elements than a mask word has bits.
     #[inline(always)]
     fn rest(tail: &mut [f32], low: f32, high: f32, below: &mut [u32], above: &mut [u32], index: usize) {
         if !tail.is_empty() {

@@ -1,13 +1,13 @@
-//! Sums of products of two tensors over shared indices, with any steps: matrix products of all forms, their
-//! gradients, and the equations of `Einsum`.
+//! Sums of products of two tensors over shared indices, with any strides: all forms of matrix products, their
+//! gradients, and `Einsum`.
 //!
 //! ```text
 //! c[batch, row, column] = Σ_depth a[batch, row, depth] · b[batch, depth, column]
 //! ```
 //!
-//! Each of the four stands for any number of indices. Both factors are packed block by block, multiplied in
-//! register tiles (`gemm`), and the sums are written to their places. An element is one sum over the depth in
-//! the tiles' chains, which begin at fixed depths: how the work is cut changes no bit.
+//! Each of batch, row, column and depth stands for any number of indices. Both factors are packed block by
+//! block and multiplied in register tiles (`gemm`). The sums are then written to the result. Each element is
+//! one sum over the depth, in chains that begin at fixed depths, so the division of work changes no bit.
 
 use super::gemm::{CHAIN, MAX_ROWS, Tile, TileShape, tile_of};
 use super::isa::Isa;
@@ -15,51 +15,52 @@ use super::scratch::{AlignedBuffer, Disjoint};
 use rayon::prelude::*;
 use std::cell::RefCell;
 
-/// Depth of a pass: a whole number of chains.
+/// Depth of one pass: a whole number of chains.
 const DEPTH_BLOCK: usize = 4 * CHAIN;
-/// Columns of a task.
+/// Number of columns of a task.
 const COLUMN_BLOCK: usize = 256;
-/// Panels of rows of a task: enough that packing the other factor costs little beside multiplying.
+/// Panels of rows of a task. With so many, packing the other factor costs little beside multiplying.
 const PANELS: usize = 8;
-/// Elements of the tables of positions beyond which a contraction is refused.
+/// Most entries in a table of positions. A larger contraction is refused.
 const MAX_TABLE: usize = 1 << 26;
 
-/// One index: its extent, and its steps in both factors and in the result (0 where it does not occur).
+/// One index: its extent, and its strides in both factors and in the result. A stride is 0 where the index
+/// does not occur.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Index {
-    /// Values that it takes.
+    /// Number of values that the index takes.
     pub extent: usize,
-    /// Step in the first factor.
+    /// Stride in the first factor.
     pub a: usize,
-    /// Step in the second factor.
+    /// Stride in the second factor.
     pub b: usize,
-    /// Step in the result; 0: summed.
+    /// Stride in the result. An index of stride 0 is summed over.
     pub c: usize,
 }
 
-/// A contraction, prepared.
+/// A contraction, prepared for repeated runs.
 #[derive(Clone, Debug)]
 pub struct Contraction {
-    /// Positions in a, b and c of every batch.
+    /// Offsets in a, b and c of each batch.
     batches: Vec<[usize; 3]>,
-    /// Positions in a and c of every row.
+    /// Offsets in a and c of each row.
     rows: Vec<[usize; 2]>,
-    /// Positions in b and c of every column.
+    /// Offsets in b and c of each column.
     columns: Vec<[usize; 2]>,
-    /// Positions in a and b of every product.
+    /// Offsets in a and b of each product of a sum.
     depth: Vec<[usize; 2]>,
-    /// Whether the factors change places, so that neighbours in the result are columns.
+    /// Whether the factors are swapped, so that the columns of the tiles are neighbours in the result.
     swapped: bool,
-    /// One more than the largest position in a, b and c.
+    /// One more than the largest offset in a, b and c.
     ends: [usize; 3],
 }
 
 impl Contraction {
-    /// Prepares a contraction; sums run over the indices in the order given. `None` where it is too large, or
-    /// two elements of the result would fall together.
+    /// Prepares a contraction; sums run over the indices in the order given. Returns `None` if it is too
+    /// large, or if two elements of the result would share a place.
     pub fn new(indices: &[Index]) -> Option<Contraction> {
         let mut indices: Vec<Index> = indices.iter().copied().filter(|i| i.extent != 1).collect();
-        // A result whose steps grow faster than what lies below them has no two elements in one place.
+        // If each stride exceeds the largest offset of all smaller strides, no two elements share a place.
         let mut steps: Vec<(usize, usize)> =
             indices.iter().filter(|i| i.c > 0).map(|i| (i.c, i.extent)).collect();
         steps.sort_unstable();
@@ -70,7 +71,8 @@ impl Contraction {
             }
             below = below.checked_add(step.checked_mul(extent.saturating_sub(1))?)?;
         }
-        // Neighbours in the result should be columns.
+        // The index with the smallest stride in the result becomes a column, so that tiles write contiguous
+        // elements.
         let finest = indices.iter().filter(|i| i.c > 0 && (i.a == 0) != (i.b == 0)).min_by_key(|i| i.c);
         let swapped = finest.is_some_and(|i| i.b == 0);
         if swapped {
@@ -108,11 +110,10 @@ impl Contraction {
         })
     }
 
-    /// `c = scale · Σ a · b`, or added to `c` where `accumulate` is set. Entries that the result's indices do
-    /// not reach are 0, or unchanged.
+    /// Computes `c = scale · Σ a · b`, or adds it to `c` if `accumulate` is set. Elements of `c` that no
+    /// result index reaches become 0, or stay unchanged with `accumulate`.
     ///
-    /// # Panics
-    /// Where a slice is too short.
+    /// If a slice is too short.
     pub fn run(&self, isa: Isa, scale: f32, a: &[f32], b: &[f32], c: &mut [f32], accumulate: bool) {
         let (a, b) = if self.swapped { (b, a) } else { (a, b) };
         let elements = self.batches.len() * self.rows.len() * self.columns.len();
@@ -145,7 +146,7 @@ impl Contraction {
     }
 }
 
-/// The memory of one thread.
+/// Memory of one thread.
 struct Scratch {
     rows: AlignedBuffer,
     columns: AlignedBuffer,
@@ -162,12 +163,12 @@ thread_local! {
     };
 }
 
-/// One call, as its tasks see it.
+/// One call of `Contraction::run`, shared by its tasks.
 struct Job<'a> {
     contraction: &'a Contraction,
     isa: Isa,
     shape: TileShape,
-    /// Rows of a panel.
+    /// Number of rows in a panel.
     height: usize,
     scale: f32,
     a: &'a [f32],
@@ -176,11 +177,11 @@ struct Job<'a> {
     accumulate: bool,
 }
 
-/// Starts of chains.
+/// Zeros from which every chain starts.
 static ZEROS: [f32; MAX_ROWS] = [0.0; MAX_ROWS];
 
 impl Job<'_> {
-    /// One task: some rows and columns of one batch.
+    /// Runs one task: some rows and columns of one batch.
     fn run(&self, scratch: &mut Scratch, batch: [usize; 3], rows: &[[usize; 2]], columns: &[[usize; 2]]) {
         let width = self.shape.columns;
         let strips = columns.len().div_ceil(width);
@@ -207,9 +208,9 @@ impl Job<'_> {
                     assert!(
                         to.len() >= (height - 1) * stride + width && columns.len() >= depth.len() * width
                     );
-                    // SAFETY: the family is there (`tile_of` asked). `weights` and `columns` have a row of
-                    // the tile's height and of the family's width for each product, and the sums that many
-                    // rows (checked above), which this thread has alone; `ZEROS` is as long as any tile is
+                    // SAFETY: `tile_of` has checked the instruction set. For each product, `weights` has a
+                    // row of the tile's height, and `columns` one of the full tile's width. The sums have as
+                    // many rows (checked above) and belong to this thread. `ZEROS` is as long as any tile is
                     // high.
                     unsafe {
                         tile(depth.len(), weights.as_ptr(), columns.as_ptr(), to.as_mut_ptr(), stride, start);
@@ -220,7 +221,7 @@ impl Job<'_> {
         self.write(batch[2], rows, columns, sums, stride);
     }
 
-    /// Writes finished sums to their places.
+    /// Writes finished sums to their places in the result.
     fn write(&self, base: usize, rows: &[[usize; 2]], columns: &[[usize; 2]], sums: &[f32], stride: usize) {
         let put = |to: &mut f32, sum: f32| {
             let value = self.scale * sum;
@@ -236,7 +237,8 @@ impl Job<'_> {
                 to.iter_mut().zip(sums).for_each(|(to, sum)| put(to, *sum));
             } else {
                 for (column, sum) in columns.iter().zip(sums) {
-                    // SAFETY: as above.
+                    // SAFETY: elements of the result are distinct (`Contraction::new`), and each belongs to
+                    // one task.
                     let to = unsafe { self.c.part(row + column[1], 1) };
                     put(&mut to[0], *sum);
                 }
@@ -245,8 +247,8 @@ impl Job<'_> {
     }
 }
 
-/// Packs panels of `width` items: `to[panel][k][i] = from[items[panel · width + i] + depth(k)]`, zeros after
-/// the last.
+/// Packs panels of `width` items: `to[panel][k][i] = from[items[panel · width + i] + depth(k)]`. The last
+/// panel is filled up with zeros.
 fn pack(
     from: &[f32],
     items: &[[usize; 2]],
@@ -261,7 +263,7 @@ fn pack(
     let panel = count * width;
     let side_by_side = items.iter().enumerate().all(|(i, item)| item[0] == items[0][0] + i);
     if side_by_side {
-        // Row by row of the source, which may be wide: each is read once.
+        // The loop runs over k outside, so that each source row, which may be wide, is read once.
         for k in 0..count {
             let line = &from[items[0][0] + depth(k)..][..items.len()];
             for (to, line) in to.chunks_exact_mut(panel).zip(line.chunks(width)) {
@@ -299,7 +301,7 @@ mod tests {
         Index { extent, a, b, c }
     }
 
-    /// Lengths of a, b and c, and the indices.
+    /// Lengths of a, b and c, and the indices of a contraction.
     fn cases() -> Vec<([usize; 3], Vec<Index>)> {
         let plain = |m: usize, k: usize, n: usize| {
             let indices = vec![index(m, k, 0, n), index(n, 0, 1, 1), index(k, 1, n, 0)];
@@ -311,19 +313,19 @@ mod tests {
             plain(17, 300, 33),
             plain(130, 65, 300),
             plain(2, 0, 3),
-            // Both factors and the result transposed.
+            // Both factors and the result are transposed.
             ([6, 8, 12], vec![index(3, 1, 0, 1), index(4, 0, 2, 3), index(2, 3, 1, 0)]),
-            // Batches, one factor the same for all.
+            // Several batches, for which one factor is the same.
             (
                 [24, 20, 30],
                 vec![index(2, 12, 0, 15), index(3, 4, 0, 5), index(5, 0, 1, 1), index(4, 1, 5, 0)],
             ),
-            // The batch is summed.
+            // The batch index is summed over.
             (
                 [24, 30, 20],
                 vec![index(2, 12, 15, 0), index(4, 1, 0, 5), index(5, 0, 1, 1), index(3, 4, 5, 0)],
             ),
-            // A diagonal of the result; an index of the result alone.
+            // The result has a diagonal, and an index that occurs in the result alone.
             ([3, 3, 18], vec![index(3, 1, 1, 4), index(2, 0, 0, 9)]),
         ]
     }

@@ -1,14 +1,14 @@
 //! The general dense convolution engine: an implicit matrix product over taps.
 //!
 //! One kernel computes convolutions, their adjoints with respect to the input, and transposed convolutions,
-//! in one to three dimensions: each is a [`Correlation`] or a few (see [`Correlation::forward_of`],
-//! [`Correlation::backward_of`]). Columns (grid positions) are packed block by block straight from the
-//! source, multiplied by packed weights in register tiles (`gemm`), and finished by an [`Epilogue`] while
-//! they are in the cache.
+//! in one to three dimensions. Each of them is one [`Correlation`] or several (see
+//! [`Correlation::forward_of`], [`Correlation::backward_of`]). Columns (grid positions) are packed block by
+//! block straight from the source and multiplied by packed weights in register tiles (`gemm`). An
+//! [`Epilogue`] finishes them while they are in the cache.
 //!
-//! Every output is a sum of short chains of multiply-adds in a fixed order: it starts from the bias (or from
-//! what the destination holds) and goes through channels, then taps. Where a chain ends depends on the
-//! numbers of channels and taps alone, so blocks of columns, threads and the batch cannot change a bit of the
+//! Every output is a sum of short chains of multiply-adds in a fixed order. It starts from the bias or from
+//! the destination's contents, and runs through channels, then taps. Where a chain ends depends on the
+//! numbers of channels and taps alone. So blocks of columns, threads and the batch cannot change a bit of the
 //! result.
 
 mod columns;
@@ -27,47 +27,49 @@ use super::scratch::Disjoint;
 use rayon::prelude::*;
 use task::{Block, Job, Tiles};
 
-/// Columns packed at a time: 256 · 256 numbers fill a quarter of a second-level cache of 1 MB.
+/// Columns packed at a time: 256 columns of 256 products fill a quarter of a second-level cache of 1 MB.
 const COLUMN_BLOCK: usize = 256;
-/// Rows of a task that writes with steps: their sums stay in the second-level cache until they are scattered.
+/// Most rows of a task whose destination is not contiguous: its sums stay in the second-level cache until
+/// they are scattered.
 const SCATTER_ROWS: usize = 256;
-/// Fewest rows of a task when rows are split among threads: packing columns costs about as much as 4 rows.
+/// Fewest rows of a task if rows are divided among threads. Packing columns costs about as much as computing
+/// 4 rows.
 const FEWEST_ROWS: usize = 64;
-/// Tasks for each thread, so that an unlucky last one costs little.
+/// Tasks for each thread. With several, threads wait less for the last task.
 const TASKS_PER_THREAD: usize = 4;
 
-/// A dense correlation over planes, in groups. Arrays run D, H, W.
+/// A dense correlation over planes, in groups of channels. Extents and offsets are in the order D, H, W.
 ///
 /// ```text
 /// dst[n, g, m, dst_start + p·dst_step]
 ///     = bias[g, m] + Σ_c Σ_t w[g, m, c, t] · src[n, g, c, p·src_step + taps[t]]
 /// ```
 ///
-/// for every p in `grid`; the source is 0 outside its plane. Destination elements that no p reaches are left
-/// alone.
+/// for every p in `grid`. The source is 0 outside its plane. Destination elements that no p reaches keep
+/// their values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Correlation {
-    /// Images.
+    /// Number of images.
     pub batch: usize,
-    /// Groups of channels that do not mix.
+    /// Number of groups of channels.
     pub groups: usize,
-    /// Source channels of one group.
+    /// Number of source channels in each group.
     pub c_in: usize,
-    /// Destination channels of one group.
+    /// Number of destination channels in each group.
     pub c_out: usize,
-    /// Source plane.
+    /// Extent of the source.
     pub src: [usize; 3],
-    /// Destination plane.
+    /// Extent of the destination.
     pub dst: [usize; 3],
-    /// Positions to compute.
+    /// Extent of the grid of positions to compute.
     pub grid: [usize; 3],
-    /// Source steps from one position to the next.
+    /// Distance in the source between neighbouring grid positions.
     pub src_step: [usize; 3],
-    /// Destination of position 0.
+    /// Position in the destination of grid position 0.
     pub dst_start: [usize; 3],
-    /// Destination steps from one position to the next.
+    /// Distance in the destination between neighbouring grid positions.
     pub dst_step: [usize; 3],
-    /// Source offsets of the weights of one channel.
+    /// Offset in the source of each tap of the kernel.
     pub taps: Vec<[isize; 3]>,
 }
 
@@ -78,9 +80,9 @@ pub struct PackedWeights {
     groups: usize,
     rows: usize,
     depth: usize,
-    /// Rows of every panel but the last.
+    /// Number of rows in every panel but the last.
     panel_rows: usize,
-    /// Per group, per panel, per product: the panel's rows.
+    /// Weights by group, panel, product and row of the panel, in this order.
     data: Vec<f32>,
 }
 
@@ -89,12 +91,12 @@ impl PackedWeights {
         self.rows.div_ceil(self.panel_rows)
     }
 
-    /// Rows of a panel.
+    /// Number of rows in a panel.
     fn rows_of(&self, panel: usize) -> usize {
         self.panel_rows.min(self.rows - panel * self.panel_rows)
     }
 
-    /// One panel, `[depth][rows of the panel]`.
+    /// Returns one panel, `[depth][rows of the panel]`.
     fn panel(&self, group: usize, panel: usize) -> &[f32] {
         let start = (group * self.rows + panel * self.panel_rows) * self.depth;
         &self.data[start..start + self.rows_of(panel) * self.depth]
@@ -102,10 +104,10 @@ impl PackedWeights {
 }
 
 impl Correlation {
-    /// Packs weights; `weight(group, out, input, tap)` reads one.
+    /// Packs the weights that `weight(group, out, input, tap)` returns.
     ///
     /// # Panics
-    /// Where this machine lacks `isa`.
+    /// If this machine lacks `isa`.
     pub fn pack(&self, isa: Isa, weight: impl Fn(usize, usize, usize, usize) -> f32) -> PackedWeights {
         isa.require();
         let depth = self.depth();
@@ -124,14 +126,14 @@ impl Correlation {
         PackedWeights { isa, groups: self.groups, rows: self.c_out, depth, panel_rows, data }
     }
 
-    /// Computes the correlation into `dst`, or adds it to `dst` where `accumulate` is set.
+    /// Computes the correlation into `dst`, or adds it to `dst` if `accumulate` is set.
     ///
     /// Shapes: `bias` `[groups · c_out]`, `src` `[batch, groups · c_in, src]`, `dst` `[batch, groups · c_out,
     /// dst]`.
     ///
     /// # Panics
-    /// Where a slice or the weights do not fit the geometry, the weights are packed for another instruction
-    /// set, or a clip is asked for although the grid is not the whole destination.
+    /// If a slice or the weights do not fit the geometry, or the weights are packed for another instruction
+    /// set. Also if a clip is asked for although the grid is not the whole destination.
     pub fn run(
         &self,
         isa: Isa,
@@ -182,10 +184,10 @@ impl Correlation {
         }
     }
 
-    /// The clip of an epilogue.
+    /// Prepares the clip of an epilogue.
     ///
     /// # Panics
-    /// Where the epilogue has other work, or the grid is not the whole destination.
+    /// If the epilogue has other work, or the grid is not the whole destination.
     pub(super) fn clip_of<'a>(&self, epilogue: Epilogue<'a>) -> Option<Clip<'a>> {
         let Epilogue { add: None, slopes: None, activation_masks: [None, None], function } = epilogue else {
             panic!("a correlation in plain order clips only");
@@ -204,12 +206,12 @@ impl Correlation {
         ))
     }
 
-    /// Products of one output.
+    /// Number of products in each output.
     fn depth(&self) -> usize {
         self.c_in * self.taps.len()
     }
 
-    /// Whether grid and destination are the same.
+    /// Whether the grid covers the whole destination.
     pub(crate) fn is_whole(&self) -> bool {
         self.grid == self.dst && self.dst_start == [0; 3] && self.dst_step == [1; 3]
     }
@@ -225,7 +227,7 @@ impl Correlation {
         self.check_grid();
     }
 
-    /// Panics where the grid leaves the destination or a step is 0.
+    /// Panics if the grid exceeds the destination or a step is 0.
     pub(crate) fn check_grid(&self) {
         for d in 0..3 {
             let end = self.dst_start[d] + self.grid[d].saturating_sub(1) * self.dst_step[d];
@@ -234,11 +236,12 @@ impl Correlation {
         }
     }
 
-    /// Cuts one (image, group) into blocks of columns and of rows. Threads matter here, for speed alone.
+    /// Divides the outputs of one image and group into blocks of columns and of rows. The number of threads
+    /// changes the division, hence the speed, but no result.
     fn split(&self, weights: &PackedWeights, columns: usize) -> Split {
         let threads = rayon::current_num_threads();
         let wanted = if threads == 1 { 1 } else { threads * TASKS_PER_THREAD };
-        // Column blocks begin at whole mask words, of which no two tasks share one.
+        // A block of columns begins at a new mask word, so that no two tasks share a word.
         let strips = columns.div_ceil(MASK_BITS);
         let column_parts = columns.div_ceil(COLUMN_BLOCK);
         let block = strips.div_ceil(column_parts) * MASK_BITS;
@@ -255,17 +258,17 @@ impl Correlation {
     }
 }
 
-/// How the work is cut into tasks.
+/// How the outputs of one image and group are divided into tasks.
 struct Split {
-    /// Columns of a block, whole mask words.
+    /// Number of columns in a block, a multiple of the bits of a mask word.
     columns: usize,
     column_parts: usize,
-    /// Weight panels of a task.
+    /// Number of weight panels in a task.
     panels: usize,
     row_parts: usize,
 }
 
-/// Elements of a box.
+/// Number of elements in a box.
 pub(crate) fn volume(extent: [usize; 3]) -> usize {
     extent.iter().product()
 }

@@ -1,8 +1,8 @@
-//! Depthwise convolution: every channel is a group of its own, and one plane is seen by one small kernel.
+//! Depthwise convolution: every channel is a group of its own, with one small kernel.
 //!
-//! There is nothing to gain from a matrix product with one row. A [`Correlation`] with one channel in and one
-//! out per group is computed directly, row by row, tap by tap. Forward and backward passes are the same
-//! correlations as for dense convolutions ([`Correlation::forward_of`], [`Correlation::backward_of`]).
+//! A matrix product with a single row would gain nothing. So a [`Correlation`] with one input and one output
+//! channel per group is computed directly, row by row and tap by tap. Forward and backward passes are the
+//! same correlations as for dense convolutions ([`Correlation::forward_of`], [`Correlation::backward_of`]).
 
 use super::clip::mask_words;
 use super::correlate::{ConvGeometry, Correlation, Phase};
@@ -13,15 +13,15 @@ use rayon::prelude::*;
 use std::cell::RefCell;
 
 thread_local! {
-    /// The sums of one row.
+    /// Each thread's buffer for the sums of one row.
     static ROW: RefCell<AlignedBuffer> = const { RefCell::new(AlignedBuffer::new()) };
 }
 
 impl Phase {
-    /// The weights of this part of a depthwise backward pass, `[channels, taps of the phase]`.
+    /// Returns the weights of this phase of a depthwise backward pass, `[channels, taps of the phase]`.
     ///
     /// # Panics
-    /// Unless `weight` is `[channels, 1, kernel]` of `geometry`.
+    /// If `weight` is not `[channels, 1, kernel]` of `geometry`.
     pub fn depthwise_weights(&self, geometry: &ConvGeometry, weight: &[f32]) -> Vec<f32> {
         assert_eq!(weight.len(), geometry.groups * geometry.taps(), "depthwise weights of {geometry:?}");
         let row = |kernel: &[f32]| self.kernel_taps.iter().map(|&tap| kernel[tap]).collect::<Vec<_>>();
@@ -30,11 +30,12 @@ impl Phase {
 }
 
 impl Correlation {
-    /// As [`Correlation::run`] for one channel in and one out per group, with plain weights `[groups, taps]`.
+    /// Computes like [`Correlation::run`], for one input and one output channel per group. The weights are
+    /// `[groups, taps]`, not packed.
     ///
     /// # Panics
-    /// Where the correlation is not depthwise, a slice does not fit, or a clip is asked for although the grid
-    /// is not the whole destination.
+    /// If the correlation is not depthwise or a slice has the wrong length. Also if a clip is asked for
+    /// although the grid is not the whole destination.
     pub fn run_depthwise(
         &self,
         isa: Isa,
@@ -76,7 +77,8 @@ impl Correlation {
 }
 
 multiversion! {
-    /// One plane; `row` holds a row of the grid. Each output is one sum: start, then taps in order.
+    /// Correlates one plane; `row` is scratch for one row of the grid. Each output is one sum: the start,
+    /// then the taps in order.
     fn correlate_plane(
         correlation: &Correlation,
         kernel: &[f32],
@@ -117,7 +119,7 @@ multiversion! {
     }
 }
 
-/// `row[p] += weight · line[p·step + tap]` where that lies in the line.
+/// Adds `weight · line[p·step + tap]` to `row[p]` for every p whose position lies in the line.
 #[inline(always)]
 fn add_tap(row: &mut [f32], line: &[f32], weight: f32, step: usize, tap: isize) {
     let range = positions_inside(row.len(), line.len(), step, tap);
@@ -150,7 +152,7 @@ fn add_tap(row: &mut [f32], line: &[f32], weight: f32, step: usize, tap: isize) 
     }
 }
 
-/// The p below `count` for which `p·step + tap` lies in `0 .. len`.
+/// Returns the range of p below `count` for which `p·step + tap` lies in `0 .. len`.
 #[inline(always)]
 pub(crate) fn positions_inside(count: usize, len: usize, step: usize, tap: isize) -> std::ops::Range<usize> {
     let ceil = |distance: isize| (distance.max(0) as usize).div_ceil(step);
@@ -164,7 +166,7 @@ mod tests {
     use crate::kernels::testing::{dot, in_pool, numbers};
     use crate::kernels::{Bounds, EpilogueFunction};
 
-    /// Planes, kernels, strides, dilations and padding (the same on both sides).
+    /// Cases of planes, kernels, strides, dilations and padding (equal on both sides).
     fn cases() -> Vec<ConvGeometry> {
         let one = [1, 1, 1];
         let case = |groups,
@@ -203,7 +205,7 @@ mod tests {
         ]
     }
 
-    /// Forward and backward of the direct kernel and of the dense engine.
+    /// Results of the forward and the backward pass, by the direct kernel and by the dense engine.
     type Results = [Vec<f32>; 4];
 
     fn run(isa: Isa, g: &ConvGeometry, x: &[f32], dy: &[f32], accumulate: bool) -> Results {
@@ -228,7 +230,7 @@ mod tests {
         (size(g.src), size(g.dst))
     }
 
-    /// The dense engine is the reference here; its own is the definition.
+    /// The dense engine is the reference here; it is itself tested against the definition.
     #[test]
     fn both_directions_equal_the_dense_engine() {
         let mut failures = Vec::new();

@@ -1,26 +1,26 @@
-//! Maps over slices, the clip of activations, and the rules by which a gradient passes one.
+//! Elementwise maps over slices, the clip of activations, and the rules for the gradient of a clip.
 //!
-//! Slices are cut into fixed chunks that threads share; short ones stay on the calling thread.
+//! Slices are divided into fixed chunks that threads share. Short slices are computed on the calling thread.
 
 use super::clip::{Clip, MASK_BITS, mask_words};
 use super::isa::{Isa, multiversion};
 use super::scratch::Disjoint;
 use super::team;
 
-/// Numbers of a task: large beside the cost of handing it over, small beside a cache. A whole number of mask
-/// words.
+/// Elements of a task: enough to outweigh the cost of handing it over, few enough to stay in a cache. A
+/// multiple of the bits of a mask word.
 const CHUNK: usize = 8192;
 
-/// `dst[i] = f(src[i])`.
+/// Computes `dst[i] = f(src[i])`.
 ///
 /// # Panics
-/// Where the lengths differ (so do all below).
+/// If the lengths differ; so do all functions below.
 pub fn map(src: &[f32], dst: &mut [f32], f: impl Fn(f32) -> f32 + Sync) {
     assert_eq!(src.len(), dst.len(), "a map between slices of different lengths");
     chunked(dst, |start, dst| dst.iter_mut().zip(&src[start..]).for_each(|(y, &x)| *y = f(x)));
 }
 
-/// `dst[i] = f(a[i], b[i])`.
+/// Computes `dst[i] = f(a[i], b[i])`.
 pub fn zip(a: &[f32], b: &[f32], dst: &mut [f32], f: impl Fn(f32, f32) -> f32 + Sync) {
     assert_eq!((a.len(), b.len()), (dst.len(), dst.len()), "a zip of slices of different lengths");
     chunked(dst, |start, dst| {
@@ -28,7 +28,7 @@ pub fn zip(a: &[f32], b: &[f32], dst: &mut [f32], f: impl Fn(f32, f32) -> f32 + 
     });
 }
 
-/// `dst[i] += f(a[i], b[i])`.
+/// Adds `f(a[i], b[i])` to `dst[i]`.
 pub fn zip_accumulate(a: &[f32], b: &[f32], dst: &mut [f32], f: impl Fn(f32, f32) -> f32 + Sync) {
     assert_eq!((a.len(), b.len()), (dst.len(), dst.len()), "a zip of slices of different lengths");
     chunked(dst, |start, dst| {
@@ -36,7 +36,7 @@ pub fn zip_accumulate(a: &[f32], b: &[f32], dst: &mut [f32], f: impl Fn(f32, f32
     });
 }
 
-/// `dst[i] = dst[i] · factors[i]`.
+/// Multiplies `dst[i]` by `factors[i]`.
 pub fn multiply(factors: &[f32], dst: &mut [f32]) {
     assert_eq!(factors.len(), dst.len(), "a product of slices of different lengths");
     chunked(dst, |start, dst| dst.iter_mut().zip(&factors[start..]).for_each(|(y, f)| *y *= f));
@@ -51,11 +51,11 @@ pub(super) fn chunked(values: &mut [f32], work: impl Fn(usize, &mut [f32]) + Syn
     }
 }
 
-/// Clips `rows` rows of `row_len` numbers in place and records masks, as
-/// [`EpilogueFunction::Clip`](super::EpilogueFunction::Clip) says.
+/// Clips `rows` rows of `row_len` elements in place and records masks, as
+/// [`EpilogueFunction::Clip`](super::EpilogueFunction::Clip) describes.
 ///
 /// # Panics
-/// Where the slices do not fit.
+/// If a slice has the wrong length.
 pub fn apply_clip(
     isa: Isa,
     rows: usize,
@@ -69,13 +69,13 @@ pub fn apply_clip(
     assert_eq!(y.len(), rows * row_len, "{rows} rows of {row_len}");
     let clip = Clip::new(rows, row_len, low, high, below, above);
     each_piece(rows, row_len, y, |first_word, piece| {
-        // SAFETY: a piece begins at a whole word of its row and belongs to one task, and so do its words.
+        // SAFETY: a piece begins at a new word of its row. The piece and its words belong to one task.
         unsafe { clip.apply(isa, piece, first_word) };
     });
 }
 
-/// Calls `work(first mask word, piece)` for every row of a matrix, long rows in pieces of whole mask words
-/// and short rows many to a task.
+/// Calls `work(first mask word, piece)` for every row of a matrix. Long rows are divided into pieces of whole
+/// mask words; a task takes many short rows.
 fn each_piece(rows: usize, row_len: usize, values: &mut [f32], work: impl Fn(usize, &mut [f32]) + Sync) {
     if rows * row_len == 0 {
         return;
@@ -85,7 +85,7 @@ fn each_piece(rows: usize, row_len: usize, values: &mut [f32], work: impl Fn(usi
     let values = Disjoint::new(values);
     let run = |index: usize| {
         let (row, start) = (index / pieces, index % pieces * CHUNK);
-        // SAFETY: pieces have nothing in common, and each belongs to one task.
+        // SAFETY: pieces do not overlap, and each belongs to one task.
         let piece = unsafe { values.part(row * row_len + start, CHUNK.min(row_len - start)) };
         work(row * words + start / MASK_BITS, piece);
     };
@@ -97,44 +97,44 @@ fn each_piece(rows: usize, row_len: usize, values: &mut [f32], work: impl Fn(usi
     }
 }
 
-/// How a gradient passes a clipped activation.
+/// The rule for the gradient of a clipped activation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ReluRule {
-    /// The derivative: nothing passes where the activation was clipped.
+    /// The derivative: the gradient is 0 where the activation was clipped.
     Exact,
-    /// Exact; but where nothing at all would pass for a batch entry, its gradient passes unmasked except for
-    /// what would push further into the clip. Starts units that are off everywhere (Lucid's redirected ReLU
-    /// gradients).
+    /// Like `Exact`, unless the gradient of a batch entry would be 0 everywhere. That entry's gradient then
+    /// passes unmasked, except where it would push further into the clip. This starts units that are off
+    /// everywhere (Lucid's redirected ReLU gradients).
     Redirected,
-    /// Gradients of clipped activations pass multiplied by this slope.
+    /// Where the activation was clipped, the gradient is multiplied by this slope.
     Leaky(f32),
-    /// Exact, and only what is positive (Springenberg et al., *Striving for simplicity*, 2015).
+    /// Like `Exact`, but only positive gradients pass (Springenberg et al., *Striving for simplicity*, 2015).
     Guided,
-    /// Positive gradients pass, clipped or not (Zeiler and Fergus, *Visualizing and understanding
-    /// convolutional networks*, 2014).
+    /// All positive gradients pass, whether clipped or not; negative ones do not (Zeiler and Fergus,
+    /// *Visualizing and understanding convolutional networks*, 2014).
     Deconv,
 }
 
-/// How the rows of a mask belong to the entries of a batch.
+/// The rows of a mask that belong to each entry of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MaskRows {
-    /// Batch entries.
+    /// Number of batch entries.
     pub entries: usize,
-    /// Rows of each entry.
+    /// Number of rows for each entry.
     pub per_entry: usize,
-    /// Numbers of a row.
+    /// Number of elements in a row.
     pub row_len: usize,
-    /// Whether rows of different entries alternate (the entry is the faster index), as in blocks of channels.
+    /// Whether the entry is the faster index of the rows, as in blocks of channels.
     pub interleaved: bool,
 }
 
 impl MaskRows {
-    /// Rows in all.
+    /// Number of rows of all entries.
     pub fn rows(&self) -> usize {
         self.entries * self.per_entry
     }
 
-    /// The stretches of rows of an entry: (first row, rows).
+    /// Returns the contiguous ranges of rows of an entry, as (first row, number of rows).
     fn stretches(self, entry: usize) -> impl Iterator<Item = (usize, usize)> + Clone {
         let (count, len) = if self.interleaved { (self.per_entry, 1) } else { (1, self.per_entry) };
         (0..count).map(move |i| {
@@ -143,16 +143,19 @@ impl MaskRows {
     }
 }
 
-/// Turns the gradient behind a clip into the gradient before it, in place.
+/// Turns the gradient with respect to a clip's result into the gradient with respect to its operand, in
+/// place.
 ///
-/// `dy` has the rows given, the gradient of an objective that is to grow. Masks have a row of [`mask_words`]
-/// words for each row of `dy`, as [`apply_clip`] records them; a mask that is not given stops nothing.
+/// `dy` is the gradient of an objective that is to be maximized, with the rows that `rows` describes. Masks
+/// have a row of [`mask_words`] words for each row of `dy`, as [`apply_clip`] records them. A missing mask
+/// stops no gradient.
 ///
-/// Redirected, in full: where the exact result of an entry is all zero, the entry's gradient passes as it is,
-/// except that where `below` is set only positive values pass and where `above` is set only negative ones.
+/// [`ReluRule::Redirected`] in detail: if the exact gradient of an entry is zero everywhere, the entry's
+/// gradient passes as it is. The exceptions: where `below` is set only positive values pass, and where
+/// `above` is set only negative ones.
 ///
 /// # Panics
-/// Where the slices do not fit.
+/// If a slice has the wrong length.
 pub fn clip_gradient(
     isa: Isa,
     rule: ReluRule,
@@ -185,7 +188,7 @@ pub fn clip_gradient(
     }
 }
 
-/// Whether the exact rule leaves a number that is not zero.
+/// Whether any element of the gradient is not zero under the exact rule.
 fn anything_passes(
     rows: usize,
     row_len: usize,
@@ -230,14 +233,15 @@ fn pass(
     });
 }
 
-/// A word of a mask that may be missing (empty).
+/// Returns a word of a mask, or 0 if the mask is missing (empty).
 #[inline(always)]
 fn word(mask: &[u32], index: usize) -> u32 {
     mask.get(index).copied().unwrap_or(0)
 }
 
 multiversion! {
-    /// Multiplies by `slope` where a mask is set; a slope of 0 gives 0 for any value, NaN included.
+    /// Multiplies the gradient by `slope` where a mask is set. A slope of 0 gives 0 for any gradient, NaN
+    /// included.
     fn scale_masked(dy: &mut [f32], below: &[u32], above: &[u32], slope: f32) {
         for (index, dy) in dy.chunks_mut(MASK_BITS).enumerate() {
             let stopped = word(below, index) | word(above, index);
@@ -250,7 +254,7 @@ multiversion! {
 }
 
 multiversion! {
-    /// Stops what would push further below or above.
+    /// Sets to 0 every gradient that would push its activation further below or above the clip.
     fn turn_back(dy: &mut [f32], below: &[u32], above: &[u32]) {
         for (index, dy) in dy.chunks_mut(MASK_BITS).enumerate() {
             let (below, above) = (word(below, index), word(above, index));
@@ -289,7 +293,7 @@ mod tests {
         }
     }
 
-    /// Rows per entry, row length.
+    /// Rows per entry, and row length.
     const SHAPES: [(usize, usize); 6] = [(1, 1), (3, 31), (2, 32), (5, 49), (300, 33), (2, 2 * CHUNK + 5)];
 
     fn bit(mask: &[u32], row_len: usize, i: usize) -> bool {
@@ -322,7 +326,7 @@ mod tests {
         }
     }
 
-    /// The rules, one number at a time; `stuck` says that nothing passes exactly for the entry.
+    /// The rules for a single element. `stuck` says that the exact rule passes nothing for the entry.
     fn reference_rule(rule: ReluRule, stuck: bool, dy: f32, below: bool, above: bool) -> f32 {
         let exact = if below || above { 0.0 } else { dy };
         match rule {
@@ -357,7 +361,8 @@ mod tests {
         let mut failures = Vec::new();
         for isa in Isa::available() {
             for (rows, row_len) in SHAPES {
-                // Entry 0 has a few open units, entry 1 none, entry 2 open units without gradient.
+                // Entry 0 has a few active units, entry 1 has none, and entry 2 has active units with zero
+                // gradient.
                 let size = rows * row_len;
                 let words = rows * mask_words(row_len);
                 let mut dy = numbers(3 * size, 1);

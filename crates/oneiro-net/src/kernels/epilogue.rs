@@ -1,21 +1,22 @@
-//! Epilogues: work on the results of a step that is done before they are stored.
+//! Epilogues: operations on the results of a kernel before they are stored.
 //!
 //! | form | holds | read by |
 //! |---|---|---|
 //! | [`EpilogueFunction`] | an activation function | passes and plans |
-//! | [`EpilogueFunction`] of regions | with the places of its masks and slopes | a plan's steps |
-//! | [`Epilogue`] | everything, as slices | kernels |
-//! | `EpilogueAddresses` | everything, as addresses | loops over registers |
+//! | [`EpilogueFunction`] of regions | the function, and the regions of its masks and slopes | a plan's steps |
+//! | [`Epilogue`] | all operations and their data, as slices | kernels |
+//! | `EpilogueAddresses` | all operations and their data, as addresses | loops over registers |
 //!
-//! Forward, a step adds a residual and applies an activation function. Backward, the last contribution to a
-//! gradient multiplies it by the slopes or zeroes it by the activation masks of the step that computed the
-//! value.
+//! In the forward pass, a step of a plan adds a residual and applies an activation function. In the backward
+//! pass, the last contribution to a gradient is multiplied by the activation's slopes or zeroed by its masks.
+//! Slopes and masks come from the step that computed the value.
 
 use super::blocked::lanes::{LANES, Lanes};
 use super::blocked::swish;
 use super::clip::mask_words;
 
-/// Positions by which slopes are fetched ahead: forward wrote them long before.
+/// Positions by which slopes are prefetched. Slopes are no longer in the cache, as the forward pass wrote
+/// them long ago.
 const AHEAD: usize = 64;
 
 /// A clamp to `[low, high]`.
@@ -25,35 +26,35 @@ pub struct Bounds {
     pub low: f32,
     /// Upper bound; ∞ if there is none.
     pub high: f32,
-    /// Whether this is the range of a number format rather than an activation function: rules for the
-    /// gradients of ReLUs do not apply.
+    /// Whether these bounds are the range of a number format rather than an activation function. Rules for
+    /// the gradients of ReLUs then do not apply.
     pub saturates: bool,
 }
 
-/// An activation function, element by element.
+/// An elementwise activation function.
 ///
-/// `M` says where the activation masks go and `S` where the slopes go: nowhere yet (`()`), to a region of the
-/// arena, or to a slice.
+/// `M` is the place of the activation masks and `S` the place of the slopes: none yet (`()`), a region of the
+/// arena, or a slice.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum EpilogueFunction<M = (), S = ()> {
-    /// `y = low` where `x < low`, `high` where `x > high`; a NaN stays. ReLU is [0, ∞).
+    /// `y = low` where `x < low`, `high` where `x > high`; a NaN stays. A ReLU clips to [0, ∞).
     ///
-    /// A mask holds one row for each plane of positions, [`mask_words`] words each, every word of which is
-    /// written: bit p % 32 of word p / 32 is element p of the row. In blocks of channels a plane has sixteen
-    /// elements a position.
+    /// A mask has one row of [`mask_words`] words for each plane of positions, and every word is written. Bit
+    /// p % 32 of word p / 32 belongs to element p of the row. In blocks of channels, a plane has sixteen
+    /// elements for each position.
     Clip {
         /// The bounds.
         bounds: Bounds,
-        /// Set where `x <= low`.
+        /// Mask with bits set where `x <= low`.
         below: M,
-        /// Set where `x >= high`.
+        /// Mask with bits set where `x >= high`.
         above: M,
     },
     /// x·sigmoid(αx) (Ramachandran et al. 2017).
     Swish {
         /// α.
         alpha: f32,
-        /// The derivative of each element, in the order of the result.
+        /// The derivative at each element, in the order of the result.
         slopes: S,
     },
 }
@@ -80,29 +81,30 @@ impl<M, S> EpilogueFunction<M, S> {
     }
 }
 
-/// An activation function with the slices that its masks or slopes go to, where backward needs them.
+/// An activation function with the slices for its masks or slopes, if the backward pass needs them.
 pub type EpilogueSlices<'a> = EpilogueFunction<Option<&'a mut [u32]>, Option<&'a mut [f32]>>;
 
-/// Work on every result before it is stored, in the order of the fields.
+/// Operations on every result before it is stored, in the order of the fields.
 #[derive(Debug, Default)]
 pub struct Epilogue<'a> {
-    /// A residual to add, in the order of the result.
+    /// A residual to add. It has the layout of the result.
     pub add: Option<&'a [f32]>,
-    /// Slopes of an activation function: factors of the gradient behind it, in the order of the result.
+    /// Slopes of an activation function, by which a gradient is multiplied. They have the layout of the
+    /// result.
     pub slopes: Option<&'a [f32]>,
-    /// Activation masks of a clip: the gradient behind it is 0 where a bit of either is set.
+    /// Activation masks of a clip. The gradient becomes 0 where a bit of either mask is set.
     pub activation_masks: [Option<&'a [u32]>; 2],
     /// An activation function.
     pub function: Option<EpilogueSlices<'a>>,
 }
 
 impl<'a> Epilogue<'a> {
-    /// No work.
+    /// An epilogue without operations.
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// An activation function alone.
+    /// An epilogue with an activation function alone.
     pub fn of(function: Option<EpilogueSlices<'a>>) -> Self {
         Self { function, ..Self::default() }
     }
@@ -114,10 +116,11 @@ impl<'a> Epilogue<'a> {
             && self.function.is_none()
     }
 
-    /// Addresses for loops over registers of a destination in blocks of channels; `None` if there is no work.
+    /// Returns the addresses for loops over registers of a destination in blocks of channels, or `None` if
+    /// there is nothing to do.
     ///
     /// # Panics
-    /// Where a slice does not fit a destination of `rows` planes of `plane` positions.
+    /// If a slice does not fit a destination of `rows` planes of `plane` positions.
     pub(crate) fn addresses(&mut self, dst: &[f32], rows: usize, plane: usize) -> Option<EpilogueAddresses> {
         if self.is_none() {
             return None;
@@ -177,37 +180,40 @@ impl<'a> Epilogue<'a> {
     }
 }
 
-/// An [`Epilogue`] as addresses, applied in the order of the fields. Null: not done.
+/// An [`Epilogue`] as addresses, applied in the order of the fields. A null address means that the operation
+/// is absent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EpilogueAddresses {
-    /// The residual, from the element that belongs to `base`.
+    /// The residual; its first element belongs to `base`.
     pub(crate) add: *const f32,
-    /// First element of the destination; `add`, `factors` and `slopes` run parallel to it.
+    /// First element of the destination. `add`, `factors` and `slopes` have the same layout from their first
+    /// elements on.
     pub(crate) base: *const f32,
-    /// Factors.
+    /// Slopes to multiply by.
     pub(crate) factors: *const f32,
-    /// 0 where one of these has its bit set.
+    /// Masks: the result becomes 0 where one of them has a bit set.
     pub(crate) activation_masks: [*const u16; 2],
-    /// Whether to clamp, and to record where.
+    /// Whether to clip; `below` and `above` record where, unless they are null.
     pub(crate) clip: bool,
     pub(crate) low: f32,
     pub(crate) high: f32,
     pub(crate) below: *mut u16,
     pub(crate) above: *mut u16,
-    /// α of x·sigmoid(αx), whose slopes are recorded.
+    /// α of x·sigmoid(αx); its slopes are recorded in `slopes`, unless that is null.
     pub(crate) swish: Option<f32>,
     pub(crate) slopes: *mut f32,
 }
 
 impl EpilogueAddresses {
-    /// Applies the epilogue to one register of sums that goes to `to`, with its index in the masks.
+    /// Applies the epilogue to one register of sums, which will be stored at `to`. `mask` is its index in the
+    /// masks.
     ///
     /// # Safety
-    /// The machine has the instructions; the addresses that are not null have the elements at the index and
-    /// at `to`.
+    /// The machine has the instruction set of `X`. Each address that is not null has the elements of this
+    /// index, and of `to`.
     #[inline(always)]
     pub(crate) unsafe fn apply<X: Lanes>(&self, mut sum: X, to: *const f32, mask: usize) -> X {
-        // SAFETY: the caller grants the addresses.
+        // SAFETY: the caller guarantees the addresses.
         unsafe {
             if !self.add.is_null() {
                 sum = sum.add(X::load(self.add.offset(to.offset_from(self.base))));
@@ -236,14 +242,14 @@ impl EpilogueAddresses {
         }
     }
 
-    /// x·sigmoid(αx), if that is the function.
+    /// Applies x·sigmoid(αx) if that is the activation function.
     ///
     /// # Safety
-    /// As [`EpilogueAddresses::apply`].
+    /// The contract of [`EpilogueAddresses::apply`].
     #[inline(always)]
     pub(crate) unsafe fn swish_of<X: Lanes>(&self, x: X, to: *const f32) -> X {
         let Some(alpha) = self.swish else { return x };
-        // SAFETY: the caller grants the addresses.
+        // SAFETY: the caller guarantees the addresses.
         unsafe {
             let (value, slope) = swish::swish(x, alpha);
             if !self.slopes.is_null() {
@@ -263,6 +269,6 @@ impl SharedEpilogue {
     }
 }
 
-// SAFETY: its addresses are of slices that outlive the call; tasks write masks and slopes at disjoint places,
-// those of their own outputs.
+// SAFETY: its addresses belong to slices that outlive the call. Each task writes only the masks and slopes of
+// its own outputs.
 unsafe impl Sync for SharedEpilogue {}

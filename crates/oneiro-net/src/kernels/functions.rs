@@ -1,5 +1,5 @@
-//! Transcendental functions that vectorize, in plain arithmetic: the same bits on every machine, within two
-//! units in the last place (atan, sigmoid: three; the tests say so).
+//! Transcendental functions in plain arithmetic that the compiler vectorizes. They give the same bits on
+//! every machine, accurate to two units in the last place (`atan` and `sigmoid`: three).
 //!
 //! After S. L. Moshier's Cephes library (exp, tanh, atan) and N. Juffa's approximation of erf.
 
@@ -8,9 +8,9 @@ use super::isa::{Isa, multiversion};
 use super::scratch::Disjoint;
 use std::f32::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI, FRAC_PI_2, FRAC_PI_4, LOG2_E};
 
-/// Adding it rounds a small number to a whole one, which is then in the lowest bits.
+/// Adding this number rounds a small number to an integer, which is then in the lowest bits of the sum.
 pub(super) const ROUND: f32 = 12_582_912.0;
-/// ln 2 in two parts, the first of which has few bits.
+/// ln 2 as a sum of two parts. The first has few bits, so that its products with small integers are exact.
 pub(super) const LN_2: (f32, f32) = (0.693_359_4, -2.121_944_4e-4);
 
 /// The polynomial of Cephes for (eʳ − 1 − r) / r².
@@ -30,14 +30,14 @@ pub fn exp(x: f32) -> f32 {
         p = p * r + c;
     }
     let p = p * r * r + r + 1.0;
-    // 2ⁿ as two factors, since n exceeds the exponents of f32 on both sides.
+    // 2ⁿ is the product of two factors, since n exceeds the exponents of f32 on both sides.
     let n = (shifted.to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32);
     let power = |n: i32| f32::from_bits((n.wrapping_add(BIAS) << MANTISSA) as u32);
     let half = n >> 1;
     p * power(half) * power(n.wrapping_sub(half))
 }
 
-/// Bits of a mantissa, and what exponents are counted from.
+/// Number of mantissa bits, and the bias of exponents.
 pub(super) const MANTISSA: u32 = f32::MANTISSA_DIGITS - 1;
 pub(super) const BIAS: i32 = f32::MAX_EXP - 1;
 
@@ -60,14 +60,14 @@ pub fn tanh(x: f32) -> f32 {
     if x.abs() < 0.625 { near } else { far }
 }
 
-/// tan(π/8) and tan(3π/8), between which arcs are counted from π/4.
+/// tan(π/8) and tan(3π/8), the bounds of the interval in which the arc is computed relative to π/4.
 const TAN_BOUNDS: (f32, f32) = (0.414_213_57, 2.414_213_7);
 
 /// The inverse tangent.
 #[inline(always)]
 pub fn atan(x: f32) -> f32 {
     let t = x.abs();
-    // One division serves all: t, (t − 1)/(t + 1) or −1/t.
+    // The reduced argument is t, (t − 1)/(t + 1) or −1/t, computed with a single division.
     let (far, near) = (t > TAN_BOUNDS.1, t > TAN_BOUNDS.0);
     let over = if far {
         -1.0
@@ -108,12 +108,12 @@ pub fn erf(x: f32) -> f32 {
         p = p * s + c;
     }
     let near = p * x + x;
-    // ln(1 − erf(t)).
+    // q·t − t approximates ln(1 − erf(t)).
     let mut q = (-1.728_534_7e-5 * t + 3.831_971_3e-4) * s + (-3.883_964_4e-3 * t + 2.425_462_2e-2);
     for c in [-1.067_778_8e-1, -6.348_467e-1, -1.287_175_1e-1] {
         q = q * t + c;
     }
-    // Beyond 4 the result is 1; the polynomial is made for less.
+    // Beyond 4 the result is 1, and the polynomial is not valid.
     let tail = if t > 4.0 { 0.0 } else { exp(q * t - t) };
     let far = (1.0 - tail).copysign(x);
     let value = if t > 0.927_734_4 { far } else { near };
@@ -122,10 +122,10 @@ pub fn erf(x: f32) -> f32 {
 
 /// √(2/π), the inner scale of GELU's approximation with tanh (Hendrycks & Gimpel 2016).
 const GELU_SCALE: f32 = FRAC_2_SQRT_PI * FRAC_1_SQRT_2;
-/// Cubic coefficient of that approximation.
+/// Cubic coefficient of GELU's approximation with tanh.
 const GELU_CUBIC: f32 = 0.044_715;
 
-/// Functions whose slices vectorize.
+/// Functions that have vectorized loops over slices.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Smooth {
     /// [`atan`].
@@ -136,7 +136,7 @@ pub enum Smooth {
     Exp,
     /// x·Φ(x) (Hendrycks & Gimpel 2016).
     Gelu,
-    /// The same by its approximation with tanh.
+    /// The approximation of GELU with tanh.
     GeluTanh,
     /// [`sigmoid`].
     Sigmoid,
@@ -146,7 +146,7 @@ pub enum Smooth {
     Tanh,
 }
 
-/// The functions as loops over slices, forward and back, each compiled for every instruction set.
+/// Defines the loops over slices for each function and its derivative, compiled for every instruction set.
 macro_rules! smooth {
     ($($variant:ident $(($parameter:ident))?, $forward:ident, $backward:ident:
         |$x:ident| $value:expr, $slope:expr;)*) => {
@@ -175,10 +175,10 @@ macro_rules! smooth {
         )*
 
         impl Smooth {
-            /// `y = f(x)`.
+            /// Computes `y = f(x)`.
             ///
             /// # Panics
-            /// Where the lengths differ.
+            /// If the lengths differ.
             pub fn apply(self, isa: Isa, x: &[f32], y: &mut [f32]) {
                 assert_eq!(x.len(), y.len(), "a map between slices of different lengths");
                 chunked(y, |start, y| {
@@ -189,10 +189,10 @@ macro_rules! smooth {
                 });
             }
 
-            /// `dx = dy · f'(x)`, or added.
+            /// Computes `dx = dy · f'(x)`, or adds it to `dx`.
             ///
             /// # Panics
-            /// Where the lengths differ.
+            /// If the lengths differ.
             pub fn apply_slope(self, isa: Isa, x: &[f32], dy: &[f32], dx: &mut [f32], accumulate: bool) {
                 assert_eq!((x.len(), dy.len()), (dx.len(), dx.len()), "slices of different lengths");
                 chunked(dx, |start, dx| {
@@ -243,15 +243,16 @@ multiversion! {
     }
 }
 
-/// `y = f(y)` for f(x) = x·sigmoid(αx), and the slopes f'(y) of what it was before, where these are wanted.
+/// Replaces y by f(y) for f(x) = x·sigmoid(αx). If `slopes` is given, it gets the derivatives f' at the
+/// original values.
 ///
 /// # Panics
-/// Where the lengths differ.
+/// If the lengths differ.
 pub fn apply_swish(isa: Isa, alpha: f32, y: &mut [f32], slopes: Option<&mut [f32]>) {
     assert!(slopes.as_ref().is_none_or(|s| s.len() == y.len()), "slices of different lengths");
     let slopes = slopes.map(Disjoint::new);
     chunked(y, |start, y| {
-        // SAFETY: chunks are disjoint, each one task's.
+        // SAFETY: chunks are disjoint, and each belongs to one task.
         let slopes = slopes.as_ref().map(|s| unsafe { s.part(start, y.len()) });
         swish_in_place(isa, y, slopes.unwrap_or_default(), alpha);
     });

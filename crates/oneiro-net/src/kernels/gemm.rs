@@ -4,32 +4,33 @@
 //! c[i][j] = start + Σ_k a[k][i] · b[k][j]        i < rows, j < vectors · lanes
 //! ```
 //!
-//! `a` is a panel of weights packed `[K][rows]`, `b` a panel of columns packed `[K][NR]`; `start` is a bias,
-//! or what `c` holds. Every element is the sum, in order, of chains of at most [`CHAIN`] multiply-adds, each
-//! begun at zero: the rounding error of a long sum then grows with the number of chains, not of products
+//! `a` is a panel of weights packed `[K][rows]`, `b` a panel of columns packed `[K][NR]`. `start` is a bias,
+//! or the contents of `c`. Every element is the sum, in order, of chains of at most [`CHAIN`] multiply-adds,
+//! each begun at zero. So the rounding error of a long sum grows with the number of chains, not of products
 //! (blocked summation; Higham, *Accuracy and Stability of Numerical Algorithms*, 2002, section 4.2). Where
-//! chains begin depends on k alone, so neither threads, nor the height or width of a tile, nor the place of
-//! an element in it can change a result.
+//! chains begin depends on k alone. So no result depends on threads, on the height or width of a tile, or on
+//! an element's place in it.
 //!
-//! The shape of the tile is chosen so that its sums fill the registers of the family, after Goto and van de
+//! The tile is shaped so that its sums fill the registers of the instruction set, after Goto and van de
 //! Geijn, *Anatomy of high-performance matrix multiplication* (2008).
 
 use super::isa::Isa;
 
-/// Products of one chain. Shorter chains are more accurate, and cost a pass over the tile's sums each.
+/// Multiply-adds of one chain. Shorter chains are more accurate, but each chain costs a pass over the tile's
+/// sums.
 pub(crate) const CHAIN: usize = 64;
 
-/// The most rows that any family has in a tile.
+/// The most rows that a tile has on any instruction set.
 pub(crate) const MAX_ROWS: usize = 14;
-/// The most columns that any family has in a tile.
+/// The most columns that a tile has on any instruction set.
 pub(crate) const MAX_COLUMNS: usize = 32;
 
-/// The shape of the full tile of a family.
+/// The shape of the full tile on one instruction set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TileShape {
     /// Rows (output channels) of a full tile.
     pub rows: usize,
-    /// Numbers in a register.
+    /// Number of `f32` values in a register.
     pub lanes: usize,
     /// Columns (positions) of a full tile: a whole number of registers.
     pub columns: usize,
@@ -46,8 +47,8 @@ impl TileShape {
         }
     }
 
-    /// Height of the panels that `rows` rows are cut into: as few panels as full tiles would need, nearly
-    /// equal.
+    /// Number of rows in a panel if `rows` rows are divided into nearly equal panels. There are as few panels
+    /// as with full tiles.
     pub(crate) fn panel_rows(self, rows: usize) -> usize {
         rows.div_ceil(rows.div_ceil(self.rows).max(1)).max(1)
     }
@@ -56,15 +57,15 @@ impl TileShape {
 /// A compiled tile: `(k, a, b, c, c_stride, start)`.
 ///
 /// # Safety
-/// The machine has the tile's instruction set. With R rows and W columns: `a` has k·R numbers, `b` has k rows
-/// of the family's full width; `c` has R rows of W numbers, `c_stride` apart, which nobody else touches;
-/// `start` is null (go on from `c`) or has R numbers.
+/// The machine has the tile's instruction set. With R rows and W columns: `a` has k·R elements, and `b` has k
+/// rows of the full tile's width. `c` has R rows of W elements, `c_stride` apart, that no other thread
+/// accesses. `start` has R elements, or is null; the sums then start from `c`.
 pub(crate) type Tile = unsafe fn(usize, *const f32, *const f32, *mut f32, usize, *const f32);
 
-/// A register of numbers of one family.
+/// A register of `f32` values.
 ///
 /// # Safety
-/// Every method needs the family's instructions; `load` and `store` need `LANES` numbers at the address, of
+/// Every method needs its instruction set. `load` and `store` also need `LANES` elements at the address, of
 /// any alignment.
 #[allow(clippy::missing_safety_doc)] // Stated once, above.
 trait Vector: Copy {
@@ -77,10 +78,10 @@ trait Vector: Copy {
     unsafe fn multiply_add(self, a: Self, b: Self) -> Self;
 }
 
-/// The tile of `R` rows and `V` registers' width out of panels `N` columns wide.
+/// The tile of `R` rows and the width of `V` registers, for panels that are `N` columns wide.
 ///
 /// # Safety
-/// As for [`Tile`].
+/// The contract of [`Tile`].
 #[inline(always)]
 unsafe fn tile<X: Vector, const R: usize, const V: usize, const N: usize>(
     k: usize,
@@ -90,9 +91,9 @@ unsafe fn tile<X: Vector, const R: usize, const V: usize, const N: usize>(
     c_stride: usize,
     start: *const f32,
 ) {
-    // SAFETY: the addresses stay inside what the contract of `Tile` grants: R·k numbers of a, N·k of b (V
-    // registers of each row, V · LANES <= N), R rows of V registers of c, R numbers of start; the family is
-    // there.
+    // SAFETY: all addresses stay inside the lengths that the contract of `Tile` names. These are R·k elements
+    // of `a`, N·k of `b` (V registers of each row, V · LANES <= N), R rows of V registers of `c`, and R
+    // elements of `start`. The caller guarantees the instruction set.
     unsafe {
         let mut left = k;
         let mut start = start;
@@ -128,7 +129,7 @@ unsafe fn tile<X: Vector, const R: usize, const V: usize, const N: usize>(
     }
 }
 
-/// One family: its register, and a table of its tiles by rows for each width.
+/// Defines the tiles of one instruction set: its register type, and a table of tiles by rows for each width.
 macro_rules! family {
     (
         $module:ident, $arch:meta, $feature:meta, $vector:ty, $columns:literal,
@@ -191,10 +192,10 @@ family!(
 );
 family!(portable, all(), inline(never), [f32; 8], 8, [1], [1, 2, 3, 4]);
 
-/// The compiled tile of `rows` rows and `vectors` registers' width.
+/// Returns the compiled tile of `rows` rows and the width of `vectors` registers.
 ///
 /// # Panics
-/// Where the machine lacks the family or the family has no such tile.
+/// If the machine lacks the instruction set, or no such tile is compiled for it.
 pub(crate) fn tile_of(isa: Isa, rows: usize, vectors: usize) -> Tile {
     isa.require();
     let found = match isa {
@@ -212,7 +213,7 @@ pub(crate) fn tile_of(isa: Isa, rows: usize, vectors: usize) -> Tile {
     }
 }
 
-/// The methods of [`Vector`] as one instruction each.
+/// Implements the methods of [`Vector`] with one instruction each.
 macro_rules! vector {
     (
         $arch:literal, $type:ident, $lanes:literal, $splat:ident, $load:ident, $store:ident, $add:ident,
@@ -229,30 +230,30 @@ macro_rules! vector {
                 const LANES: usize = $lanes;
                 #[inline(always)]
                 unsafe fn splat(value: f32) -> Self {
-                    // SAFETY: the caller has the instructions (see the trait).
+                    // SAFETY: the caller guarantees the instruction set.
                     unsafe { $splat(value) }
                 }
                 #[inline(always)]
                 unsafe fn load(from: *const f32) -> Self {
-                    // SAFETY: the caller has the instructions and LANES numbers at the address (see the
-                    // trait).
+                    // SAFETY: the caller guarantees the instruction set and LANES elements at the address
+                    // (see `Vector`).
                     unsafe { $load(from) }
                 }
                 #[inline(always)]
                 unsafe fn store(self, to: *mut f32) {
-                    // SAFETY: the caller has the instructions and LANES numbers at the address (see the
-                    // trait).
+                    // SAFETY: the caller guarantees the instruction set and LANES elements at the address
+                    // (see `Vector`).
                     unsafe { $store(to, self) }
                 }
                 #[inline(always)]
                 unsafe fn add(self, other: Self) -> Self {
-                    // SAFETY: the caller has the instructions (see the trait).
+                    // SAFETY: the caller guarantees the instruction set.
                     unsafe { $add(self, other) }
                 }
                 #[inline(always)]
                 unsafe fn multiply_add(self, $a: Self, $b: Self) -> Self {
                     let $sum = self;
-                    // SAFETY: the caller has the instructions (see the trait).
+                    // SAFETY: the caller guarantees the instruction set.
                     unsafe { $fma }
                 }
             }
@@ -292,12 +293,14 @@ impl Vector for [f32; 8] {
     }
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self {
-        // SAFETY: the caller has eight numbers at the address; an array of f32 read unaligned needs no more.
+        // SAFETY: the caller guarantees eight elements at the address. Reading an array of f32 unaligned
+        // needs no more.
         unsafe { from.cast::<[f32; 8]>().read_unaligned() }
     }
     #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
-        // SAFETY: as for `load`, to write.
+        // SAFETY: the caller guarantees eight elements at the address. Writing an array of f32 unaligned
+        // needs no more.
         unsafe { to.cast::<[f32; 8]>().write_unaligned(self) }
     }
     #[inline(always)]
@@ -308,7 +311,7 @@ impl Vector for [f32; 8] {
     unsafe fn multiply_add(self, a: Self, b: Self) -> Self {
         let mut sum = self;
         for i in 0..8 {
-            // Not `mul_add`, which is a library call where the machine has no such instruction.
+            // `mul_add` is avoided, because it is a library call on machines without such an instruction.
             sum[i] += a[i] * b[i];
         }
         sum
@@ -345,7 +348,7 @@ mod tests {
                             }
                         }
                         let first = if with_start { start.as_ptr() } else { std::ptr::null() };
-                        // SAFETY: the vectors have the sizes that the contract of `Tile` asks for.
+                        // SAFETY: the vectors have the lengths that the contract of `Tile` names.
                         unsafe {
                             tile_of(isa, rows, vectors)(
                                 k,
@@ -356,7 +359,7 @@ mod tests {
                                 first,
                             )
                         };
-                        // Small binary fractions: every sum is exact, in any order.
+                        // All values are small binary fractions, so every sum is exact in any order.
                         if c != expected {
                             failures.push(format!("{isa:?} {rows}x{vectors} k={k} start={with_start}"));
                         }

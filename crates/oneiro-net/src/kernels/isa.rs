@@ -1,37 +1,37 @@
-//! Which vector instructions the kernels may use.
+//! The instruction sets for which kernels are compiled.
 //!
-//! A kernel takes an [`Isa`] as an argument, so that a test can run every path that this machine has on the
-//! same cases. Results may differ between instruction sets in the last bits (one fuses multiply and add,
-//! another does not); within one they never do.
+//! A kernel takes an [`Isa`] as an argument, so that a test can run every compiled version that this machine
+//! supports. Results may differ in the last bits between instruction sets, because only some fuse multiply
+//! and add. Within one instruction set they never differ.
 
-/// An instruction-set family that kernels are compiled for.
+/// An instruction set for which kernels are compiled.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum Isa {
-    /// x86-64 with AVX-512 F, VL, BW and DQ: 32 registers of 16 numbers.
+    /// x86-64 with AVX-512 F, VL, BW and DQ: 32 registers of 16 `f32` values.
     Avx512,
-    /// x86-64 with AVX2 and FMA: 16 registers of 8 numbers.
+    /// x86-64 with AVX2 and FMA: 16 registers of 8 `f32` values.
     Avx2,
-    /// 64-bit Arm with NEON: 32 registers of 4 numbers.
+    /// 64-bit Arm with NEON: 32 registers of 4 `f32` values.
     Neon,
     /// Plain Rust, vectorized by the compiler if it can.
     Portable,
 }
 
 impl Isa {
-    /// Every family, the fastest first.
+    /// Every instruction set, the fastest first.
     const ALL: [Isa; 4] = [Isa::Avx512, Isa::Avx2, Isa::Neon, Isa::Portable];
 
-    /// The fastest family of this machine (the standard library remembers the answer).
+    /// Returns the fastest instruction set of this machine. The standard library caches the answer.
     pub fn detect() -> Isa {
         Isa::ALL.into_iter().find(|isa| isa.is_available()).unwrap_or(Isa::Portable)
     }
 
-    /// Every family that this machine can run, the fastest first.
+    /// Returns every instruction set that this machine supports, the fastest first.
     pub fn available() -> Vec<Isa> {
         Isa::ALL.into_iter().filter(|isa| isa.is_available()).collect()
     }
 
-    /// Whether this machine can run the family.
+    /// Whether this machine supports the instruction set.
     pub fn is_available(self) -> bool {
         match self {
             #[cfg(target_arch = "x86_64")]
@@ -51,13 +51,14 @@ impl Isa {
         }
     }
 
-    /// Panics where this machine lacks the family: the guard in front of every call of a compiled path.
+    /// Panics if this machine lacks the instruction set. It is called before every call of a compiled
+    /// version.
     #[track_caller]
     pub(crate) fn require(self) {
         assert!(self.is_available(), "this machine has no {} instructions", self.name());
     }
 
-    /// The name that pictures carry as their kernel family.
+    /// The name that a picture's metadata gives as its kernel family.
     pub fn name(self) -> &'static str {
         match self {
             Isa::Avx512 => "avx512",
@@ -68,9 +69,9 @@ impl Isa {
     }
 }
 
-/// Compiles the same body once for each x86 family and chooses by the first argument.
+/// Compiles one function body for each x86 instruction set and chooses a version by the first argument.
 ///
-/// The body holds no fused multiply-add, so every family gives the same bits.
+/// The body contains no fused multiply-add, so every version computes the same bits.
 macro_rules! multiversion {
     ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $body:block) => {
         $(#[$meta])*
@@ -92,10 +93,10 @@ macro_rules! multiversion {
 
             isa.require();
             match isa {
-                // SAFETY: `require` has just found the features that the function is compiled with.
+                // SAFETY: `require` has checked the features that the function is compiled with.
                 #[cfg(target_arch = "x86_64")]
                 $crate::kernels::isa::Isa::Avx512 => unsafe { avx512($($arg),*) },
-                // SAFETY: as above.
+                // SAFETY: `require` has checked the features that the function is compiled with.
                 #[cfg(target_arch = "x86_64")]
                 $crate::kernels::isa::Isa::Avx2 => unsafe { avx2($($arg),*) },
                 _ => body($($arg),*),

@@ -1,28 +1,30 @@
 //! Fully connected layers: `y = x Wᵀ + b` and its adjoint `dx = dy W`.
 //!
-//! With few images these read far more memory than they compute: each weight is read once for the whole
-//! batch, and the work is cut along the outputs (the inputs, backward), so that threads read disjoint
-//! weights.
+//! With few images, reading the weights takes longer than multiplying by them. So each weight is read once
+//! for the whole batch. The work is divided along the outputs (along the inputs in the backward pass), so
+//! that threads read disjoint weights.
 
 use super::isa::{Isa, multiversion};
 use super::scratch::Disjoint;
 use super::team;
 
-/// Partial sums of an inner product: four registers of AVX-512, enough to hide the latency of an addition.
+/// Number of partial sums of an inner product: four registers of AVX-512, enough to hide the latency of an
+/// addition.
 const LANES: usize = 64;
-/// Outputs of a task of the forward pass.
+/// Number of outputs in a task of the forward pass.
 const OUTPUT_BLOCK: usize = 16;
-/// Fewest and most inputs of a task of the backward pass: enough of each weight row to stream, and few enough
-/// that their gradients stay in a first-level cache.
+/// Fewest and most inputs of a task of the backward pass. The task reads a long enough stretch of each weight
+/// row, and its gradients stay in a first-level cache.
 const INPUT_BLOCKS: (usize, usize) = (512, 4096);
 
 /// `y[b, o] = Σ_k x[b, k] · weight[o, k] + bias[o]`.
 ///
 /// Shapes: `weight` `[outputs, inputs]`, `bias` `[outputs]`, `x` `[batch, inputs]`, `y` `[batch, outputs]`.
-/// Each inner product has 64 partial sums, over k modulo 64, added up in halves at the end.
+/// Each inner product has 64 partial sums, over k modulo 64. At the end the upper half is added to the lower
+/// half, repeatedly.
 ///
 /// # Panics
-/// Where the slices do not fit.
+/// If a slice has the wrong length.
 pub fn linear(
     isa: Isa,
     batch: usize,
@@ -43,7 +45,7 @@ pub fn linear(
             let row = &weight[output * inputs..(output + 1) * inputs];
             let start = bias.map_or(0.0, |bias| bias[output]);
             for image in 0..batch {
-                // SAFETY: every (image, output) belongs to one task.
+                // SAFETY: every pair (image, output) belongs to one task.
                 let [y] = (unsafe { y.part(image * outputs + output, 1) }) else { continue };
                 inner_product(isa, row, &x[image * inputs..(image + 1) * inputs], y);
                 *y += start;
@@ -52,15 +54,15 @@ pub fn linear(
     });
 }
 
-/// `dx[b, k] = Σ_o dy[b, o] · weight[o, k]`, added to `dx` where `accumulate` is set. Shapes as in
-/// [`linear`].
+/// Computes `dx[b, k] = Σ_o dy[b, o] · weight[o, k]`, or adds it to `dx` if `accumulate` is set. The shapes
+/// are those of [`linear`].
 ///
-/// Each element is one sum in the order of o. Outputs whose gradient is 0 are skipped: a one-hot target or
-/// the gradient behind a ReLU leaves most weight rows unread. (An infinite weight under a zero gradient hence
-/// gives 0, not NaN.)
+/// Each element is one sum in the order of o. Outputs with gradient 0 are skipped: with a one-hot target, or
+/// after the mask of a ReLU, most weight rows are never read. So an infinite weight under a zero gradient
+/// gives 0, not NaN.
 ///
 /// # Panics
-/// Where the slices do not fit.
+/// If a slice has the wrong length.
 pub fn linear_backward(
     isa: Isa,
     batch: usize,
@@ -75,13 +77,13 @@ pub fn linear_backward(
     assert_eq!(dx.len(), batch * inputs, "input of a linear layer {inputs} -> {outputs}, batch {batch}");
     assert_eq!(dy.len(), batch * outputs, "output of a linear layer {inputs} -> {outputs}, batch {batch}");
     let dx = Disjoint::new(dx);
-    // Every input has its own sum: where the blocks are cut changes no bit.
+    // Every input has its own sum, so the division into blocks changes no bit.
     let wanted = inputs.div_ceil(2 * team::threads());
     let block_len = wanted.next_multiple_of(64).clamp(INPUT_BLOCKS.0, INPUT_BLOCKS.1);
     team::each(inputs.div_ceil(block_len), 1, |block| {
         let begin = block * block_len;
         let len = block_len.min(inputs - begin);
-        // SAFETY: every (image, block of inputs) belongs to one task.
+        // SAFETY: every pair (image, block of inputs) belongs to one task.
         let part = |image: usize| unsafe { dx.part(image * inputs + begin, len) };
         if !accumulate {
             (0..batch).for_each(|image| part(image).fill(0.0));
@@ -99,7 +101,7 @@ pub fn linear_backward(
 }
 
 multiversion! {
-    /// The inner product of two rows, into `sum`.
+    /// Computes the inner product of two rows into `sum`.
     fn inner_product(a: &[f32], b: &[f32], sum: &mut f32) {
         let mut lanes = [0.0f32; LANES];
         let (a, a_rest) = a.as_chunks::<LANES>();
@@ -124,7 +126,7 @@ multiversion! {
 }
 
 multiversion! {
-    /// `to += scale · from`.
+    /// Adds `scale · from` to `to`.
     fn add_scaled(scale: f32, from: &[f32], to: &mut [f32]) {
         for (to, from) in to.iter_mut().zip(from) {
             *to += scale * from;
@@ -137,7 +139,7 @@ mod tests {
     use super::*;
     use crate::kernels::testing::{assert_close, dot, in_pool, numbers};
 
-    /// Inputs, outputs.
+    /// Numbers of inputs and of outputs.
     const CASES: [(usize, usize); 7] = [(1, 1), (63, 5), (64, 16), (65, 17), (513, 3), (7, 300), (1030, 33)];
 
     #[test]

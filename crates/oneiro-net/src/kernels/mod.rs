@@ -1,20 +1,20 @@
 //! Kernels: arithmetic over slices and sizes.
 //!
-//! A kernel knows no graph, no tensor and no network: it takes slices of `f32` in plain N, C, (D,) H, W order
-//! and the numbers that describe them, and panics where the two do not fit.
+//! Kernels do not use graphs, tensors or networks. A kernel takes slices of `f32` in plain N, C, (D,) H, W
+//! order and the sizes that describe them. It panics if a slice does not fit its sizes.
 //!
 //! # Rules
 //!
-//! *Determinism.* The bits of a result depend on the operands and on the [`Isa`] alone: not on the number of
-//! threads, nor on the batch that an image is in, nor on its place in it. Work is cut so that each output is
-//! computed by one task in one fixed order.
+//! *Determinism.* The bits of a result depend on the operands and on the [`Isa`] alone. They do not depend on
+//! the number of threads, on an image's batch, or on its place in the batch. Work is divided so that one task
+//! computes each output in a fixed order.
 //!
-//! *Memory.* Scratch is thread-local and only grows; a repeated call allocates nothing.
+//! *Memory.* Scratch memory is thread-local and only grows, so a repeated call allocates nothing.
 //!
-//! *Safety.* This is the only place with `unsafe`. There are three reasons for it, each behind a safe
-//! function that checks its condition first: instructions that not every machine has (an [`Isa`] is checked
-//! where it is dispatched on), raw addresses in inner loops (sizes are checked before the loop), and tasks
-//! that write disjoint parts of one slice (each part belongs to one task by construction of the cut).
+//! *Safety.* Kernels contain all `unsafe` code. It has three purposes, each behind a safe function that
+//! checks its condition first. Instructions that only some machines have: the [`Isa`] is checked before
+//! dispatch. Raw addresses in inner loops: sizes are checked before the loop. Tasks that write disjoint parts
+//! of one slice: by the division of work, each part belongs to one task.
 
 pub mod arena;
 pub mod blocked;

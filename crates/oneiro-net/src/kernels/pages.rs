@@ -1,16 +1,16 @@
-//! Large pieces of memory, in huge pages where the system has them.
+//! Large blocks of memory, in huge pages if the system offers them.
 //!
-//! A pass reads all weights and much of the arena once: with pages of 4 KB, each needs an entry of the
-//! translation cache for a few vectors only. Anonymous maps are zeros at first, and the system is asked for
-//! pages of 2 MB.
+//! A pass reads all weights and much of the arena once. With pages of 4 KB, each entry of the translation
+//! cache (TLB) would serve a few vectors only, so the system is asked for pages of 2 MB. Anonymous maps
+//! contain zeros at first.
 
 use super::scratch::AlignedBuffer;
 use memmap2::MmapMut;
 
-/// Bytes from which memory is mapped: one huge page.
+/// Size in bytes from which memory is mapped instead of allocated: one huge page.
 const LARGE: usize = 1 << 21;
 
-/// Numbers at a 64-byte address; zeros at first.
+/// `f32` storage at a 64-byte address, filled with zeros at first.
 pub(crate) struct Pages {
     memory: Memory,
     len: usize,
@@ -28,13 +28,14 @@ impl Default for Pages {
 }
 
 impl Pages {
-    /// Memory for `len` numbers, or `None` where the system has no such memory.
+    /// Returns memory for `len` elements, or `None` if memory runs out.
     pub(crate) fn try_new(len: usize) -> Option<Pages> {
         let bytes = len.checked_mul(size_of::<f32>())?;
         if bytes >= LARGE
             && let Ok(map) = MmapMut::map_anon(bytes)
         {
-            // A system without huge pages refuses, and small ones do as well.
+            // A system without huge pages refuses this advice. The error is ignored, because small pages work
+            // as well.
             #[cfg(target_os = "linux")]
             let _ = map.advise(memmap2::Advice::HugePage);
             return Some(Pages { memory: Memory::Mapped(map), len });
@@ -45,7 +46,7 @@ impl Pages {
         Some(Pages { memory: Memory::Small(memory), len })
     }
 
-    /// Memory for `len` numbers. Where the system has no such memory the process ends.
+    /// Returns memory for `len` elements. If memory runs out, the process ends.
     pub(crate) fn new(len: usize) -> Pages {
         match Pages::try_new(len) {
             Some(pages) => pages,
@@ -53,7 +54,7 @@ impl Pages {
         }
     }
 
-    /// Numbers in it.
+    /// Number of elements.
     pub(crate) fn len(&self) -> usize {
         self.len
     }

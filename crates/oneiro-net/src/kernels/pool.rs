@@ -1,7 +1,8 @@
 //! Max and average pooling over planes, forward and backward.
 //!
-//! Rows are worked on tap by tap, so that the inner loops are straight; planes are spread over threads. The
-//! window of output o along a dimension has its tap k at `o·stride - pad_before + k·dilation`.
+//! Rows are processed tap by tap, so that the inner loops have no branches for borders. Planes are divided
+//! among threads. Along each dimension, tap k of the window of output o is at
+//! `o·stride - pad_before + k·dilation`.
 
 use super::depthwise::positions_inside;
 use super::isa::{Isa, multiversion};
@@ -13,70 +14,70 @@ mod smoothed;
 
 pub use smoothed::{MaxPoolRule, smoothed_max_pool_backward};
 
-/// Windows up to this many taps record their maximum in a byte.
+/// Windows with at most as many taps record the index of their maximum in a byte.
 const BYTE_TAPS: usize = 256;
 
 thread_local! {
     static ROW: RefCell<Row> = const { RefCell::new(Row { taps: Vec::new(), numbers: Vec::new() }) };
 }
 
-/// The memory of one thread.
+/// Memory of one thread.
 struct Row {
-    /// Taps of the maxima of a row; offsets of the taps of a window.
+    /// Forward: the taps of the maxima of a row. Backward: the source offset of each tap of a window.
     taps: Vec<u32>,
-    /// Gradients of a row, divided.
+    /// Gradients of a row, divided by the divisors of an average.
     numbers: Vec<f32>,
 }
 
-/// A pooling as model files describe it. Sizes run D, H, W; leading dimensions that a network lacks are 1.
+/// A pooling as model files describe it. Sizes are in the order D, H, W; leading dimensions that a network
+/// lacks are 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoolGeometry {
-    /// Images times channels.
+    /// Number of images times number of channels.
     pub planes: usize,
-    /// Input plane.
+    /// Extent of the input.
     pub src: [usize; 3],
-    /// Output plane.
+    /// Extent of the output.
     pub dst: [usize; 3],
-    /// Window extent in taps.
+    /// Extent of a window in taps.
     pub kernel: [usize; 3],
-    /// Steps between windows.
+    /// Distance between windows, in input positions.
     pub stride: [usize; 3],
-    /// Steps between taps.
+    /// Distance between taps, in input positions.
     pub dilation: [usize; 3],
-    /// Padding in front.
+    /// Padding before the input, along each dimension.
     pub pad_before: [usize; 3],
-    /// Padding behind. Only the divisor of an average that counts padding depends on it; `dst` says how many
-    /// windows there are.
+    /// Padding after the input. Only the divisor of an average that counts padding depends on it; `dst` gives
+    /// the number of windows.
     pub pad_after: [usize; 3],
 }
 
 impl PoolGeometry {
-    /// Taps of a window.
+    /// Number of taps in a window.
     pub fn taps(&self) -> usize {
         volume(self.kernel)
     }
 
-    /// Words that the recorded maxima take: a byte for each output where a window has at most 256 taps, else
+    /// Number of words for the recorded maxima: a byte for each output if a window has at most 256 taps, else
     /// a word.
     pub fn argmax_words(&self) -> usize {
         let outputs = self.planes * volume(self.dst);
         if self.taps() <= BYTE_TAPS { outputs.div_ceil(4) } else { outputs }
     }
 
-    /// Whether every window sees something of the source; a pooling for which this fails has no defined
-    /// result.
+    /// Whether every window covers at least one source position. Otherwise the pooling has no defined result.
     pub fn every_window_sees_the_source(&self) -> bool {
         (0..3).all(|d| (0..self.dst[d]).all(|o| (0..self.kernel[d]).any(|k| self.inside(d, o, k).is_some())))
     }
 
-    /// The source position of a tap along a dimension, where it is inside.
+    /// Returns the source position of a tap along a dimension, or `None` if it lies in the padding.
     #[inline(always)]
     pub(crate) fn inside(&self, d: usize, output: usize, tap: usize) -> Option<usize> {
         let at = output * self.stride[d] + tap * self.dilation[d];
         at.checked_sub(self.pad_before[d]).filter(|&at| at < self.src[d])
     }
 
-    /// The divisor of an average along a dimension.
+    /// Returns the divisor of an average along one dimension.
     #[inline(always)]
     pub(crate) fn count(&self, d: usize, output: usize, include_pad: bool) -> usize {
         let taps = 0..self.kernel[d];
@@ -94,8 +95,8 @@ impl PoolGeometry {
         assert!(self.every_window_sees_the_source(), "a window sees nothing of the source: {self:?}");
     }
 
-    /// Calls `visit(tap, row)` for the source rows that the windows of row `line` see; `tap` counts rows of
-    /// the window.
+    /// Calls `visit(tap, row)` for the source rows that the windows of output row `line` cover. `tap` is the
+    /// index of the row in the window.
     #[inline(always)]
     fn source_rows(&self, line: usize, mut visit: impl FnMut(usize, usize)) {
         let (oz, oy) = (line / self.dst[1], line % self.dst[1]);
@@ -108,19 +109,20 @@ impl PoolGeometry {
         }
     }
 
-    /// Offset of a tap along a row, from the position of the window times the stride.
+    /// Offset of a tap along a row, relative to the window's index times the stride.
     #[inline(always)]
     fn offset(&self, kx: usize) -> isize {
         (kx * self.dilation[2]) as isize - self.pad_before[2] as isize
     }
 }
 
-/// The maximum of each window; the first in the order of taps (D, H, W) wins, and a NaN beats all.
+/// Computes the maximum of each window. Of equal maxima the first in the order of taps (D, H, W) is recorded,
+/// and a NaN exceeds every number.
 ///
-/// `argmax`, where given ([`PoolGeometry::argmax_words`]), records which tap of the window it was.
+/// `argmax`, if given, records the tap of each maximum. It has [`PoolGeometry::argmax_words`] words.
 ///
 /// # Panics
-/// Where the slices do not fit or a window sees nothing of the source.
+/// If a slice has the wrong length or a window covers no source position.
 pub fn max_pool(isa: Isa, geometry: &PoolGeometry, src: &[f32], dst: &mut [f32], argmax: Option<&mut [u32]>) {
     geometry.check(src.len(), dst.len());
     let (src_plane, dst_plane) = (volume(geometry.src), volume(geometry.dst));
@@ -142,7 +144,7 @@ pub fn max_pool(isa: Isa, geometry: &PoolGeometry, src: &[f32], dst: &mut [f32],
         let start = plane * dst_plane;
         // SAFETY: a plane belongs to one task, and so do the records of its maxima.
         let bytes = bytes.as_ref().map(|bytes| unsafe { bytes.part(start, dst_plane) });
-        // SAFETY: as above.
+        // SAFETY: a plane belongs to one task, and so do the records of its maxima.
         let words = words.as_ref().map(|words| unsafe { words.part(start, dst_plane) });
         ROW.with_borrow_mut(|row| {
             row.taps.resize(geometry.dst[2], 0);
@@ -151,7 +153,7 @@ pub fn max_pool(isa: Isa, geometry: &PoolGeometry, src: &[f32], dst: &mut [f32],
     });
 }
 
-/// The mark of a window that has seen nothing yet.
+/// Marks a window of which no tap has been read yet.
 const NOTHING: u32 = u32::MAX;
 
 multiversion! {
@@ -188,7 +190,7 @@ multiversion! {
     }
 }
 
-/// One tap of a row of windows.
+/// Compares the values of one tap with the maxima of a row of windows.
 #[inline(always)]
 fn take_greater(best: &mut [f32], best_tap: &mut [u32], row: &[f32], tap: u32, stride: usize, offset: isize) {
     let range = positions_inside(best.len(), row.len(), stride, offset);
@@ -214,11 +216,11 @@ fn take_greater(best: &mut [f32], best_tap: &mut [u32], row: &[f32], tap: u32, s
     }
 }
 
-/// Sends every gradient to the maximum of its window, as [`max_pool`] recorded it; adds to `dx` where
-/// `accumulate` is set, else `dx` is overwritten.
+/// Adds every gradient to the position of its window's maximum, as [`max_pool`] recorded it. With
+/// `accumulate`, `dx` keeps its contents, else it starts from zeros.
 ///
 /// # Panics
-/// Where the slices do not fit or `argmax` was not recorded with this geometry.
+/// If a slice has the wrong length or `argmax` was not recorded with this geometry.
 pub fn max_pool_backward(
     geometry: &PoolGeometry,
     argmax: &[u32],
@@ -257,7 +259,7 @@ pub fn max_pool_backward(
     });
 }
 
-/// One plane of [`max_pool_backward`].
+/// Computes one plane of [`max_pool_backward`].
 #[inline(always)]
 fn send_back(
     geometry: &PoolGeometry,
@@ -269,7 +271,8 @@ fn send_back(
     let [_, height, width] = geometry.src;
     for (line, dy) in dy.chunks_exact(geometry.dst[2]).enumerate() {
         let (oz, oy) = (line / geometry.dst[1], line % geometry.dst[1]);
-        // Positions of the row's windows, counted from the padding's corner; the corner is subtracted last.
+        // Positions of this row of windows, relative to the padding's first corner; the corner is subtracted
+        // last.
         let row = (oz * geometry.stride[0] * height + oy * geometry.stride[1]) * width;
         let [pz, py, px] = geometry.pad_before;
         let corner = (pz * height + py) * width + px;
@@ -279,14 +282,14 @@ fn send_back(
     }
 }
 
-/// The average of each window, over its taps inside the source, or (`count_include_pad`) inside the padded
-/// source.
+/// Computes the average of each window over its taps inside the source. With `count_include_pad`, the divisor
+/// counts taps inside the padded source instead.
 ///
-/// The divisor is that of PyTorch and ONNX: a window that `ceil_mode` lets hang over the padding's end does
-/// not count what lies beyond.
+/// The divisor is the same as in PyTorch and ONNX. A window that `ceil_mode` lets extend beyond the padding
+/// does not count taps beyond it.
 ///
 /// # Panics
-/// Where the slices do not fit or a window sees nothing of the source.
+/// If a slice has the wrong length or a window covers no source position.
 pub fn average_pool(
     isa: Isa,
     geometry: &PoolGeometry,
@@ -324,7 +327,7 @@ multiversion! {
     }
 }
 
-/// Divisor of a row of windows, but for its last dimension.
+/// Returns the divisor of a row of windows, apart from the factor of the last dimension.
 #[inline(always)]
 fn row_count(geometry: &PoolGeometry, line: usize, include_pad: bool) -> usize {
     geometry.count(0, line / geometry.dst[1], include_pad)
@@ -345,10 +348,11 @@ fn add_row(sums: &mut [f32], row: &[f32], stride: usize, offset: isize) {
     }
 }
 
-/// The adjoint of [`average_pool`]; adds to `dx` where `accumulate` is set, else `dx` is overwritten.
+/// Computes the adjoint of [`average_pool`]. With `accumulate` the gradient is added to `dx`, else `dx` is
+/// overwritten.
 ///
 /// # Panics
-/// Where the slices do not fit or a window sees nothing of the source.
+/// If a slice has the wrong length or a window covers no source position.
 pub fn average_pool_backward(
     isa: Isa,
     geometry: &PoolGeometry,
@@ -407,7 +411,7 @@ multiversion! {
     }
 }
 
-/// Elements of a box.
+/// Number of elements in a box.
 fn volume(extent: [usize; 3]) -> usize {
     extent.iter().product()
 }

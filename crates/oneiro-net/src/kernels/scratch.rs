@@ -1,35 +1,35 @@
-//! Memory that kernels work in: aligned buffers that only grow, and slices whose disjoint parts several
-//! threads write.
+//! Working memory of kernels: aligned buffers that only grow, and slices whose disjoint parts are written by
+//! several threads.
 
 use std::marker::PhantomData;
 
-/// One cache line of numbers; a vector of these is aligned for every instruction set.
+/// One cache line of `f32` values. A vector of lines is aligned for every instruction set.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 struct Line([f32; LINE]);
 
-/// Numbers in a cache line.
+/// Number of `f32` values in a cache line.
 pub(crate) const LINE: usize = 16;
 
-// SAFETY: an array of sixteen f32 is 64 bytes, the alignment asked for, so there is no padding; zeros are
+// SAFETY: an array of sixteen f32 is 64 bytes, the alignment asked for, so there is no padding. Zeros are
 // valid.
 unsafe impl bytemuck::Zeroable for Line {}
-// SAFETY: as above: plain numbers, no padding, every bit pattern valid.
+// SAFETY: the type holds plain numbers without padding, and every bit pattern is valid.
 unsafe impl bytemuck::Pod for Line {}
 
-/// A buffer of `f32` at a 64-byte address. It begins with zeros and never holds anything uninitialised.
+/// A buffer of `f32` at a 64-byte address. It contains zeros at first and never holds uninitialised memory.
 #[derive(Default)]
 pub(crate) struct AlignedBuffer {
     lines: Vec<Line>,
 }
 
 impl AlignedBuffer {
-    /// An empty buffer; `const`, for `thread_local!`.
+    /// Returns an empty buffer; `const`, for `thread_local!`.
     pub(crate) const fn new() -> AlignedBuffer {
         AlignedBuffer { lines: Vec::new() }
     }
 
-    /// At least `len` numbers, grown where needed; old contents stay.
+    /// Returns at least `len` elements. The buffer grows if needed and keeps its contents.
     pub(crate) fn at_least(&mut self, len: usize) -> &mut [f32] {
         let lines = len.div_ceil(LINE);
         if self.lines.len() < lines {
@@ -38,41 +38,41 @@ impl AlignedBuffer {
         self.as_mut_slice()
     }
 
-    /// Makes room for `len` numbers in all, if the system has it.
+    /// Makes room for `len` elements in total, or returns `None` if memory runs out.
     pub(crate) fn try_reserve(&mut self, len: usize) -> Option<()> {
         self.lines.try_reserve_exact(len.div_ceil(LINE).saturating_sub(self.lines.len())).ok()
     }
 
-    /// All that is there.
+    /// Returns the whole buffer.
     pub(crate) fn as_slice(&self) -> &[f32] {
         bytemuck::cast_slice(&self.lines)
     }
 
-    /// All that is there, to write.
+    /// Returns the whole buffer for writing.
     pub(crate) fn as_mut_slice(&mut self) -> &mut [f32] {
         bytemuck::cast_slice_mut(&mut self.lines)
     }
 }
 
-/// A mutable slice that several tasks write at once, each its own part.
+/// A mutable slice that several tasks write at the same time, each its own part.
 pub(crate) struct Disjoint<'a, T> {
     start: *mut T,
     len: usize,
     slice: PhantomData<&'a mut [T]>,
 }
 
-// SAFETY: it is a `&mut [T]` in parts; whoever takes a part promises in `part` that no other thread has it.
+// SAFETY: the type is a `&mut [T]` in parts. A caller of `part` promises that no other thread has that part.
 unsafe impl<T: Send> Sync for Disjoint<'_, T> {}
-// SAFETY: as above.
+// SAFETY: the type is a `&mut [T]` in parts. A caller of `part` promises that no other thread has that part.
 unsafe impl<T: Send> Send for Disjoint<'_, T> {}
 
 impl<'a, T> Disjoint<'a, T> {
-    /// Borrows the slice for as long as tasks run.
+    /// Borrows the slice as long as tasks run.
     pub(crate) fn new(slice: &'a mut [T]) -> Disjoint<'a, T> {
         Disjoint { start: slice.as_mut_ptr(), len: slice.len(), slice: PhantomData }
     }
 
-    /// The part `start .. start + len`, bounds checked.
+    /// Returns the part `start .. start + len`; checks its bounds.
     ///
     /// # Safety
     /// No two parts that are alive at the same time overlap.
@@ -83,11 +83,12 @@ impl<'a, T> Disjoint<'a, T> {
             "part {start}+{len} lies outside a slice of {}",
             self.len
         );
-        // SAFETY: the part lies inside the borrowed slice (checked above), and the caller has it alone.
+        // SAFETY: the part lies inside the borrowed slice (checked above), and the caller guarantees that no
+        // other task has it.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(start), len) }
     }
 
-    /// The address of an element, bounds checked (the end is allowed).
+    /// Returns the address of an element or of the slice's end; checks its bounds.
     pub(crate) fn pointer(&self, index: usize) -> *mut T {
         assert!(index <= self.len, "element {index} lies outside a slice of {}", self.len);
         self.start.wrapping_add(index)

@@ -1,21 +1,22 @@
-//! Softmax and its logarithm over distributions of `n` numbers, `step` apart.
+//! Softmax and its logarithm over distributions of `n` elements that are `step` apart.
 //!
-//! Sums are taken in f64, one chain a distribution.
+//! Each distribution is summed in f64, in a fixed order.
 
 use super::functions::exp;
 use super::isa::{Isa, multiversion};
 use super::scratch::Disjoint;
 use rayon::prelude::*;
 
-/// Distributions side by side that a task takes.
+/// Number of neighbouring distributions in a task.
 const STRIP: usize = 64;
-/// Numbers that a task takes at least, in whole distributions that lie together.
+/// Fewest elements of a task if the elements of a distribution are contiguous. A task has whole
+/// distributions.
 const TOGETHER: usize = 4096;
 
-/// `y = softmax(x)`, or its logarithm.
+/// Computes `y = softmax(x)`, or its logarithm.
 ///
 /// # Panics
-/// Where the lengths differ.
+/// If the lengths differ.
 pub fn softmax(isa: Isa, log: bool, n: usize, step: usize, x: &[f32], y: &mut [f32]) {
     assert_eq!(x.len(), y.len(), "softmax between slices of different lengths");
     if y.is_empty() {
@@ -43,7 +44,7 @@ pub fn softmax(isa: Isa, log: bool, n: usize, step: usize, x: &[f32], y: &mut [f
             sums.iter_mut().zip(&*y).for_each(|(s, y)| *s += f64::from(*y));
         }
         for k in 0..n {
-            // SAFETY: as above.
+            // SAFETY: a strip's elements belong to one task.
             let y = unsafe { y.part(line(k), width) };
             for (j, y) in y.iter_mut().enumerate() {
                 *y = if log {
@@ -56,10 +57,10 @@ pub fn softmax(isa: Isa, log: bool, n: usize, step: usize, x: &[f32], y: &mut [f
     });
 }
 
-/// The gradient: `dx = y·(dy − Σ y·dy)`, or `dy − eʸ·Σ dy` for the logarithm.
+/// Computes the gradient `dx = y·(dy − Σ y·dy)`, or `dx = dy − eʸ·Σ dy` for the logarithm.
 ///
 /// # Panics
-/// Where the lengths differ.
+/// If the lengths differ.
 pub fn softmax_backward(
     isa: Isa,
     log: bool,
@@ -109,7 +110,7 @@ pub fn softmax_backward(
     });
 }
 
-/// Calls `work(start, width)` for strips of distributions side by side.
+/// Calls `work(start, width)` for strips of neighbouring distributions.
 fn each_strip(len: usize, n: usize, step: usize, work: impl Fn(usize, usize) + Sync) {
     let strips = step.div_ceil(STRIP);
     (0..len / (n * step) * strips).into_par_iter().for_each(|task| {

@@ -1,16 +1,16 @@
-//! Threads that stay awake for the length of a pass.
+//! Teams: threads that stay awake during a pass.
 //!
-//! A pass is hundreds of short parallel loops. A worker of `rayon` that finds nothing to do for some twenty
-//! microseconds goes to sleep, and waking it takes longer than many a layer (45 µs against 2 µs, on the
-//! virtual machine where this was measured). So a pass borrows the workers of the current pool for its whole
-//! length ([`run`]): they wait for the loops ([`each`]) by looking, not by sleeping. Outside of a team the
-//! same loops run on `rayon` as usual, within a task they run one after another.
+//! A pass consists of hundreds of short parallel loops. A `rayon` worker that finds no work for some twenty
+//! microseconds goes to sleep. Waking it takes longer than many layers do (45 µs against 2 µs, measured on a
+//! virtual machine). So a pass borrows the workers of the current pool for its whole length ([`run`]). They
+//! wait for the pass's loops ([`each`]) by polling, not by sleeping. Outside a team, `each` runs its loop on
+//! `rayon`; within a task, it runs the loop sequentially.
 //!
-//! The worker that runs the pass does not depend on the others: what they do not take it does itself. Passes
-//! that threads from outside the pool ask for are handed to a worker. A task must not wait for jobs of
-//! `rayon`, only for loops ([`each`]): a worker that waits for a job may be given another team to serve,
-//! whose pass may wait for this very task. Between loops a pass may, but the workers of its team do not help.
-//! So a team whose workers are busy elsewhere is slow, never stuck.
+//! The worker that runs the pass does not depend on the others: it computes the tasks that they do not take.
+//! A thread outside the pool hands its pass to a worker of the pool. A task must not wait for a job of
+//! `rayon`, only for loops of [`each`]. A worker that waits for a job may be given another team to serve,
+//! whose pass may wait for this very task. Between loops a pass may wait for jobs, but the workers of its
+//! team do not help. So a team whose workers are busy elsewhere is slow, but never deadlocks.
 
 use std::cell::{Cell, UnsafeCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,32 +18,35 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
-/// Bits of an index of a task.
+/// Number of bits for the index of a task.
 const INDEX_BITS: u32 = 20;
-/// Tasks of a loop at most; longer ones are run in groups.
+/// Most tasks of a loop. Longer loops are run in groups of iterations.
 const MOST_TASKS: usize = 1 << 18;
-/// Members of a team at most; further workers look for what is left of others' shares.
+/// Most members of a team that own a share of each loop. Further workers take tasks from the shares of
+/// others.
 const MOST_SHARES: usize = 64;
-/// Looks for work before a waiting thread lets others of the machine run, about a tenth of a millisecond.
+/// Number of polls after which a waiting thread yields its core to other threads, about a tenth of a
+/// millisecond.
 const LOOKS: usize = 4096;
 
 thread_local! {
-    /// The team that this thread leads, null while it is inside of a task.
+    /// The team that this thread leads; null while the thread runs a task.
     static LED: Cell<*const Team> = const { Cell::new(std::ptr::null()) };
-    /// Whether this thread leads a team or serves one, also while it is inside of a task.
+    /// Whether this thread leads or serves a team, also while it runs a task.
     static IN_TEAM: Cell<bool> = const { Cell::new(false) };
 }
 
-/// One task of a loop.
+/// The body of a parallel loop.
 type Task<'a> = dyn Fn(usize) + Sync + 'a;
 
-/// The share of a loop that one worker begins with: which loop it is, the end, and the next task, packed into
-/// one word, so that to take a task is to take it of this very loop. Shares are a cache line apart.
+/// The share of a loop that one worker starts with. The loop's number, the end and the next task are packed
+/// into one word. So a worker that takes a task atomically checks that the task still belongs to this loop.
+/// Shares are a cache line apart.
 #[repr(align(64))]
 struct Share(AtomicU64);
 
 impl Share {
-    /// Takes a task, if one is left: the owner from the front, others from the back.
+    /// Takes a task if one is left. The owner takes it from the front, other workers from the back.
     fn take(&self, front: bool) -> Option<usize> {
         let mask = (1 << INDEX_BITS) - 1;
         let mut share = self.0.load(Ordering::Acquire);
@@ -62,19 +65,20 @@ impl Share {
 }
 
 struct Team {
-    /// One for each of the `members` worker threads. Every loop over the same positions gives a worker
-    /// the same part of them, so that the previous layer's values lie in its own cache.
+    /// One share for each of the `members` workers. Every loop over the same positions gives a worker the
+    /// same part of them, so that the previous layer's values are in its cache.
     shares: [Share; MOST_SHARES],
     members: usize,
-    /// What to call; set before the shares name the loop, left alone until all of its tasks are done.
+    /// The current loop's body. It is set before the shares name the loop, and not changed until all tasks
+    /// are done.
     task: UnsafeCell<Option<*const Task<'static>>>,
     done: AtomicUsize,
     panicked: AtomicBool,
     over: AtomicBool,
 }
 
-// SAFETY: `task` is written by the leader only while no task of the loop before is under way, and read by
-// workers that have taken a task of the loop that it was written for.
+// SAFETY: the leader writes `task` only while no task of the previous loop is running. Workers read it only
+// after taking a task of the loop for which it was written.
 unsafe impl Sync for Team {}
 
 impl Team {
@@ -95,13 +99,13 @@ impl Team {
         (0..count).find_map(|i| self.shares[(member + i) % count].take(i == 0))
     }
 
-    /// Runs tasks until none is left; returns whether it ran any.
+    /// Runs tasks until none is left. Returns whether it ran any.
     fn work(&self, member: usize) -> bool {
         let mut any = false;
         while let Some(index) = self.take(member) {
             any = true;
-            // SAFETY: a task of this loop has been taken, so the loop is not over: `task` was set for
-            // this loop, and its borrows are alive.
+            // SAFETY: a task of this loop has been taken, so the loop is not over. `task` was set for this
+            // loop, and its borrows are alive.
             let task = unsafe { (*self.task.get()).map(|task| &*task) };
             let result = catch_unwind(AssertUnwindSafe(|| {
                 if let Some(task) = task {
@@ -116,8 +120,8 @@ impl Team {
         any
     }
 
-    /// The loop of a borrowed worker until the pass ends; it returns at once if the worker already belongs to
-    /// a team.
+    /// Serves the pass with a borrowed worker until the pass ends. Returns at once if the worker already
+    /// belongs to a team.
     fn serve(&self, member: usize) {
         let Some(_joined) = Joined::enter() else { return };
         let mut looks = 0;
@@ -127,12 +131,12 @@ impl Team {
         }
     }
 
-    /// A loop, led by this thread.
+    /// Runs a loop that this thread leads.
     fn each(&self, count: usize, task: &Task<'_>) {
-        // SAFETY: only workers that have taken a task of this loop use the address, and this function
-        // returns when all tasks are done.
+        // SAFETY: only workers that have taken a task of this loop use the address. This function returns
+        // when all tasks are done.
         let task: *const Task<'static> = unsafe { std::mem::transmute::<*const Task<'_>, _>(task) };
-        // SAFETY: the loop before is over, so nobody reads it.
+        // SAFETY: the previous loop is over, so no thread reads `task`.
         unsafe { *self.task.get() = Some(task) };
         self.done.store(0, Ordering::Relaxed);
         let members = self.members;
@@ -154,7 +158,7 @@ impl Team {
     }
 }
 
-/// Waits a moment; after many, lets others run.
+/// Waits a moment. After many polls, yields the core to other threads.
 fn rest(looks: usize) {
     if looks < LOOKS {
         std::hint::spin_loop();
@@ -163,12 +167,12 @@ fn rest(looks: usize) {
     }
 }
 
-/// That this thread belongs to a team, until this is dropped.
+/// Marks this thread as a member of a team until it is dropped.
 struct Joined;
 
 impl Joined {
     fn enter() -> Option<Joined> {
-        // Not `then_some`, which would make a `Joined` that is dropped at once.
+        // `then_some` would construct a `Joined` in both cases, and drop it at once in one.
         if IN_TEAM.replace(true) { None } else { Some(Joined) }
     }
 }
@@ -179,7 +183,7 @@ impl Drop for Joined {
     }
 }
 
-/// Ends a team, also where the pass panics.
+/// Ends a team when dropped, also if the pass panics.
 struct Over<'a>(&'a Team);
 
 impl Drop for Over<'_> {
@@ -189,25 +193,24 @@ impl Drop for Over<'_> {
     }
 }
 
-/// Runs a pass, on a worker of the current pool, whose loops are shared among all of them. A worker that
-/// belongs to a team already runs it as a part of what it is doing.
+/// Runs a pass on a worker of the current pool, with all workers sharing the pass's loops. A worker that
+/// already belongs to a team runs the pass as a part of its current work.
 pub fn run<R: Send>(pass: impl FnOnce() -> R + Send) -> R {
     let helpers = rayon::current_num_threads() - 1;
     if helpers == 0 || IN_TEAM.get() {
         return pass();
     }
-    // The outer scope is there for its worker, which belongs to the team until the inner one has seen all
-    // others leave it.
+    // The outer scope keeps its worker in the team until the inner scope has seen all others leave.
     rayon::scope(|_| {
-        // This may be another thread than the one asked above: a worker that serves a team and waits.
+        // Rayon may run this on a worker that already serves a team, although the caller was in none.
         let Some(_joined) = Joined::enter() else { return pass() };
         let team = Team::new(helpers + 1);
         rayon::in_place_scope(|scope| {
             let team = &team;
             let leader = rayon::current_thread_index().unwrap_or(0);
             for _ in 1..=helpers {
-                // A worker has the same share in every pass that this one leads: what it wrote forward it
-                // reads on the way back.
+                // A worker has the same share in every pass that this worker leads. So the backward pass
+                // reads what the same worker wrote in the forward pass.
                 let members = helpers + 1;
                 let own = move || rayon::current_thread_index().unwrap_or(0) + members - leader;
                 scope.spawn(move |_| team.serve(own() % members));
@@ -219,14 +222,15 @@ pub fn run<R: Send>(pass: impl FnOnce() -> R + Send) -> R {
     })
 }
 
-/// How many threads a loop of this thread would be shared by: those of the pool; within a task of a team,
-/// whose workers all have tasks of their own, one. It may decide how work is cut, never a bit.
+/// Number of threads that would share a loop of this thread. It is 1 within a task of a team, because the
+/// other workers have tasks of their own. It may decide how work is divided, never a bit of a result.
 pub fn threads() -> usize {
     if LED.get().is_null() && IN_TEAM.get() { 1 } else { rayon::current_num_threads() }
 }
 
-/// `task(i)` for every i below `count`, in parallel; `at_least` of them at a time. Within a task of a team,
-/// whose workers all have tasks of their own, one after another.
+/// Runs `task(i)` for every i below `count` in parallel; each unit of work has at least `at_least`
+/// iterations. Within a task of a team, iterations run one after another, because the other workers have
+/// tasks of their own.
 pub fn each(count: usize, at_least: usize, task: impl Fn(usize) + Sync) {
     let at_least = at_least.max(count.div_ceil(MOST_TASKS)).max(1);
     let groups = count.div_ceil(at_least);
@@ -242,7 +246,7 @@ pub fn each(count: usize, at_least: usize, task: impl Fn(usize) + Sync) {
     }
 }
 
-/// `task(i, chunk)` for the chunks of a slice, in parallel; the last may be shorter.
+/// Runs `task(i, chunk)` for the chunks of a slice in parallel. The last chunk may be shorter.
 pub fn chunks<T: Send>(slice: &mut [T], len: usize, task: impl Fn(usize, &mut [T]) + Sync) {
     let (count, all) = (slice.len().div_ceil(len.max(1)), slice.len());
     let slice = super::scratch::Disjoint::new(slice);
@@ -320,7 +324,7 @@ mod tests {
             drop(joined);
             assert!(!IN_TEAM.get());
         });
-        // Also where another thread asks for the pass.
+        // A thread outside the pool may ask for a pass, too.
         run(|| assert!(rayon::current_num_threads() == 1 || IN_TEAM.get() && !LED.get().is_null()));
         assert!(!IN_TEAM.get() && LED.get().is_null());
     }

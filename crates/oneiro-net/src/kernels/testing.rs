@@ -1,6 +1,6 @@
-//! What the tests of the kernels share.
+//! Helpers shared by the tests of kernels.
 
-/// Reproducible numbers in -1 .. 1: a linear congruential generator (Knuth, *The Art of Computer
+/// Returns reproducible numbers from -1 to 1, by a linear congruential generator (Knuth, *The Art of Computer
 /// Programming*, vol. 2, 3.3.4).
 pub(crate) fn numbers(len: usize, seed: u64) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
@@ -11,7 +11,7 @@ pub(crate) fn numbers(len: usize, seed: u64) -> Vec<f32> {
     (0..len).map(|_| next()).collect()
 }
 
-/// Notes a failure where a result is further than f32 rounding from the reference.
+/// Notes a failure if a result differs from the reference by more than the rounding of f32.
 pub(crate) fn assert_close(failures: &mut Vec<String>, name: &str, found: &[f32], expected: &[f64]) {
     let scale = expected.iter().fold(1.0f64, |scale, v| scale.max(v.abs()));
     let wrong =
@@ -28,12 +28,12 @@ pub(crate) fn assert_close(failures: &mut Vec<String>, name: &str, found: &[f32]
     }
 }
 
-/// The inner product, in f64.
+/// Returns the inner product, in f64.
 pub(crate) fn dot(a: &[f32], b: &[f32]) -> f64 {
     a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
 }
 
-/// Runs on a pool with this number of threads.
+/// Runs `work` on a pool with this number of threads.
 pub(crate) fn in_pool<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads)

@@ -1,25 +1,25 @@
-//! Batch independence: rules for operators that work on each entry of a batch by itself
+//! Batch independence: rules for operators that compute each batch entry independently
 //! ([`Operator::by_entry`](super::Operator::by_entry)).
 //!
-//! Entries lie along axis 0. An axis 0 that is a multiple of the batch (of channels folded into it, say)
-//! holds as many places for each entry, one behind the other. A view promises no more than that elements stay
-//! in order: whether axis 0 is still the entries' is seen by the shapes of all values, for the whole batch
-//! and for a part (`plan::microbatch`).
+//! Batch entries lie along axis 0. If axis 0 is a multiple of the batch (channels folded into it, for
+//! example), each entry has equally many consecutive positions. A view promises only that elements keep their
+//! order. Whether axis 0 still counts entries is found by comparing all shapes for the whole batch and for a
+//! part (`plan::microbatch`).
 
 use crate::ops::{Facts, Site, axis};
 
-/// Whether an axis of the result lies within each entry.
+/// Whether an axis of the result is not axis 0, and so lies within each entry.
 pub(crate) fn within(at: i64, site: Site<'_>) -> bool {
     axis(at, site.output.shape.len()).is_ok_and(|at| at > 0)
 }
 
-/// Whether input 0 is the only one that depends on the data.
+/// Whether no input but 0 depends on the data.
 pub(crate) fn alone(inputs: Facts<'_>) -> bool {
     (0..inputs.0.len()).all(|i| inputs.get(i).is_none_or(|fact| (i == 0) == fact.value.is_none()))
 }
 
-/// Whether every operand, broadcast to the result's shape, is at the result's place on axis 0, or a constant
-/// that has no such axis.
+/// Whether every operand, broadcast to the result's shape, has the result's axis 0 or is a constant without
+/// such an axis.
 pub(crate) fn aligned(site: Site<'_>) -> bool {
     let output = &site.output.shape;
     (0..site.inputs.0.len()).filter_map(|i| site.inputs.get(i)).all(|fact| {

@@ -5,24 +5,24 @@ use crate::kernels::{Epilogue, Isa};
 use crate::ops::Fact;
 use crate::tensor::volume;
 
-/// Planes of a value in blocks: images times blocks of channels.
+/// Number of planes of a value in blocks: images times blocks of channels.
 pub(crate) fn rows_of(fact: &Fact) -> usize {
     fact.shape[0] * blocks_of(fact.shape[1])
 }
 
-/// Positions of a plane.
+/// Number of positions in a plane.
 pub(crate) fn plane_of(fact: &Fact) -> usize {
     volume(&fact.shape[2..])
 }
 
-/// Numbers of channels, padded to whole blocks with zeros.
+/// Pads one number for each channel with zeros to whole blocks.
 pub(crate) fn padded(channels: &[f32]) -> Vec<f32> {
     let mut padded = channels.to_vec();
     padded.resize(blocks_of(channels.len()) * crate::kernels::blocked::BLOCK, 0.0);
     padded
 }
 
-/// Maps over a value in blocks.
+/// Elementwise maps over a value in blocks.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Maps {
     pub isa: Isa,
@@ -31,7 +31,7 @@ pub(crate) struct Maps {
 }
 
 impl Maps {
-    /// The maps over a value of this shape.
+    /// Prepares maps over a value of this shape.
     pub(crate) fn over(isa: Isa, fact: &Fact) -> Self {
         Self { isa, rows: rows_of(fact), plane: plane_of(fact) }
     }

@@ -1,7 +1,7 @@
-//! `If`: both branches lie in the graph, and a constant condition chooses between their results.
+//! `If`: the graph contains both branches, and a constant condition chooses between their results.
 //!
-//! Exporters write it where the shape of a value decides what happens; the condition then folds, and the
-//! branch that is not taken may not even fit the shapes.
+//! Exporters write `If` where the shape of a value decides what to compute. The condition then folds to a
+//! constant. The branch that is not taken may not even fit the shapes.
 
 use std::any::Any;
 
@@ -11,15 +11,16 @@ use crate::ops::nn::activation::Copy;
 use crate::ops::{Built, Fact, Facts, Operator, Site};
 use crate::tensor::DType;
 
-/// The operator; inputs: the condition, the results of the branch for true, those of the one for false.
+/// The operator; inputs: the condition, the results of the branch for true, and the results of the branch for
+/// false.
 #[derive(Debug, Clone)]
 pub struct Choose {
-    /// Results of each branch.
+    /// Number of results of each branch.
     pub results: usize,
 }
 
 impl Choose {
-    /// Positions of the inputs that are chosen.
+    /// Returns the indices of the inputs that are chosen.
     pub fn chosen(&self, inputs: Facts<'_>) -> Result<std::ops::Range<usize>, OpError> {
         if inputs.need(0)?.value.is_none() {
             let why = "its condition depends on the data, which is not supported";

@@ -1,9 +1,10 @@
-//! Facts: what is known of a node's inputs and outputs once the shapes of the network's inputs are given.
+//! Facts: types, shapes and constants of a node's inputs and outputs, for given shapes of the network's
+//! inputs.
 
 use crate::error::OpError;
 use crate::tensor::{DType, Tensor, volume};
 
-/// Type, shape and, if constant, content of a value, once the input shapes are given.
+/// Type, shape and, if constant, content of a value, for given shapes of the network's inputs.
 #[derive(Debug, Clone)]
 pub struct Fact {
     /// Element type.
@@ -36,27 +37,27 @@ impl Fact {
     }
 }
 
-/// A node's inputs as facts, with the questions that shape rules ask.
+/// A node's inputs as facts, with methods for shape rules.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'a>(pub &'a [Option<&'a Fact>]);
 
 impl<'a> Facts<'a> {
-    /// Input `i`, if it is given.
+    /// Returns input `i`, if it is given.
     pub fn get(&self, i: usize) -> Option<&'a Fact> {
         self.0.get(i).copied().flatten()
     }
 
-    /// Input `i`, which has to be given.
+    /// Returns input `i`; an error if it is omitted.
     pub fn need(&self, i: usize) -> Result<&'a Fact, OpError> {
         self.get(i).ok_or_else(|| OpError::Refused(format!("input {i} is missing")))
     }
 
-    /// Shape of input `i`, which has to be given.
+    /// Returns the shape of input `i`; an error if it is omitted.
     pub fn shape(&self, i: usize) -> Result<&'a [usize], OpError> {
         Ok(&self.need(i)?.shape)
     }
 
-    /// The constant at input `i`; an error if it is given but depends on data.
+    /// Returns the constant at input `i`, if it is given. An input that depends on the data is an error.
     pub fn constant(&self, i: usize) -> Result<Option<&'a Tensor>, OpError> {
         match self.get(i) {
             None => Ok(None),
@@ -67,7 +68,7 @@ impl<'a> Facts<'a> {
         }
     }
 
-    /// The constant at input `i`, which has to be given.
+    /// Returns the constant at input `i`; an error if it is omitted or depends on the data.
     pub fn need_constant(&self, i: usize) -> Result<&'a Tensor, OpError> {
         self.constant(i)?.ok_or_else(|| OpError::Refused(format!("input {i} is missing")))
     }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use crate::kernels::{Epilogue, Reader, Region};
 
-/// An operator made concrete for fixed shapes: runs forward and back on slices of the arena.
+/// An operator with fixed shapes. It runs forward and backward on slices of the arena.
 ///
-/// Results must not depend on the number of threads, and those of one batch entry not on the other entries.
+/// Results must not depend on the number of threads. A batch entry's results must not depend on the other
+/// entries.
 pub trait Kernel: Debug + Send + Sync {
-    /// Words of 32 bits that forward saves for backward (for instance the positions of maxima).
+    /// Number of 32-bit words that forward saves for backward (for instance the positions of maxima).
     fn saved_words(&self) -> usize {
         0
     }
@@ -45,23 +46,24 @@ pub trait Kernel: Debug + Send + Sync {
         false
     }
 
-    /// For a concatenation: begin and length of each operand in the output. Operands may lie there already,
-    /// and the kernel then copies the others only ([`Forward::in_place`]).
+    /// For a concatenation: start and length of each operand in the output. An operand may already lie there;
+    /// the kernel copies only the others ([`Forward::in_place`]).
     fn concat_parts(&self) -> Option<&[(usize, usize)]> {
         None
     }
 
-    /// Whether there is a gradient with respect to an operand.
+    /// Whether the kernel can compute the gradient of an operand.
     fn differentiable(&self, _operand: usize) -> bool {
         true
     }
 
-    /// Whether all of its parallel loops are those of a team ([`crate::kernels::team`]), forward and back.
+    /// Whether all of its parallel loops, forward and backward, run in a team ([`crate::kernels::team`])
+    /// instead of on `rayon`.
     fn joins_team(&self) -> bool {
         false
     }
 
-    /// The method of computation, if there are several; for tables.
+    /// The algorithm's name for tables, if there are several.
     fn method(&self) -> String {
         String::new()
     }
@@ -69,7 +71,8 @@ pub trait Kernel: Debug + Send + Sync {
     /// Computes the output.
     fn forward(&self, io: &mut Forward<'_>);
 
-    /// Vector-Jacobian product: the gradient with respect to operand `io.operand`, from that of the output.
+    /// Computes the vector-Jacobian product: the gradient of operand `io.operand` from the gradient of the
+    /// output.
     fn backward(&self, io: &mut Backward<'_>);
 }
 
@@ -83,7 +86,7 @@ pub enum Operand {
 }
 
 impl Operand {
-    /// Its data.
+    /// Returns the operand's data.
     pub(crate) fn data<'a>(&'a self, reader: &'a Reader<'_>) -> &'a [f32] {
         match self {
             Operand::Constant(data) => data,
@@ -99,17 +102,17 @@ pub struct Forward<'a> {
     pub(crate) operands: &'a [Operand],
     /// The output, to be overwritten.
     pub output: &'a mut [f32],
-    /// Words to save for backward, [`Kernel::saved_words`]; empty when no gradient is wanted.
+    /// The words to save for backward ([`Kernel::saved_words`]); empty if no gradient is wanted.
     pub saved: &'a mut [u32],
     /// The step's activation function, for kernels that apply it themselves ([`Kernel::applies_clip`],
     /// [`Kernel::applies_swish`]).
     pub epilogue: Epilogue<'a>,
-    /// Which operands lie inside the output already; they cannot be read.
+    /// For each operand, whether it already lies inside the output. Such an operand cannot be read.
     pub in_place: &'a [bool],
 }
 
 impl<'a> Forward<'a> {
-    /// The data of operand `i`.
+    /// Returns the data of operand `i`.
     pub fn input(&self, i: usize) -> &[f32] {
         self.operands[i].data(&self.reader)
     }
@@ -119,12 +122,12 @@ impl<'a> Forward<'a> {
         std::mem::take(&mut self.epilogue)
     }
 
-    /// The data of operand `i` beside the output to write.
+    /// Returns the data of operand `i`, and the output to write.
     pub fn io(&mut self, i: usize) -> (&[f32], &mut [f32]) {
         (self.operands[i].data(&self.reader), self.output)
     }
 
-    /// The data of two operands beside the output to write.
+    /// Returns the data of two operands, and the output to write.
     pub fn io2(&mut self, i: usize, j: usize) -> (&[f32], &[f32], &mut [f32]) {
         (self.operands[i].data(&self.reader), self.operands[j].data(&self.reader), self.output)
     }
@@ -137,9 +140,9 @@ pub struct Backward<'a> {
     pub(crate) operands: &'a [Operand],
     pub(crate) output: Region,
     pub(crate) output_gradient: Region,
-    /// Which operand's gradient is wanted.
+    /// Index of the operand whose gradient is computed.
     pub operand: usize,
-    /// That gradient.
+    /// The gradient of that operand.
     pub gradient: &'a mut [f32],
     /// Whether to add to `gradient` instead of overwriting it.
     pub accumulate: bool,
@@ -151,7 +154,7 @@ pub struct Backward<'a> {
 }
 
 impl<'a> Backward<'a> {
-    /// The data of operand `i`; only if [`Kernel::backward_reads_inputs`].
+    /// Returns the data of operand `i`; only if [`Kernel::backward_reads_inputs`].
     pub fn input(&self, i: usize) -> &[f32] {
         self.operands[i].data(&self.reader)
     }
@@ -161,23 +164,24 @@ impl<'a> Backward<'a> {
         std::mem::take(&mut self.epilogue)
     }
 
-    /// The output's gradient beside the gradient to write.
+    /// Returns the output's gradient, and the gradient to write.
     pub fn io(&mut self) -> (&[f32], &mut [f32]) {
         (self.reader.read(self.output_gradient), self.gradient)
     }
 
-    /// Operand `i`, the output's gradient, and the gradient to write.
+    /// Returns operand `i`, the output's gradient, and the gradient to write.
     pub fn io_input(&mut self, i: usize) -> (&[f32], &[f32], &mut [f32]) {
         (self.operands[i].data(&self.reader), self.reader.read(self.output_gradient), self.gradient)
     }
 
-    /// The output, its gradient, and the gradient to write; only if [`Kernel::backward_reads_output`].
+    /// Returns the output, its gradient, and the gradient to write; only if
+    /// [`Kernel::backward_reads_output`].
     pub fn io_output(&mut self) -> (&[f32], &[f32], &mut [f32]) {
         (self.reader.read(self.output), self.reader.read(self.output_gradient), self.gradient)
     }
 }
 
-/// Writes `from` to `to`, or adds it.
+/// Copies `from` to `to`, or adds it.
 pub(crate) fn put(from: &[f32], to: &mut [f32], accumulate: bool) {
     if accumulate {
         for (t, f) in to.iter_mut().zip(from) {

@@ -1,4 +1,4 @@
-//! The interface of operators: attributes, the questions that they answer, and the kernel that they make.
+//! The interface of operators: attributes, questions about the operator, and the kernel that it creates.
 
 use std::any::Any;
 use std::fmt::Debug;
@@ -15,47 +15,49 @@ use crate::ops::weight_form::WeightForm;
 use crate::reads::Reads;
 use crate::tensor::Tensor;
 
-/// Positions of an operand that an output position reads; for receptive fields.
+/// Positions of an operand that an output position reads; used for receptive fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reach {
-    /// Position to position, as the axes tell them.
+    /// Each position reads the same position, according to the axes.
     Point,
-    /// Intervals along these axes, which operand and output share; position to position along the others.
+    /// Along these axes of operand and output, each position reads an interval. Along the others it reads the
+    /// same position.
     Axes(Vec<(usize, Reads)>),
-    /// Another shape for the same elements: positions in space are kept as far as the axes allow.
+    /// The result has the operand's elements in another shape. Spatial positions are kept as far as the axes
+    /// allow.
     Regroup,
-    /// Everything (global pooling, attention).
+    /// Every position reads all positions (global pooling, attention).
     Whole,
-    /// Nothing: the result does not depend on the data.
+    /// No positions are read: the result does not depend on the data.
     Nothing,
 }
 
-/// Facts and settings that an operator makes a kernel for.
+/// Facts and settings for which an operator creates a kernel.
 #[derive(Debug, Clone, Copy)]
 pub struct Site<'a> {
     /// Facts of the node's inputs.
     pub inputs: Facts<'a>,
-    /// Fact of the output wanted.
+    /// Fact of the requested output.
     pub output: &'a Fact,
-    /// Which of the node's outputs that is.
+    /// Index of the requested output.
     pub output_index: usize,
     /// Instruction set of the kernels.
     pub isa: Isa,
-    /// Whether the kernel will be asked for gradients.
+    /// Whether the kernel must compute gradients.
     pub gradients: bool,
 }
 
-/// How the elements of a value lie in memory.
+/// How a value's elements are ordered in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Layout {
-    /// In the order of the axes.
+    /// Elements are in the order of the axes.
     Plain,
-    /// In blocks of sixteen channels, `[⌈C / 16⌉][N][positions][16]` ([`crate::kernels::blocked`]).
+    /// Elements are in blocks of 16 channels, `[⌈C / 16⌉][N][positions][16]` ([`crate::kernels::blocked`]).
     Blocked,
 }
 
 impl Layout {
-    /// The shape under which the elements lie in memory; blocks need a batch and a channel axis.
+    /// Returns the shape of the elements in memory. Blocks need a batch and a channel axis.
     pub fn shape(self, shape: &[usize]) -> Vec<usize> {
         match self {
             Layout::Plain => shape.to_vec(),
@@ -69,172 +71,173 @@ impl Layout {
     }
 }
 
-/// A kernel, and the positions of the node inputs that are its operands; the other inputs (weights, axes)
-/// went into the kernel itself.
+/// A kernel, and the indices of the node inputs that are its operands. Other inputs (weights, axes) are part
+/// of the kernel itself.
 #[derive(Debug)]
 pub struct Built {
     /// The kernel.
     pub kernel: Box<dyn Kernel>,
-    /// Which node inputs it reads when it runs.
+    /// Indices of the node inputs that the kernel reads when it runs.
     pub operands: Vec<usize>,
-    /// How a kernel with a result in blocks wants its operands.
+    /// The layout of the operands for a kernel whose result is in blocks.
     pub operand_layout: Layout,
 }
 
 impl Built {
-    /// A kernel over some of the inputs.
+    /// A kernel whose operands are some of the inputs.
     pub fn over(kernel: impl Kernel + 'static, operands: Vec<usize>) -> Self {
         Self { kernel: Box::new(kernel), operands, operand_layout: Layout::Blocked }
     }
 
-    /// A kernel over the first `n` inputs.
+    /// A kernel whose operands are the first `n` inputs.
     pub fn new(kernel: impl Kernel + 'static, n: usize) -> Self {
         Self::over(kernel, (0..n).collect())
     }
 }
 
-/// Normalizations, by the axes of their statistics.
+/// Normalizations, distinguished by the axes over which statistics are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Normalization {
-    /// Constant statistics of the training data, one a channel.
+    /// Constant statistics of the training data, for each channel.
     Batch,
-    /// A channel of an entry.
+    /// Statistics of one channel of a batch entry.
     Instance,
-    /// A group of channels of an entry.
+    /// Statistics of a group of channels of a batch entry.
     Group,
-    /// The last axes.
+    /// Statistics over the last axes.
     Layer,
-    /// The last axes, without a mean.
+    /// The root mean square over the last axes, without subtracting a mean.
     RootMeanSquare,
 }
 
-/// Computation of a node.
+/// The computation of a node.
 pub trait Operator: Debug + Send + Sync + Any {
     /// ONNX's name of the operator.
     fn op_type(&self) -> &str;
 
-    /// Element types and shapes of the outputs; also their content where only shapes decide it.
+    /// Returns element types and shapes of the outputs. Also returns their content if shapes alone determine
+    /// it.
     fn infer(&self, inputs: Facts<'_>) -> Result<Vec<Fact>, OpError>;
 
-    /// Evaluates on constant inputs. `None` means: run the kernel.
+    /// Evaluates the operator on constant inputs. `None` means that the kernel computes the result.
     fn evaluate(&self, _inputs: Facts<'_>) -> Result<Option<Vec<Tensor>>, OpError> {
         Ok(None)
     }
 
-    /// The kernel for these shapes.
+    /// Returns the kernel for these shapes.
     fn kernel(&self, site: Site<'_>) -> Result<Built, OpError>;
 
-    /// The kernel for operands and a result in blocks of channels (`Layout::Blocked`), if there is one.
+    /// Returns the kernel for operands and a result in blocks of channels (`Layout::Blocked`), if there is
+    /// one.
     fn blocked(&self, _site: Site<'_>) -> Result<Option<Built>, OpError> {
         Ok(None)
     }
 
-    /// Whether blocks are worth bringing the operands into.
+    /// Whether reordering the operands into blocks is worthwhile for this operator.
     fn wants_blocks(&self) -> bool {
         false
     }
 
-    /// Whether each element of the result depends on the elements of the operands at its place alone, so that
-    /// the kernel serves operands in any order that they share.
+    /// Whether each element of the result depends only on the operands' elements at the same place. The
+    /// kernel then works in any layout that the operands share.
     fn by_element(&self) -> bool {
         false
     }
 
     /// Whether each batch entry of a result (along axis 0) depends only on the same entry of the operands
-    /// (`ops/batch_independence.rs`). Constants count as equal for all entries. Where that is not known, it
-    /// does not.
+    /// (`ops/batch_independence.rs`). Constants count as equal for all entries. `false` if it is not known.
     fn by_entry(&self, site: Site<'_>) -> bool {
         self.by_element() && batch_independence::aligned(site)
     }
 
-    /// Meaning of the axes of output `index`, given those of the inputs ([`crate::axes`]); `None` where that
-    /// is not known.
+    /// Returns the meaning of the axes of output `index`, given the axes of the inputs ([`crate::axes`]).
+    /// Returns `None` if it is unknown.
     fn axes(&self, sources: &Sources<'_>, output: &Fact, _index: usize) -> Option<Axes> {
         if self.by_element() { sources.broadcast(&output.shape) } else { None }
     }
 
-    /// The axes of input 0, kept by the result, along which elements of the result depend on each other's
-    /// operands.
+    /// Returns the axes of input 0 along which elements of the result depend on several elements of the
+    /// operands. The result keeps these axes.
     fn mixes_along(&self, _inputs: Facts<'_>) -> Vec<usize> {
         Vec::new()
     }
 
-    /// Multiplications and additions of one forward pass, counted as the direct algorithm would do them; zero
-    /// for what only moves data or is small beside a convolution.
+    /// Multiplications and additions of one forward pass, counted as for the direct algorithm. Zero for
+    /// operators that only move data or are cheap compared with a convolution.
     fn flops(&self, _inputs: Facts<'_>, _output: &Fact) -> u64 {
         0
     }
 
-    /// Whether output 0 is input 0 under another shape, so that no data has to move.
+    /// Whether output 0 is input 0 under another shape, so that no data has to be moved.
     fn is_view(&self) -> bool {
         false
     }
 
-    /// Whether integers that depend on the data come out exact as whole numbers in f32: positions below
-    /// `EXACT_INTEGERS`, or integers that are only moved. All others are refused.
+    /// Whether integers that depend on the data are exact in f32: positions below `EXACT_INTEGERS`, or
+    /// integers that are only moved. Other integers are refused.
     fn carries_integers(&self) -> bool {
         false
     }
 
-    /// Whether inputs may be of unknown shape, because the operator may do without them.
+    /// Whether inputs may have unknown shapes, because the operator may not need them.
     fn may_ignore_inputs(&self) -> bool {
         false
     }
 
-    /// The receptive field of an output position in input 0.
+    /// Returns the positions of input 0 that an output position reads.
     fn reach(&self, _inputs: Facts<'_>) -> Reach {
         Reach::Point
     }
 
-    /// The receptive field of a position of output `index` in an operand.
+    /// Returns the positions of an operand that a position of output `index` reads.
     fn reach_of(&self, inputs: Facts<'_>, _operand: usize, _index: usize) -> Reach {
         self.reach(inputs)
     }
 
-    /// The axes of an operand that a product sums over; `None` if the operator is no product.
+    /// Returns the axes of an operand over which a product sums, or `None` if the operator is no product.
     fn sums_along(&self, _inputs: Facts<'_>, _operand: usize) -> Option<Vec<usize>> {
         None
     }
 
-    /// Whether this runtime has the operator.
+    /// Whether this runtime supports the operator.
     fn is_supported(&self) -> bool {
         true
     }
 
-    /// The activation function that the operator is in itself: its kernel copies, the step's epilogue
-    /// computes.
+    /// Returns the activation function if the operator is one. Its kernel then only copies, and the step's
+    /// epilogue computes the function.
     fn epilogue(&self, _inputs: Facts<'_>) -> Result<Option<EpilogueFunction>, OpError> {
         Ok(None)
     }
 
-    /// For a choice between inputs by a constant: the inputs chosen, of all behind input 0.
+    /// For a choice by a constant: returns the range of chosen inputs, counted after input 0.
     fn chosen_inputs(&self, _inputs: Facts<'_>) -> Result<Option<Range<usize>>, OpError> {
         Ok(None)
     }
 
-    /// How its constants belong to the channels of its result.
+    /// Returns how the constants belong to the channels of the result.
     fn weight_form(&self) -> Option<WeightForm> {
         None
     }
 
-    /// Whether a constant operand may repeat one number to any size, as weights: the shape rule never reads
-    /// it.
+    /// Whether a constant operand may repeat one number to any size, as weights may. The shape rule never
+    /// reads its elements.
     fn takes_large_constants(&self) -> bool {
         false
     }
 
-    /// Whether input 0 has a batch on axis 0, channels on axis 1 and positions behind.
+    /// Whether input 0 has its batch on axis 0, channels on axis 1 and positions after them.
     fn reads_channels_first(&self) -> bool {
         false
     }
 
-    /// Whether integers that state nothing but the result's shape may differ between the whole batch and a
-    /// part.
+    /// Whether integers that describe only the result's shape may differ between the whole batch and a part.
     fn states_shape_only(&self, _whole: &[i64], _part: &[i64]) -> bool {
         false
     }
 
-    /// Whether it computes shapes, constants or element types, never a layer that somebody means by a name.
+    /// Whether the operator computes shapes, constants or element types. No layer name refers to such a
+    /// value.
     fn is_bookkeeping(&self) -> bool {
         false
     }
@@ -249,32 +252,32 @@ pub trait Operator: Debug + Send + Sync + Any {
         false
     }
 
-    /// The normalization that it is.
+    /// Returns which normalization the operator is, if it is one.
     fn normalization(&self) -> Option<Normalization> {
         None
     }
 
-    /// Whether it adds its operands.
+    /// Whether the operator adds its operands.
     fn is_sum(&self) -> bool {
         false
     }
 
-    /// Whether it puts its operands side by side along an axis.
+    /// Whether the operator concatenates its operands.
     fn concatenates(&self) -> bool {
         false
     }
 
-    /// Whether it reduces whole axes to one number.
+    /// Whether the operator reduces whole axes to one number.
     fn reduces_axes(&self) -> bool {
         false
     }
 
-    /// Whether each element of the result is one of input 0, at another place.
+    /// Whether each element of the result is an element of input 0, possibly at another place.
     fn picks_elements(&self) -> bool {
         false
     }
 
-    /// Whether the result has the numbers of input 0, in another shape, order or format.
+    /// Whether the result has the elements of input 0 in another shape, order or format.
     fn keeps_numbers(&self) -> bool {
         false
     }
@@ -284,31 +287,32 @@ pub trait Operator: Debug + Send + Sync + Any {
         false
     }
 
-    /// Slope and offset of max(0, min(1, slope·x + offset)).
+    /// Returns slope and offset of max(0, min(1, slope·x + offset)), if this is the operator's function.
     fn hard_sigmoid(&self) -> Option<(f32, f32)> {
         None
     }
 
-    /// The axes of extent 1 that it adds, as an attribute; `Some(None)` if input 1 says them.
+    /// Returns the axes of extent 1 that the operator adds, if they are an attribute. Returns `Some(None)` if
+    /// input 1 gives them.
     fn unsqueezed_axes(&self) -> Option<Option<&[i64]>> {
         None
     }
 
-    /// The order into which it brings the axes, as an attribute.
+    /// Returns the permutation of axes, if the operator is one and has it as an attribute.
     fn permutation(&self) -> Option<&[usize]> {
         None
     }
 
-    /// This operator as its own type, for passes over operators of one family.
+    /// Returns this operator for downcasts in passes.
     fn as_any(&self) -> &dyn Any;
 }
 
-/// An operator that this runtime does not have; an error only if a target depends on it.
+/// An operator that this runtime does not support. It is an error only if a target depends on it.
 #[derive(Debug, Clone)]
 pub struct Unsupported {
     /// Domain and operator type.
     pub op_type: String,
-    /// Why, if it is a form of a known operator that is missing.
+    /// The reason, if only this form of a known operator is not supported.
     pub why: Option<String>,
 }
 
@@ -329,7 +333,7 @@ impl Operator for Unsupported {
         false
     }
 
-    // A form that is not supported still has its operator's place among layers and axes.
+    // An unsupported form of a known operator still counts as that operator for layers and axes.
     fn reads_channels_first(&self) -> bool {
         matches!(self.op_type.as_str(), "Conv" | "ConvTranspose")
     }

@@ -1,4 +1,4 @@
-//! Which operator stands behind a name of ONNX's.
+//! The table from ONNX's operator names to operators.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::ops::{
     nn::{activation, attention_mask, einsum, gemm, softmax},
 };
 
-/// The operator of a node of the default ONNX domain. Unknown ones become [`Unsupported`].
+/// Returns the operator of a node of the default ONNX domain. Unknown operators become [`Unsupported`].
 pub fn build(op_type: &str, attributes: &Attributes<'_>) -> Arc<dyn Operator> {
     let built: Result<Arc<dyn Operator>, OpError> = match op_type {
         "Conv" => conv::read(attributes),

@@ -1,5 +1,5 @@
-//! Gradient checks for operators: central differences of the forward kernel, in every element or a sample of
-//! them.
+//! Gradient checks for operators: gradients are compared with central differences of the forward kernel, for
+//! every element or a sample.
 
 use crate::attributes::{Attribute, Attributes};
 use crate::kernels::blocked::BLOCK;
@@ -7,7 +7,7 @@ use crate::kernels::{Arena, Isa, Region};
 use crate::ops::{Backward, Fact, Facts, Forward, Layout, Operand, Site, build};
 use crate::tensor::{DType, Tensor, volume};
 
-/// One input of a case: data (differentiated) or a constant.
+/// One input of a case: data, whose gradient is checked, or a constant.
 #[derive(Clone)]
 pub(crate) struct Given {
     tensor: Tensor,
@@ -24,7 +24,7 @@ fn random(seed: u64) -> impl FnMut() -> u64 {
     }
 }
 
-/// Numbers in (-2, 2), evenly spaced and shuffled: no two tie, and none is near 0.
+/// Returns numbers in (-2, 2), evenly spaced and shuffled. No two are equal, and none is near 0.
 fn noise(n: usize, seed: u64) -> Vec<f32> {
     let mut values: Vec<f32> = (0..n).map(|i| (i as f32 + 0.5) * 4.0 / n as f32 - 2.0).collect();
     if n == 1 {
@@ -71,12 +71,12 @@ pub(crate) fn int_tensor(shape: &[usize], values: Vec<i64>) -> Given {
     Given { tensor: Tensor::ints(shape, values), constant: true }
 }
 
-/// Integers that depend on the data, as positions of maxima do.
+/// An input of integers that depend on the data, such as positions of maxima.
 pub(crate) fn flowing(shape: &[usize], values: Vec<i64>) -> Given {
     Given { tensor: Tensor::ints(shape, values), constant: false }
 }
 
-/// Where each element of a value lies in memory.
+/// Returns the place in memory of each element of a value.
 fn places(layout: Layout, shape: &[usize]) -> Vec<usize> {
     let n = volume(shape);
     if layout == Layout::Plain {
@@ -102,7 +102,7 @@ pub(crate) struct Case {
 
 impl Case {
     pub(crate) fn new(op: &'static str, mut inputs: Vec<Given>) -> Self {
-        // A second operand of the same shape should not be the same data.
+        // A second operand of the same shape gets different data.
         let floats = |g: &&mut Given| !g.constant && g.tensor.dtype() == DType::Float;
         for given in inputs.iter_mut().skip(1).filter(floats) {
             let mut values = given.tensor.as_floats().unwrap().into_owned();
@@ -134,7 +134,7 @@ impl Case {
     }
 
     /// Panics unless the gradient of a random linear functional of the output agrees with central
-    /// differences, overwritten and accumulated, on every instruction set.
+    /// differences. It is checked with and without accumulation, on every instruction set.
     pub(crate) fn check(self) {
         for isa in Isa::available() {
             self.check_on(isa);
@@ -146,7 +146,7 @@ impl Case {
         self.check_kernel(isa, Layout::Blocked);
     }
 
-    /// Checks the kernel of a layout, if there is one.
+    /// Checks the kernel for a layout, if there is one.
     fn check_kernel(&self, isa: Isa, layout: Layout) {
         let op = build(self.op, &Attributes::new(self.opset, self.attributes.clone()));
         let facts: Vec<Fact> = self
@@ -176,13 +176,14 @@ impl Case {
         };
         let operand_layout = if layout == Layout::Blocked { built.operand_layout } else { layout };
         let kernel = built.kernel;
-        // Where the elements of the operands and of the output lie.
+        // Places in memory of the elements of the operands and of the output.
         let places: Vec<Vec<usize>> =
             built.operands.iter().map(|&i| places(operand_layout, self.inputs[i].tensor.shape())).collect();
         let out_places = self::places(layout, &output.shape);
         let room = |layout: Layout, shape: &[usize]| volume(&layout.shape(shape));
 
-        // Arena: every operand, the output, its gradient, an operand's gradient, saved words.
+        // Regions of the arena: every operand, the output, its gradient, an operand's gradient, the saved
+        // words.
         let mut at = 0;
         let mut region = |len: usize| {
             let r = Region::new(at, len);

@@ -1,6 +1,6 @@
 //! How the constants of an operator belong to the channels of its result.
 
-/// Position of the variance among the inputs of `BatchNormalization`.
+/// Index of the variance among the inputs of `BatchNormalization`.
 pub(crate) const VARIANCE: usize = 4;
 
 /// How the constants of an operator belong to the channels of its result.
@@ -13,11 +13,11 @@ pub enum WeightForm {
         /// Groups.
         groups: usize,
     },
-    /// A matrix with a row a channel, and a bias.
+    /// A matrix with one row for each channel, and a bias.
     Rows,
-    /// A matrix with a column a channel, and a bias.
+    /// A matrix with one column for each channel, and a bias.
     Columns,
-    /// One number a channel in each.
+    /// One number for each channel, in every constant.
     Channelwise,
 }
 
@@ -30,7 +30,7 @@ impl WeightForm {
         }
     }
 
-    /// The channel that element `at` of input `i`, of this shape, belongs to.
+    /// Returns the channel to which element `at` of input `i` belongs; `shape` is the shape of the input.
     pub fn channel(self, i: usize, shape: &[usize], at: usize) -> usize {
         let after = |axis: usize| shape.iter().skip(axis).product::<usize>().max(1);
         match self {
@@ -44,7 +44,7 @@ impl WeightForm {
         }
     }
 
-    /// The axis of the channels in a result of this rank.
+    /// Returns the axis of the channels in a result of this rank.
     pub fn axis(self, rank: usize) -> Option<usize> {
         match self {
             WeightForm::Columns | WeightForm::Rows => rank.checked_sub(1),

@@ -1,4 +1,4 @@
-//! The sum of a convolution and another value of its shape becomes part of the convolution.
+//! Makes the sum of a convolution and another value of its shape part of the convolution.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {
     merged(site, 0).or_else(|_| merged(site, 1))
 }
 
-/// The convolution that computes term `which`, with the other term added.
+/// Returns the convolution that computes operand `which` of the sum, with the other operand added.
 fn merged(site: Site<'_>, which: usize) -> Result<Patch, NotHere> {
     let (index, producer) = site.only_producer_of(which)?;
     let conv = producer.op.as_any().downcast_ref::<Conv>().ok_or("the term is not a convolution's result")?;
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn a_convolution_that_something_else_reads_stays() {
-        // The other term, tried last, is fed or a negation.
+        // The other operand, which is tried last, is an input or the result of a negation.
         let (mut net, [x, conv]) = convolution();
         let y = net.node("Add", "y", &[x, conv], &[]);
         net.build(&[y, conv]).refuses(at, "y", "a target or has another reader");

@@ -1,4 +1,4 @@
-//! `Relu` and `Clip` become the activation function of the step that computes their input.
+//! Makes `Relu` and `Clip` the activation function of the step that computes their input.
 
 use super::{NotHere, Patch, Site};
 use crate::kernels::{Bounds, EpilogueFunction};
@@ -9,7 +9,7 @@ pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {
     site.node.op.as_any().downcast_ref::<Activation>().ok_or("not a Relu or Clip")?;
     let bounds = site.node.epilogue.and_then(|f| f.bounds()).ok_or("it has no bounds")?;
     let (index, producer) = site.only_producer()?;
-    // Two clamps in a row are one, if their intervals meet.
+    // Two consecutive clamps become one, if their intervals overlap.
     let bounds = match producer.epilogue {
         None => bounds,
         Some(EpilogueFunction::Swish { .. }) => {
@@ -83,7 +83,7 @@ mod tests {
         let relu = net.node("Relu", "relu", &[conv], &[]);
         let y = clip(&mut net, "y", relu, [-1.0, 6.0]);
         assert_eq!(net.build(&[y]).after(at), ["y = Conv(x, w) in [0, 6]"]);
-        // Intervals that do not meet.
+        // The intervals of the two clamps do not overlap.
         let (mut net, conv) = convolution(&SHAPE);
         let first = clip(&mut net, "first", conv, [-2.0, -1.0]);
         let y = net.node("Relu", "y", &[first], &[]);
@@ -113,7 +113,7 @@ mod tests {
         let flat = net.node("Flatten", "flat", &[x], &[]);
         let y = net.node("Relu", "y", &[flat], &[]);
         net.build(&[y]).refuses(at, "y", "moves no data");
-        // A smooth function in between, by itself and attached.
+        // A smooth function lies between convolution and clamp: as a node of its own, and attached.
         let (mut net, conv) = convolution(&SHAPE);
         let gate = net.node("Swish", "gate", &[conv], &[("alpha", Attribute::Float(1.0))]);
         let y = net.node("Relu", "y", &[gate], &[]);

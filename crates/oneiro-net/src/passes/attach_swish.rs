@@ -1,4 +1,4 @@
-//! x·sigmoid(αx) becomes the activation function of the convolution that computes x.
+//! Makes x·sigmoid(αx) the activation function of the convolution that computes x.
 
 use super::{NotHere, Patch, Site};
 use crate::kernels::EpilogueFunction;
@@ -43,7 +43,7 @@ mod tests {
         (0..len).map(|i| ((i + seed) * 7919 % 1009) as f32 / 504.0 - 1.0).collect()
     }
 
-    /// Two convolutions, each with x·sigmoid(x) behind it, and a mean of the first beside them.
+    /// Two convolutions, each followed by x·sigmoid(x). The mean of the first is a second output.
     fn graph(channels: [usize; 3]) -> Graph {
         let mut b = Builder::new();
         let dims =
@@ -64,7 +64,7 @@ mod tests {
         b.finish(&[x, mean])
     }
 
-    /// All results and the gradient, with these further targets, whose gradients are zero.
+    /// Returns all results and the gradient. `further` names more targets, whose starting gradients are zero.
     fn run(graph: &Graph, further: &[&str]) -> (Vec<f32>, usize) {
         let id = |name: &&str| {
             (0..graph.values.len() as u32).map(ValueId).find(|&v| graph.name(v) == *name).unwrap()
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn results_and_gradients_stay_and_targets_in_between_are_kept() {
-        // In blocks, from a plain picture, and in plain order.
+        // The first convolution runs in blocks of channels, from a plain picture, or in plain order.
         for channels in [[16, 32, 20], [3, 24, 16], [2, 3, 2]] {
             let graph = graph(channels);
             let (apart, none) = run(&graph, &["conv0", "conv1"]);
@@ -108,7 +108,7 @@ mod tests {
         }
     }
 
-    /// A function behind a convolution.
+    /// A convolution followed by a function.
     fn behind(function: &str, attributes: &[(&str, Attribute)]) -> (Net, [ValueId; 2]) {
         let (mut net, x) = Net::new(&[1, 2, 4, 4]);
         let w = net.weights("w", &[2, 2, 1, 1]);
@@ -137,7 +137,7 @@ mod tests {
         let product = net.node("MatMul", "product", &[x, w], &[]);
         let y = net.node("Swish", "y", &[product], ALPHA);
         net.build(&[y]).refuses(at, "y", "not a convolution's result");
-        // Another function between the two.
+        // Another function lies between the two.
         let (mut net, [_, relu]) = behind("Relu", &[]);
         let z = net.node("Swish", "z", &[relu], ALPHA);
         let mut net = net.build(&[z]);

@@ -1,4 +1,4 @@
-//! `BatchNormalization` after a convolution scales its filters and shifts its bias.
+//! Folds a `BatchNormalization` after a convolution into it: filters are scaled and the bias is shifted.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {
     if filters != scale.len() {
         return Err("the normalisation does not match the filters".into());
     }
-    // Two factors of a filter are one.
+    // If the convolution already has factors for its filters, both factors are multiplied.
     let factors = match &op.scale {
         None => scale.clone(),
         Some(first) => {
@@ -66,7 +66,7 @@ mod tests {
     use crate::passes::attach_clip;
     use crate::passes::testing::Net;
 
-    /// A normalization with factors 3 and 1, means 1 and 2, shifts 10 and 20.
+    /// Adds a normalization with factors 3 and 1, means 1 and 2, and shifts 10 and 20.
     fn normalized(net: &mut Net, name: &str, x: ValueId) -> ValueId {
         let parts: [(&str, [f32; 2]); 4] =
             [("scale", [6.0, 4.0]), ("shift", [10.0, 20.0]), ("mean", [1.0, 2.0]), ("variance", [4.0, 16.0])];
@@ -75,7 +75,7 @@ mod tests {
         net.node("BatchNormalization", name, &[&[x], &parts[..]].concat(), &exact)
     }
 
-    /// A convolution of two filters.
+    /// A convolution with two filters.
     fn convolution(bias: Option<[f32; 2]>) -> (Net, ValueId) {
         let (mut net, x) = Net::new(&[1, 2, 4, 4]);
         let mut operands = vec![x, net.weights("w", &[2, 2, 1, 1])];
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn factors_and_bias_go_into_the_convolution_and_its_weights_stay() {
-        // (0 − 1)·3 + 10 and (0 − 2)·1 + 20; (3 − 1)·3 + 10 and (6 − 2)·1 + 20.
+        // The expected biases are (0 − 1)·3 + 10 and (0 − 2)·1 + 20, or (3 − 1)·3 + 10 and (6 − 2)·1 + 20.
         for (bias, folded) in [(None, [7.0, 18.0]), (Some([3.0, 6.0]), [16.0, 24.0])] {
             let (mut net, conv) = convolution(bias);
             let y = normalized(&mut net, "y", conv);
@@ -124,13 +124,13 @@ mod tests {
 
     #[test]
     fn a_normalization_elsewhere_stays() {
-        // Before the convolution.
+        // The normalization comes before the convolution.
         let (mut net, x) = Net::new(&[1, 2, 4, 4]);
         let before = normalized(&mut net, "before", x);
         let w = net.weights("w", &[2, 2, 1, 1]);
         let y = net.node("Conv", "y", &[before, w], &[]);
         net.build(&[y]).refuses(at, "before", "the input is fed");
-        // Behind an activation function, by itself and attached.
+        // An activation function lies between the two: as a node of its own, and attached.
         let (mut net, conv) = convolution(None);
         let relu = net.node("Relu", "relu", &[conv], &[]);
         let y = normalized(&mut net, "y", relu);

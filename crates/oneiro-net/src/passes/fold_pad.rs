@@ -1,4 +1,4 @@
-//! A border of zeros before a convolution becomes the convolution's own padding.
+//! Makes a border of zeros before a convolution the convolution's own padding.
 
 use std::sync::Arc;
 
@@ -42,7 +42,7 @@ mod tests {
     use crate::ops::{Attribute, Facts};
     use crate::passes::testing::{Net, ints};
 
-    /// A convolution 3×3 of a padded input of `channels` channels; returns the padded value and the result.
+    /// A 3×3 convolution of a padded input with `channels` channels. Returns the padded value and the result.
     fn padded(
         channels: usize,
         pads: &[i64],

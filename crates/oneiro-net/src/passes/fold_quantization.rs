@@ -1,5 +1,5 @@
-//! A value that is quantized and at once dequantized by the same scale is a clamped value: nothing is rounded
-//! on data.
+//! Replaces a quantization followed by a dequantization of equal scale by a clamp. Values of the data are not
+//! rounded.
 
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ mod tests {
     use crate::graph::ValueId;
     use crate::passes::testing::Net;
 
-    /// x, quantized to 0 … 255 by one scale and zero point and dequantized by another.
+    /// Quantizes x to 0 … 255 by the scale and zero point `to`, and dequantizes it by `from`.
     fn pair(to: (&[f32], i64), from: (&[f32], i64)) -> (Net, [ValueId; 2]) {
         let (mut net, x) = Net::new(&[1, 2, 3]);
         let mut grid = |name: &str, (scale, zero): (&[f32], i64)| {

@@ -1,5 +1,5 @@
-//! x · sigmoid(x), as exporters write it in two nodes, is one function (Ramachandran et al. 2017): it reads x
-//! once and keeps nothing else for backward.
+//! Replaces x · sigmoid(x), which exporters write as two nodes, by one function (Ramachandran et al. 2017).
+//! It reads x once, and the backward pass needs no other value.
 
 use super::{NotHere, Patch, Site};
 use crate::kernels::Smooth;
@@ -41,7 +41,7 @@ mod tests {
     use crate::graph::ValueId;
     use crate::passes::testing::Net;
 
-    /// A factor of x computed by `gate`; the product is `y`.
+    /// Multiplies x by a factor that `gate` computes from x. The product is `y`.
     fn gated(gate: &str, op: &str, gate_first: bool) -> (Net, [ValueId; 2]) {
         let (mut net, x) = Net::new(&[1, 2]);
         let g = net.node(gate, "g", &[x], &[]);
@@ -65,15 +65,15 @@ mod tests {
         refuses(gated("Sigmoid", "Add", false), "not a product");
         refuses(gated("Tanh", "Mul", true), "not a sigmoid");
         refuses(gated("HardSigmoid", "Mul", true), "not a sigmoid");
-        // The reason is that of the first factor, which is tried last.
+        // The first factor is tried last, so the reason for the refusal concerns it.
         refuses(gated("Tanh", "Mul", false), "the input is fed");
-        // The sigmoid of another value.
+        // The sigmoid is that of another value.
         let (mut net, x) = Net::new(&[1, 2]);
         let other = net.input("other", &[1, 2]);
         let g = net.node("Sigmoid", "g", &[other], &[]);
         let y = net.node("Mul", "y", &[g, x], &[]);
         net.build(&[y]).refuses(at, "y", "the sigmoid of something else");
-        // Of a value of another shape, which the product repeats.
+        // The sigmoid has another shape, and the product broadcasts it.
         let (mut net, x) = Net::new(&[1, 2]);
         let row = net.node("ReduceMean", "row", &[x], &[]);
         let g = net.node("Sigmoid", "g", &[row], &[]);

@@ -1,4 +1,4 @@
-//! Two transpositions in a row are one, or none if the second undoes the first.
+//! Replaces two consecutive transpositions by one, or by none if the second undoes the first.
 
 use std::sync::Arc;
 
@@ -45,7 +45,7 @@ mod tests {
     use crate::passes::attach_clip;
     use crate::passes::testing::{Net, ints};
 
-    /// Transpositions in a row, `t0`, `t1`, …; an empty order reverses.
+    /// Consecutive transpositions `t0`, `t1`, …. An empty order reverses the axes.
     fn chain(shape: &[usize], orders: &[&[i64]]) -> (Net, Vec<ValueId>) {
         let (mut net, x) = Net::new(shape);
         let mut values = vec![x];

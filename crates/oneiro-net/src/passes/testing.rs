@@ -1,4 +1,4 @@
-//! Small graphs, written as text before and after a pass.
+//! Small graphs for the tests of passes, which compare their nodes as text before and after a pass.
 
 use crate::graph::{Builder, Dim, Graph, ValueId};
 use crate::kernels::EpilogueFunction;
@@ -7,13 +7,13 @@ use crate::passes::{NotHere, Rewrite, Site, everywhere, producers};
 use crate::tensor::Tensor;
 use crate::typed::{Typed, TypedNode};
 
-/// A graph in the making, whose shapes are fixed.
+/// A graph under construction, with fixed shapes.
 pub(crate) struct Net {
     builder: Builder,
     shapes: Vec<Vec<usize>>,
 }
 
-/// A graph that passes can be applied to.
+/// A graph to which passes can be applied.
 pub(crate) struct Network {
     pub(crate) graph: Graph,
     pub(crate) typed: Typed,
@@ -24,7 +24,7 @@ pub(crate) fn ints(values: &[i64]) -> Attribute {
 }
 
 impl Net {
-    /// A graph with an input `x`.
+    /// Creates a graph with an input `x`.
     pub(crate) fn new(x: &[usize]) -> (Self, ValueId) {
         let mut net = Self { builder: Builder::new(), shapes: vec![] };
         let x = net.input("x", x);
@@ -49,7 +49,7 @@ impl Net {
         self.constant(name, Tensor::ints(&[values.len()], values.to_vec()))
     }
 
-    /// The numbers 1, 2, 3, …
+    /// Adds a constant with elements 1, 2, 3, ….
     pub(crate) fn weights(&mut self, name: &str, shape: &[usize]) -> ValueId {
         let count: usize = shape.iter().product();
         self.constant(name, Tensor::floats(shape, (1..=count).map(|i| i as f32).collect()))
@@ -78,8 +78,8 @@ impl Net {
 }
 
 impl Network {
-    /// The nodes as text: result, operator, operands, activation function. Values that passes have added have
-    /// shapes for names.
+    /// Returns the nodes as text: result, operator, operands, activation function. Values that passes have
+    /// added are named by their shapes.
     pub(crate) fn nodes(&self) -> Vec<String> {
         let name = |v: &Option<ValueId>| match v {
             None => "_".to_owned(),
@@ -107,7 +107,7 @@ impl Network {
         self.nodes()
     }
 
-    /// What a question to a node's surroundings says.
+    /// Returns the answer to a question about a node's neighbours.
     pub(crate) fn at<T>(
         &self,
         node: &str,
@@ -119,7 +119,7 @@ impl Network {
         question(site).map_err(|why| why.0)
     }
 
-    /// Insists that a pass applies nowhere, and that it says why at this node.
+    /// Asserts that a pass applies nowhere, and gives the reason `why` at this node.
     #[track_caller]
     pub(crate) fn refuses(mut self, pass: Rewrite, node: &str, why: &str) {
         let said = self.at(node, |site| pass(site).map(|_| ()));
@@ -128,13 +128,13 @@ impl Network {
         assert_eq!(self.after(pass), before);
     }
 
-    /// A node's operator.
+    /// Returns a node's operator.
     #[track_caller]
     pub(crate) fn op<T: Operator>(&self, node: usize) -> &T {
         self.typed.nodes[node].op.as_any().downcast_ref().unwrap()
     }
 
-    /// A constant operand of a node.
+    /// Returns a constant operand of a node.
     pub(crate) fn operand(&self, node: usize, input: usize) -> Vec<f32> {
         let value = self.typed.nodes[node].inputs[input].unwrap();
         self.typed.fact(value).unwrap().value.as_ref().unwrap().as_floats().unwrap().into_owned()

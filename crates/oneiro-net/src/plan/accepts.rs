@@ -1,4 +1,4 @@
-//! Whether a network accepts a batch and a size: by shape inference alone, without kernels or memory.
+//! Tells whether a network accepts a batch and a size, by shape inference alone, without kernels or memory.
 
 use super::Request;
 use super::request::checked;
@@ -14,11 +14,11 @@ pub struct Accepted {
 
 /// Infers the shapes of a request's targets.
 ///
-/// A plan for the request may still fail: where a kernel is missing, or memory does not suffice.
+/// Compiling a plan for the request may still fail, if a kernel is missing or memory does not suffice.
 ///
 /// # Errors
-/// [`Error::Shape`](crate::Error::Shape) if a node refuses the shapes or constants of its inputs; others as
-/// for [`Plan::compile`](super::Plan::compile).
+/// [`Error::Shape`](crate::Error::Shape) if a node refuses the shapes or constants of its inputs. Otherwise
+/// the errors of [`Plan::compile`](super::Plan::compile).
 pub fn accepts(graph: &Graph, request: &Request) -> Result<Accepted> {
     let typed = request.threads.run(|| checked(graph, request))?;
     let shape = |v: &crate::ValueId| typed.facts[v.index()].as_ref().map_or(vec![], |f| f.shape.clone());
@@ -33,7 +33,7 @@ mod tests {
     use crate::passes::testing::{Net, ints};
     use crate::plan::testing::{request, value};
 
-    /// A convolution, a pooling by 2, and a layer for 2 by 2 positions.
+    /// A convolution, a pooling by 2, and a dense layer that needs 2×2 positions.
     fn network() -> Graph {
         let (mut net, x) = Net::new(&[1, 2, 4, 4]);
         let w = net.weights("w", &[3, 2, 1, 1]);

@@ -1,4 +1,4 @@
-//! The plan's axis of time, and the blocks of memory that live on it.
+//! The moments of a plan, and the blocks of memory that are needed from one moment to another.
 
 use std::cmp::Ordering;
 
@@ -6,8 +6,8 @@ use crate::kernels::Region;
 use crate::plan::lowered::{Home, Life};
 use crate::plan::memory::{self, Block};
 
-/// Moments of a plan: inputs are written at 0, then every step runs, then objectives write seeds, then the
-/// steps run back.
+/// Moments of a plan. Inputs are written at 0, then every step runs, then objectives write seeds, then the
+/// steps run in reverse order.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Clock {
     pub(super) steps: usize,
@@ -30,9 +30,10 @@ impl Clock {
         2 * self.steps + 2
     }
 
-    /// The life, over all micro-batches, of a block that each micro-batch has its own of: all run forward
-    /// before the seeds are written, and all run back after. `None` if the block lives within one way forward
-    /// or back, so that the next micro-batch reuses it.
+    /// Returns the life of a block over all micro-batches, if each micro-batch needs a block of its own. All
+    /// micro-batches run forward before the seeds are written, and all run backward after that. Returns
+    /// `None` if the block's life ends within a forward or backward pass, so that the next micro-batch can
+    /// reuse it.
     fn over_micro_batches(self, (start, end): Life) -> Option<Life> {
         let (seed, last) = (self.seed(), self.end());
         let own = start == 0 || end == last || (start <= seed && seed <= end);
@@ -47,7 +48,7 @@ impl Clock {
     }
 }
 
-/// The lives of outermost storages: all that lies in them has one.
+/// Returns the life of each outermost storage, which covers the lives of all storages inside it.
 pub(super) fn lives(homes: &[Home], own: impl Iterator<Item = Option<Life>>) -> Vec<Option<Life>> {
     let mut lives = vec![None; homes.len()];
     for (&(home, _), life) in homes.iter().zip(own) {
@@ -59,18 +60,18 @@ pub(super) fn lives(homes: &[Home], own: impl Iterator<Item = Option<Life>>) -> 
     lives
 }
 
-/// Makes a life include a moment.
+/// Extends a life to include a moment.
 pub(super) fn touch(life: &mut Option<Life>, time: usize) {
     *life = Some(life.map_or((time, time), |(a, b)| (a.min(time), b.max(time))));
 }
 
-/// Blocks of the arena, and the part of each that one micro-batch has.
+/// Blocks of the arena, and each micro-batch's part of a block.
 #[derive(Debug)]
 pub(super) struct Blocks {
     clock: Clock,
     micro_batches: usize,
     blocks: Vec<Block>,
-    /// Elements of one micro-batch, and the distance to those of the next.
+    /// Elements of one micro-batch, and the distance in elements to the next micro-batch.
     of_micro_batch: Vec<(usize, usize)>,
 }
 
@@ -79,9 +80,9 @@ impl Blocks {
         Self { clock, micro_batches, blocks: Vec::new(), of_micro_batch: Vec::new() }
     }
 
-    /// Adds a block of `len` elements a micro-batch, none without a life; returns its number. Where each
-    /// micro-batch has its own, they lie one behind another: without gaps if `packed`, else each at an
-    /// aligned place.
+    /// Adds a block of `len` elements for each micro-batch and returns its index. A block without a life is
+    /// empty. If each micro-batch needs its own part, the parts follow each other: without gaps if `packed`,
+    /// else at aligned offsets.
     pub(super) fn add(&mut self, len: usize, life: Option<Life>, packed: bool) -> usize {
         let len = if life.is_some() { len } else { 0 };
         let life = life.unwrap_or((0, 0));
@@ -99,7 +100,7 @@ impl Blocks {
         self.blocks.len() - 1
     }
 
-    /// Where each block lies, and the length of the arena.
+    /// Returns the region of each block, and the length of the arena.
     pub(super) fn place(self) -> (Vec<Region>, usize) {
         let (offsets, arena_len) = memory::place(&self.blocks);
         let places = offsets.into_iter().zip(self.of_micro_batch);
@@ -114,11 +115,11 @@ mod tests {
 
     #[test]
     fn a_micro_batch_has_its_own_of_what_outlives_its_way_forward_or_back() {
-        // 0 inputs, 1 to 3 forward, 4 seeds, 5 to 7 back, 8 the end.
+        // Moments: 0 inputs, 1 to 3 forward, 4 seeds, 5 to 7 backward, 8 the end.
         let clock = Clock { steps: 3 };
         assert_eq!((clock.forward(0), clock.seed(), clock.backward(2), clock.end()), (1, 4, 5, 8));
-        // Inputs, also those that backward reads or that go unread; targets; what crosses the seeds, and
-        // seeds.
+        // Blocks of inputs (also those that the backward pass reads, or that nothing reads), of targets, of
+        // values needed in both passes, and of seeds.
         assert_eq!(clock.over_micro_batches((0, 1)), Some((0, 3)));
         assert_eq!(clock.over_micro_batches((0, 0)), Some((0, 3)));
         assert_eq!(clock.over_micro_batches((0, 7)), Some((0, 8)));
@@ -126,16 +127,16 @@ mod tests {
         assert_eq!(clock.over_micro_batches((2, 6)), Some((0, 8)));
         assert_eq!(clock.over_micro_batches((4, 5)), Some((4, 8)));
         assert_eq!(clock.over_micro_batches((4, 4)), Some((4, 4)));
-        // Gradients of inputs.
+        // Blocks of gradients of inputs.
         assert_eq!(clock.over_micro_batches((7, 8)), Some((5, 8)));
-        // Blocks of one way.
+        // Blocks that are needed within one pass only.
         assert_eq!(clock.over_micro_batches((1, 3)), None);
         assert_eq!(clock.over_micro_batches((5, 7)), None);
     }
 
     #[test]
     fn what_holds_others_lives_as_long_as_they_do() {
-        // 0 and 1 lie in 2; 3 has no life of its own, 4 lies in it.
+        // Storages 0 and 1 lie in 2. Storage 3 has no life of its own, and 4 lies in it.
         let homes = [(2, 0), (2, 8), (2, 0), (3, 0), (3, 0)];
         let own = [Some((1, 3)), None, Some((4, 5)), None, Some((2, 2))];
         assert_eq!(lives(&homes, own.into_iter()), [None, None, Some((1, 5)), Some((2, 2)), None]);
@@ -160,11 +161,11 @@ mod tests {
         assert_eq!(added, [0, 1, 2, 3]);
         let (regions, arena_len) = blocks.place();
         let of = |region: &Region| (region.offset, region.len, region.stride);
-        // The aligned block is the largest, so it comes first.
+        // The aligned block is the largest, so it comes first in the arena.
         let wanted = [(96, 20, 20), (0, 20, 32), (160, 20, 0), (0, 0, 0)];
         assert_eq!(regions.iter().map(of).collect::<Vec<_>>(), wanted);
         assert_eq!(arena_len, 192);
-        // Without micro-batches nothing is repeated.
+        // Without micro-batches, each block has one part.
         let mut blocks = Blocks::new(clock, 1);
         blocks.add(20, input, true);
         let (regions, arena_len) = blocks.place();

@@ -1,4 +1,4 @@
-//! Compiling a node at a time, so that a caller can give memory back between two nodes.
+//! Compiles a plan node by node, so that a caller can release memory between two nodes.
 
 use bytes::Bytes;
 
@@ -15,40 +15,40 @@ use crate::passes;
 use crate::tensor::Tensor;
 use crate::typed::Typed;
 
-/// Rewrites of the passes: (pass, node).
+/// Rewrites that passes made: (pass, node).
 type Rewrites = Vec<(&'static str, String)>;
 
-/// A plan in the making.
+/// A plan under construction.
 ///
-/// Weights are packed a node at a time. After each, [`Compilation::step`] says which bytes of the model's
-/// file the kernels now hold in packed form. A caller who maps the file can give their pages back before the
-/// next node, so that file and packed weights are never in memory as a whole together.
+/// Weights are packed node by node. After each node, [`Compilation::step`] returns the bytes of the model's
+/// file that kernels now hold in packed form. A caller who maps the file can release their pages before the
+/// next node. So the file and the packed weights are never completely in memory at the same time.
 #[allow(missing_debug_implementations)]
 pub struct Compilation<'g> {
     graph: &'g Graph,
     request: Request,
-    /// Bytes of weights that repeat one number.
+    /// Bytes of weights that the model computes by repeating one number.
     weights: usize,
-    /// The whole batch before passes, where micro-batches are possible.
+    /// The graph of the whole batch before passes, if micro-batches are possible.
     whole: Option<Typed>,
-    /// The whole batch after passes, until it is lowered.
+    /// The graph of the whole batch after passes, until it is lowered.
     prepared: Option<(Typed, Rewrites)>,
-    /// Splits of the batch that are still to be tried, the best last.
+    /// Splits of the batch that have not been tried yet, the best last.
     splits: Vec<Split>,
     attempt: Option<Attempt<'g>>,
     plan: Option<Plan>,
 }
 
-/// One way to split the batch, being lowered.
+/// One way to split the batch, which is being lowered.
 struct Attempt<'g> {
     lowering: Lowering<'g>,
     rewrites: Rewrites,
-    /// `None` for the whole batch, which has to succeed.
+    /// The split, or `None` for the whole batch. Lowering the whole batch must succeed.
     split: Option<Split>,
 }
 
 impl<'g> Compilation<'g> {
-    /// Types and rewrites the part of a graph that the request's targets depend on.
+    /// Infers types and applies passes, for the part of a graph on which the request's targets depend.
     ///
     /// # Errors
     /// If a shape, an operator or a target of the request is refused, or it takes too much memory.
@@ -62,7 +62,8 @@ impl<'g> Compilation<'g> {
         check_memory(request, 0, weights)?;
         let whole = microbatch::possible(&typed, request).then(|| typed.clone());
         let rewrites = prepare(&mut typed, request);
-        // Replicas; one micro-batch after another, if a step's loops are no team's or memory is short.
+        // The first choice may be replicas. The next is one micro-batch after another: for steps whose loops
+        // cannot run in a team, or if memory is short.
         let mut splits = if whole.is_some() { Split::choices(&typed, request) } else { vec![] };
         splits.reverse();
         Ok(Self {
@@ -77,8 +78,8 @@ impl<'g> Compilation<'g> {
         })
     }
 
-    /// Lowers a node. Returns the bytes of the model's file that kernels have packed since the last call;
-    /// `None` when the plan is finished.
+    /// Lowers one node. Returns the bytes of the model's file that kernels have packed since the last call,
+    /// or `None` when the plan is finished.
     ///
     /// # Errors
     /// If a node has no kernel for its shapes, or the plan takes too much memory.
@@ -102,13 +103,13 @@ impl<'g> Compilation<'g> {
                 Ok(Some(packed))
             }
             Ok(false) => self.settle(attempt),
-            // The whole batch, or another split, may do.
+            // If a split cannot be lowered, another split or the whole batch is tried next.
             Err(_) if attempt.split.is_some() => Ok(Some(vec![])),
             Err(error) => Err(error),
         }
     }
 
-    /// The next split of the batch, or the whole.
+    /// Begins to lower the next split of the batch, or the whole batch if no split is left.
     fn next_attempt(&mut self) -> Result<Attempt<'g>> {
         while let (Some(whole), Some(split)) = (&self.whole, self.splits.pop()) {
             let Some(mut part) = microbatch::part(self.graph, &self.request, whole, split) else {
@@ -128,7 +129,7 @@ impl<'g> Compilation<'g> {
         Ok(Attempt { lowering, rewrites, split: None })
     }
 
-    /// Schedules an attempt and takes its plan, if it is as wanted and fits the memory.
+    /// Schedules an attempt. Accepts its plan if it has the wanted replicas and fits the memory.
     fn settle(&mut self, attempt: Attempt<'g>) -> Result<Option<Vec<Bytes>>> {
         let Attempt { lowering, rewrites, split } = attempt;
         if let Err(error) = lowering.check_targets() {
@@ -136,7 +137,8 @@ impl<'g> Compilation<'g> {
         }
         let plan = Plan { rewrites, ..lowering.schedule() };
         let fits = check_memory(&self.request, plan.arena_bytes(), self.weights);
-        // A size chosen for replicas has lost its reason where there are none; a requested one has not.
+        // A micro-batch size that was chosen for replicas is useless without them; a size that the user
+        // requested is not.
         let as_wanted =
             |split: Split| plan.replicas == split.replicas || self.request.micro_batch_size.is_some();
         match split {
@@ -149,17 +151,17 @@ impl<'g> Compilation<'g> {
         }
     }
 
-    /// The plan.
+    /// Lowers the remaining nodes and returns the plan.
     ///
     /// # Errors
-    /// As [`Compilation::step`], for nodes that are left.
+    /// Those of [`Compilation::step`].
     pub fn finish(mut self) -> Result<Plan> {
         while self.step()?.is_some() {}
         self.plan.ok_or_else(|| Error::Request("the compilation has failed before".into()))
     }
 }
 
-/// Isolates filters that are not finite, and applies the passes.
+/// Isolates filters whose weights are not finite, and applies the passes.
 fn prepare(typed: &mut Typed, request: &Request) -> Rewrites {
     let broken = if request.gradients { broken::isolate(typed) } else { vec![] };
     let mut rewrites: Rewrites =
@@ -168,7 +170,7 @@ fn prepare(typed: &mut Typed, request: &Request) -> Rewrites {
     rewrites
 }
 
-/// Max-pooling under the request's rule for gradients.
+/// Sets the request's rule for the gradients of max-pooling.
 fn under_rule(mut typed: Typed, request: &Request) -> Typed {
     for node in &mut typed.nodes {
         if let Some(ruled) = pool::under_rule(node.op.as_ref(), request.max_pool) {
@@ -178,7 +180,7 @@ fn under_rule(mut typed: Typed, request: &Request) -> Typed {
     typed
 }
 
-/// Bytes of the weights that the model computes by repeating one number: kernels write them out.
+/// Bytes of weights that the model computes by repeating one number. Kernels store them in full.
 fn repeated_bytes(typed: &Typed) -> usize {
     let facts = typed.nodes.iter().flat_map(|node| typed.input_facts(node)).flatten();
     facts.filter_map(|fact| fact.value.as_ref()).map(Tensor::repeated_bytes).fold(0, usize::saturating_add)
@@ -196,7 +198,7 @@ mod tests {
     use crate::plan::testing::request;
     use crate::tensor::Stored;
 
-    /// A convolution with weights of the file, a tanh, and a product with weights of the file.
+    /// A convolution with weights from the file, a tanh, and a product with weights from the file.
     fn network() -> (Graph, [Bytes; 2]) {
         let files = [2 * 3 * 3 * 3, 128 * 4]
             .map(|n: usize| Bytes::from((0..n).flat_map(|i| (i as f32).to_le_bytes()).collect::<Vec<u8>>()));
@@ -220,7 +222,8 @@ mod tests {
             packed.push(bytes.iter().map(|b| b.as_ptr()).collect::<Vec<_>>());
         }
         let (conv, dense) = (vec![conv.as_ptr()], vec![dense.as_ptr()]);
-        // A split of the batch is one attempt, the whole another: the last one is the plan.
+        // A split of the batch is the first attempt, the whole batch the last. The last attempt becomes the
+        // plan.
         let last = packed.split_off(packed.len() - 4);
         assert_eq!(last, [conv, vec![], vec![], dense]);
         assert!(compilation.step().unwrap().is_none());
@@ -255,7 +258,7 @@ mod tests {
             let plan = Plan::compile(&graph, &request).unwrap();
             assert_eq!(plan.micro_batches(), micro_batches, "{size}");
             assert_eq!((plan.inputs[0].shape[0], plan.targets[0].shape[0]), (4, 4));
-            // Regions and steps are those of one micro-batch.
+            // Regions and steps of a plan are those of one micro-batch.
             assert_eq!(plan.inputs[0].region.len, 4 / micro_batches * 3 * 64);
             assert_eq!(plan.forward_flops(), 4 * (2 * 128 * 27 + 2 * 128 * 4));
         }

@@ -1,12 +1,13 @@
-//! Concatenation in place: parts are computed inside the whole, and their gradients inside its gradient.
+//! Concatenation in place: operands are computed inside the concatenation's result. Their gradients lie
+//! inside the result's gradient.
 
 use crate::plan::lowered::{BackwardLowered, Home, LoweredOperand, LoweredStep, Storage, home};
 
-/// Places operands of concatenations inside their results, where each finds one place and `apart` does not
-/// forbid it. Marks them in the steps' `in_place`.
+/// Places operands of concatenations inside their results. This is possible if an operand needs a single
+/// place and `apart` does not forbid it. Sets `in_place` in the steps.
 ///
-/// A part may belong to several concatenations if one continues another, as in a densely connected block:
-/// then the shorter result lies inside the longer one with all its parts.
+/// An operand may belong to several concatenations if one extends another, as in a densely connected block.
+/// The shorter result then lies inside the longer one, with all its operands.
 pub(super) fn values(
     storages: &[Storage],
     steps: &mut [LoweredStep],
@@ -16,7 +17,7 @@ pub(super) fn values(
     let mut inside: Vec<Option<Home>> = vec![None; storages.len()];
     for step in steps.iter_mut() {
         let Some(parts) = step.kernel.concat_parts().filter(|_| step.epilogue.is_none()) else { continue };
-        // Each operand's outermost storage, and where that would have to begin.
+        // For each operand, its outermost storage and the offset that this storage would need in the result.
         let wanted: Vec<Option<(usize, isize)>> = step
             .operands
             .iter()
@@ -49,10 +50,11 @@ pub(super) fn values(
     inside
 }
 
-/// Places gradients of parts inside the gradient of the whole, which then needs no copies to its parts.
+/// Places gradients of operands inside the gradient of the concatenation, which then need not be copied to
+/// them.
 ///
-/// A contribution to the whole adds to earlier contributions to its parts. Where these cover the whole only
-/// partly, all parts of that whole keep gradients of their own.
+/// A contribution to the whole gradient adds to earlier contributions to its parts. If these cover the whole
+/// only partly, all operands of that concatenation keep gradients of their own.
 pub(super) fn gradients(
     storages: &[Storage],
     steps: &[LoweredStep],
@@ -70,7 +72,7 @@ pub(super) fn gradients(
     for step in steps.iter().filter(|s| s.kernel.concat_parts().is_some() && s.in_place.contains(&true)) {
         fine[homes[step.output].0] &= concatenated(step);
     }
-    // Ranges of each whole that contributions have written.
+    // For each concatenation, the ranges of its gradient to which steps have contributed.
     let mut written: Vec<Vec<(usize, usize)>> = vec![Vec::new(); storages.len()];
     let mut accumulates: Vec<(usize, usize, bool)> = Vec::new();
     for (i, b) in backward.iter().enumerate() {
@@ -92,7 +94,7 @@ pub(super) fn gradients(
             accumulates.push((i, j, covered > 0));
         }
     }
-    // Storages that lie in others or hold others.
+    // Whether a storage lies in another storage or contains one.
     let mut in_place = vec![false; storages.len()];
     for (s, &(outer, _)) in homes.iter().enumerate().filter(|(s, h)| h.0 != *s) {
         (in_place[s], in_place[outer]) = (true, true);
@@ -112,7 +114,7 @@ pub(super) fn gradients(
     (0..storages.len()).map(|s| inside[s].filter(|_| fine[homes[s].0])).collect()
 }
 
-/// Number of elements of `begin .. end` that disjoint ranges cover.
+/// Number of elements of `begin .. end` that the disjoint ranges cover.
 fn overlap(ranges: &[(usize, usize)], begin: usize, end: usize) -> usize {
     ranges.iter().map(|&(from, to)| to.min(end).saturating_sub(from.max(begin))).sum()
 }
@@ -125,7 +127,7 @@ mod tests {
     use crate::plan::Request;
     use crate::plan::testing::{inside, lowered, lowered_by, optimised, request};
 
-    /// `Tanh`, `Exp` and `Sigmoid` of x, called `p`, `q` and `r`.
+    /// Nodes `Tanh`, `Exp` and `Sigmoid` of x, called `p`, `q` and `r`.
     fn parts(shape: &[usize]) -> (Net, [ValueId; 4]) {
         let (mut net, x) = Net::new(shape);
         let [p, q, r] =
@@ -137,7 +139,7 @@ mod tests {
         net.node("Concat", name, parts, &[("axis", Attribute::Int(axis))])
     }
 
-    /// Which values and which gradients lie in others.
+    /// Lists the values that lie in other values, and the gradients that lie in other gradients.
     fn places(graph: &Graph) -> [Vec<String>; 2] {
         let mut lowering = lowered(graph, &request(graph));
         let places = lowering.timetable().places;
@@ -145,7 +147,7 @@ mod tests {
     }
 
     const NOTHING: [&str; 0] = [];
-    /// Elements of a part.
+    /// Shape of one operand.
     const SHAPE: [usize; 3] = [1, 2, 3];
 
     #[test]
@@ -160,7 +162,8 @@ mod tests {
         let timetable = lowering.timetable();
         let of_whole = timetable.backward.iter().find(|b| lowering.steps[b.step].name == "whole").unwrap();
         assert!(of_whole.contributions.iter().all(|c| c.aliased), "{of_whole:?}");
-        // In the plan the regions do so, and the step copies nothing.
+        // In the plan, the regions of the operands lie inside the result's region, and the step copies
+        // nothing.
         let plan = lowering.place(&timetable);
         let [p, q, whole] = [0, 1, 2].map(|i| plan.steps[i].output);
         assert_eq!((p.offset, q.offset), (whole.offset, whole.offset + 6));
@@ -185,7 +188,7 @@ mod tests {
         let (mut net, [x, p, ..]) = parts(&SHAPE);
         let whole = concat(&mut net, "whole", &[x, p], 1);
         let y = net.node("Tanh", "y", &[whole], &[]);
-        // The gradient of the whole is then copied to all parts.
+        // The gradient of the concatenation is then copied to all operands.
         assert_eq!(places(&net.graph(&[y])), [vec!["p in whole at 6"], vec![]]);
 
         let (mut net, [_, p, ..]) = parts(&SHAPE);
@@ -203,7 +206,7 @@ mod tests {
         let b = net.node("Tanh", "b", &[long], &[]);
         let [values, _] = places(&net.graph(&[a, b]));
         assert_eq!(values, ["p in long at 0", "q in long at 6", "r in long at 12", "short in long at 0"]);
-        // In another order they have no common place.
+        // In another order, the operands have no common place in both results.
         let (mut net, [_, p, q, _]) = parts(&SHAPE);
         let first = concat(&mut net, "first", &[p, q], 1);
         let second = concat(&mut net, "second", &[q, p], 1);
@@ -253,7 +256,7 @@ mod tests {
 
     #[test]
     fn another_reader_of_a_part_adds_behind_the_whole_or_keeps_the_gradients_apart() {
-        // `reader` runs back before `y`, so that its contribution covers a half of the whole.
+        // `reader` runs backward before `y`, so its contribution covers half of the concatenation.
         let wanted = ["p in whole at 0", "q in whole at 6"];
         for (reader_first, gradients) in [(false, &NOTHING[..]), (true, &wanted)] {
             let (mut net, [_, p, q, _]) = parts(&SHAPE);

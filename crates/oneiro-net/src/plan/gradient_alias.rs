@@ -1,13 +1,13 @@
-//! Gradient aliases: a step that passes its output's gradient on unchanged, as a sum does to both terms,
-//! copies nothing. Operand and output then have their gradients in one place.
+//! Gradient aliases. A sum passes its output's gradient unchanged to both operands. Instead of copying,
+//! operand and output then share one gradient in memory.
 //!
-//! An alias needs that no later write to either gradient comes before the last read of the other.
+//! An alias is allowed if no later write to either gradient comes before the last read of the other.
 
 use crate::plan::blocks::Clock;
 use crate::plan::lowered::{BackwardLowered, Home, LoweredStep, Storage};
 
-/// Marks contributions that become unnecessary. Returns for each storage the storage whose gradient shares
-/// its place.
+/// Marks contributions that an alias makes unnecessary. Returns for each storage the storage whose gradient
+/// it shares; by default its own.
 pub(super) fn alias(
     storages: &[Storage],
     steps: &[LoweredStep],
@@ -16,7 +16,7 @@ pub(super) fn alias(
     backward: &mut [BackwardLowered],
     clock: Clock,
 ) -> Vec<usize> {
-    // Gradients that lie inside others, or hold others, stay as they are.
+    // Gradients that lie inside others, or contain others, are not aliased.
     let mut apart = vec![true; storages.len()];
     for (s, inside) in concatenated.iter().enumerate() {
         if let Some((outer, _)) = inside {
@@ -25,15 +25,15 @@ pub(super) fn alias(
     }
     let mut homes: Vec<usize> = (0..storages.len()).collect();
     let mut members: Vec<Vec<usize>> = (0..storages.len()).map(|s| vec![s]).collect();
-    // The last read of a gradient: by the step that computed the value.
+    // The last read of a gradient is by the step that computed the value.
     let read = |s: usize| producers[s].map(|p| clock.backward(p));
-    // The moments at which steps contribute to each gradient, in order.
+    // The moments at which steps contribute to each gradient.
     let mut writes: Vec<Vec<usize>> = vec![Vec::new(); storages.len()];
     for b in backward.iter() {
         b.contributions.iter().for_each(|c| writes[c.storage].push(clock.backward(b.step)));
     }
-    // The first change of a gradient after `time`: by a later contribution, or by its reader, which applies
-    // the activation mask.
+    // The first change of a gradient after `time`: by a later contribution, or by the step that reads it,
+    // which applies its activation mask.
     let changed = |s: usize, time: usize| -> usize {
         let masked = producers[s].filter(|&p| steps[p].epilogue.is_some()).map(|p| clock.backward(p));
         writes[s].iter().copied().chain(masked).filter(|&t| t > time).min().unwrap_or(usize::MAX)
@@ -42,7 +42,8 @@ pub(super) fn alias(
         let step = &steps[b.step];
         let now = clock.backward(b.step);
         let home = homes[step.output];
-        // A value that is two operands gets two contributions, which cannot both be the output's gradient.
+        // A value that occurs as two operands gets two contributions, so neither of them alone is its
+        // gradient.
         let operands: Vec<usize> = b.contributions.iter().map(|c| c.storage).collect();
         for c in &mut b.contributions {
             let s = c.storage;
@@ -58,7 +59,8 @@ pub(super) fn alias(
                 && apart[s]
                 && apart[step.output]
                 && step.kernel.passes_gradient(c.operand);
-            // No change of this gradient comes before the last read of the others, and vice versa.
+            // The gradient in `s` does not change before the last read of those in `members[home]`, and these
+            // do not change before the last read of `s`.
             let undisturbed = members[home].iter().all(|&m| {
                 let read_m = if m == step.output { Some(now) } else { read(m) };
                 let quiet = m == step.output || changed(m, now) > read_s;
@@ -107,7 +109,7 @@ mod tests {
         }
     }
 
-    /// The gradients that lie in the place of others.
+    /// Lists the gradients that share the place of another gradient.
     fn aliases(graph: &Graph, request: &Request) -> Vec<String> {
         aliases_of(lowered(graph, request))
     }
@@ -117,7 +119,7 @@ mod tests {
         inside(&lowering, &places.gradients)
     }
 
-    /// Two convolutions of x, called `a` and `b`, a function of both, and a convolution behind it.
+    /// Two convolutions `a` and `b` of x, a function of both, and a convolution of its result.
     fn joined(op: &str) -> (Layers, [ValueId; 3]) {
         let mut net = Layers::new();
         let (a, b) = (net.conv("a", net.x), net.conv("b", net.x));
@@ -131,7 +133,7 @@ mod tests {
         let (net, [.., y]) = joined("Add");
         let graph = net.net.graph(&[y]);
         assert_eq!(aliases(&graph, &request(&graph)), ["a in sum at 0", "b in sum at 0"]);
-        // Backward then has nothing to do at the sum.
+        // The backward pass then has nothing to compute at the sum.
         let mut lowering = lowered(&graph, &request(&graph));
         let timetable = lowering.timetable();
         let at = lowering.steps.iter().position(|step| step.name == "sum").unwrap();
@@ -146,7 +148,7 @@ mod tests {
             let graph = net.net.graph(&[y]);
             assert_eq!(aliases(&graph, &request(&graph)), wanted, "{op}");
         }
-        // The gradient of a mean over positions is a sum over them.
+        // `mean` is broadcast over positions, so its gradient is a sum over them and no alias.
         let mut net = Layers::new();
         let a = net.conv("a", net.x);
         let mean = net.of("GlobalAveragePool", "mean", &[a]);
@@ -158,7 +160,7 @@ mod tests {
 
     #[test]
     fn targets_and_kept_gradients_lie_apart() {
-        // In plain order: a convolution to which `a` is added.
+        // A convolution in plain order, to which `a` is added.
         let (mut net, x) = Net::new(&[1, 2, 4, 4]);
         let w = net.weights("w", &[2, 2, 1, 1]);
         let a = net.node("Tanh", "a", &[x], &[]);
@@ -175,7 +177,8 @@ mod tests {
 
     #[test]
     fn a_term_that_is_read_again_shares_its_gradient_with_the_sum_alone() {
-        // `b` is computed of `a`: going back through it changes a's gradient, which is not b's any more.
+        // `b` is computed from `a`. The backward step of `b` adds to the gradient of `a`, which then differs
+        // from that of `b`.
         for [first, second] in [["a", "b"], ["b", "a"]] {
             let mut net = Layers::new();
             let a = net.conv("a", net.x);

@@ -1,26 +1,26 @@
-//! Steps and tensors between lowering and memory: storages have lengths and lives, but no place yet.
+//! Steps and tensors between lowering and memory layout: storages have lengths and lives, but no places yet.
 
 use std::sync::Arc;
 
 use crate::kernels::EpilogueFunction;
 use crate::ops::{Kernel, Layout};
 
-/// First and last moment of need.
+/// The first and the last moment at which a storage is needed.
 pub(super) type Life = (usize, usize);
 
-/// A tensor that needs a place: its length, and the moments at which it is touched.
+/// A tensor that needs memory: its length, and the moments at which it is written or read.
 #[derive(Debug, Default)]
 pub(super) struct Storage {
     pub(super) len: usize,
     pub(super) value: Option<Life>,
     pub(super) gradient: Option<Life>,
-    /// Whether the gradient flows back through it to an input.
+    /// Whether its gradient is needed on the way to an input's gradient.
     pub(super) differentiable: bool,
-    /// Whether an objective writes its gradient.
+    /// Whether an objective writes a seed to its gradient.
     pub(super) seeded: bool,
-    /// Whether the gradient is kept to the end, unchanged.
+    /// Whether its gradient is kept unchanged until the end.
     pub(super) kept: bool,
-    /// Whether the gradient has been written, so that later contributions add.
+    /// Whether its gradient has been written already, so that later contributions are added.
     pub(super) written: bool,
 }
 
@@ -30,10 +30,10 @@ pub(super) struct LoweredStep {
     pub(super) kernel: Box<dyn Kernel>,
     pub(super) flops: u64,
     pub(super) operands: Vec<LoweredOperand>,
-    /// Which operands lie inside the output.
+    /// For each operand, whether it lies inside the output.
     pub(super) in_place: Vec<bool>,
     pub(super) output: usize,
-    /// Shape under which the output lies in memory.
+    /// Shape of the output in memory, which depends on the layout.
     pub(super) shape: Vec<usize>,
     pub(super) layout: Layout,
     pub(super) epilogue: Option<EpilogueFunction>,
@@ -44,16 +44,16 @@ pub(super) enum LoweredOperand {
     Storage(usize),
 }
 
-/// A step's share in the gradient of one of its operands.
+/// A step's contribution to the gradient of one of its operands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Contribution {
     pub(super) operand: usize,
     pub(super) storage: usize,
-    /// Whether others contributed before.
+    /// Whether other steps contributed before.
     pub(super) accumulate: bool,
-    /// The step whose activation mask it applies.
+    /// The step whose activation mask this contribution applies.
     pub(super) activation_mask_of: Option<usize>,
-    /// Whether the operand's gradient is the output's, in one place: nothing is left to do.
+    /// Whether the operand shares the output's gradient, so that there is nothing to compute.
     pub(super) aliased: bool,
 }
 
@@ -64,10 +64,10 @@ pub(super) struct BackwardLowered {
     pub(super) contributions: Vec<Contribution>,
 }
 
-/// Where a storage lies: inside which storage, and at which offset (elements).
+/// The place of a storage: the storage that contains it, and its offset there in elements.
 pub(super) type Home = (usize, usize);
 
-/// The outermost storage that `s` lies in, and where.
+/// Returns the outermost storage that contains `s`, and the offset of `s` in it.
 pub(super) fn home(inside: &[Option<Home>], s: usize) -> Home {
     let (mut at, mut offset) = (s, 0);
     while let Some((outer, by)) = inside[at] {

@@ -1,4 +1,4 @@
-//! From a typed graph to steps: one for every result that is read, each with its kernel, its layout and its
+//! Lowers a typed graph to steps: one step for every result that is read, with its kernel, layout and
 //! operands.
 
 use std::sync::Arc;
@@ -16,11 +16,11 @@ use crate::plan::{Request, check_memory};
 use crate::tensor::{DType, volume};
 use crate::typed::{Typed, TypedNode};
 
-/// Channels up to which a convolution between values of so few is computed in plain order: blocks would be
-/// mostly padding.
+/// If input and output have at most this many channels, a convolution is computed in plain order. Blocks
+/// would be mostly padding.
 const FEW_CHANNELS: usize = BLOCK / 4;
 
-/// Why a result cannot be lowered: for a reason of its operator, or of the whole.
+/// Why a result cannot be lowered: because of its operator, or because of the whole request.
 enum LoweringError {
     Op(OpError),
     Whole(Error),
@@ -43,22 +43,22 @@ pub(super) struct Lowering<'a> {
     pub(super) typed: Arc<Typed>,
     pub(super) request: Request,
     pub(super) storages: Vec<Storage>,
-    /// Storages of each value, plain and in blocks; views share those of what they view.
+    /// Storages of each value, plain and in blocks. A view has the storages of the value that it views.
     pub(super) of_value: Vec<Stored>,
-    /// How often each value is read.
+    /// Number of readers of each value.
     pub(super) uses: Vec<usize>,
     pub(super) steps: Vec<LoweredStep>,
-    /// Nodes that are lowered.
+    /// Number of nodes lowered so far.
     lowered: usize,
-    /// Bytes of the file whose content went into kernels, until somebody takes them.
+    /// Bytes of the file that kernels have packed and that no caller has taken yet.
     pub(super) packed: Vec<Bytes>,
-    /// Micro-batches of the whole batch; `request` and `typed` are those of one.
+    /// Number of micro-batches in the batch; `request` and `typed` describe one micro-batch.
     pub(super) micro_batches: usize,
-    /// Micro-batches that are to run at one time.
+    /// Number of micro-batches that are to run at the same time.
     pub(super) replicas: usize,
 }
 
-/// Where a value is stored, by layout.
+/// The storage of a value in each layout.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Stored {
     pub(super) plain: Option<usize>,
@@ -107,11 +107,12 @@ impl<'a> Lowering<'a> {
         lowering
     }
 
-    /// Gives the inputs their storages.
+    /// Creates storages for the inputs.
     fn inputs(&mut self) {
         let typed = Arc::clone(&self.typed);
         for (i, &value) in typed.inputs.iter().enumerate() {
-            // Integers stand for real numbers: what only moves them and casts them to floats has a gradient.
+            // Integers stand for real numbers. A gradient flows back through operators that only move them or
+            // cast them to floats.
             let numbers = typed.fact(value).is_ok_and(|f| f.dtype != DType::Bool);
             let wanted = self.request.input_gradients || typed.inner.contains(&value);
             let differentiable = self.request.gradients && wanted && numbers;
@@ -120,7 +121,7 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// Lowers the next node; `false` if there is none.
+    /// Lowers the next node. Returns `false` if there is none.
     pub(super) fn step(&mut self) -> Result<bool> {
         let typed = Arc::clone(&self.typed);
         let Some(node) = typed.nodes.get(self.lowered) else { return Ok(false) };
@@ -129,7 +130,7 @@ impl<'a> Lowering<'a> {
         Ok(true)
     }
 
-    /// Refuses targets that no node has computed.
+    /// Refuses targets that no node computes.
     pub(super) fn check_targets(&self) -> Result<()> {
         for target in &self.typed.targets {
             if self.of_value[target.index()].plain.is_none() {
@@ -145,7 +146,8 @@ impl<'a> Lowering<'a> {
         self.storages.len() - 1
     }
 
-    /// The storage of a value in a layout; a value that is there only in the other one is brought into it.
+    /// Returns the storage of a value in a layout. If the value is stored in the other layout only, a step
+    /// that reorders it is added.
     fn stored(&mut self, value: ValueId, layout: Layout) -> Result<Option<usize>, OpError> {
         let stored = self.of_value[value.index()];
         let (None, Some(source)) = (stored.get(layout), stored.plain.or(stored.blocked)) else {
@@ -170,7 +172,7 @@ impl<'a> Lowering<'a> {
         Ok(Some(storage))
     }
 
-    /// Turns a node into one step for each of its results that is read, or into none if it is a view.
+    /// Lowers a node to one step for each of its results that is read, or to none if it is a view.
     fn node(&mut self, typed: &Typed, node: &TypedNode) -> Result<()> {
         let fail = |error: OpError| {
             let (name, op) = (node.name.clone(), node.op.op_type().to_owned());
@@ -194,7 +196,7 @@ impl<'a> Lowering<'a> {
         Ok(())
     }
 
-    /// One result of a node.
+    /// Lowers one result of a node.
     fn result(
         &mut self,
         typed: &Typed,
@@ -208,13 +210,13 @@ impl<'a> Lowering<'a> {
         if node.op.is_view() && output_index == 0 && node.epilogue.is_none() {
             return Ok(self.view(node, inputs, value, output)?);
         }
-        // Truth values flow as 0 and 1; computed integers would round where they exceed what f32 holds
-        // exactly.
+        // Booleans are computed as 0 and 1. Integers computed from the data are refused, because they would
+        // be rounded where f32 cannot represent them.
         if output.dtype == DType::Int && !node.op.carries_integers() {
             let why = "it computes integers from the data, which is not supported";
             return Err(OpError::Data(why.to_owned()).into());
         }
-        // Before a kernel makes tables of that size.
+        // The check comes before a kernel makes tables of the result's size.
         let bytes = output.len().saturating_mul(size_of::<f32>());
         check_memory(&self.request, bytes, 0).map_err(LoweringError::Whole)?;
         let site =
@@ -262,7 +264,7 @@ impl<'a> Lowering<'a> {
         Ok(())
     }
 
-    /// A value under another shape shares the storage of what it views.
+    /// Gives a view the storage of the value that it views under another shape.
     fn view(
         &mut self,
         node: &TypedNode,
@@ -286,8 +288,8 @@ impl<'a> Lowering<'a> {
         Ok(())
     }
 
-    /// The kernel over blocks of channels, where an operand lies in blocks already or it is worth bringing it
-    /// there.
+    /// Returns a kernel over blocks of channels, if an operand is in blocks already or reordering it is
+    /// worthwhile.
     fn blocked(&self, node: &TypedNode, site: Site<'_>) -> Result<Option<Built>, OpError> {
         let Site { inputs, output, .. } = site;
         let data: Vec<(usize, ValueId)> = node
@@ -312,7 +314,7 @@ impl<'a> Lowering<'a> {
         if own.is_some() || !node.op.by_element() {
             return Ok(own);
         }
-        // Of constants only single numbers lie the same in every order.
+        // Constants are read in both layouts only if they are single numbers.
         let same = (0..inputs.0.len()).filter_map(|i| inputs.get(i)).all(|f| match &f.value {
             None => f.shape == output.shape,
             Some(constant) => constant.len() == 1,
@@ -344,7 +346,7 @@ mod tests {
     use crate::tensor::{Stored as Form, Tensor};
     use crate::typed::Typed;
 
-    /// A convolution 3×3 of `channels` channels of x, which keeps the positions.
+    /// A 3×3 convolution of `channels` channels of x, which keeps the extents.
     fn convolution(channels: usize) -> (Net, ValueId) {
         let (mut net, x) = Net::new(&[1, channels, 4, 4]);
         let w = net.weights("w", &[channels, channels, 3, 3]);
@@ -371,7 +373,7 @@ mod tests {
     fn functions_follow_their_operand_and_each_layout_is_made_once() {
         let (mut net, conv) = convolution(16);
         let a = net.node("Tanh", "a", &[conv], &[]);
-        // Readers of plain order.
+        // Nodes that read plain order.
         let perm = [("perm", ints(&[0, 2, 3, 1]))];
         let b = net.node("Transpose", "b", &[a], &perm);
         let c = net.node("Transpose", "c", &[a], &perm);
@@ -409,7 +411,7 @@ mod tests {
         let y = net.node("Tanh", "y", &[flat], &[]);
         let graph = net.graph(&[y]);
         let lowering = lowered(&graph, &request(&graph));
-        // Only another shape needs plain order.
+        // Only a view with another shape needs plain order.
         assert_eq!(steps(&lowering)[2..], ["same~ = Reorder(conv)", "y = Tanh(same~)"]);
         let stored = |name: &str| lowering.of_value[value(&graph, name).index()];
         let (conv, same, flat) = (stored("conv"), stored("same"), stored("flat"));
@@ -439,7 +441,7 @@ mod tests {
         };
         assert_eq!(outputs([true, true]), [[1, 2], [3, 2]]);
         assert_eq!(outputs([true, false]), [[1, 2]]);
-        // A node's first result is always there.
+        // A node's first result is always computed, even if nothing reads it.
         assert_eq!(outputs([false, true]), [[1, 2], [3, 2]]);
     }
 
@@ -459,7 +461,7 @@ mod tests {
         assert!(differentiable(Request { gradients: false, ..plain.clone() }).is_empty());
         let inner = Request { input_gradients: false, ..plain };
         assert!(differentiable(inner.clone()).is_empty());
-        // The tap of `a` has the node's name, as the value in front of it.
+        // The tap of `a` has the node's name, like the value before it.
         let inner = Request { inner_gradients: vec![a], ..inner };
         assert_eq!(differentiable(inner.clone()), ["a", "b"]);
         let lowering = lowered(&graph, &inner);
@@ -500,7 +502,7 @@ mod tests {
                 }
             }
         };
-        // Integers that are computed from the data.
+        // Integers that are computed from the data are refused.
         let (mut net, x) = Net::new(&[3, 2]);
         let at = net.node("ArgMax", "at", &[x], &[]);
         let one = net.ints("one", &[1]);
@@ -508,7 +510,7 @@ mod tests {
         let y = net.node("Cast", "y", &[sum], &[("to", Attribute::Int(1))]);
         let error = fails(net, y, &|r| r);
         assert!(matches!(&error, Error::Data { node, .. } if node == "sum"), "{error}");
-        // Results that the memory does not hold, before there is a kernel for them.
+        // Results that exceed the memory are refused before a kernel is built for them.
         let (net, y) = convolution(16);
         let error = fails(net, y, &|r| Request { max_bytes: 16 * 16 * 4 - 1, ..r });
         assert!(matches!(&error, Error::Request(why) if why.contains("would take")), "{error}");

@@ -1,23 +1,23 @@
-//! Places blocks with known lifetimes in one arena, so that blocks that live at the same time do not overlap.
+//! Places blocks with known lifetimes in one arena, so that blocks needed at the same time do not overlap.
 
 /// A block of the arena: its length and the first and last moment at which it is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Block {
-    /// Elements.
+    /// Number of elements.
     pub len: usize,
-    /// First moment.
+    /// First moment at which the block is needed.
     pub start: usize,
-    /// Last moment, inclusive.
+    /// Last moment at which the block is needed.
     pub end: usize,
 }
 
-/// Elements that blocks are aligned to: 64 bytes, a cache line.
+/// Blocks begin at multiples of this many elements: 64 bytes, a cache line.
 pub const ALIGN: usize = 16;
 
-/// An offset for each block, and the length of the arena.
+/// Returns an offset for each block, and the length of the arena.
 ///
-/// Largest blocks first, each at the lowest place that is free during its life (greedy by size, Pisarchyk &
-/// Lee, "Efficient memory management for deep neural net inference", 2020, section 5.2).
+/// The largest blocks are placed first, each at the lowest offset that is free during its life (greedy by
+/// size, Pisarchyk & Lee, "Efficient memory management for deep neural net inference", 2020, section 5.2).
 pub fn place(blocks: &[Block]) -> (Vec<usize>, usize) {
     let mut order: Vec<usize> = (0..blocks.len()).filter(|&i| blocks[i].len > 0).collect();
     order.sort_by_key(|&i| (std::cmp::Reverse(blocks[i].len), blocks[i].start, i));
@@ -27,7 +27,8 @@ pub fn place(blocks: &[Block]) -> (Vec<usize>, usize) {
     for i in order {
         let block = blocks[i];
         let mut at = 0;
-        // `placed` is sorted by offset: walk over the neighbours in time and take the first gap.
+        // `placed` is sorted by offset. Among the blocks with overlapping lives, the first gap that is large
+        // enough is taken.
         for &p in &placed {
             let other = blocks[p];
             if other.end < block.start || block.end < other.start {
@@ -102,10 +103,10 @@ mod tests {
 
     #[test]
     fn a_gap_between_two_blocks_is_filled() {
-        // The middle block of three ends early; a smaller one lives when it is gone.
+        // The middle block of three ends early. A smaller block then takes its place.
         let blocks = [block(64, 0, 9), block(48, 0, 4), block(32, 0, 9), block(16, 5, 9), block(16, 6, 9)];
         assert_eq!(place(&blocks), (vec![0, 64, 112, 64, 80], 144));
-        // One that does not fit goes behind.
+        // A block that fits no gap is placed after all others.
         let blocks = [block(64, 0, 9), block(48, 0, 4), block(48, 0, 9), block(32, 4, 9)];
         assert_eq!(place(&blocks), (vec![0, 64, 112, 160], 192));
     }

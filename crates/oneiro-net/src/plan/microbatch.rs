@@ -1,9 +1,9 @@
-//! Micro-batches: a plan computes some entries of a batch, then the next ones in the same memory.
+//! Micro-batches: a plan computes some entries of a batch, then the next entries in the same memory.
 //!
-//! Replicas of the plan's memory let several micro-batches run at one time, each on one thread.
+//! With replicas of the plan's memory, several micro-batches run at the same time, each on one thread.
 //!
-//! Kernels work on each entry by itself, so the micro-batch size decides no bit. It decides the traffic with
-//! memory: all weights once a micro-batch, and the operands and results of steps that exceed the caches.
+//! Kernels compute each entry independently, so the micro-batch size changes no bit. It changes the traffic
+//! with memory: all weights once a micro-batch, and the operands and results of steps that exceed the caches.
 
 use crate::graph::{Graph, ValueId};
 use crate::ops::{Fact, Facts, Site};
@@ -11,24 +11,24 @@ use crate::plan::request::{Request, typed_of};
 use crate::tensor::{DType, Tensor};
 use crate::typed::{Typed, TypedNode};
 
-/// Bytes of a step's operands and result, for each thread, that are taken to stay in the caches. Found by
-/// timing ten networks at batches of 1 to 32 with two threads: with this, the sums below are least where the
-/// time is.
+/// Bytes of a step's operands and result, for each thread, that are assumed to stay in the caches. Found by
+/// timing ten networks at batches of 1 to 32 with two threads. With this value, the split of least estimated
+/// traffic is also the fastest.
 const CACHE_PER_THREAD: usize = 12 << 20;
 
-/// Cost of handing one step's work to the threads, in bytes that could be read meanwhile: some 3 µs.
+/// Cost of handing one step to the threads, in bytes that could be read in the same time (about 3 µs).
 const STEP_BYTES: usize = 64 << 10;
 
-/// Share of the operands that another thread wrote, where all threads share each step.
+/// Share of a step's operands that a thread has to fetch from another thread, if all threads share each step.
 const CROSSING: f64 = 0.5;
 
-/// Entries of the batch: the extent of the first input's axis 0.
+/// Number of batch entries: the extent of the first input's axis 0.
 pub(super) fn entries(request: &Request) -> usize {
     request.shapes.first().and_then(|shape| shape.first()).copied().unwrap_or(1)
 }
 
-/// Whether micro-batches are possible: axis 0 of every input is the batch, and every node works on each entry
-/// by itself.
+/// Whether micro-batches are possible: axis 0 of every input is the batch, and every node computes each entry
+/// independently.
 pub(super) fn possible(typed: &Typed, request: &Request) -> bool {
     let entries = entries(request);
     entries > 1
@@ -36,8 +36,8 @@ pub(super) fn possible(typed: &Typed, request: &Request) -> bool {
         && by_entry(typed, request)
 }
 
-/// Whether every operator between the inputs and the targets promises to work on each entry of the batch by
-/// itself. `false` where one does not promise it, or the targets cannot be computed.
+/// Whether every operator between the inputs and the targets promises to compute each batch entry
+/// independently. `false` also if the targets cannot be computed.
 pub fn keeps_entries_apart(graph: &Graph, request: &Request) -> bool {
     Typed::new(graph, &request.shapes, &request.targets).is_ok_and(|typed| possible(&typed, request))
 }
@@ -60,8 +60,8 @@ pub(super) struct Part {
     pub(super) typed: Typed,
 }
 
-/// The network for one micro-batch; `None` unless it has the nodes and constants of the `whole` (before
-/// passes), and as many places on axis 0 for each entry.
+/// Returns the network for one micro-batch. Returns `None` if its nodes or constants differ from those of
+/// `whole` (before passes), or if axis 0 of a value does not scale with the number of entries.
 pub(super) fn part(
     graph: &Graph,
     request: &Request,
@@ -71,14 +71,14 @@ pub(super) fn part(
     let batch = entries(request);
     let mut request = request.clone();
     request.shapes.iter_mut().for_each(|shape| shape[0] = micro_batch_size);
-    // A network that does not take fewer entries has the batch written into it.
+    // If the network does not accept fewer entries, its file fixes the batch size.
     let typed = typed_of(graph, &request).ok()?;
     let fits = typed.nodes.len() == whole.nodes.len()
         && whole.nodes.iter().zip(&typed.nodes).all(|(node, same)| {
             let alike = node.name == same.name && node.inputs == same.inputs && node.outputs == same.outputs;
             alike && agree([whole, &typed], node, [batch, micro_batch_size])
         })
-        // An operator may work by entry at one extent and not at another.
+        // An operator may compute entries independently at one extent and not at another.
         && by_entry(&typed, &request);
     fits.then_some(Part { request, typed })
 }
@@ -86,14 +86,14 @@ pub(super) fn part(
 /// How a batch is split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Split {
-    /// Entries of a micro-batch.
+    /// Number of batch entries in a micro-batch.
     pub(super) micro_batch_size: usize,
-    /// Micro-batches that run at one time.
+    /// Number of micro-batches that run at the same time.
     pub(super) replicas: usize,
 }
 
 impl Split {
-    /// Splits worth trying, the best first; the whole batch as one is not among them.
+    /// Returns splits worth trying, the best first, without the whole batch as one micro-batch.
     pub(super) fn choices(lean: &Typed, request: &Request) -> Vec<Split> {
         let (batch, threads) = (entries(request), request.threads.count());
         let ways = match request.micro_batch_size {
@@ -104,16 +104,16 @@ impl Split {
             }
             None => Traffic::of(lean, batch).ways(batch, threads),
         };
-        // A best split into one micro-batch is the whole batch.
+        // Splits after one that keeps the batch whole are not worth trying.
         ways.into_iter().take_while(|way| way.micro_batch_size < batch).collect()
     }
 }
 
-/// Traffic with memory, in bytes.
+/// Traffic with memory in bytes.
 struct Traffic {
-    /// Weights, once a micro-batch.
+    /// Bytes of all weights, which each micro-batch reads once.
     weights: usize,
-    /// Operands and result of each step, for one entry.
+    /// Bytes of each step's operands and result, for one batch entry.
     steps: Vec<usize>,
 }
 
@@ -133,7 +133,8 @@ impl Traffic {
         traffic
     }
 
-    /// Bytes for each entry, with caches of `cache` bytes and `overhead` bytes a micro-batch.
+    /// Bytes for each batch entry, with a cache of `cache` bytes and an additional cost of `overhead` bytes a
+    /// micro-batch.
     fn each(&self, micro_batch_size: usize, cache: usize, overhead: usize) -> usize {
         let large = self.steps.iter().filter(|&&step| step.saturating_mul(micro_batch_size) > cache);
         large.fold(self.weights.saturating_add(overhead) / micro_batch_size, |sum, &step| {
@@ -141,8 +142,8 @@ impl Traffic {
         })
     }
 
-    /// Splits by traffic, the least first: with replicas, then one after another. Among equal sizes of a
-    /// micro-batch the largest wins.
+    /// Returns splits by traffic, the least first: with replicas, then one micro-batch after another. Of
+    /// micro-batch sizes with equal traffic the largest is taken.
     fn ways(&self, batch: usize, threads: usize) -> Vec<Split> {
         let best = |replicas: usize, cache: usize, overhead: usize| {
             let most = batch / replicas;
@@ -163,8 +164,8 @@ impl Traffic {
     }
 }
 
-/// Whether a node's values have as many places for each entry in the whole as in the part, and equal
-/// constants.
+/// Whether axis 0 of a node's values scales with the number of entries between the whole batch and a
+/// micro-batch, and their constants agree.
 fn agree([whole, part]: [&Typed; 2], node: &TypedNode, [batch, micro_batch_size]: [usize; 2]) -> bool {
     let micro_batches = batch / micro_batch_size;
     let scales = |all: &Fact, some: &Fact| {
@@ -175,7 +176,8 @@ fn agree([whole, part]: [&Typed; 2], node: &TypedNode, [batch, micro_batch_size]
             })
     };
     let same = |all: &Tensor, some: &Tensor| {
-        // Lists have to be equal; a constant with a batch axis, as a token for each entry, may repeat.
+        // One-dimensional constants have to be equal. A constant with a batch axis may repeat for each entry,
+        // such as a class token.
         let repeated = all.shape().len() > 1 && all.repeats(some, micro_batches);
         all.repeats(some, 1) || repeated || only_shapes(node, all, some)
     };
@@ -190,13 +192,13 @@ fn agree([whole, part]: [&Typed; 2], node: &TypedNode, [batch, micro_batch_size]
     })
 }
 
-/// Whether integers state nothing but a result's shape, which is compared anyway.
+/// Whether integer constants describe only a result's shape, which is compared separately.
 fn only_shapes(node: &TypedNode, all: &Tensor, some: &Tensor) -> bool {
     let (Ok(all), Ok(some)) = (all.as_ints(), some.as_ints()) else { return false };
     node.op.states_shape_only(all, some)
 }
 
-/// The shape of the whole batch, from that of one micro-batch.
+/// Returns the shape of the whole batch from the shape of one micro-batch.
 pub(super) fn of_all(shape: &[usize], micro_batches: usize) -> Vec<usize> {
     let mut shape = shape.to_vec();
     if let Some(entries) = shape.first_mut() {

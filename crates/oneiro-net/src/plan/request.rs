@@ -7,41 +7,44 @@ use crate::tensor::DType;
 use crate::threads::Threads;
 use crate::typed::{MAX_COMPUTED, Typed};
 
-/// Memory beyond which a request is refused rather than tried, unless it says otherwise.
+/// Default limit of memory in bytes, above which a request is refused before anything is allocated.
 pub const MAX_BYTES: usize = 1 << 37;
 
-/// Input shapes, the values wanted, and whether and how gradients are wanted.
+/// What a plan computes: input shapes, requested values, and whether and how gradients are computed.
 #[derive(Debug, Clone)]
 pub struct Request {
     /// Shape of every input, in the graph's order.
     pub shapes: Vec<Vec<usize>>,
-    /// The values that have to be readable, and from which gradients start.
+    /// Values that a session can read, and from which gradients start.
     pub targets: Vec<ValueId>,
-    /// Whether backward will be run.
+    /// Whether the plan has a backward pass.
     pub gradients: bool,
-    /// Whether backward reaches the inputs. If not, it ends at the values of `inner_gradients`.
+    /// Whether the backward pass computes gradients of the inputs. If not, it ends at the values of
+    /// `inner_gradients`.
     pub input_gradients: bool,
     /// Values between inputs and targets whose gradients are kept ([`crate::Session::inner_gradient`]).
-    /// Passes treat them as targets: no step is merged with one behind such a value.
+    /// Passes treat them as targets: no step is merged with a later one across such a value.
     pub inner_gradients: Vec<ValueId>,
-    /// How gradients pass max-pooling. It is part of the plan, because one rule needs the positions of the
-    /// maxima and another the pooled values, and the arena has room for what is needed only.
+    /// The rule for the gradients of max-pooling. It is part of the plan, because one rule needs the
+    /// positions of the maxima and another the pooled values. The arena has room only for those that are
+    /// needed.
     pub max_pool: MaxPoolRule,
     /// Instruction set of the kernels.
     pub isa: Isa,
-    /// Threads that the plan is made for and sessions run on.
+    /// Threads for which the plan is made, and on which sessions run.
     pub threads: Threads,
-    /// Bytes that activations, gradients and weights that no file holds may take in all.
+    /// Limit in bytes for activations, gradients and weights that no file holds.
     pub max_bytes: usize,
-    /// Micro-batch size: entries of the batch that are computed together. It decides time and memory, never a
-    /// bit. By default the sizes of the caches decide. The whole batch is one micro-batch where the size does
-    /// not divide it, or where a node is not known to work on each entry by itself; see
+    /// Micro-batch size: number of batch entries that are computed together. It changes time and memory,
+    /// never a bit. By default it is chosen from the sizes of the caches. The whole batch is one micro-batch
+    /// if the size does not divide it, or if a node may not compute each entry independently; see
     /// [`Plan::micro_batches`](super::Plan::micro_batches).
     pub micro_batch_size: Option<usize>,
 }
 
 impl Request {
-    /// Every input at its exported shape with this batch size; the rest as in [`Request::of_shapes`].
+    /// A request for every input at its exported shape with this batch size. The other settings are those of
+    /// [`Request::of_shapes`].
     pub fn new(graph: &Graph, batch: usize, targets: &[ValueId]) -> Result<Self> {
         let shapes = (0..graph.inputs.len())
             .map(|i| {
@@ -58,7 +61,8 @@ impl Request {
         Ok(Self::of_shapes(shapes, targets.to_vec()))
     }
 
-    /// Inputs of these shapes, gradients as they are, kernels for this machine and the threads of the caller.
+    /// A request for inputs of these shapes with gradients, for this machine's instruction set and the
+    /// caller's threads.
     pub fn of_shapes(shapes: Vec<Vec<usize>>, targets: Vec<ValueId>) -> Self {
         Self {
             shapes,
@@ -75,7 +79,7 @@ impl Request {
     }
 }
 
-/// Refuses shapes whose number or rank does not fit the inputs, or that are empty.
+/// Refuses shapes that are empty, or whose number or rank does not fit the inputs.
 fn check_shapes(graph: &Graph, request: &Request) -> Result<()> {
     if request.shapes.len() != graph.inputs.len() {
         return Err(Error::Request(format!(
@@ -102,7 +106,7 @@ fn check_shapes(graph: &Graph, request: &Request) -> Result<()> {
     Ok(())
 }
 
-/// The typed graph of a request whose shapes and targets fit the network.
+/// Returns the typed graph of a request after checking that its shapes and targets fit the network.
 pub(super) fn checked(graph: &Graph, request: &Request) -> Result<Typed> {
     check_shapes(graph, request)?;
     let typed = typed_of(graph, request)?;
@@ -115,7 +119,7 @@ pub(super) fn checked(graph: &Graph, request: &Request) -> Result<Typed> {
     Ok(typed)
 }
 
-/// The typed graph of a request, with its inner values tapped.
+/// Returns the typed graph of a request, with a tap at each value whose gradient is kept.
 pub(super) fn typed_of(graph: &Graph, request: &Request) -> Result<Typed> {
     let computed = request.max_bytes.min(MAX_COMPUTED);
     let mut typed = Typed::within(graph, &request.shapes, &request.targets, computed)?;

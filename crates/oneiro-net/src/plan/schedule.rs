@@ -1,4 +1,4 @@
-//! The lives of all values and gradients on the plan's axis of time, their places in the arena, and the plan.
+//! Schedules a plan: the lives of all values and gradients, their places in the arena, and the finished plan.
 
 use crate::graph::ValueId;
 use crate::kernels::{EpilogueFunction, MaskRows, Region, mask_words};
@@ -12,13 +12,13 @@ use crate::plan::{gradient_alias, microbatch};
 use crate::tensor::volume;
 
 impl Lowering<'_> {
-    /// Lives of everything, then places, then the plan.
+    /// Computes all lives and places, and returns the plan.
     pub(super) fn schedule(mut self) -> Plan {
         let timetable = self.timetable();
         self.place(&timetable)
     }
 
-    /// Lives of everything, and what lies in one place.
+    /// Computes the lives of all storages, and which storages share a place.
     pub(super) fn timetable(&mut self) -> Timetable {
         let clock = Clock { steps: self.steps.len() };
         let targets = self.plain(&self.typed.targets);
@@ -55,19 +55,19 @@ impl Lowering<'_> {
         Timetable { clock, inputs, targets, inner, places, backward, masked }
     }
 
-    /// Concatenations whose parts lie inside them. With micro-batches, targets stay apart, so that a target
-    /// of the whole batch lies in one piece.
+    /// Places operands of concatenations inside their results. With micro-batches, targets are excluded, so
+    /// that a target of the whole batch is contiguous.
     fn concat_values(&mut self, producers: &[Option<usize>], targets: &[usize]) -> Vec<Option<Home>> {
         let apart = |s: usize| self.micro_batches > 1 && targets.contains(&s);
         concat_in_place::values(&self.storages, &mut self.steps, producers, apart)
     }
 
-    /// The storages of values in plain order.
+    /// Returns the storages of values in plain order.
     fn plain(&self, values: &[ValueId]) -> Vec<usize> {
         values.iter().filter_map(|v| self.of_value[v.index()].plain).collect()
     }
 
-    /// The step that computes each storage.
+    /// Returns for each storage the step that computes it.
     pub(super) fn producers(&self) -> Vec<Option<usize>> {
         let mut producers = vec![None; self.storages.len()];
         for (i, step) in self.steps.iter().enumerate() {
@@ -76,7 +76,7 @@ impl Lowering<'_> {
         producers
     }
 
-    /// The lives of values as far as forward needs them; targets stay to the end.
+    /// Computes the lives of values in the forward pass. Targets live until the end.
     fn live_forward(&mut self, clock: Clock, inputs: &[usize], targets: &[usize]) {
         for &s in inputs {
             touch(&mut self.storages[s].value, 0);
@@ -99,8 +99,8 @@ impl Lowering<'_> {
         }
     }
 
-    /// Which steps run back, in order, with their contributions; the lives of gradients and of what backward
-    /// reads.
+    /// Returns the steps of the backward pass in order, with their contributions. Computes the lives of
+    /// gradients, and extends those of values that the backward pass reads.
     fn run_back(&mut self, clock: Clock) -> Vec<BackwardLowered> {
         let mut backward = Vec::new();
         for i in (0..self.steps.len()).rev() {
@@ -141,16 +141,17 @@ impl Lowering<'_> {
         backward
     }
 
-    /// Places all blocks in one arena and writes the plan down.
+    /// Places all blocks in one arena and returns the plan.
     pub(super) fn place(self, timetable: &Timetable) -> Plan {
         let Timetable { clock, inputs, targets, inner, places, backward, masked } = timetable;
         let gradients = self.request.gradients;
-        // Blocks: values, gradients, then saved words and masks of each step.
+        // The order of the blocks: values, gradients, then the saved words and masks of each step.
         let micro_batches = self.micro_batches;
-        // A replica's micro-batches run within a task, where loops that are no team's must not.
+        // A replica runs its micro-batches within a task of a team. Kernels whose loops run on `rayon`
+        // instead are not allowed there.
         let replicas = if self.steps.iter().all(|s| s.kernel.joins_team()) { self.replicas } else { 1 };
         let mut blocks = Blocks::new(*clock, micro_batches / replicas);
-        // Inputs, targets and kept gradients lie in one piece.
+        // Inputs, targets and kept gradients are contiguous for the whole batch.
         let outside = |s: usize| inputs.contains(&s) || targets.contains(&s) || inner.contains(&s);
         let value_lives = lives(&places.values, self.storages.iter().map(|s| s.value));
         let gradient_lives = lives(&places.gradients, self.storages.iter().map(|s| s.gradient));
@@ -189,7 +190,7 @@ impl Lowering<'_> {
         let within = |blocks: &[usize], homes: &[Home], s: usize| {
             let (home, offset) = homes[s];
             let whole = region(blocks[home]);
-            // A block without a life has no place.
+            // A block without a life is empty.
             if whole.len == 0 {
                 whole
             } else {
@@ -333,7 +334,7 @@ impl Lowering<'_> {
     }
 }
 
-/// The order of steps, and the values that share memory.
+/// The schedule of steps, and the storages that share memory.
 pub(super) struct Timetable {
     pub(super) clock: Clock,
     /// Storages of inputs, targets and kept gradients.
@@ -342,28 +343,28 @@ pub(super) struct Timetable {
     inner: Vec<usize>,
     pub(super) places: Places,
     pub(super) backward: Vec<BackwardLowered>,
-    /// Whether each step's activation mask is applied by the last contribution to its output's gradient.
+    /// For each step, whether the last contribution to its output's gradient applies its activation mask.
     pub(super) masked: Vec<bool>,
 }
 
-/// In the place of which storage, and where in it, values and gradients lie.
+/// For each storage, the storages that contain its value and its gradient, with offsets.
 pub(super) struct Places {
     pub(super) values: Vec<Home>,
     pub(super) gradients: Vec<Home>,
 }
 
-/// The blocks of a step besides its output, and how its masks are divided.
+/// Indices of a step's blocks other than its output, and the rows of its masks.
 struct Extra {
     saved: usize,
     below: usize,
     above: usize,
-    /// The slopes of the activation function.
+    /// Block of the activation function's slopes.
     slopes: usize,
     rows: MaskRows,
 }
 
-/// Lets the last contribution to a gradient apply the activation mask of the step that computed the value,
-/// where the contributing kernel can. Returns for each step whether its mask is applied so.
+/// Lets the last contribution to a gradient apply the activation mask of the step that computed the value, if
+/// the contributing kernel can. Returns for each step whether this is so.
 fn fuse_activation_masks(
     steps: &[LoweredStep],
     producers: &[Option<usize>],
@@ -386,8 +387,8 @@ fn fuse_activation_masks(
     masked
 }
 
-/// How the masks of a step's output are divided. A row is a plane (N, C, …) or, without spatial axes, a whole
-/// entry; in blocks of channels one image of a block.
+/// Returns the mask rows of a step's output. A row is a plane (N, C, …), or a whole batch entry if there are
+/// no spatial axes. In blocks of channels, a row is one image of a block.
 fn mask_rows(step: &LoweredStep, request: &Request) -> MaskRows {
     let shape = &step.shape;
     if step.layout == Layout::Blocked {

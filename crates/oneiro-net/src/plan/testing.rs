@@ -1,4 +1,4 @@
-//! Small plans in the making, as text.
+//! Small plans for tests, written as text before they are finished.
 
 use crate::graph::{Graph, ValueId};
 use crate::kernels::EpilogueFunction;
@@ -15,17 +15,17 @@ pub(super) fn request(graph: &Graph) -> Request {
     Request::of_shapes(shapes, graph.outputs.clone())
 }
 
-/// All steps of a request without passes, so that every node has its own.
+/// Lowers all steps of a request without passes, so that every node has a step of its own.
 pub(super) fn lowered<'g>(graph: &'g Graph, request: &Request) -> Lowering<'g> {
     lowered_by(graph, request, false, 1)
 }
 
-/// All steps of a request behind the passes.
+/// Lowers all steps of a request after the passes.
 pub(super) fn optimised<'g>(graph: &'g Graph, request: &Request) -> Lowering<'g> {
     lowered_by(graph, request, true, 1)
 }
 
-/// All steps of a micro-batch, `request`, of as many.
+/// Lowers all steps of one micro-batch, described by `request`, for several micro-batches.
 pub(super) fn lowered_by<'g>(
     graph: &'g Graph,
     request: &Request,
@@ -41,7 +41,8 @@ pub(super) fn lowered_by<'g>(
     lowering
 }
 
-/// What storages are called: by their input or step. A value in its other layout has `~` behind its name.
+/// Returns the names of storages, which are those of their input or step. A value's other layout has `~`
+/// after its name.
 pub(super) fn names(lowering: &Lowering<'_>) -> Vec<String> {
     let mut names = vec![String::new(); lowering.storages.len()];
     for &input in &lowering.typed.inputs {
@@ -54,7 +55,7 @@ pub(super) fn names(lowering: &Lowering<'_>) -> Vec<String> {
     names
 }
 
-/// The steps: result, operator, operands, activation function and layout.
+/// Returns the steps as text: result, operator, operands, activation function and layout.
 pub(super) fn steps(lowering: &Lowering<'_>) -> Vec<String> {
     let names = names(lowering);
     let operand = |operand: &LoweredOperand| match operand {
@@ -74,20 +75,20 @@ pub(super) fn steps(lowering: &Lowering<'_>) -> Vec<String> {
     lowering.steps.iter().map(text).collect()
 }
 
-/// The storages that lie in others, as "part in whole at offset".
+/// Lists the storages that lie in others, as "part in whole at offset".
 pub(super) fn inside(lowering: &Lowering<'_>, homes: &[Home]) -> Vec<String> {
     let names = names(lowering);
     let parts = homes.iter().enumerate().filter(|(s, home)| home.0 != *s);
     parts.map(|(s, &(whole, at))| format!("{} in {} at {at}", names[s], names[whole])).collect()
 }
 
-/// The storage of this name.
+/// Returns the storage of this name.
 #[track_caller]
 pub(super) fn storage(lowering: &Lowering<'_>, name: &str) -> usize {
     names(lowering).iter().position(|n| n == name).unwrap()
 }
 
-/// A value of a graph.
+/// Returns the value of this name.
 pub(super) fn value(graph: &Graph, name: &str) -> ValueId {
     graph.find_value(name).unwrap()
 }

@@ -1,10 +1,10 @@
-//! Replicas of a plan's memory, one for each thread: a thread that computes pictures of its own reads its own
-//! writes.
+//! Replicas of a plan's memory, one for each thread. Each thread computes pictures of its own and reads only
+//! its own results.
 //!
-//! Sharing every loop among threads costs more: a thread then reads results that another core wrote. Within a
-//! shared cache this exchange is cheap; a round trip between cores takes 50 ns with a shared cache and 400 ns
-//! without (measured on an AMD EPYC). Each replica has an arena of its own. Inputs, targets and their
-//! gradients lie apart from the arenas, in one piece for the whole batch.
+//! Sharing every loop among threads costs more, because a thread then reads results that another core wrote.
+//! Within a shared cache such an exchange is cheap: a round trip between cores takes 50 ns with a shared
+//! cache and 400 ns without (measured on an AMD EPYC). Each replica has an arena of its own. Inputs, targets
+//! and their gradients are stored outside the arenas, contiguous for the whole batch.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -21,14 +21,15 @@ pub(super) struct Replicas {
     seeds: Vec<Outside>,
 }
 
-/// An input, a target or a gradient of the whole batch, and the region that one micro-batch has it in.
+/// An input, a target or a gradient for the whole batch, with the region that one micro-batch uses in its
+/// arena.
 struct Outside {
     region: Region,
     data: Arena,
 }
 
 impl Outside {
-    /// Room for `micro_batches`; `None` where the system lacks the memory.
+    /// Allocates memory for `micro_batches`. Returns `None` if memory runs out.
     fn new(region: Region, micro_batches: usize) -> Option<Self> {
         Some(Self { region, data: Arena::try_new(region.len.saturating_mul(micro_batches))? })
     }
@@ -66,14 +67,14 @@ fn lock(arena: &Mutex<Arena>) -> MutexGuard<'_, Arena> {
     arena.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Index of the outside memory that a micro-batch holds in this region.
+/// Returns the index of the outside memory that belongs to this region of the arenas.
 fn find(outsides: &[Outside], region: Region) -> usize {
     let found = outsides.iter().position(|outside| outside.region == region);
     found.expect("there is one for each region that is fed or read")
 }
 
 impl Replicas {
-    /// Memory for a plan; `None` where the system lacks it.
+    /// Allocates the memory of a plan. Returns `None` if memory runs out.
     pub(super) fn new(plan: &Plan) -> Option<Self> {
         let arenas = (0..plan.replicas).map(|_| Some(Mutex::new(Arena::try_new(plan.arena_len)?)));
         let of = |regions: Vec<Region>| -> Option<Vec<Outside>> {
@@ -89,7 +90,7 @@ impl Replicas {
         })
     }
 
-    /// Computes all targets; `observe` sees the steps of the first replica.
+    /// Computes all targets; `observe` gets the steps of the first replica.
     pub(super) fn forward(&mut self, plan: &Plan, observe: &mut (dyn FnMut(usize) + Send)) {
         let micro_batches = plan.micro_batches / plan.replicas;
         let observe = Mutex::new(observe);
@@ -111,7 +112,7 @@ impl Replicas {
         });
     }
 
-    /// Computes the gradients that the plan keeps; `observe` sees the steps of the first replica.
+    /// Computes the gradients that the plan keeps; `observe` gets the steps of the first replica.
     pub(super) fn backward(&mut self, plan: &Plan, rules: &Rules, observe: &mut (dyn FnMut(usize) + Send)) {
         let micro_batches = plan.micro_batches / plan.replicas;
         let observe = Mutex::new(observe);
@@ -127,30 +128,31 @@ impl Replicas {
         });
     }
 
-    /// An input of the whole batch.
+    /// Returns an input of the whole batch.
     pub(super) fn input_mut(&mut self, region: Region) -> &mut [f32] {
         let at = find(&self.inputs, region);
         self.inputs[at].numbers_mut()
     }
 
-    /// A target of the whole batch.
+    /// Returns a target of the whole batch.
     pub(super) fn value(&self, region: Region) -> &[f32] {
         self.values[find(&self.values, region)].numbers()
     }
 
-    /// A target of the whole batch and its seed.
+    /// Returns a target of the whole batch, and its seed.
     pub(super) fn seed(&mut self, value: Region, seed: Region) -> (&[f32], &mut [f32]) {
         let (value, seed) = (find(&self.values, value), find(&self.seeds, seed));
         (self.values[value].numbers(), self.seeds[seed].numbers_mut())
     }
 
-    /// The gradient of an input or an inner value, of the whole batch.
+    /// Returns the gradient of an input or an inner value, for the whole batch.
     pub(super) fn gradient(&self, region: Region) -> &[f32] {
         self.gradients[find(&self.gradients, region)].numbers()
     }
 }
 
-/// All replicas run the same steps at the same time, so only the first replica reports its steps.
+/// Reports a step to the observer. Only the first replica reports, since all replicas run the same steps at
+/// the same time.
 fn tell(observe: &Mutex<&mut (dyn FnMut(usize) + Send)>, replica: usize, step: usize) {
     if replica == 0 {
         observe.lock().unwrap_or_else(PoisonError::into_inner)(step);

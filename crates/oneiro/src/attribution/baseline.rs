@@ -1,4 +1,4 @@
-//! Baselines: the images that attribution methods compare an image with.
+//! Baselines: images with which attribution methods compare an image.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,7 +13,7 @@ use crate::transform::blur::Blur;
 /// Standard deviation of the blur as a share of the shorter side: 10 pixels of 224 (Fong & Vedaldi 2017,
 /// section 4.1).
 const BLUR: f64 = 10.0 / 224.0;
-/// The stream of random numbers of the noise baseline; samples of smoothgrad have those from 0.
+/// Number of the random stream for the noise baseline. The samples of SmoothGrad use streams from 0 on.
 const NOISE_STREAM: u64 = u64::MAX;
 
 /// An image without the object.
@@ -21,21 +21,21 @@ const NOISE_STREAM: u64 = u64::MAX;
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Baseline {
-    /// Black everywhere (Sundararajan et al. 2017). Black pixels of the image get no attribution.
+    /// Black everywhere (Sundararajan et al. 2017). Pixels that are black in the image get no attribution.
     Black,
-    /// The colour that the network reads as zero.
+    /// The colour that becomes zero after preprocessing.
     Mean,
     /// The image, blurred (Fong & Vedaldi 2017).
     Blur,
-    /// Uniform noise, by the seed.
+    /// Uniform noise, drawn from the random seed.
     Noise,
 }
 
 impl Baseline {
-    /// All.
+    /// All baselines.
     pub const ALL: [Baseline; 4] = [Self::Black, Self::Mean, Self::Blur, Self::Noise];
 
-    /// The baseline of a display image, `[3, H, W]`.
+    /// Returns the baseline of a display image, `[3, H, W]`.
     pub(super) fn of(self, image: &[f32], size: [usize; 2], preprocess: &Preprocess, seed: u64) -> Vec<f32> {
         match self {
             Self::Black => vec![0.0; image.len()],
@@ -75,7 +75,7 @@ impl FromStr for Baseline {
     }
 }
 
-/// A Gaussian blur of every plane.
+/// Blurs every plane with a Gaussian.
 fn blurred(image: &[f32], size: [usize; 2]) -> Vec<f32> {
     let [h, w] = size;
     let mut blur = Blur::new(BLUR * h.min(w) as f64, size);

@@ -1,10 +1,10 @@
-//! The default layer of Grad-CAM: the last feature map that the objective depends on.
+//! Finds the default layer of Grad-CAM: the last feature map on which the objective depends.
 //!
-//! A map ends where its convolution, its sum with a shortcut, its normalisation or the concatenation of its
-//! branches ends, activation function included. Such an activation function is one node, or several that
-//! combine a value with element-wise functions of itself, as x·sigmoid(x) does. A transformer's class token
-//! reads nothing of the patches in the layers behind the last attention; such maps have no gradient, and one
-//! before them is taken.
+//! A feature map ends after its convolution, its sum with a shortcut, its normalisation or the concatenation
+//! of its branches, activation function included. The activation function may be one node, or several nodes
+//! that combine a value with element-wise functions of itself, as in x·sigmoid(x). In a transformer, the
+//! class token reads no patches in the layers after the last attention. The maps of these layers have no
+//! gradient, so an earlier map is taken.
 
 use oneiro_net::analysis;
 use oneiro_net::axes::Axes;
@@ -14,8 +14,8 @@ use oneiro_net::{Graph, ValueId};
 use crate::error::{Error, Result};
 use crate::model::{Layered, Model};
 
-/// The maps that Grad-CAM may look at, the last one first: with more than one position, none that an
-/// objective itself reads.
+/// Returns the feature maps among which Grad-CAM chooses, the last one first. They have more than one
+/// position, and no objective reads them directly.
 ///
 /// # Errors
 /// If there is none.
@@ -58,7 +58,8 @@ pub(super) fn candidates(model: &Model, targets: &[ValueId], shapes: &[Vec<usize
     Ok(found)
 }
 
-/// Whether a node computes a map, or its sum with a shortcut, or its normalisation.
+/// Whether a node computes the end of a feature map: a convolution, a sum with a shortcut, a normalisation or
+/// a concatenation.
 fn ends_a_map(graph: &Graph, layered: &Layered, node: &Node) -> bool {
     let data = |value: &&ValueId| layered.axes(**value).is_some();
     match node.op.op_type() {
@@ -72,7 +73,7 @@ fn ends_a_map(graph: &Graph, layered: &Layered, node: &Node) -> bool {
         _ if node.op.concatenates() && node.inputs.iter().flatten().filter(data).count() > 1 => {
             joins_channels(layered, node)
         }
-        // Normalizations that networks of tokens have at the end of a map.
+        // Normalizations with which token networks end a feature map.
         _ => matches!(
             node.op.normalization(),
             Some(Normalization::Layer | Normalization::RootMeanSquare | Normalization::Group)
@@ -80,11 +81,11 @@ fn ends_a_map(graph: &Graph, layered: &Layered, node: &Node) -> bool {
     }
 }
 
-/// Whether a node is the last of a normalisation composed of several nodes: (x − mean) / deviation, times and
-/// plus constants.
+/// Whether a node ends a normalisation that is composed of several nodes: (x − mean) / deviation, then
+/// products and sums with constants.
 fn normalizes_in_steps(graph: &Graph, layered: &Layered, node: &Node) -> bool {
     let producer = |value: ValueId| graph.producer(value).map(|i| &graph.nodes[i]);
-    // The one operand that depends on the data.
+    // Returns the only operand that depends on the data.
     let operand = |node: &Node| {
         let mut data = node.inputs.iter().flatten().copied().filter(|&v| layered.axes(v).is_some());
         data.next().filter(|_| data.next().is_none())
@@ -103,7 +104,7 @@ fn normalizes_in_steps(graph: &Graph, layered: &Layered, node: &Node) -> bool {
     false
 }
 
-/// Whether the result concatenates the operands along the channels.
+/// Whether a node concatenates its operands along the channels.
 fn joins_channels(layered: &Layered, node: &Node) -> bool {
     let Some(result) = node.outputs.first().copied().flatten() else { return false };
     let Some((channel, shape)) = layered.axes(result).and_then(Axes::channel).zip(layered.shape(result))
@@ -117,7 +118,7 @@ fn joins_channels(layered: &Layered, node: &Node) -> bool {
     node.inputs.iter().flatten().all(keeps)
 }
 
-/// The part of a graph in which maps are looked for.
+/// The part of a graph in which feature maps are searched.
 struct Reading<'a> {
     graph: &'a Graph,
     layered: &'a Layered,
@@ -125,7 +126,7 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    /// The needed nodes that read a value.
+    /// Returns the needed nodes that read a value.
     fn readers(&self, value: ValueId) -> impl Iterator<Item = (usize, &Node)> {
         let nodes = self.graph.nodes.iter().enumerate();
         nodes.filter(move |(i, node)| self.needed[*i] && node.inputs.contains(&Some(value)))
@@ -144,10 +145,11 @@ impl Reading<'_> {
         }
     }
 
-    /// The result of an activation function of several nodes: element-wise functions of `value` and constants
-    /// alone, joined again in one result, with a factor behind it. Marks its nodes in `within`.
+    /// Returns the result of an activation function that consists of several nodes: element-wise functions of
+    /// `value` and constants, which join in one result, possibly times a factor. Marks these nodes in
+    /// `within`.
     fn activated(&self, value: ValueId, within: &mut [bool]) -> Option<ValueId> {
-        // With one reader it is no function of several nodes.
+        // With a single reader, no such function begins here.
         self.readers(value).nth(1)?;
         let mut functions = vec![value];
         let mut nodes = Vec::new();
@@ -168,7 +170,7 @@ impl Reading<'_> {
             let open = |value: &&ValueId| self.readers(**value).any(|(k, _)| !nodes.contains(&k));
             let mut open = functions.iter().filter(open);
             match result {
-                // A factor alone may follow.
+                // After the result, only a multiplication by a constant may follow.
                 Some(_) if !self.is_scaling(node) => break,
                 _ if open.all(|value| *value == output) => result = Some((output, nodes.len())),
                 _ => {}
@@ -179,7 +181,7 @@ impl Reading<'_> {
         Some(output)
     }
 
-    /// Whether a node multiplies with, or divides by, one number.
+    /// Whether a node multiplies or divides by a single number.
     fn is_scaling(&self, node: &Node) -> bool {
         let one = |value: &&ValueId| {
             self.layered.is_constant(**value)
@@ -197,7 +199,7 @@ mod tests {
     use oneiro_net::graph::{Builder, Dim};
     use oneiro_net::tensor::Tensor;
 
-    /// A network that is being made.
+    /// A network under construction.
     struct Net(Builder, usize);
 
     impl Net {
@@ -221,7 +223,8 @@ mod tests {
         }
     }
 
-    /// The first candidate behind `make`, which gets a convolution's result, and says where the map ends.
+    /// Returns the name of the first candidate, and the name of the expected one. `make` builds on a
+    /// convolution's result, and returns its last value and the expected end of the map.
     fn chosen(make: impl Fn(&mut Net, ValueId) -> (ValueId, ValueId)) -> (String, String) {
         let mut net = Net(Builder::new(), 0);
         let x = net.0.input("x", &[1, 3, 8, 8].map(Dim::Fixed)).unwrap();
@@ -236,7 +239,7 @@ mod tests {
         (name(found[0]), name(expected))
     }
 
-    /// The end of an activation function that is made of a value.
+    /// Builds an activation function on a value and returns its result.
     type Function = fn(&mut Net, ValueId) -> ValueId;
 
     const FUNCTIONS: &[(&str, Function)] = &[
@@ -288,7 +291,7 @@ mod tests {
                 let end = activation(net, x);
                 (end, end)
             });
-            // Behind a sum with a shortcut, and with a concatenation of two.
+            // After a sum with a shortcut, and after a concatenation of two values.
             let sum = chosen(|net, x| {
                 let y = net.conv(x, [4, 4]);
                 let sum = net.node("Add", &[x, y]);
@@ -312,7 +315,7 @@ mod tests {
 
     #[test]
     fn weights_from_elsewhere_are_no_activation_function() {
-        // Squeeze and excitation; a gate that a convolution computes.
+        // Squeeze and excitation, and a gate that a convolution computes.
         let excited: Function = |net, x| {
             let mean = net.node("GlobalAveragePool", &[x]);
             net.node("Mul", &[x, mean])

@@ -1,10 +1,10 @@
 //! Grad-CAM: where a layer is active in channels that raise the objective.
 //!
 //! Selvaraju et al., "Grad-CAM: visual explanations from deep networks via gradient-based localization" (ICCV
-//! 2017), equations 1 and 2: with A the activations of a layer, αc = mean over positions of ∂f/∂Ac, the map
-//! is max(0, Σc αc Ac), enlarged to the image bilinearly. The map has the resolution of the layer. Enlarging
-//! takes each position for the centre of its share of the image, which layers without padding are off by a
-//! little.
+//! 2017), equations 1 and 2. With A the activations of a layer and αc = mean over positions of ∂f/∂Ac, the
+//! map is max(0, Σc αc Ac). It has the resolution of the layer and is enlarged to the image bilinearly.
+//! Enlarging assumes that each position is at the centre of its share of the image. For layers without
+//! padding, that is slightly wrong.
 
 use oneiro_net::analysis;
 use oneiro_net::{Rules, ValueId};
@@ -15,7 +15,8 @@ use crate::error::{Error, Result};
 use crate::objective_session::ObjectiveSession;
 use crate::transform::resample::{self, Taps};
 
-/// Attributes by Grad-CAM at [`Settings::cam_layer`], or else at the last feature map before the objective.
+/// Attributes by Grad-CAM at [`Settings::cam_layer`]. By default, it uses the last feature map before the
+/// objective.
 ///
 /// # Errors
 /// If the layer has no height and width, or the objective does not depend on it.
@@ -58,17 +59,17 @@ pub fn grad_cam(
     Ok(Attribution { layer: Some(name), ..attribution })
 }
 
-/// A layer's activations for an image, and the gradient of an objective on them.
+/// A layer's activations for an image, and the gradient of an objective with respect to them.
 pub(crate) struct LayerGradient {
-    /// With the batch of one, channels on axis 1.
+    /// Shape of the layer with a batch of one, channels on axis 1.
     pub shape: Vec<usize>,
     pub activations: Vec<f32>,
     pub gradient: Vec<f32>,
-    /// The objective.
+    /// Value of the objective.
     pub value: f64,
 }
 
-/// Runs an image forward to a layer, and the objective back to it. `name` is what errors call the layer.
+/// Runs an image forward to a layer, and the objective backward to the layer. Errors call the layer `name`.
 pub(crate) fn layer_gradient(
     target: &AttributionTarget<'_>,
     image: &[f32],
@@ -97,17 +98,18 @@ pub(crate) fn layer_gradient(
     Ok(LayerGradient { shape: map.shape().to_vec(), activations, gradient, value })
 }
 
-/// Whether a feature map before the objective exists that [`grad_cam`] can choose.
+/// Checks that a feature map exists before the objective which [`grad_cam`] can choose.
 ///
 /// # Errors
-/// If there is none, in the words of [`grad_cam`].
+/// The error of [`grad_cam`] if there is none.
 pub fn check_default(target: &AttributionTarget<'_>) -> Result<()> {
     let model = target.model;
     let targets = model.values_of(&target.objective)?;
     cam_layer::candidates(model, &targets, &target.shapes(1)?).map(|_| ())
 }
 
-/// The last map that the objective depends on, its name first; the very last where none has a gradient.
+/// Returns the name and gradient of the last feature map on which the objective depends. If no map has a
+/// gradient other than zero, it is the very last map.
 fn at_last_map(target: &AttributionTarget<'_>, image: &[f32]) -> Result<(String, LayerGradient)> {
     let model = target.model;
     let targets = model.values_of(&target.objective)?;
@@ -131,7 +133,7 @@ fn no_map(name: &str, shape: &[usize]) -> Error {
     ))
 }
 
-/// A map at another size, bilinearly.
+/// Resizes a map bilinearly.
 fn enlarged(map: &[f32], from: [usize; 2], [h, w]: [usize; 2]) -> Vec<f32> {
     let taps = [(from[0], h), (from[1], w)].map(|(from, to)| Taps::resizing(from, to));
     let mut out = vec![0.0; h * w];
@@ -167,7 +169,7 @@ mod tests {
     fn the_map_before_a_hidden_unit_is_chosen() {
         let before = |o: Objective| cam(&o, None).unwrap().layer.unwrap();
         assert_eq!(before(Objective::channel("conv2", 1)), "relu1");
-        // The activation function behind a convolution is no layer further.
+        // A ReLU after a convolution belongs to the same feature map, so `relu2` leads to `relu1`.
         assert_eq!(before(Objective::channel("relu2", 1)), "relu1");
         assert_eq!(before(Objective::neuron("pool", 1, Position::Center)), "relu2");
     }

@@ -1,9 +1,9 @@
-//! The gradient on the image: which values, changed a little, change the objective most.
+//! The gradient with respect to the image: how much a small change of each value changes the objective.
 //!
 //! Simonyan, Vedaldi & Zisserman, "Deep inside convolutional networks" (2013), section 3: the map is the
-//! largest size of ∂f/∂x over the colours. Under the rules of guided backpropagation (Springenberg et al.
-//! 2015) and of deconvnets (Zeiler & Fergus 2014) it is no derivative of anything, and depends little on the
-//! objective (Adebayo et al. 2018).
+//! largest |∂f/∂x| over the colours. Guided backpropagation (Springenberg et al. 2015) and deconvnets (Zeiler
+//! & Fergus 2014) use other rules for ReLUs. Their maps are not derivatives of any function, and depend
+//! little on the objective (Adebayo et al. 2018).
 
 use oneiro_net::ReluRule;
 
@@ -52,7 +52,7 @@ fn by_rule(
     Attribution::new(method, target.size(), values, map, value)
 }
 
-/// The gradient on the display image, and the objective's value.
+/// Returns the gradient with respect to the display image, and the objective's value.
 pub(super) fn gradient_at(
     target: &mut AttributionTarget<'_>,
     image: &[f32],

@@ -2,9 +2,9 @@
 //! straight line.
 //!
 //! Sundararajan, Taly & Yan, "Axiomatic attribution for deep networks" (ICML 2017), equation 1: (x − b) ∫₀¹
-//! ∂f(b + α(x − b))/∂x dα. The integral is the mean over the midpoints α = (k + ½)/n, whose error falls with
-//! the square of n where the gradient is smooth. The attributions add up to f(x) − f(b); the gap that is left
-//! is reported.
+//! ∂f(b + α(x − b))/∂x dα. The integral is approximated by the mean over the midpoints α = (k + ½)/n. Its
+//! error decreases with the square of n where the gradient is smooth. The exact attributions sum to f(x) −
+//! f(b); the remaining gap is reported.
 
 use oneiro_net::ReluRule;
 

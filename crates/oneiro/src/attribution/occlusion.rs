@@ -1,9 +1,9 @@
 //! Occlusion: how much the objective falls when a window of the image is covered.
 //!
 //! Zeiler & Fergus, "Visualizing and understanding convolutional networks" (ECCV 2014), section 4.2. A window
-//! moves over the image in steps of a stride, the last one in a row or column cut off by the border; a
-//! pixel's number is the mean of f(x) − f(x covered) over the windows that cover it. Occlusion measures the
-//! network's output and needs no gradient; its map depends on the window's size.
+//! moves over the image by a stride; the last one in a row or column is cut off by the border. A pixel's
+//! value is the mean of f(x) − f(x covered) over the windows that cover it. Occlusion needs no gradient. Its
+//! map depends on the window's size.
 
 use super::{Attribution, AttributionTarget, Method, Settings, Watch};
 use crate::error::Result;
@@ -22,7 +22,7 @@ pub fn occlusion(
     let fill = settings.fill.of(image, size, &target.input.preprocess, settings.seed);
     let plane = size[0] * size[1];
     let count = rows.len() * columns.len();
-    // Calls with every run of pixels of a window.
+    // Calls `run` with every contiguous range of pixels in window `k`.
     let covered = |k: usize, run: &mut dyn FnMut(std::ops::Range<usize>)| {
         let (row, column) = (&rows[k / columns.len()], &columns[k % columns.len()]);
         row.clone().for_each(|y| run(y * size[1] + column.start..y * size[1] + column.end));
@@ -48,13 +48,12 @@ pub fn occlusion(
             windows[pixels].iter_mut().for_each(|n| *n += 1);
         });
     }
-    // With a stride beyond the window, pixels between windows are never covered, and nothing is known of
-    // them.
+    // If the stride exceeds the window, pixels between windows are never covered and get 0.
     let map: Vec<f32> = falls.iter().zip(&windows).map(|(f, &n)| (f / f64::from(n.max(1))) as f32).collect();
     Attribution::new(Method::Occlusion, size, map.clone(), map, value)
 }
 
-/// Positions of windows along a side; the last window reaches the border and is cut off at it.
+/// Returns the ranges of the windows along a side. The last window is cut off at the border.
 fn places(side: usize, window: usize, stride: usize) -> Vec<std::ops::Range<usize>> {
     let count = side.saturating_sub(window).div_ceil(stride) + 1;
     (0..count).map(|i| i * stride..(i * stride + window).min(side)).filter(|r| !r.is_empty()).collect()

@@ -1,8 +1,9 @@
-//! Gradients under noise, which averages out what changes from one pixel's breadth to the next.
+//! Gradients under noise: averaging removes what fluctuates between neighbouring pixels.
 //!
-//! With gᵢ the gradient at x + σε, ε normal and σ a share of max x − min x: the mean of gᵢ (Smilkov et al.,
-//! "SmoothGrad", 2017), the mean of gᵢ² (Hooker et al., "A benchmark for interpretability methods", 2019,
-//! section 4.2), the variance of gᵢ (Adebayo et al., "Sanity checks for saliency maps", 2018, section 2).
+//! Let gᵢ be the gradient at x + σε, with ε normal and σ a share of max x − min x. Methods use the mean of gᵢ
+//! (Smilkov et al., "SmoothGrad", 2017), or the mean of gᵢ² (Hooker et al., "A benchmark for interpretability
+//! methods", 2019, section 4.2). VarGrad uses the variance of gᵢ (Adebayo et al., "Sanity checks for saliency
+//! maps", 2018, section 2).
 
 use oneiro_net::ReluRule;
 
@@ -58,7 +59,7 @@ struct Moments {
 }
 
 impl Moments {
-    /// A function of mean and mean square, for every value.
+    /// Applies a function of mean and mean square to every value.
     fn of(&self, f: impl Fn(f64, f64) -> f64) -> Vec<f32> {
         let n = self.samples;
         self.sum.iter().zip(&self.squares).map(|(s, q)| f(s / n, q / n) as f32).collect()
@@ -115,7 +116,7 @@ mod tests {
 
     #[test]
     fn it_is_the_mean_of_the_gradients_at_the_noisy_images() {
-        // Each sample alone: neither the batch nor its place in it matters.
+        // The reference computes each sample alone, because the result must not depend on the batch.
         let model = curved();
         let settings = Settings { samples: 6, noise: 0.3, seed: 5, ..Settings::default() };
         let x = image();

@@ -1,28 +1,28 @@
-//! Numbers that say how a map lies on an image.
+//! Summary statistics of an attribution map.
 
 use serde::Serialize;
 
 use super::Attribution;
 
-/// The share of pixels that a colour scale reaches; the few above it would leave all others pale.
+/// Share of pixels within a colour scale. A scale up to the largest value would make most pixels pale.
 const SCALE_SHARE: f64 = 0.99;
 
 /// Summary statistics of a map.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Summary {
-    /// Sum of what speaks for the objective, over the sum of all sizes; 1 for a map without signs, 0 for an
-    /// empty one.
+    /// Sum of the positive values over the sum of all magnitudes. It is 1 for a map without signs, and 0 for
+    /// an empty map.
     pub positive_share: f64,
-    /// The centre of what speaks for it, (y, x) from 0 at the top left to 1; the middle for an empty map.
+    /// Centroid of the positive values as (y, x), from 0 at the top left to 1; the middle for an empty map.
     pub centroid: [f64; 2],
-    /// Entropy of the sizes, over that of an even map: 0 for a single pixel, 1 for all the same.
+    /// Entropy of the magnitudes relative to a uniform map: 0 for a single pixel, 1 if all pixels are equal.
     pub entropy: f64,
-    /// The 99th percentile of the sizes.
+    /// The 99th percentile of the magnitudes.
     pub scale: f64,
 }
 
 impl Summary {
-    /// Of an attribution's map.
+    /// Summarizes an attribution's map.
     pub fn of(attribution: &Attribution) -> Self {
         let (map, [h, w]) = (&attribution.map, attribution.size);
         let positive = |v: f32| f64::from(v.max(0.0));
@@ -53,13 +53,13 @@ impl Summary {
     }
 }
 
-/// The 99th percentile of the magnitudes of a map: the end of its colour scale.
+/// Returns the 99th percentile of a map's magnitudes: the end of its colour scale.
 pub fn scale(map: &[f32]) -> f64 {
     let mut sizes: Vec<f32> = map.iter().map(|v| v.abs()).collect();
     sizes.sort_by(f32::total_cmp);
     let at = (SCALE_SHARE * sizes.len().saturating_sub(1) as f64).round() as usize;
     let scale = sizes.get(at).copied().unwrap_or(0.0);
-    // A map with fewer numbers than that is shown by its largest.
+    // If the percentile is 0, because few pixels are not zero, the scale ends at the largest magnitude.
     f64::from(if scale > 0.0 { scale } else { sizes.last().copied().unwrap_or(0.0) })
 }
 

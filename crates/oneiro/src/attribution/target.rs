@@ -1,5 +1,5 @@
-//! A network with one objective, compiled as often as methods need it: values and gradients of display
-//! images.
+//! A network with one objective, which computes values and gradients of display images. It is compiled for
+//! each batch size that methods need.
 
 use oneiro_net::{ReluRule, Rules};
 
@@ -9,10 +9,10 @@ use crate::model::Model;
 use crate::objective::Objective;
 use crate::objective_session::ObjectiveSession;
 
-/// Told of (passes done, passes in all); `false` ends the work.
+/// Called with (passes done, passes needed). If it returns `false`, the work ends.
 pub type Watch<'a> = dyn FnMut(usize, usize) -> bool + Send + 'a;
 
-/// Images that go through the network at once, where a method has many.
+/// Number of images that go through the network together.
 const BATCH: usize = 4;
 
 /// The target of an attribution: an objective of a network, for images of one size.
@@ -34,7 +34,7 @@ struct Compiled {
 }
 
 impl<'m> AttributionTarget<'m> {
-    /// A model with an objective, for images of the model's own size or another.
+    /// Creates a target from a model and an objective, for images of the model's own size or another.
     ///
     /// # Errors
     /// If the model does not take single images, or the objective or the size does not fit it.
@@ -43,7 +43,7 @@ impl<'m> AttributionTarget<'m> {
         Self::of_input(model, objective, size, input)
     }
 
-    /// [`AttributionTarget::new`] for pictures of any kind, bands among them.
+    /// Does the same for pictures of any kind, including bands.
     pub(crate) fn of_pictures(
         model: &'m Model,
         objective: &Objective,
@@ -84,7 +84,7 @@ impl<'m> AttributionTarget<'m> {
         &self.objective
     }
 
-    /// The objective on an image.
+    /// Computes the objective on an image.
     pub fn value(&mut self, image: &[f32]) -> Result<f64> {
         self.input.check(image)?;
         Ok(self.values(1, |_, out| out.copy_from_slice(image), |_| true)?[0])
@@ -95,7 +95,7 @@ impl<'m> AttributionTarget<'m> {
         self.model.input_shapes(batch, self.wanted)
     }
 
-    /// The objective on each of `count` images, which `write` gives by number.
+    /// Computes the objective on `count` images. `write` writes the image of each index.
     pub(super) fn values(
         &mut self,
         count: usize,
@@ -107,8 +107,8 @@ impl<'m> AttributionTarget<'m> {
         Ok(values)
     }
 
-    /// The objective and its gradient on the display image for each of `count` images, which `write` gives by
-    /// number; `read` gets them in their order.
+    /// Computes the objective and its gradient with respect to the display image, for `count` images. `write`
+    /// writes the image of each index; `read` gets the results in order.
     pub(super) fn gradients(
         &mut self,
         count: usize,
@@ -149,7 +149,8 @@ impl<'m> AttributionTarget<'m> {
             for (e, image) in images.chunks_exact_mut(len).take(filled).enumerate() {
                 write(start + e, image);
             }
-            // Places that are left over keep what was there: entries of a batch do not know of each other.
+            // Unused entries of the batch keep earlier images, which is harmless, because entries are
+            // independent.
             input.feed(session, *batch, |e| &images[e * len..][..len]);
             session.forward();
             let values: Vec<f64> = (0..filled).map(|e| session.value(e)).collect();
@@ -175,8 +176,8 @@ impl<'m> AttributionTarget<'m> {
         Ok(())
     }
 
-    /// The place of a session for a batch, compiled at its first use. A network that takes single images
-    /// only, as it was exported so, is fed one at a time.
+    /// Returns the index of a session for a batch size, which is compiled on first use. A network that does
+    /// not accept the batch gets images one at a time.
     fn compile(&mut self, gradients: bool, batch: usize) -> Result<usize> {
         let known =
             |s: &Self, batch| s.compiled.iter().position(|c| c.gradients == gradients && c.batch == batch);
@@ -200,7 +201,7 @@ impl<'m> AttributionTarget<'m> {
     }
 }
 
-/// The class whose logit is the largest on an image, the first of equals, and the image's size as for
+/// Returns the class with the largest logit on an image, the first of equal ones. `size` is that of
 /// [`AttributionTarget::new`].
 pub fn top_class(model: &Model, image: &[f32], size: Option<[usize; 2]>) -> Result<usize> {
     let logits = model.logits()?;

@@ -1,4 +1,4 @@
-//! Tiny networks of which everything is known, for images of 6x5.
+//! Tiny networks with known results, for images of 6x5.
 
 use std::sync::Arc;
 
@@ -15,10 +15,10 @@ use crate::rng::Stream;
 
 const H: usize = 6;
 const W: usize = 5;
-/// Deviation by which the card divides; its mean is 0.5.
+/// Standard deviation in the card; the mean is 0.5.
 const STD: f32 = 0.25;
 
-/// A graph that grows node by node; every node is called as its result.
+/// A graph under construction. Every node has the name of its result.
 struct Builder {
     graph: Graph,
 }
@@ -69,7 +69,7 @@ impl Builder {
         self.node("Conv", name, &[from, weight], pads)
     }
 
-    /// Means over positions, then two classes.
+    /// Adds means over positions, and a dense layer with two classes.
     fn head(mut self, from: ValueId, channels: usize) -> Model {
         let pool = self.node("GlobalAveragePool", "pool", &[from], vec![]);
         self.dense(pool, channels)
@@ -95,23 +95,23 @@ fn constant(model: &Model, name: &str) -> Arc<Vec<f32>> {
     model.graph.values[value.index()].constant.as_ref().unwrap().shared_floats().unwrap()
 }
 
-/// A display image.
+/// Returns a display image.
 pub(super) fn image() -> Vec<f32> {
     let mut stream = Stream::new(1, 1);
     (0..3 * H * W).map(|_| stream.uniform() as f32).collect()
 }
 
-/// One dense layer over the pixels.
+/// A model with one dense layer over the pixels.
 pub(super) fn linear() -> Model {
     Builder::new().dense(ValueId(0), 3 * H * W)
 }
 
-/// The weights of [`linear`]'s class 0 on a display image.
+/// Weights of [`linear`]'s class 0 in display units.
 pub(super) fn linear_weights() -> Vec<f32> {
     constant(&linear(), "logits.weight").iter().step_by(2).map(|w| w / STD).collect()
 }
 
-/// Convolutions with smooth activation functions.
+/// A model of convolutions with smooth activation functions.
 pub(super) fn curved() -> Model {
     let mut b = Builder::new();
     let mut x = b.conv("conv1", ValueId(0), [3, 4], 1, 11);
@@ -121,7 +121,7 @@ pub(super) fn curved() -> Model {
     b.head(x, 4)
 }
 
-/// Convolutions with ReLUs: conv1, relu1, conv2, relu2, pool, logits.
+/// A model of convolutions with ReLUs: conv1, relu1, conv2, relu2, pool, logits.
 pub(super) fn rectified() -> Model {
     let mut b = Builder::new();
     let mut x = b.conv("conv1", ValueId(0), [3, 4], 1, 21);
@@ -131,8 +131,8 @@ pub(super) fn rectified() -> Model {
     b.head(x, 4)
 }
 
-/// Σc αc Ac at relu2 of [`rectified`] for class 1 and its size, by loops: as only means over positions
-/// follow, αc is the class's weight over the number of positions.
+/// Σc αc Ac at relu2 of [`rectified`] for class 1 and its size, computed by loops. Only means over positions
+/// follow relu2, so αc is the class's weight over the number of positions.
 pub(super) fn rectified_reference() -> (Vec<f32>, [usize; 2]) {
     let model = rectified();
     let input: Vec<f32> = image().iter().map(|x| (x - 0.5) / STD).collect();
@@ -145,7 +145,7 @@ pub(super) fn rectified_reference() -> (Vec<f32>, [usize; 2]) {
     (map, [h, w])
 }
 
-/// A 3x3 convolution and a ReLU.
+/// Computes a 3x3 convolution and a ReLU by loops.
 fn naive(x: &[f32], [from, h, w]: [usize; 3], weight: &[f32], to: usize, pad: usize) -> Vec<f32> {
     let (rows, columns) = (h + 2 * pad - 2, w + 2 * pad - 2);
     let mut out = Vec::new();
@@ -164,7 +164,7 @@ fn naive(x: &[f32], [from, h, w]: [usize; 3], weight: &[f32], to: usize, pad: us
     out
 }
 
-/// Class 0 of a model.
+/// The attribution target for class 0 of a model.
 pub(super) fn target(model: &Model) -> AttributionTarget<'_> {
     AttributionTarget::new(model, &Objective::logit(0), None).unwrap()
 }
@@ -174,7 +174,7 @@ pub(super) fn attribution(model: &Model, method: Method, settings: &Settings) ->
     attribute(&mut target(model), &image(), method, settings, &mut |_, _| true).unwrap()
 }
 
-/// Insists that numbers are the same but for rounding, relative to the largest.
+/// Asserts that numbers are equal up to a tolerance relative to the largest.
 #[track_caller]
 pub(super) fn close(got: &[f32], expected: &[f32], tolerance: f32) {
     assert_eq!(got.len(), expected.len());

@@ -1,24 +1,24 @@
-//! Lists of means and deviations for another number of channels than they were written for.
+//! Converts lists of means and deviations to another number of channels.
 
 use super::{ChannelOrder, InputCard};
 
-/// The origin of one value for all channels.
+/// How several values became one value for all channels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Collapsed {
-    /// The value that all channels had in common.
+    /// All channels had this value.
     Shared,
-    /// The mean of numbers that differ.
+    /// The channels differed, and the value is their mean.
     Averaged,
 }
 
 impl InputCard {
-    /// Makes the card one of a grey picture: mean and std become one value each. This is the value that all
-    /// channels have in common, otherwise the average of their values.
+    /// Makes this the card of a grey picture: mean and std become one value each. It is the common value of
+    /// all channels if there is one, otherwise their average.
     ///
     /// | preprocessing | grey |
     /// |---|---|
-    /// | `imagenet` | (x − 0.449)/0.226, the means of torchvision's three numbers |
-    /// | `caffe` | 255·x − 114.7997, the mean of Caffe's three numbers |
+    /// | `imagenet` | (x − 0.449)/0.226, the means of torchvision's constants for three colours |
+    /// | `caffe` | 255·x − 114.7997, the mean of Caffe's constants for three colours |
     /// | `tf` | 2·x − 1 |
     /// | `unit` | 0–1 |
     /// | `none` | 0–255 |
@@ -41,8 +41,8 @@ pub fn is_alike(list: &[f32]) -> bool {
     list.windows(2).all(|pair| pair[0] == pair[1])
 }
 
-/// A list of numbers for this many channels, where it says what each of them gets: it has as many, or one for
-/// all.
+/// Returns a list with one number for each of `channels` channels: the list itself, or its single number
+/// repeated. Returns `None` for other lengths.
 pub fn spread(list: &[f32], channels: usize) -> Option<Vec<f32>> {
     match list {
         _ if list.len() == channels => Some(list.to_vec()),

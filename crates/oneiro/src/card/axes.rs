@@ -1,4 +1,4 @@
-//! The axes of a picture input, if they are not batch, channels, height and width.
+//! The axes of a picture input that are not batch, channels, height and width.
 
 use std::fmt;
 use std::str::FromStr;
@@ -20,10 +20,10 @@ pub enum Axis {
 
 const LETTERS: [(Axis, char); 4] = [(Axis::N, 'N'), (Axis::C, 'C'), (Axis::H, 'H'), (Axis::W, 'W')];
 
-/// The axes of a picture input as the graph has them: `C,H,W` has no batch, `N,H,W` no channels, `N,C*H*W` is
+/// The axes of a picture input in the graph. `C,H,W` has no batch, `N,H,W` has no channels, and `N,C*H*W` is
 /// flat.
 ///
-/// Height stands before width, the batch first, and the channels before both or behind both.
+/// The batch comes first, and height before width. Channels come before both or after both.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct InputAxes(Vec<Vec<Axis>>);
@@ -34,17 +34,17 @@ impl InputAxes {
         self.0.iter().flatten().any(|&a| a == axis)
     }
 
-    /// Whether the channels are behind height and width.
+    /// Whether the channels come after height and width.
     pub fn channels_last(&self) -> bool {
         self.0.iter().flatten().last() == Some(&Axis::C)
     }
 
-    /// Each axis of the graph's input: one letter, or several that are joined.
+    /// The axes of the graph's input: each has one letter, or several if it is flattened.
     pub fn groups(&self) -> &[Vec<Axis>] {
         &self.0
     }
 
-    /// Whether some axes are flattened into one, so that only a size gives their extents.
+    /// Whether some axes are flattened into one. Their extents are then known only from a size.
     pub fn is_flat(&self) -> bool {
         self.0.iter().any(|group| group.len() > 1)
     }

@@ -7,17 +7,17 @@ use super::{CardError, FeedValue, InputAxes, is_alike, is_default};
 
 /// Mean and standard deviation of ImageNet, RGB in 0–1 (torchvision's published constants).
 pub const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
-/// See [`IMAGENET_MEAN`].
+/// Standard deviation of ImageNet, see [`IMAGENET_MEAN`].
 pub const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
 /// Mean colour of the Caffe models of the VGG group, BGR in 0–255.
 pub const CAFFE_MEAN: [f32; 3] = [103.939, 116.779, 123.68];
 /// The value of white in an 8-bit picture.
 const BYTE_WHITE: f32 = 255.0;
 
-/// Most frames of a clip that a card may ask for: a bound against slips of the keyboard.
+/// Most frames of a clip in a card: a limit that catches typing errors.
 const MAX_FRAMES: usize = 4096;
 
-/// Names that [`InputCard::preset`] knows.
+/// Names of the preprocessings of [`InputCard::preset`].
 pub const PREPROCESS_PRESETS: [&str; 5] = ["imagenet", "caffe", "tf", "unit", "none"];
 
 /// The content of an input.
@@ -32,8 +32,7 @@ pub enum InputKind {
     Clip,
     /// Optical flow between T + 1 pictures, (N, 2T, H, W): u0, v0, u1, v1, ….
     Flow,
-    /// Anything else: fed with [`InputCard::value`], or zeros, where pictures are made, never optimised, not
-    /// prepared.
+    /// Any other tensor. It is fed with [`InputCard::value`] or zeros; it is never optimised.
     Tensor,
 }
 
@@ -60,8 +59,8 @@ pub enum ChannelOrder {
     Bgr,
     /// One channel of luma.
     Gray,
-    /// Any number of bands that are no colours: those of a satellite, or RGB and depth. A display image has
-    /// the same.
+    /// Any number of bands that are no colours, such as those of a satellite, or RGB with depth. Display
+    /// images have the same bands.
     Bands,
 }
 
@@ -82,51 +81,52 @@ impl ChannelOrder {
 pub struct InputCard {
     /// Name of the graph's input.
     pub name: String,
-    /// Its content.
+    /// The kind of its content.
     #[serde(default)]
     pub kind: InputKind,
-    /// Height and width, needed if the graph leaves them open.
+    /// Height and width. They are needed if the graph leaves them open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<[usize; 2]>,
-    /// T of a clip or of flow.
+    /// Number of frames (T) of a clip or of flow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frames: Option<usize>,
-    /// Channels of an image or clip; of no meaning for flow.
+    /// Channels of an image or clip. Flow ignores it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub order: ChannelOrder,
-    /// For bands: which of them, from 0, are drawn as red, green and blue; one alone is drawn grey. Without
-    /// an entry, the first three bands; if there are fewer than three, the first band.
+    /// For bands: the bands that are drawn as red, green and blue, counted from 0. A single band is drawn
+    /// grey. By default the first three bands, or the first if there are fewer than three.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub show: Vec<usize>,
-    /// The value of white before the mean is subtracted; for flow, pixels per frame at the clip limit.
+    /// The value of white before the mean is subtracted. For flow: the limit in pixels per frame to which
+    /// displacements are clipped.
     #[serde(default = "unit_range")]
     pub range: f32,
-    /// Subtracted, one number for each channel in the network's order; for bands also one for all, for flow
-    /// one, two (u, v) or 2·`frames`, in units of the range. Zeros if the card has none.
+    /// Means to subtract, in units of the range: one number for each channel in the network's order. For
+    /// bands also one number for all; for flow one, two (u, v) or 2·`frames`. Default: zeros.
     #[serde(default)]
     pub mean: Vec<f32>,
-    /// Divided by afterwards, as `mean`. Ones if the card has none.
+    /// Deviations by which values are then divided, in the form of `mean`. Default: ones.
     #[serde(default)]
     pub std: Vec<f32>,
-    /// Whether the network uses only the luminance of colours (Rec. 601), although it takes three channels.
-    /// Its pictures are then shown grey.
+    /// Whether the network uses only the luminance of colours (Rec. 601), although it has three channels. Its
+    /// pictures are then shown in grey.
     #[serde(default, skip_serializing_if = "is_default")]
     pub luminance: bool,
-    /// The axes of a picture that the graph does not take as batch, channels, height and width.
+    /// The axes of the input, if they differ from batch, channels, height and width.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub axes: Option<InputAxes>,
-    /// The value fed to an input that is no picture.
+    /// The value with which an input is fed that is no picture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<FeedValue>,
 }
 
-/// White is 1 where a card does not say.
+/// The default range, in which white is 1.
 fn unit_range() -> f32 {
     1.0
 }
 
 impl InputCard {
-    /// The preprocessing of an RGB or BGR image by name, for the graph input `input`:
+    /// Returns the preprocessing of an RGB or BGR image by name, for the graph input `input`:
     ///
     /// | name | network units |
     /// |---|---|
@@ -134,7 +134,7 @@ impl InputCard {
     /// | `caffe` | BGR, 255·x − (103.939, 116.779, 123.68) |
     /// | `tf` | RGB, 2·x − 1 |
     /// | `unit` | RGB, 0–1 |
-    /// | `none` | RGB, 0–255: the numbers of the picture's file |
+    /// | `none` | RGB, 0–255: the pixel values of picture files |
     pub fn preset(name: &str, input: &str) -> Result<InputCard, CardError> {
         let (order, range, mean, std) = match name {
             "imagenet" => (ChannelOrder::Rgb, 1.0, IMAGENET_MEAN, IMAGENET_STD),
@@ -160,7 +160,7 @@ impl InputCard {
         })
     }
 
-    /// The card of an input that is no picture.
+    /// Returns the card of an input that is no picture.
     pub fn tensor(input: &str) -> InputCard {
         InputCard {
             name: input.to_string(),
@@ -178,8 +178,8 @@ impl InputCard {
         }
     }
 
-    /// The card of a picture of bands, 0–1 as they are; a preprocessing that treats all channels alike (`tf`,
-    /// `unit`, `none`) may be named.
+    /// Returns the card of a picture of bands with values 0–1. `preset` may name a preprocessing that treats
+    /// all channels alike (`tf`, `unit`, `none`).
     pub fn bands(preset: Option<&str>, input: &str) -> Result<InputCard, CardError> {
         let mut card = InputCard::preset(preset.unwrap_or("unit"), input)?;
         if !is_alike(&card.mean) || !is_alike(&card.std) {
@@ -191,8 +191,8 @@ impl InputCard {
         Ok(card)
     }
 
-    /// Channels of an image or clip as the network reads it. For bands, the numbers of the mean: one stands
-    /// for all until [`InputCard::fit_bands`] has seen the network.
+    /// Number of channels of an image or clip in the network. For bands it is the length of the mean; a
+    /// single mean stands for all bands until [`InputCard::fit_bands`] is called.
     pub fn channels(&self) -> usize {
         match self.order {
             ChannelOrder::Rgb | ChannelOrder::Bgr => 3,
@@ -201,7 +201,7 @@ impl InputCard {
         }
     }
 
-    /// The planes of a display image that are drawn as red, green and blue.
+    /// Returns the planes of a display image that are drawn as red, green and blue.
     pub fn shown(&self) -> [usize; 3] {
         match self.show[..] {
             [gray] => [gray; 3],
@@ -211,13 +211,13 @@ impl InputCard {
         }
     }
 
-    /// Gives bands their number: that of the network's channels (`None` if its file leaves them open), which
-    /// lists of several numbers must agree with, and which one number stands for. Does nothing for other
-    /// orders.
+    /// Sets the number of bands: that of the network's channels, or `None` if the file leaves it open. Lists
+    /// of several numbers must agree with it, and a single number is repeated. Other channel orders stay
+    /// unchanged.
     ///
     /// # Errors
-    /// If the numbers disagree, nothing tells how many bands there are, or a band is to be shown that does
-    /// not exist.
+    /// If the numbers disagree, if the number of bands is unknown, or if `show` names a band that does not
+    /// exist.
     pub fn fit_bands(&mut self, channels: Option<usize>) -> Result<(), CardError> {
         if self.order != ChannelOrder::Bands {
             return Ok(());
@@ -280,8 +280,8 @@ impl InputCard {
         }
     }
 
-    /// Checks every number, and fills an empty mean or std with zeros or ones. Cards that were not read by
-    /// [`super::Card::parse`], such as those made of flags, must pass here.
+    /// Checks every number, and fills a missing mean or std with zeros or ones. Cards that were not read by
+    /// [`super::Card::parse`], such as those made from flags, must be checked here.
     pub fn complete(&mut self) -> Result<(), CardError> {
         if self.name.is_empty() {
             return Err(self.error("name", "is empty; it is the name of the graph's input"));
@@ -341,7 +341,7 @@ impl InputCard {
                 let reason = match self.kind {
                     InputKind::Flow => "kind = \"flow\"".to_string(),
                     InputKind::Tensor => "kind = \"tensor\"".to_string(),
-                    // A list of several numbers decides how many bands there are.
+                    // For bands, a list of several numbers determines the number of bands.
                     _ if self.order == ChannelOrder::Bands => {
                         format!("order = \"bands\" with {} means or deviations", self.channels())
                     }
@@ -381,7 +381,7 @@ impl InputCard {
         Ok(())
     }
 
-    /// Allowed numbers of means in a card; a missing mean gets the first of these lengths.
+    /// The allowed lengths of the mean. A missing mean gets the first of these lengths.
     fn channel_counts(&self) -> Vec<usize> {
         match (self.kind, self.frames) {
             (InputKind::Image | InputKind::Clip, _) if self.order == ChannelOrder::Bands => {

@@ -1,7 +1,7 @@
 //! Cards from a model file's metadata.
 //!
-//! Read are, in this order: the key `oneiro.card`, whose value is a model card; the keys that ultralytics
-//! writes; ONNX's own keys for images, `Image.BitmapPixelFormat` and `Image.NominalPixelRange` (ONNX,
+//! These sources are tried in order: the key `oneiro.card`, whose value is a model card; the keys of
+//! ultralytics; ONNX's keys for images, `Image.BitmapPixelFormat` and `Image.NominalPixelRange` (ONNX,
 //! `docs/MetadataProps.md`).
 
 use std::collections::BTreeMap;
@@ -13,18 +13,18 @@ pub const CARD_KEY: &str = "oneiro.card";
 /// ONNX's key for the order of colours (ONNX, `docs/MetadataProps.md`).
 pub const PIXEL_FORMAT_KEY: &str = "Image.BitmapPixelFormat";
 
-/// Metadata of a model file.
+/// A card and class labels found in the metadata of a model file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Found {
     /// The card.
     pub card: Card,
-    /// Class labels that stand in the file itself, in class order.
+    /// Class labels in the file itself, in class order.
     pub labels: Vec<String>,
     /// The keys that were read, for notes to the user.
     pub source: &'static str,
 }
 
-/// The card that a file's metadata amount to, for inputs of these names; `None` if they say nothing of
+/// Reads a card from a file's metadata, for inputs of these names. Returns `None` if no known key describes
 /// images.
 pub fn read(metadata: &BTreeMap<String, String>, inputs: &[String]) -> Result<Option<Found>, CardError> {
     if let Some(text) = metadata.get(CARD_KEY) {
@@ -85,7 +85,7 @@ fn unknown(key: &str, value: &str, known: &str) -> CardError {
     ))
 }
 
-/// The names in the text of a Python dictionary from 0, 1, … to strings, as ultralytics writes them.
+/// Parses the names in the text of a Python dictionary from 0, 1, … to strings, as ultralytics writes it.
 fn python_names(text: &str) -> Option<Vec<String>> {
     let mut rest = text.trim().strip_prefix('{')?.strip_suffix('}')?.trim();
     let mut names = Vec::new();

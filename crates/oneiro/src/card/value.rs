@@ -2,18 +2,18 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A value fed to an input: a number, or the numbers of a file.
+/// A value for an input: a number, or a file of numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 #[non_exhaustive]
 pub enum FeedValue {
-    /// A truth value, 0 or 1.
+    /// A boolean, fed as 0 or 1.
     Truth(bool),
     /// One number everywhere.
     Number(f32),
-    /// A `.npy` file; beside the card, if the card names it.
+    /// A `.npy` file. A relative path in a card starts at the card's folder.
     File(String),
-    /// A file with the SHA-256 of its content, hexadecimal, as pictures record it.
+    /// A file with the SHA-256 of its content in hexadecimal, as metadata of pictures records it.
     Hashed(HashedFile),
 }
 
@@ -21,14 +21,14 @@ pub enum FeedValue {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HashedFile {
-    /// Where it is, or was.
+    /// Path of the file when it was read.
     pub file: String,
     /// SHA-256 of its content, hexadecimal.
     pub sha256: String,
 }
 
 impl FeedValue {
-    /// The number, if it is one.
+    /// Returns the number, unless the value is a file.
     pub fn number(&self) -> Option<f32> {
         match self {
             Self::Truth(truth) => Some(f32::from(u8::from(*truth))),

@@ -4,10 +4,11 @@ use crate::error::{Error, Result};
 use crate::input::PictureInput;
 use crate::model::Model;
 
-/// A free height and width, or those that the card or the file says where the network refuses the free ones.
+/// Returns the requested height and width. If the network refuses them, returns the size of the card or file
+/// instead.
 ///
 /// # Errors
-/// The refusal, if it also refuses its own.
+/// The first refusal, if the network also refuses its own size.
 pub(super) fn accepted_size(
     model: &Model,
     free: [usize; 2],

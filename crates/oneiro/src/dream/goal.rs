@@ -44,9 +44,9 @@ impl fmt::Display for DreamGoal {
     }
 }
 
-/// Another picture whose features are dreamt of. At every position of a layer, the value is the largest dot
-/// product with the activations at any position of the guide; the gradient is that vector of the guide. A
-/// layer counts as the mean over its positions.
+/// Another picture whose features the dream takes on. At every position of a layer, the value is the largest
+/// dot product of its activations with those of any position of the guide. The gradient is the guide's vector
+/// at that position. A layer's value is the mean over its positions.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Guide {
     /// Layers, each with its weight.
@@ -55,16 +55,17 @@ pub struct Guide {
     pub image: Image,
 }
 
-/// Longest side that a guide is seen at: the notebook's guides are about as large as the network's input.
+/// Longest side to which a guide is scaled. The notebook's guides are about as large as the network's input.
 const GUIDE_SIDE: usize = 256;
-/// The layers of a guide with its activations.
+/// The layers of a guide with the guide's activations.
 #[derive(Debug, Clone)]
 pub(super) struct Guided {
     layers: Vec<(String, f64, Arc<Features>)>,
 }
 
 impl Guided {
-    /// Captures the guide's features. A network that does not accept the guide's size sees it at its own.
+    /// Computes the guide's features. If the network does not accept the guide's size, the guide is scaled to
+    /// the network's own.
     pub fn new(model: &Model, guide: &Guide) -> Result<Self> {
         let Image { height, width, .. } = guide.image;
         let longest = height.max(width);
@@ -92,19 +93,19 @@ impl Guided {
         Ok(Self { layers: layers.collect::<Result<_>>()? })
     }
 
-    /// Whether the network accepts pictures of a size, by shape inference alone.
+    /// Checks by shape inference whether the network accepts pictures of a size.
     pub fn accepts(&self, model: &Model, size: [usize; 2]) -> Result<()> {
         let names: Vec<&str> = self.layers.iter().map(|(layer, ..)| layer.as_str()).collect();
         accepts(model, &names, size)
     }
 
-    /// A network whose layers can be compared with the guide's.
+    /// Compiles a network whose targets are the guide's layers.
     pub fn session(&self, model: &Model, size: [usize; 2]) -> Result<CpuSession> {
         let names: Vec<&str> = self.layers.iter().map(|(layer, ..)| layer.as_str()).collect();
         compile(model, &names, size, true)
     }
 
-    /// The value after a forward pass, whose gradients are added to the seeds if they are wanted.
+    /// Returns the value after a forward pass. If `seed` is set, its gradients are added to the seeds.
     pub fn value(&self, session: &mut CpuSession, seed: bool) -> f64 {
         let mut value = 0.0;
         for (i, (_, weight, features)) in self.layers.iter().enumerate() {
@@ -122,7 +123,7 @@ impl Guided {
 struct OfLayers<'m> {
     graph: Cow<'m, Graph>,
     request: Request,
-    /// The layers as they are in the model.
+    /// The layers' values in the model's graph.
     values: Vec<ValueId>,
 }
 

@@ -1,4 +1,4 @@
-//! A network that looks at one tile.
+//! A network compiled for one tile.
 
 use oneiro_net::{CpuSession, Rules, Session};
 
@@ -9,7 +9,7 @@ use crate::model::Model;
 use crate::objective::Objective;
 use crate::objective_session::ObjectiveSession;
 
-/// A goal that networks of any size can be compiled for.
+/// A goal for which networks of any size can be compiled.
 #[derive(Debug, Clone)]
 pub(super) enum PreparedGoal {
     Objective(Objective),
@@ -17,7 +17,7 @@ pub(super) enum PreparedGoal {
 }
 
 impl PreparedGoal {
-    /// Looks at the guide, if there is one.
+    /// Prepares a goal. Computes the features of its guide, if it has one.
     pub fn new(model: &Model, goal: &DreamGoal) -> Result<Self> {
         Ok(match goal {
             DreamGoal::Objective(objective) => Self::Objective(objective.clone()),
@@ -25,7 +25,7 @@ impl PreparedGoal {
         })
     }
 
-    /// Whether the network accepts pictures of a size, by shape inference alone.
+    /// Checks by shape inference whether the network accepts pictures of a size.
     pub fn accepts(&self, model: &Model, size: [usize; 2]) -> Result<()> {
         match self {
             Self::Objective(objective) => {
@@ -47,7 +47,7 @@ pub(super) struct Network {
     pub size: [usize; 2],
     input: PictureInput,
     run: Run,
-    /// The tile as seen, RGB in 0–1, and the gradient with respect to it.
+    /// The tile as the network sees it, RGB in 0–1. Below, the gradient with respect to it.
     pub seen: Vec<f32>,
     pub gradient: Vec<f32>,
 }
@@ -80,7 +80,7 @@ impl Network {
         Ok(Self { size, input, run, seen: vec![0.0; n], gradient: vec![0.0; n] })
     }
 
-    /// Bytes of activations and gradients.
+    /// Memory for activations and gradients, in bytes.
     pub fn arena_bytes(&self) -> usize {
         match &self.run {
             Run::Objective(objective) => objective.plan().arena_bytes(),
@@ -88,13 +88,13 @@ impl Network {
         }
     }
 
-    /// Leaves of a picture what the network sees.
+    /// Removes from a picture what the network cannot see, such as colours.
     pub fn visible(&self, picture: &mut [f32]) {
         self.input.preprocess.visible(picture);
     }
 
-    /// The goal's value for the tile in [`Network::seen`], whose gradient is computed if wanted: on
-    /// brightness alone if the network sees no more.
+    /// Computes the goal's value for the tile in [`Network::seen`], and its gradient if requested. If the
+    /// network sees only brightness, the gradient changes brightness only.
     pub fn look(&mut self, gradient: bool) -> f64 {
         let Self { input, run, seen, .. } = self;
         let value = match run {
@@ -124,7 +124,7 @@ impl Network {
                 Run::Objective(objective) => input.gradient(&**objective, [0, 1], seen, out),
                 Run::Guided(_, session) => input.gradient(&**session, [0, 1], seen, out),
             }
-            // Else a network that sees no colours would tint the picture.
+            // Otherwise a network that sees no colours would tint the picture.
             input.preprocess.brightness_gradient(out);
         }
         value

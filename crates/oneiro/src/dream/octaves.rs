@@ -1,4 +1,4 @@
-//! The change from one octave to the next: its start picture, and the network and tiles that fit it.
+//! Changes from one octave to the next: start picture, network and tiles.
 
 use rayon::prelude::*;
 
@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::model::Model;
 
 impl Dream<'_> {
-    /// Starts on the smallest octave of the start image.
+    /// Starts a dream on the start image at the size of the smallest octave.
     pub(super) fn begin(&mut self) -> Result<()> {
         (self.octave, self.step) = (0, 0);
         if let Some(base) = &mut self.base {
@@ -21,12 +21,12 @@ impl Dream<'_> {
         self.refit()
     }
 
-    /// Fits the network and the mask to the octave.
+    /// Adapts network, tiles and mask to the size of the octave.
     pub(super) fn refit(&mut self) -> Result<()> {
         let size = self.size();
         if let Some(mask) = &mut self.mask {
             mask.fit(self.sizes[self.sizes.len() - 1], size);
-            // The cubic filter overshoots.
+            // The cubic filter overshoots beyond 0 and 1.
             mask.clamp(0.0, 1.0);
         }
         let current = Some(&self.network);
@@ -38,7 +38,8 @@ impl Dream<'_> {
         Ok(())
     }
 
-    /// Goes on to the next octave when this one is done, and ends the dream after the last.
+    /// Starts the next octave if the current one is done. At the end of the dream, mixes it with the start
+    /// image.
     pub(super) fn settle(&mut self) -> Result<()> {
         while self.step >= self.preset.steps && self.octave + 1 < self.sizes.len() {
             self.next_octave()?;
@@ -72,7 +73,7 @@ impl Dream<'_> {
         }
         self.x = x;
         self.refit()?;
-        // Enlarging would blur what the mask keeps.
+        // Where the mask protects the picture, the start image is restored, because enlarging has blurred it.
         if let (Some(base), Some(mask), false) = (&mut self.base, &self.mask, detail) {
             base.fit(last, to);
             let (mask, base) = (mask.now(), base.now());
@@ -86,7 +87,7 @@ impl Dream<'_> {
     }
 }
 
-/// The tiles for an octave, and the network that sees them unless the one there is of the right size.
+/// Returns the tiles for an octave. Also returns a network for them, unless `current` has the right size.
 pub(super) fn fit(
     model: &Model,
     preset: &DreamPreset,

@@ -1,4 +1,4 @@
-//! The start of a dream: a picture or noise, and a mask; planes that are resized for each octave.
+//! The start of a dream: a picture or noise, and a mask. Also planes that are resized for each octave.
 
 use oneiro_image::Image;
 use rayon::prelude::*;
@@ -10,13 +10,13 @@ use crate::error::{Error, Result};
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Start {
-    /// Normal noise of mean 200 and deviation 8, at the size of the smallest octave.
+    /// Normal noise with mean 200 and deviation 8, at the size of the smallest octave.
     Noise,
     /// A picture.
     Image(Image),
 }
 
-/// Planes at the result's size, and at that of the octave where it is another.
+/// Planes at the result's size, and at the octave's size if it differs.
 pub(super) struct Scaled {
     pub full: Vec<f32>,
     now: Option<Vec<f32>>,
@@ -45,7 +45,8 @@ impl Scaled {
     }
 }
 
-/// An error unless it is an opaque still of this many channels, with all its values.
+/// Returns an error unless the image is an opaque still with this many channels and the right number of
+/// values.
 pub(super) fn check_photo(what: &str, image: &Image, channels: usize) -> Result<()> {
     if (image.channels, image.frames, image.has_alpha) != (channels, 1, false) {
         let shape = image.shape();

@@ -1,18 +1,18 @@
-//! Arithmetic on whole pictures: sums that do not depend on threads, resizing, and the warp of a zoom.
+//! Arithmetic on whole pictures: sums that do not depend on threads, resizing, and the zoom of a film.
 
 use rayon::prelude::*;
 
 use super::preset::Zoom;
 
-/// The sum of a function of every value: each row in order, then the rows in order.
+/// Sums a function of every value: first within each row, then over the rows, in order.
 pub(super) fn sum_by_rows(data: &[f32], width: usize, f: impl Fn(f64) -> f64 + Sync) -> f64 {
     let rows: Vec<f64> =
         data.par_chunks(width).map(|row| row.iter().map(|x| f(f64::from(*x))).sum()).collect();
     rows.iter().sum()
 }
 
-/// The mean of a function over all values, weighted by a mask that is common to all planes. None if nothing
-/// is in the mask.
+/// Returns the mean of a function over all values, weighted by a mask that all planes share. Returns `None`
+/// if the mask is zero everywhere.
 pub(super) fn mean_by_rows(
     data: &[f32],
     mask: Option<&[f32]>,
@@ -38,14 +38,14 @@ pub(super) fn moments(data: &[f32], width: usize) -> (f64, f64) {
     (mean, (sum_by_rows(data, width, |x| (x - mean).powi(2)) / n).sqrt())
 }
 
-/// Changes every row, which it is given with its number.
+/// Calls `f` with the index and the values of every row.
 pub(super) fn for_each_row(data: &mut [f32], width: usize, f: impl Fn(usize, &mut [f32]) + Sync) {
     data.par_chunks_mut(width).enumerate().for_each(|(i, row)| f(i, row));
 }
 
-/// Keys' parameter of the cubic (Keys 1981): the only one of third order.
+/// Keys' parameter of the cubic filter (Keys 1981), the only one with third-order accuracy.
 const KEYS: f64 = -0.5;
-/// Half the width of the cubic.
+/// Half the width of the cubic filter.
 const SUPPORT: f64 = 2.0;
 
 fn cubic(x: f64) -> f64 {
@@ -56,13 +56,13 @@ fn cubic(x: f64) -> f64 {
     }
 }
 
-/// Which pixels make one: the first, and the weight of each, which sum to 1.
+/// The pixels from which one pixel is computed: index of the first, and a weight for each. Weights sum to 1.
 struct Tap {
     first: usize,
     weights: Vec<f32>,
 }
 
-/// The taps of an axis. Where it shrinks, the filter widens, so that every pixel counts.
+/// Returns the taps of an axis. If the axis shrinks, the filter is widened, so that every pixel counts.
 fn taps(from: usize, to: usize) -> Vec<Tap> {
     let ratio = from as f64 / to as f64;
     let stretch = ratio.max(1.0);
@@ -78,7 +78,7 @@ fn taps(from: usize, to: usize) -> Vec<Tap> {
         .collect()
 }
 
-/// Planes of height and width `from` at height and width `to`, by a cubic filter.
+/// Resizes planes from one height and width to another by a cubic filter.
 pub(super) fn resize(data: &[f32], from: [usize; 2], to: [usize; 2]) -> Vec<f32> {
     if from == to {
         return data.to_vec();
@@ -104,7 +104,7 @@ pub(super) fn resize(data: &[f32], from: [usize; 2], to: [usize; 2]) -> Vec<f32>
     out
 }
 
-/// The picture enlarged about its centre and turned, by a cubic filter; beyond its border it is mirrored.
+/// Enlarges a picture about its centre and rotates it, by a cubic filter. It is mirrored beyond its border.
 pub(super) fn zoomed(data: &[f32], [h, w]: [usize; 2], zoom: &Zoom) -> Vec<f32> {
     let (sin, cos) = zoom.rotate.to_radians().sin_cos();
     let center = [h as f64 / 2.0, w as f64 / 2.0];
@@ -149,7 +149,7 @@ mod tests {
             assert!(resize(&vec![3.0; 3 * 600], [20, 30], to).iter().all(|x| (x - 3.0).abs() < 1e-5));
         }
         let large = resize(&ramp([20, 30]), [20, 30], [40, 60]);
-        // Row 20, column 30 of the large picture is at 9.75, 14.75 of the small one.
+        // Row 20, column 30 of the large picture corresponds to 9.75, 14.75 of the small one.
         assert!((large[20 * 60 + 30] - (9.75 * 2.0 + 14.75)).abs() < 1e-4);
         let small = resize(&large, [40, 60], [20, 30]);
         let inner = |v: &[f32]| v[10 * 30 + 15];
@@ -165,7 +165,7 @@ mod tests {
         let at = |data: &[f32], y: usize, x: usize| data[y * 31 + x];
         assert!((at(&large, 10, 15) - at(&ramp(size), 10, 15)).abs() < 1e-4);
         assert!((at(&large, 10, 20) - at(&ramp(size), 10, 19)).abs() < 1e-4, "5 / 1.25 = 4");
-        // A quarter turn anticlockwise brings what was right of the centre above it.
+        // A quarter turn anticlockwise moves pixels from right of the centre to above it.
         let turned = zoomed(&ramp(size), size, &Zoom { frames: 1, factor: 1.0, rotate: 90.0 });
         assert!((at(&turned, 7, 15) - at(&ramp(size), 10, 18)).abs() < 1e-3);
     }

@@ -1,4 +1,4 @@
-//! Recipes of dreaming under a name, and the zoom of a film: values that can be stored and read back.
+//! Presets of dreams, and the zoom of a film: settings that can be stored and read back.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,13 +10,13 @@ use crate::range::Range;
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum OctaveStart {
-    /// The start image at this size, plus the enlarged difference of the dream to the start image.
+    /// The start image at this size, plus the enlarged difference between the dream and the start image.
     Detail,
-    /// The present dream, enlarged.
+    /// The current dream, enlarged.
     Enlarge,
 }
 
-/// How a gradient becomes a step, in units of 0–255.
+/// How a gradient is normalized to a step, in units of 0–255.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -29,7 +29,7 @@ pub enum Normalize {
     Laplacian,
 }
 
-/// How the optimised values become a picture.
+/// How the optimised values are converted to a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -44,14 +44,14 @@ pub enum DreamDisplay {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DreamPreset {
-    /// Its name.
+    /// Name of the preset.
     pub name: String,
-    /// Height and width of the result. An image is scaled to fit into it, its aspect kept; absent, it keeps
-    /// its size.
+    /// Height and width of the result. An image is scaled to fit into it, keeping its aspect ratio. By
+    /// default it keeps its size.
     pub size: Option<[usize; 2]>,
-    /// Sizes that are dreamt on, from small to large.
+    /// Number of octaves: sizes of the picture, from small to large.
     pub octaves: usize,
-    /// Ratio of two neighbouring sizes.
+    /// Ratio of two consecutive sizes.
     pub octave_scale: f64,
     /// What a larger octave starts from.
     pub octave_start: OctaveStart,
@@ -59,41 +59,41 @@ pub struct DreamPreset {
     pub steps: usize,
     /// Length of a step, in units of 0–255.
     pub step_size: f64,
-    /// How a gradient becomes a step.
+    /// How a gradient is normalized to a step.
     pub normalize: Normalize,
-    /// Splits of the Laplacian pyramid; what remains below them is one level more.
+    /// Number of splits of the Laplacian pyramid, which has one more level: the remaining low frequencies.
     pub levels: usize,
-    /// Largest distance in pixels, in either direction, by which the picture is rolled before each step.
+    /// Largest shift in pixels, in either direction, by which the picture is rolled before each step.
     pub jitter: usize,
-    /// Side of the largest tile that the network sees at once.
+    /// Side of the largest tile.
     pub tile: usize,
-    /// Pixels that neighbouring tiles share. A quarter at each end is left out, the half between is blended.
+    /// Pixels that neighbouring tiles share. A quarter at each end is discarded, and the middle half is
+    /// blended.
     pub overlap: usize,
-    /// Whether values stay between 0 and 255 after each step.
+    /// Whether values are clipped to 0–255 after each step.
     pub clip: bool,
-    /// How values become a picture.
+    /// How values are converted to a picture.
     pub display: DreamDisplay,
-    /// Share of the dream in the result, the rest being the start image.
+    /// Share of the dream in the result. The rest is the start image.
     pub strength: f64,
 }
 
-/// Size of a dream from noise where none is asked for.
+/// Default size of a dream from noise.
 pub const DEFAULT_NOISE_SIZE: usize = 512;
-/// Tile of the TensorFlow notebook and of Conveiro (`calc_grad_tiled`).
+/// Default tile, as in the TensorFlow notebook and in Conveiro (`calc_grad_tiled`).
 const TILE: usize = 512;
-/// Shared by neighbouring tiles: enough that zero padding inside a network is not seen, an eighth of
-/// [`TILE`].
+/// Default overlap: an eighth of [`TILE`], enough to hide the zero padding inside a network.
 const OVERLAP: usize = TILE / 8;
-/// Ratio of octaves, in all three sources.
+/// Ratio of octaves in all three sources.
 const OCTAVE_SCALE: f64 = 1.4;
-/// Steps an octave, in all three sources.
+/// Steps in each octave in all three sources.
 const STEPS: usize = 10;
 /// Splits of the Laplacian pyramid (`lap_normalize`, Conveiro's `deep_dream.py`).
 const LEVELS: usize = 4;
 
 /// The smallest side that a result may have.
 const MIN_SIDE: usize = 16;
-/// The most octaves, steps, pixels of a tile and splits: bounds against slips of the keyboard.
+/// Largest numbers of octaves, steps, pixels of a tile and splits: limits that catch typing errors.
 const MAX_OCTAVES: usize = 32;
 const MAX_STEPS: usize = 1_000_000;
 const MAX_TILE: usize = 4096;
@@ -134,7 +134,7 @@ impl DreamPreset {
             octave_start: OctaveStart::Enlarge,
             step_size: 1.0,
             normalize: Normalize::Deviation,
-            // A random roll over a whole tile.
+            // A random roll by up to half a tile in either direction.
             jitter: TILE / 2,
             clip: false,
             display: DreamDisplay::Standardize,
@@ -142,7 +142,8 @@ impl DreamPreset {
         }
     }
 
-    /// Conveiro's `render_lapnorm`: the same with the gradient's frequencies made equally strong.
+    /// Conveiro's `render_lapnorm`: like `render_multiscale`, with all frequencies of the gradient equally
+    /// strong.
     pub fn conveiro_laplacian() -> Self {
         Self {
             name: "conveiro-laplacian".into(),
@@ -151,12 +152,12 @@ impl DreamPreset {
         }
     }
 
-    /// All presets that have a name.
+    /// All named presets.
     pub fn all() -> Vec<Self> {
         vec![Self::deepdream(), Self::conveiro_multiscale(), Self::conveiro_laplacian()]
     }
 
-    /// The preset of this name.
+    /// Returns the preset of this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::all().into_iter().find(|p| p.name == name)
     }
@@ -164,7 +165,7 @@ impl DreamPreset {
     /// Checks every number.
     ///
     /// # Errors
-    /// [`Error::OutOfRange`] that names the setting and what it may be.
+    /// [`Error::OutOfRange`] with the setting and its allowed values.
     pub fn check(&self) -> Result<()> {
         let within = |name: &str, value: f64, range: Range| match range.contains(value) {
             true => Ok(()),
@@ -191,10 +192,10 @@ impl DreamPreset {
         real("strength", self.strength, 0.0, 1.0)
     }
 
-    /// Height and width of the result from a start image of this size, or from noise.
+    /// Height and width of the result for a start image of this size, or for noise.
     ///
     /// # Errors
-    /// If a side is too small or too large to dream on.
+    /// If a side is below or above the limits.
     pub fn final_size(&self, image: Option<[usize; 2]>) -> Result<[usize; 2]> {
         let size = match (image, self.size) {
             (None, size) => size.unwrap_or([DEFAULT_NOISE_SIZE; 2]),
@@ -226,15 +227,15 @@ impl DreamPreset {
     }
 }
 
-/// A film in which each frame dreams on an enlarged crop of the last.
+/// A film in which each frame starts from an enlarged crop of the previous frame.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Zoom {
-    /// Frames.
+    /// Number of frames.
     pub frames: usize,
-    /// Magnification from frame to frame.
+    /// Magnification from one frame to the next.
     pub factor: f64,
-    /// Degrees that the picture turns anticlockwise from frame to frame.
+    /// Rotation anticlockwise from one frame to the next, in degrees.
     pub rotate: f64,
 }
 
@@ -245,7 +246,7 @@ impl Zoom {
     /// Checks every number.
     ///
     /// # Errors
-    /// [`Error::OutOfRange`] that names the setting and what it may be.
+    /// [`Error::OutOfRange`] with the setting and its allowed values.
     pub fn check(&self) -> Result<()> {
         let numbers = [
             ("the zoom's number of frames", self.frames as f64, Range::Within(1.0, MAX_FRAMES as f64), ""),

@@ -1,7 +1,8 @@
-//! The Laplacian pyramid of a gradient (Burt & Adelson 1983), and its levels made equally strong.
+//! The Laplacian pyramid of a gradient (Burt & Adelson 1983), whose levels are made equally strong.
 //!
-//! [`split`] decomposes planes, [`merge`] sums the bands again; [`normalize`] is both with each level
-//! divided by its root mean square in between. Borders are mirrored, so that a level has no frame around it.
+//! [`split`] decomposes planes into levels, and [`merge`] sums the levels again. [`normalize`] splits,
+//! divides each level by its root mean square, and merges. Borders are mirrored, so that a level has no
+//! visible frame.
 
 use rayon::prelude::*;
 
@@ -9,11 +10,11 @@ use crate::transform::reflected;
 
 use super::planes::{for_each_row, mean_by_rows};
 
-/// The binomial filter of one axis, to be divided by 16 (`K5x5` of the TensorFlow notebook is its square).
+/// The binomial filter of one axis, to be divided by 16. `K5x5` of the TensorFlow notebook is its square.
 const BINOMIAL: [f32; 5] = [1.0, 4.0, 6.0, 4.0, 1.0];
 /// Sum of [`BINOMIAL`].
 const SUM: f32 = 16.0;
-/// Smallest divisor of a level (`normalize_std` of the same).
+/// Smallest divisor of a level (`normalize_std` of the TensorFlow notebook).
 const SMALLEST: f64 = 1e-10;
 
 /// A level: planes of this height and width.
@@ -38,7 +39,7 @@ pub(super) fn split(data: Vec<f32>, size: [usize; 2], splits: usize) -> Vec<Leve
     levels
 }
 
-/// Puts levels together again.
+/// Sums the levels.
 pub(super) fn merge(mut levels: Vec<Level>) -> Vec<f32> {
     while levels.len() > 1
         && let Some(coarse) = levels.pop()
@@ -49,7 +50,8 @@ pub(super) fn merge(mut levels: Vec<Level>) -> Vec<f32> {
     levels.pop().map(|level| level.data).unwrap_or_default()
 }
 
-/// Divides each level by its root mean square: within the mask, which all planes have in common.
+/// Divides each level by its root mean square. With a mask, which all planes share, it is measured within the
+/// mask.
 pub(super) fn normalize(data: Vec<f32>, size: [usize; 2], splits: usize, mask: Option<&[f32]>) -> Vec<f32> {
     let mut levels = split(data, size, splits);
     let mut mask = mask.map(|mask| Level { size, data: mask.to_vec() });
@@ -91,8 +93,8 @@ fn reduce(fine: &Level) -> Level {
     Level { size, data }
 }
 
-/// The one, two or three coarse pixels that make a fine one: the binomial filter between inserted zeros,
-/// times two.
+/// Returns the one, two or three coarse pixels from which a fine pixel is interpolated, with their weights.
+/// The weights are twice the binomial filter, applied between inserted zeros.
 fn sources(at: usize, fine: usize) -> [(usize, f32); 3] {
     let place = |at: isize| reflected(at, fine) / 2;
     let at = at as isize;
@@ -103,7 +105,7 @@ fn sources(at: usize, fine: usize) -> [(usize, f32); 3] {
     }
 }
 
-/// Adds the coarse level, enlarged, times a factor to the fine one.
+/// Adds the enlarged coarse level, times a factor, to the fine level.
 fn add_expanded(fine: &mut Level, coarse: &Level, factor: f32) {
     let [h, w] = fine.size;
     let [ch, cw] = coarse.size;
@@ -164,7 +166,8 @@ mod tests {
 
     #[test]
     fn normalizing_makes_every_level_of_unit_strength() {
-        // The levels that are merged, as the result does not split into exactly those again.
+        // The levels before merging are compared, because the merged result would split into slightly
+        // different levels.
         let size = [64, 80];
         let planes: Vec<f32> = noise(3 * size[0] * size[1]).iter().map(|x| 1e-4 * x).collect();
         let mut levels = split(planes.clone(), size, 4);

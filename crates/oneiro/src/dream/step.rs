@@ -1,4 +1,5 @@
-//! One step: the gradient of all tiles, made a step of a length that does not depend on its magnitude.
+//! One step of a dream: the gradient of all tiles, normalized so that its length does not depend on the
+//! gradient's magnitude.
 
 use rayon::prelude::*;
 
@@ -9,14 +10,15 @@ use crate::dream::tiles::{Axis, tiles};
 use crate::dream::{Dream, Normalize, WHITE, pyramid};
 use crate::error::{Error, Result};
 
-/// Added to the deviation of a gradient before dividing by it (`render_multiscale` of the same).
+/// Added to the deviation of a gradient before dividing by it (`render_multiscale` of Conveiro).
 const EPSILON: f64 = 1e-8;
 
 impl Dream<'_> {
-    /// One step, if any is left. Returns the value before it: the mean over all tiles, as rolled.
+    /// Takes one step, if any is left. Returns the value before the step: the mean over all tiles of the
+    /// rolled picture.
     ///
     /// # Errors
-    /// If the value or the gradient stops being a number, or the next octave's network cannot be made.
+    /// If the value or the gradient is not finite, or the next octave's network cannot be compiled.
     pub fn step(&mut self) -> Result<f64> {
         if self.finished() {
             return Ok(self.value());
@@ -56,7 +58,7 @@ impl Dream<'_> {
         Ok(value)
     }
 
-    /// Masks the gradient and finds the factor that makes it a step; a gradient of zeros makes none. Norms
+    /// Masks the gradient and returns the factor that scales it to a step; 0 for a gradient of zeros. Norms
     /// are measured within the mask, so that a mask changes where a step acts, not its length.
     pub(super) fn normalize(&mut self) -> f32 {
         let size @ [_, w] = self.size();
@@ -84,7 +86,7 @@ impl Dream<'_> {
     }
 }
 
-/// The mean of a goal over all tiles of a picture.
+/// Returns the mean of a goal over all tiles of a picture.
 pub(super) fn mean_value(network: &mut Network, axes: &[Axis; 2], picture: &[f32], factor: f32) -> f64 {
     let count = (axes[0].count() * axes[1].count()) as f64;
     tiles(axes, [0, 0])

@@ -1,4 +1,4 @@
-//! Dreams of the embedded network, and tiles against the whole.
+//! Tests of dreams with the embedded network, and of tiles against the whole picture.
 
 use oneiro_zoo::embedded;
 
@@ -49,7 +49,7 @@ fn every_preset_raises_the_objective_from_a_photo_and_from_noise() {
             finish(&mut dream);
             assert_eq!((dream.size(), dream.steps_done()), ([60, 70], 4));
             let (before, after) = (dream.value_at_start(), dream.value());
-            // Enlarging blurs what a photo had at the start.
+            // A start that is enlarged from octave to octave loses the photo's details.
             let least = if preset.octave_start == OctaveStart::Detail { 1.2 } else { 1.0 };
             assert!(after > least * before, "{}: {before} -> {after}", preset.name);
             let shown = dream.picture();
@@ -83,7 +83,8 @@ fn a_dream_is_the_same_with_any_number_of_threads() {
 #[test]
 fn tiles_give_the_gradient_of_the_whole_where_the_network_sees_no_border() {
     let model = model();
-    // pool1 sees 7 pixels: less than the quarter of the overlap that is left out at each end of a tile.
+    // pool1 has a receptive field of 7 pixels, less than the quarter of the overlap that is discarded at each
+    // end of a tile.
     let goal = layer("pool1");
     let gradient = |tile: usize| {
         let preset = DreamPreset { octaves: 1, tile, overlap: 32, ..DreamPreset::deepdream() };
@@ -94,16 +95,18 @@ fn tiles_give_the_gradient_of_the_whole_where_the_network_sees_no_border() {
             dream.network.look(true);
             tile.add(&dream.network.gradient, 1.0, &mut g);
         }
-        // At its own border the whole is padded with zeros, where tiles see the other side of the torus.
+        // At the picture's border, the whole picture is padded with zeros, whereas tiles see the other side
+        // of the torus.
         let inner =
             (0..g.len()).filter(|i| (8..184).contains(&(i / 192 % 192)) && (8..184).contains(&(i % 192)));
         (inner.map(|i| g[i]).collect::<Vec<f32>>(), dream.tiles())
     };
     let ((whole, one), (tiled, many)) = (gradient(192), gradient(96));
-    // Tiles begin at 0, 64 and 128: where the network's stride of 4 samples them as it does the whole.
+    // Tiles begin at 0, 64 and 128, multiples of the network's stride of 4, so that positions coincide with
+    // the whole's.
     assert_eq!((one, many), (([192, 192], 1), ([96, 96], 9)));
     let norm = |v: &[f32]| v.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
-    // The mean over positions has another number of them.
+    // The objective is a mean over positions, whose number differs between tile and whole.
     let ratio = norm(&tiled) / norm(&whole);
     let difference: Vec<f32> = whole.iter().zip(&tiled).map(|(a, b)| b - a * ratio as f32).collect();
     assert!(norm(&difference) < 1e-4 * norm(&tiled), "{} of {}", norm(&difference), norm(&tiled));
@@ -112,7 +115,8 @@ fn tiles_give_the_gradient_of_the_whole_where_the_network_sees_no_border() {
 #[test]
 fn no_seam_is_seen_where_tiles_meet() {
     let model = model();
-    // Without rolling, borders stay in place, which is the worst case; fire6 sees more than a tile's overlap.
+    // Without rolling, borders stay in place, which is the worst case. The receptive field of fire6 exceeds
+    // the overlap of tiles.
     let preset =
         DreamPreset { octaves: 1, steps: 3, tile: 96, overlap: 48, jitter: 0, ..DreamPreset::deepdream() };
     let photo = photo(192, 192);
@@ -132,7 +136,7 @@ fn no_seam_is_seen_where_tiles_meet() {
         dream.x.iter_mut().zip(&dream.gradient).for_each(|(x, g)| *x += factor * g);
     }
     let change: Vec<f64> = dream.x.iter().zip(&photo.data).map(|(x, p)| f64::from(x - WHITE * p)).collect();
-    // The change's jump from each column to the next, summed over rows and colours.
+    // The squared jump of the change from each column to the next, summed over rows and colours.
     let jump = |x: usize| -> f64 {
         (0..3 * 192).map(|row| (change[row * 192 + (x + 1) % 192] - change[row * 192 + x]).powi(2)).sum()
     };
@@ -161,7 +165,7 @@ fn a_mask_keeps_what_is_black_and_strength_mixes() {
                 .fold(0.0, f32::max)
         };
         assert!(change(0..29) > 0.02, "{}", preset.name);
-        // The small octave's mask is blurred by a pixel or two.
+        // At the small octave, the mask is blurred by a pixel or two.
         assert!(change(36..70) < 0.02, "{}: {}", preset.name, change(36..70));
         let half = DreamPreset { strength: 0.5, ..preset.clone() };
         let run = |preset: &DreamPreset| {
@@ -185,7 +189,7 @@ fn a_guide_raises_its_own_features_and_has_the_gradient_of_its_value() {
     let preset = DreamPreset { octaves: 1, steps: 4, ..DreamPreset::deepdream() };
     let start = Start::Image(photo(40, 48));
     let mut dream = Dream::new(&model, &preset, &goal, start, None, 0).unwrap();
-    // Central differences along a random direction.
+    // The reference is a central difference along a random direction.
     let mut stream = Stream::new(3, 3);
     let direction: Vec<f32> = (0..3 * 40 * 48).map(|_| stream.normal() as f32).collect();
     dream.network.seen.copy_from_slice(&photo(40, 48).data);
@@ -197,7 +201,8 @@ fn a_guide_raises_its_own_features_and_has_the_gradient_of_its_value() {
         dream.network.seen.iter_mut().zip(moved).for_each(|(s, m)| *s = m);
         dream.network.look(false)
     };
-    // So small that hardly any position changes its nearest vector, which only ever bends the value upwards.
+    // The step is so small that hardly any position changes its nearest vector of the guide. Such a change
+    // can only bend the value upwards.
     let step = 1e-5;
     let measured = (at(step) - at(-step)) / f64::from(2.0 * step);
     assert!((slope - measured).abs() < 0.02 * slope.abs(), "{slope} {measured}");
@@ -294,7 +299,7 @@ fn a_mask_says_where_a_step_goes_and_not_how_far() {
         let half = step(Some(vec![0.5; plane]));
         let worst = whole.iter().zip(&half).map(|(a, b)| (0.5 * a - b).abs()).fold(0.0, f32::max);
         assert!(worst < 1e-4, "{}: {worst}", preset.name);
-        // A sixteenth of the picture.
+        // The area inside the mask is a sixteenth of the picture.
         let inside = |i: usize| i % plane / size[1] < 12 && i % size[1] < 15;
         let corner = step(Some((0..plane).map(|i| if inside(i) { 1.0 } else { 0.0 }).collect()));
         let strength = |step: &[f32]| {

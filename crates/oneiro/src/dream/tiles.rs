@@ -1,15 +1,15 @@
-//! Tiles: how a picture of any size is seen through a network of one size.
+//! Tiles: pictures of any size are shown to a network of one size in parts.
 //!
-//! The picture is a torus that is rolled before each step. An axis that fits into a tile is one tile of just
-//! its length, as if there were no tiles. A longer one has several tiles that overlap: a quarter of the
-//! overlap at each end of a tile is discarded, because a network pads with zeros at a tile's edge. In the
-//! middle half of the overlap neighbouring tiles are blended, so that no border is visible. The weights of a
-//! pixel over all tiles sum to 1. Where the network takes one size only and the axis is shorter, the tile
-//! shows the torus repeated, and only the middle counts.
+//! The picture is a torus that is rolled before each step. An axis that fits into a tile is one tile of
+//! exactly its length, as if there were no tiles. A longer axis has several tiles that overlap. A quarter of
+//! the overlap at each end of a tile is discarded, because a network pads with zeros at a tile's edge. In the
+//! middle half of the overlap, neighbouring tiles are blended, so that no border is visible. The weights of a
+//! pixel over all tiles sum to 1. If the network accepts one size only and the axis is shorter, the tile
+//! shows the torus repeated, and only its middle counts.
 
 use rayon::prelude::*;
 
-/// Tiles are made as long as a multiple of this where they may be: strides of networks are powers of two.
+/// Tile lengths are multiples of this number where possible, because strides of networks are powers of two.
 const MULTIPLE: usize = 32;
 
 /// The tiles along one axis.
@@ -19,7 +19,7 @@ pub(super) struct Axis {
     len: usize,
     /// Length of every tile.
     pub tile: usize,
-    /// Where on the torus each tile begins.
+    /// Position on the torus at which each tile begins.
     starts: Vec<usize>,
     /// Weights of each tile's pixels.
     weights: Vec<Vec<f32>>,
@@ -28,18 +28,18 @@ pub(super) struct Axis {
 }
 
 impl Axis {
-    /// Tiles of at most `largest` pixels for a network that takes any size.
+    /// Divides an axis into tiles of at most `largest` pixels, for a network that accepts any size.
     pub fn free(len: usize, largest: usize, overlap: usize) -> Self {
         if len <= largest {
             return Self { len, tile: len, starts: vec![0], weights: vec![vec![1.0; len]], forced: false };
         }
-        // Just as long as so few tiles need to be.
+        // The smallest number of tiles is used, and tiles are no longer than this number requires.
         let count = len.div_ceil(largest - overlap);
         let tile = (len.div_ceil(count) + overlap).next_multiple_of(MULTIPLE).min(largest);
         Self::several(len, tile, overlap, false)
     }
 
-    /// Tiles of exactly `tile` pixels.
+    /// Divides an axis into tiles of exactly `tile` pixels.
     pub fn fixed(len: usize, tile: usize, overlap: usize) -> Self {
         if len <= tile {
             let before = (tile - len) / 2;
@@ -60,7 +60,7 @@ impl Axis {
         let count = len.div_ceil(tile - overlap);
         let starts: Vec<usize> = (0..count).map(|i| i * len / count).collect();
         let (out, blend) = (overlap / 4, overlap - 2 * (overlap / 4));
-        // From 0 outside the blended part to 1 inside it, from either end.
+        // The weight rises from 0 in the discarded part to 1 after the blended part, from either end.
         let rise = |i: usize| ((i + 1).saturating_sub(out) as f32 / (blend + 1) as f32).min(1.0);
         let window: Vec<f32> = (0..tile).map(|i| rise(i).min(rise(tile - 1 - i))).collect();
         let mut total = vec![0.0f32; len];
@@ -82,12 +82,13 @@ impl Axis {
         self.starts.len()
     }
 
-    /// Range of the roll in either direction: large enough that every border of tiles moves.
+    /// Returns the largest roll in either direction. It is at least so large that every border between tiles
+    /// moves.
     pub fn roll(&self, jitter: usize) -> usize {
         if self.count() > 1 { jitter.max(self.tile / 2) } else { jitter }
     }
 
-    /// The pixels of the picture, rolled by `shift`, that a tile shows.
+    /// Returns the pixels of the picture, rolled by `shift`, that a tile shows.
     fn places(&self, index: usize, shift: i32) -> Vec<usize> {
         let back = self.len - (shift.rem_euclid(self.len as i32)) as usize;
         (0..self.tile).map(|i| (self.starts[index] + i + back) % self.len).collect()
@@ -104,7 +105,7 @@ pub(super) struct Tile<'a> {
     column_weights: &'a [f32],
 }
 
-/// All tiles of a picture rolled by `shift` (down, right), row by row.
+/// Returns all tiles of a picture that is rolled by `shift` (down, right), row by row.
 pub(super) fn tiles(axes: &[Axis; 2], shift: [i32; 2]) -> impl Iterator<Item = Tile<'_>> {
     let [y, x] = axes;
     (0..y.count() * x.count()).map(move |i| {
@@ -120,7 +121,7 @@ pub(super) fn tiles(axes: &[Axis; 2], shift: [i32; 2]) -> impl Iterator<Item = T
 }
 
 impl Tile<'_> {
-    /// Reads the tile's pixels out of a picture, each times a factor.
+    /// Reads the tile's pixels from a picture, each multiplied by a factor.
     pub fn read(&self, picture: &[f32], factor: f32, out: &mut [f32]) {
         let ([h, w], th) = (self.size, self.rows.len());
         out.par_chunks_mut(self.columns.len()).enumerate().for_each(|(i, out)| {
@@ -129,7 +130,7 @@ impl Tile<'_> {
         });
     }
 
-    /// Adds the tile's values times their weights to the picture: the adjoint of [`Tile::read`] with
+    /// Adds the tile's values times their weights to a picture. This is the adjoint of [`Tile::read`] with
     /// weights.
     pub fn add(&self, values: &[f32], factor: f32, picture: &mut [f32]) {
         let ([h, w], [th, tw]) = (self.size, [self.rows.len(), self.columns.len()]);
@@ -209,7 +210,7 @@ mod tests {
                 assert!(worst < 1e-6, "{axes:?} {shift:?}: {worst}");
             }
         }
-        // With one tile it is exact to the last bit, and the roll goes down and right.
+        // With one tile the result is exact to the last bit. The roll goes down and to the right.
         let axes = [Axis::free(4, 8, 0), Axis::free(5, 8, 0)];
         let picture: Vec<f32> = (0..60).map(|i| i as f32).collect();
         let (mut seen, mut back) = (vec![0.0; 60], vec![0.0; 60]);

@@ -1,6 +1,6 @@
-//! Why a layer has no kernels to be shown.
+//! Reasons why a layer has no kernels to show.
 
-/// Why a layer has no kernels to be shown.
+/// A reason why a layer has no kernels to show.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KernelError {
@@ -15,7 +15,7 @@ pub enum KernelError {
         /// The channel.
         channel: usize,
     },
-    /// A layer of which no channel depends on the picture.
+    /// No channel of the layer depends on the picture.
     #[error("no channel of layer \"{layer}\" depends on the picture")]
     Constant {
         /// The layer.

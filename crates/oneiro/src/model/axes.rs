@@ -1,6 +1,6 @@
-//! The channel axis of each layer, and layers read as maps (N, C, positions).
+//! The channel axis of each layer, and views of layers as maps (N, C, positions).
 //!
-//! All code that reads channels uses this module: objectives, Grad-CAM, grids, sheets, lists of layers.
+//! All code that reads channels uses this module: objectives, Grad-CAM, grids, sheets and lists of layers.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -19,15 +19,15 @@ use crate::objective::Term;
 /// How a term reads a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum View {
-    /// As a map of channels over positions, tokens that are no patches left out.
+    /// The term reads a map of channels over positions. Tokens that are no patches are left out.
     Map,
-    /// All values, without meaning of their axes.
+    /// The term reads all values, whatever the axes mean.
     Everything,
-    /// As one number a class, on whichever axis the classes are.
+    /// The term reads one number for each class, on whichever axis the classes are.
     Classes,
 }
 
-/// A value of the network, and how it is looked at.
+/// A value of the network, and how a term reads it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Target {
     /// The value.
@@ -45,52 +45,52 @@ pub struct Layered {
 }
 
 impl Layered {
-    /// The axes of a value; `None` where they are not known.
+    /// Returns the axes of a value, or `None` if they are unknown.
     pub fn axes(&self, value: ValueId) -> Option<&Axes> {
         self.followed.of(value)
     }
 
-    /// Element type, shape and content of each value, where they are known.
+    /// Returns element type, shape and constant content of each value, where known.
     pub(crate) fn facts(&self) -> &[Option<Fact>] {
         &self.facts
     }
 
-    /// Whether a value is the same for all inputs.
+    /// Whether a value does not depend on the inputs.
     pub fn is_constant(&self, value: ValueId) -> bool {
         self.facts.get(value.index()).and_then(Option::as_ref).is_some_and(|fact| fact.value.is_some())
     }
 
-    /// The shape of a value, with the batch; `None` if it cannot be computed.
+    /// Returns the shape of a value including the batch, or `None` if it cannot be computed.
     pub fn shape(&self, value: ValueId) -> Option<&[usize]> {
         self.facts.get(value.index())?.as_ref().map(|fact| fact.shape.as_slice())
     }
 
-    /// A value as a map; `None` where its channels are not known.
+    /// Returns a value as a map, or `None` if its channel axis is unknown.
     pub fn map(&self, value: ValueId) -> Option<FeatureMap> {
         FeatureMap::of(self.axes(value)?, self.shape(value)?, self.batch)
     }
 
-    /// Whether no entry of a batch depends on another in these nodes.
+    /// Whether batch entries are independent of each other in these nodes.
     pub fn entries_stay_apart(&self, needed: &[bool]) -> bool {
         self.followed.entries_stay_apart(needed)
     }
 
-    /// Known axes of all values.
+    /// Returns the known axes of all values.
     pub fn followed(&self) -> &Followed {
         &self.followed
     }
 }
 
-/// The axis of values, if each batch entry is a single row of numbers.
+/// Where a value has its numbers, if each batch entry is a single row of numbers.
 enum Row {
-    /// On axis 1, or it is a single number.
+    /// The numbers are on axis 1, or the value is a single number.
     InPlace,
-    /// This many on another axis, or in a value without a batch axis.
+    /// This many numbers are on another axis, or in a value without a batch axis.
     Of(usize),
 }
 
-/// The row that each entry of a value of this shape is; `None` if it has several axes of more than one
-/// position.
+/// Returns where a value of this shape has its row of numbers. Returns `None` if it has several axes with
+/// more than one position.
 fn row_of(shape: &[usize], batch: usize) -> Option<Row> {
     match shape {
         [n] if batch == 1 && *n != 1 => Some(Row::Of(*n)),
@@ -105,7 +105,7 @@ fn row_of(shape: &[usize], batch: usize) -> Option<Row> {
 }
 
 impl Model {
-    /// The target that a term reads; an error for one that reads the picture.
+    /// Returns the target that a term reads. A term that reads the picture is an error.
     pub fn target_of(&self, term: &Term) -> Result<Target> {
         let view = match term {
             _ if term.at_output() => View::Classes,
@@ -115,19 +115,19 @@ impl Model {
         Ok(Target { value: self.value_of(term)?, view })
     }
 
-    /// Shapes and axes of the values that these need, for inputs of these shapes.
+    /// Infers shapes and axes of the values on which `values` depend, for inputs of these shapes.
     ///
     /// # Errors
-    /// If axes are stated for a layer that does not exist, or that do not fit it.
+    /// If the card states axes for a layer that does not exist, or axes that do not fit the layer.
     pub fn layered(&self, values: &[ValueId], shapes: &[Vec<usize>]) -> Result<Layered> {
         let needed = analysis::ancestors(&self.graph, values);
         self.layered_where(&needed, shapes)
     }
 
-    /// Shapes and axes of all values, for inputs of these shapes.
+    /// Infers shapes and axes of all values, for inputs of these shapes.
     ///
     /// # Errors
-    /// As [`Model::layered`].
+    /// Those of [`Model::layered`].
     pub fn all_layered(&self, shapes: &[Vec<usize>]) -> Result<Layered> {
         self.layered_where(&vec![true; self.graph.nodes.len()], shapes)
     }
@@ -154,7 +154,7 @@ impl Model {
         Ok(Layered { facts, followed, batch })
     }
 
-    /// The axes of an input, by its card.
+    /// Returns the axes of an input by its card.
     fn input_axes(&self, input: usize, shape: &[usize]) -> Option<Axes> {
         let card = &self.card.input[input];
         match card.kind {
@@ -166,7 +166,7 @@ impl Model {
         }
     }
 
-    /// The axes that the card states, of the values whose shapes are known.
+    /// Returns the axes that the card states, for values of known shape.
     fn axes_of_card(&self, facts: &[Option<Fact>], followed: &Followed) -> Result<Vec<(ValueId, Axes)>> {
         let mut said = Vec::new();
         for (layer, text) in &self.card.axes {
@@ -181,8 +181,8 @@ impl Model {
         Ok(said)
     }
 
-    /// Layers for which the card states another channel axis than the graph tells: their names, the axes
-    /// stated, the axes found. Stated axes take precedence.
+    /// Lists layers for which the card states another channel axis than the graph implies: name, stated axes,
+    /// found axes. Stated axes take precedence.
     pub fn contradicted_axes(&self) -> Vec<(&str, String, String)> {
         let without = Self { card: Card { axes: BTreeMap::new(), ..self.card.clone() }, ..self.clone() };
         let names = self.names();
@@ -198,11 +198,11 @@ impl Model {
         contradicted.collect()
     }
 
-    /// The graph, and the values in it that hold the targets as they are looked at, for inputs of these
-    /// shapes: the batch on axis 0, for [`View::Map`] the channels on axis 1.
+    /// Returns a graph, and the values in it that hold the targets in their views, for inputs of these
+    /// shapes. The batch is on axis 0, and for [`View::Map`] the channels are on axis 1.
     ///
     /// # Errors
-    /// If the channels of a target are not known that is looked at as a map.
+    /// If the channel axis of a target with [`View::Map`] is unknown.
     pub fn viewed(
         &self,
         targets: &[Target],
@@ -213,7 +213,7 @@ impl Model {
         let mut graph = Cow::Borrowed(&self.graph);
         let mut viewed = Vec::with_capacity(targets.len());
         for &Target { value, view } in targets {
-            // What cannot be computed is for the plan to explain.
+            // A value that cannot be computed stays, so that compiling the plan reports why.
             let Some(shape) = layered.shape(value) else {
                 viewed.push(value);
                 continue;
@@ -243,9 +243,9 @@ impl Model {
         Ok((graph, viewed))
     }
 
-    /// Whether these values of one picture are known not to depend on other pictures of the batch. A network
-    /// that takes statistics over its batch mixes pictures. A network that takes single pictures only has
-    /// nothing to mix.
+    /// Whether these values of one picture are known to be independent of other pictures in the batch. A
+    /// network with statistics over its batch mixes pictures. A network that accepts single pictures only
+    /// cannot mix them.
     pub fn keeps_pictures_apart(&self, values: &[ValueId], size: Option<[usize; 2]>) -> bool {
         const PAIR: usize = 2;
         let Ok(shapes) = self.input_shapes(PAIR, size) else { return true };
@@ -257,10 +257,10 @@ impl Model {
             || plan::keeps_entries_apart(&self.graph, &Request::of_shapes(shapes, values.to_vec()))
     }
 
-    /// A layer as a map.
+    /// Returns a layer as a map.
     ///
     /// # Errors
-    /// If its channels are not known.
+    /// If its channel axis is unknown.
     pub fn map_of(&self, value: ValueId, shapes: &[Vec<usize>]) -> Result<FeatureMap> {
         let layered = self.layered(&[value], shapes)?;
         let shape = layered.shape(value).map(<[usize]>::to_vec);
@@ -268,7 +268,7 @@ impl Model {
             (Some(map), _) => Ok(map),
             (None, Some(shape)) => Err(self.unknown_channels(&layered, value, &shape)),
             (None, None) => {
-                // The error of the node that cannot be computed.
+                // If the shape is unknown, this returns the error of the node that cannot be computed.
                 plan::accepts(&self.graph, &Request::of_shapes(shapes.to_vec(), vec![value]))?;
                 Err(Error::UnknownShape { name: self.graph.name(value).to_owned() })
             }

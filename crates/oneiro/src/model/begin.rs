@@ -1,4 +1,5 @@
-//! Networks that begin at an inner tensor, and which tensor that can be where the front cannot be run.
+//! Networks that begin at an inner tensor, and the choice of this tensor if the first part of a network
+//! cannot be run.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,23 +13,23 @@ use super::{DEFAULT_SIDE, Model};
 use crate::card::{Axis, Card, InputCard, InputKind, TensorLayout};
 use crate::error::{Error, Result};
 
-/// A file's declarations of its inner tensors, by name: axes and element type.
+/// A file's declarations of its inner tensors: axes and element type by name.
 pub type Declared = BTreeMap<String, (Vec<Dim>, DType)>;
 
 /// A network that begins at an inner tensor.
 #[derive(Debug)]
 pub struct Begun {
-    /// The graph, with notes on what is left out.
+    /// The graph, with notes on what was left out.
     pub graph: Graph,
-    /// The axes of the tensor, as a card states them, where the part in front of it tells.
+    /// The axes of the tensor in a card's notation, if the part before it determines them.
     pub axes: Option<String>,
 }
 
-/// The graph that begins at a value. `card`: what is said of the value as an input, which counts where
-/// nothing else tells its axes.
+/// Returns the graph that begins at a value. `card` describes the value as an input; it is used if nothing
+/// else determines the value's axes.
 ///
 /// # Errors
-/// If the network cannot begin there, or nothing tells the value's axes.
+/// If the network cannot begin there, or nothing determines the value's axes.
 pub fn begin_at(
     graph: &Graph,
     at: ValueId,
@@ -90,7 +91,7 @@ pub fn begin_at(
     Ok(Begun { graph, axes })
 }
 
-/// The axes of a value, followed from the network's own inputs at their usual sizes.
+/// Follows the axes from the network's own inputs, at their default sizes, to a value.
 fn followed_axes(graph: &Graph, at: ValueId, layout: TensorLayout) -> Option<String> {
     let input = |i: usize| {
         let input = &graph.inputs[i];
@@ -108,7 +109,7 @@ fn followed_axes(graph: &Graph, at: ValueId, layout: TensorLayout) -> Option<Str
     layered.axes(at)?.statement()
 }
 
-/// The axes of a picture that a card describes.
+/// Returns the axes of a picture as a card describes it.
 fn of_card(card: &InputCard, layout: TensorLayout) -> Option<Vec<Dim>> {
     let free = || Dim::Free(String::new());
     let [h, w] = card.size?.map(Dim::Fixed);
@@ -135,14 +136,15 @@ fn of_card(card: &InputCard, layout: TensorLayout) -> Option<Vec<Dim>> {
 }
 
 impl Model {
-    /// Takes in what the file declares of its inner tensors, for errors that name a tensor to begin at.
+    /// Adds the file's declarations of inner tensors. They are used by errors that suggest a tensor to begin
+    /// at.
     pub fn with_declared(mut self, declared: Declared) -> Self {
         self.declared = Arc::new(declared);
         self
     }
 
-    /// A tensor that the network can begin at, so that these values (or, without any, its outputs) can be
-    /// computed although some nodes in front cannot be run.
+    /// Returns a tensor at which the network can begin so that `targets` can be computed, although some nodes
+    /// before it cannot be run. Without targets, the network's outputs are taken.
     pub fn beginning(&self, targets: &[ValueId], error: Option<&oneiro_net::Error>) -> Option<String> {
         let blocked = Blocked::new(&self.graph, error);
         if blocked.is_empty() {
@@ -153,8 +155,8 @@ impl Model {
         Some(self.graph.name(at).to_owned())
     }
 
-    /// An error of compiling for these values; where a node cannot be run, with the tensor to begin at behind
-    /// it.
+    /// Extends an error of compiling for these values. If a node cannot be run, the error names a tensor
+    /// after it at which the network can begin.
     pub fn explained(&self, error: oneiro_net::Error, targets: &[ValueId]) -> Error {
         let blocked = match &error {
             oneiro_net::Error::Unsupported { .. } | oneiro_net::Error::Data { .. } => true,
@@ -166,7 +168,8 @@ impl Model {
             }
             _ => false,
         };
-        // Where these values cannot be reached at all, the way to most others is said.
+        // If these values cannot be reached from any beginning, a tensor is suggested from which most other
+        // values can be.
         let begin = |targets: &[ValueId]| self.beginning(targets, Some(&error));
         match blocked.then(|| begin(targets).or_else(|| begin(&[]))).flatten() {
             Some(begin_at) => Error::Blocked { error: Box::new(error), begin_at },

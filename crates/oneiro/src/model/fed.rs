@@ -1,4 +1,4 @@
-//! Values of inputs that are no pictures, and the beginning of the network.
+//! Constant values for inputs that are no pictures.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::{InputError, Model};
 use crate::card::{Card, InputKind};
 use crate::error::Result;
 
-/// Numbers for an input: one for all of it (no axes), or a tensor.
+/// A value for an input: one number for the whole input (no axes), or a tensor.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fed {
     /// Extents; empty for one number.
@@ -19,12 +19,12 @@ pub struct Fed {
 }
 
 impl Model {
-    /// The network with these inputs fed for good: each becomes a constant, repeated for the batch where it
-    /// has one, and is no input any more. So are single truth values and integers that a node reads, which
-    /// may decide what runs: 0 if nothing is said of them.
+    /// Replaces these inputs by constants, which repeat along the batch axis if there is one. Inputs that are
+    /// single booleans or integers become constants, too, because they may decide what is computed. Their
+    /// default is 0.
     ///
     /// # Errors
-    /// If there is no such input, it is a picture, or the numbers do not fit it.
+    /// If an input does not exist or is a picture, or its numbers do not fit it.
     pub fn fed(mut self, values: &BTreeMap<String, Fed>) -> Result<Self> {
         let zero = Fed { shape: vec![], data: vec![0.0] };
         if let Some(name) = values.keys().find(|name| self.card.input(name).is_none()) {
@@ -63,7 +63,8 @@ impl Model {
         Ok(self)
     }
 
-    /// The card with all that it takes to prepare the network again: also the inputs that are fed for good.
+    /// Returns the card with everything needed to prepare the network again, including inputs that became
+    /// constants.
     pub fn whole_card(&self) -> Card {
         let mut card = self.card.clone();
         card.input.extend(self.constant.iter().cloned());

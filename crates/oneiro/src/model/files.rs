@@ -1,4 +1,4 @@
-//! Models from files: the network with the weights beside it, and its card.
+//! Models from files: a network with the files that hold its weights, and its card.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -21,20 +21,20 @@ mod mapped;
 pub use error::OpenError;
 pub use mapped::Mapped;
 
-/// The files of a model, mapped into memory: memory of weights can be given back to them.
+/// The files of a model, mapped into memory, so that the memory of weights can be released.
 #[derive(Debug)]
 pub struct ModelFiles {
     /// The model file.
     pub model: Mapped,
-    /// Files with weights, by their names as seen from the model's folder.
+    /// Files with weights, by their paths relative to the model's folder.
     pub beside: BTreeMap<String, Mapped>,
 }
 
 impl ModelFiles {
-    /// Reads a model file and the files beside it that hold its weights.
+    /// Reads a model file and the files of its folder that hold its weights.
     ///
     /// # Errors
-    /// If there is no such file, it is a folder or of another framework, or it is no ONNX model.
+    /// If the file does not exist, is a folder, belongs to another framework, or is no ONNX model.
     pub fn read(path: &Path) -> Result<(Graph, ModelFiles), OpenError> {
         let model = model_file(path)?;
         let folder = path.parent().unwrap_or(Path::new(""));
@@ -69,7 +69,7 @@ fn model_file(path: &Path) -> Result<Mapped, OpenError> {
     })
 }
 
-/// An error that says what to do with a file of another framework.
+/// Returns an error for a file of another framework, which says how to convert it.
 fn refuse_other_frameworks(path: &Path) -> Result<(), OpenError> {
     let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
     let (what, how) = match extension.as_str() {
@@ -89,15 +89,15 @@ fn refuse_other_frameworks(path: &Path) -> Result<(), OpenError> {
 }
 
 impl Model {
-    /// Reads an ONNX file, with the files beside it that hold weights, ready for pictures.
+    /// Reads an ONNX file, with the files of its folder that hold weights, ready for pictures.
     ///
-    /// How pictures are prepared is said by the card `NAME.toml` beside `NAME.onnx`, or by the model file
-    /// itself ([`metadata`]). Nothing is guessed. Class labels that the card names are not read: classes go
-    /// by number.
+    /// The preprocessing of pictures comes from the card `NAME.toml` beside `NAME.onnx`, or from the model
+    /// file itself ([`metadata`]). Nothing is guessed. Class labels that the card names are not read, so
+    /// classes are identified by index.
     ///
     /// # Errors
-    /// [`OpenError`] if a file cannot be read, or nothing says how pictures are prepared; then the message
-    /// has a card to begin with. The errors of [`Model::new`] if card and network do not fit.
+    /// [`OpenError`] if a file cannot be read, or the preprocessing is unknown; the message then contains an
+    /// example of a card. The errors of [`Model::new`] if card and network do not fit.
     pub fn open(path: impl AsRef<Path>) -> Result<Model> {
         let path = path.as_ref();
         let (graph, files) = ModelFiles::read(path)?;
@@ -109,23 +109,23 @@ impl Model {
             model = model.with_declared(onnx::declared(files.model.bytes()));
         }
         if model.card.output.is_some() {
-            // A name that stands for nothing is found before any work.
+            // An invalid name of the class output is reported before any work.
             model.head()?;
         }
         Ok(model.with_weight_files(Arc::new(files)).for_pictures())
     }
 }
 
-/// A card of all inputs.
+/// The card of all inputs, and its origin.
 struct Described {
     card: Card,
     /// Number of class labels in the model file.
     labels: Option<usize>,
-    /// The file that describes the inputs.
+    /// The file from which the card comes.
     from: PathBuf,
 }
 
-/// The card beside a model file, with what the model file says where the card is silent.
+/// Reads the card beside a model file. Metadata of the model file fill what the card leaves out.
 fn describe(graph: &Graph, path: &Path) -> Result<Described, OpenError> {
     let beside = path.with_extension("toml");
     let in_file = |file: &Path| {
@@ -157,7 +157,7 @@ fn describe(graph: &Graph, path: &Path) -> Result<Described, OpenError> {
     Ok(Described { card, labels, from: path.to_owned() })
 }
 
-/// Fits a card for pictures in general to an input: files do not say which of their inputs takes them.
+/// Adapts a general card for pictures to an input. Metadata do not say which input takes pictures.
 fn fit(card: &mut InputCard, input: &Input, says_colors: bool) {
     let dims = input.dims.as_deref().unwrap_or_default();
     let channels = match dims.get(1) {
@@ -179,8 +179,8 @@ fn fit(card: &mut InputCard, input: &Input, says_colors: bool) {
     }
 }
 
-/// The numbers that the card feeds inputs with. `may_name_files`: a card inside a model file may not, as a
-/// file from elsewhere must not make its reader open others.
+/// Reads the values with which the card feeds inputs. `may_name_files` is false for a card inside a model
+/// file, so that a foreign file cannot make its reader open other files.
 fn values(card: &Card, from: &Path, may_name_files: bool) -> Result<BTreeMap<String, Fed>, OpenError> {
     let mut values = BTreeMap::new();
     for input in card.input.iter().filter(|i| i.kind == InputKind::Tensor) {
@@ -209,7 +209,7 @@ fn values(card: &Card, from: &Path, may_name_files: bool) -> Result<BTreeMap<Str
     Ok(values)
 }
 
-/// A card to begin with: for each input that may be a picture the numbers of torchvision's networks.
+/// Returns an example of a card, with torchvision's preprocessing for each input that may be a picture.
 fn example(graph: &Graph) -> String {
     let input = |input: &Input| {
         let name = graph.name(input.value);

@@ -1,9 +1,8 @@
-//! The end of a classifier: which output holds the classes, and the logits in front of its softmax or
-//! sigmoid.
+//! The end of a classifier: the output with the classes, and the logits before its softmax or sigmoid.
 //!
-//! Shape of the concept: [`Model::head`] looks once, at its first use, and everything that is said of classes
-//! goes through the [`Head`] that it finds. `ending` walks from one output back to its logits, `choice`
-//! decides between several outputs.
+//! Interface: [`Model::head`] searches once, at its first use. All questions about classes use the [`Head`]
+//! that it finds. `ending` walks from one output back to its logits, and `choice` chooses among several
+//! outputs.
 
 use std::sync::OnceLock;
 
@@ -22,30 +21,30 @@ pub use error::OutputError;
 /// How logits become probabilities.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Activation {
-    /// exp(z) over its sum: one class excludes the others.
+    /// exp(z) over its sum: classes exclude each other.
     Softmax,
-    /// 1 / (1 + exp(−z)) each: classes are independent.
+    /// 1 / (1 + exp(−z)) for each class: classes are independent.
     Sigmoid,
-    /// clamp(slope·z + offset, 0, 1) each: classes are independent.
+    /// clamp(slope·z + offset, 0, 1) for each class: classes are independent.
     HardSigmoid {
         /// Factor of the logit.
         slope: f32,
-        /// Added afterwards.
+        /// Number that is added afterwards.
         offset: f32,
     },
-    /// The entries are probabilities themselves: parts or means of the output of a softmax or sigmoid.
+    /// The entries are probabilities already: parts or means of the output of a softmax or sigmoid.
     Given {
         /// Whether all probabilities come from a sigmoid, so that classes are independent.
         independent: bool,
     },
-    /// The network ends with its logits. They are taken for those of a softmax, a single one for that of a
-    /// sigmoid.
+    /// The network ends with its logits. They are treated as logits of a softmax, or, if there is only one,
+    /// of a sigmoid.
     None,
 }
 
 impl Activation {
-    /// The function for a network with this many classes: a softmax over one number says nothing, so a single
-    /// logit is that of a yes or no.
+    /// Returns the function for a network with this many classes. The softmax of a single number is always 1,
+    /// so a single logit is treated as that of a sigmoid.
     pub fn over(self, classes: usize) -> Activation {
         match self {
             Self::Softmax | Self::None if classes == 1 => Self::Sigmoid,
@@ -54,7 +53,7 @@ impl Activation {
         }
     }
 
-    /// Whether classes are independent, for this number of classes.
+    /// Whether classes are independent, for a network with this many classes.
     pub fn is_independent(self, classes: usize) -> bool {
         matches!(
             self.over(classes),
@@ -62,7 +61,7 @@ impl Activation {
         )
     }
 
-    /// The probability of each class.
+    /// Returns the probability of each class.
     pub fn probabilities(self, logits: &[f32]) -> Vec<f64> {
         let each = |f: &dyn Fn(f64) -> f64| logits.iter().map(|&z| f(f64::from(z))).collect();
         match self.over(logits.len()) {
@@ -88,25 +87,25 @@ pub(crate) fn hard_sigmoid(z: f64, slope: f32, offset: f32) -> f64 {
     (f64::from(slope) * z + f64::from(offset)).clamp(0.0, 1.0)
 }
 
-/// Where a network names its classes.
+/// The location of a network's classes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Head {
-    /// One number a class, in front of the activation.
+    /// The logits: one number for each class, before the activation function.
     pub logits: ValueId,
-    /// The function from scores to probabilities.
+    /// The activation function from logits to probabilities.
     pub activation: Activation,
-    /// The graph's output that they were found behind.
+    /// The graph's output from which they were found.
     pub output: ValueId,
-    /// The number of classes, if the network's own input size determines it; not computed if the network has
-    /// a single output.
+    /// Number of classes, if the network's own input size determines it. It is not computed for a network
+    /// with a single output.
     pub classes: Option<usize>,
-    /// The operator that was gone behind, as it leaves positions or words instead of scores.
+    /// The operator that was skipped because its result is positions or words instead of scores.
     pub behind: Option<String>,
-    /// Whether the output was named: by the card or by a flag.
+    /// Whether the card or a flag named the output.
     pub named: bool,
 }
 
-/// A model's knowledge of its head: the number of labels, and the head once it has been found.
+/// What a model knows of its head: the number of labels, and the head once it has been found.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Known {
     labels: Option<usize>,
@@ -114,55 +113,56 @@ pub(super) struct Known {
 }
 
 impl Model {
-    /// Sets the number of class labels: among several outputs, one with as many entries holds the classes.
+    /// Sets the number of class labels. Among several outputs, one with this number of entries is preferred.
     pub fn with_labels(mut self, labels: Option<usize>) -> Self {
         self.known = Known { labels, found: OnceLock::new() };
         self
     }
 
-    /// Where the network names its classes. Looked for at the first call.
+    /// Returns the location of the classes. They are searched at the first call.
     ///
     /// # Errors
-    /// If there is no output, none that could hold classes, or none of the name that the card says.
+    /// If there is no output, no output could hold classes, or the output that the card names does not exist.
     pub fn head(&self) -> Result<&Head> {
         let found = self.known.found.get_or_init(|| choice::choose(self, self.known.labels));
         found.as_ref().map_err(|why| why.clone().into())
     }
 
-    /// The head, if anything has asked for it.
+    /// Returns the head, if it has been found already.
     pub fn head_in_use(&self) -> Option<&Head> {
         self.known.found.get()?.as_ref().ok()
     }
 
-    /// The logits of a classifier: the class output before a final softmax or sigmoid.
+    /// Returns the logits of a classifier: the class output before a final softmax or sigmoid.
     pub fn logits(&self) -> Result<ValueId> {
         Ok(self.head()?.logits)
     }
 
-    /// How many classes there are, for the network's own input size; `None` where that cannot be told.
+    /// Number of classes for the network's own input size; `None` if it is unknown.
     pub fn class_count(&self) -> Option<usize> {
         choice::count(self, self.logits().ok()?)
     }
 
-    /// The outputs with the shapes of their entries, for people: `embedding (16), logits (5)`.
+    /// Describes the outputs with the shapes of their entries for messages: `embedding (16), logits (5)`.
     pub fn described_outputs(&self) -> String {
         choice::described(self)
     }
 }
 
-/// The type of the operator that computes a value, without its domain; empty for inputs and constants.
+/// Returns the type of the operator that computes a value, without its domain. Inputs and constants give an
+/// empty text.
 fn op_type(graph: &Graph, value: ValueId) -> &str {
     let Some(node) = graph.producer(value).map(|i| &graph.nodes[i]) else { return "" };
     let name = node.op.op_type();
     name.rsplit_once('.').map_or(name, |(_, name)| name)
 }
 
-/// Operand `i` of the node that computes a value.
+/// Returns operand `i` of the node that computes a value.
 fn operand(graph: &Graph, value: ValueId, i: usize) -> Option<ValueId> {
     graph.nodes[graph.producer(value)?].inputs.get(i).copied().flatten()
 }
 
-/// The single number that a value is, if it is a constant of one element.
+/// Returns the number of a constant with one element.
 fn scalar(graph: &Graph, value: ValueId) -> Option<f32> {
     let one = |tensor: &oneiro_net::tensor::Tensor| match tensor.len() {
         1 => match tensor.as_floats() {
@@ -183,12 +183,12 @@ fn scalar(graph: &Graph, value: ValueId) -> Option<f32> {
     node.op.keeps_numbers().then(|| scalar(graph, first))?
 }
 
-/// Whether a value is part of the file, not computed from the network's input.
+/// Whether a value is a constant of the file instead of depending on the network's input.
 fn is_constant(graph: &Graph, value: ValueId) -> bool {
     graph.values[value.index()].constant.is_some() || matches!(op_type(graph, value), "Constant")
 }
 
-/// The value before operators that change no number.
+/// Returns the value before operators that change no number.
 fn stripped(graph: &Graph, mut value: ValueId) -> ValueId {
     while graph.producer(value).is_some_and(|i| graph.nodes[i].op.keeps_numbers()) {
         match operand(graph, value, 0) {

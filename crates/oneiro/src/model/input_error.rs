@@ -1,43 +1,43 @@
-//! Why an input of a network cannot be fed as it is asked.
+//! Reasons why an input of a network cannot be fed as requested.
 
 use crate::card::InputAxes;
 
-/// Why an input of a network cannot be fed as it is asked.
+/// The reason why an input of a network cannot be fed as requested.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InputError {
-    /// The network has no input at all.
+    /// The network has no input.
     #[error("the network has no input")]
     NoInput,
-    /// The card describes an input that is not there.
+    /// The card describes an input that does not exist.
     #[error("the card describes input \"{input}\", which the network does not have; it has {}", known.join(", "))]
     NotInNetwork {
-        /// The input's name in the card.
+        /// Name of the input in the card.
         input: String,
-        /// The network's inputs.
+        /// Names of the network's inputs.
         known: Vec<String>,
     },
-    /// The card leaves an input out.
+    /// The card does not describe an input.
     #[error(
         "the card does not describe input \"{input}\" of the network (only {}); add an [[input]] for it, with kind = \
          \"tensor\" if it is no picture",
         described.join(", ")
     )]
     NotInCard {
-        /// The network's input.
+        /// Name of the network's input.
         input: String,
-        /// The inputs that the card describes.
+        /// Names of the inputs that the card describes.
         described: Vec<String>,
     },
-    /// A value for an input that is not there.
+    /// A value is given for an input that does not exist.
     #[error("the network has no input \"{input}\" to feed; it has {}", known.join(", "))]
     NoSuchInput {
-        /// The name given.
+        /// The given name.
         input: String,
-        /// The network's inputs.
+        /// Names of the network's inputs.
         known: Vec<String>,
     },
-    /// A value for the picture.
+    /// A value is given for an input that takes pictures.
     #[error(
         "input \"{input}\" is a picture, which is what is sought; only inputs that are none are fed with a value (kind = \
          \"tensor\" in the card says that it is none)"
@@ -46,7 +46,7 @@ pub enum InputError {
         /// The input.
         input: String,
     },
-    /// A value for the network's only input.
+    /// A value is given for the network's only input.
     #[error(
         "input \"{input}\" is the only one of the network: fed with a value, there is nothing left to seek"
     )]
@@ -54,7 +54,7 @@ pub enum InputError {
         /// The input.
         input: String,
     },
-    /// An image, clip or flow of too few axes.
+    /// An image, clip or flow has too few axes.
     #[error(
         "input \"{input}\" has shape {shape:?}; images, clips and flow have at least 3 axes, so its card should say kind = \
          \"tensor\""
@@ -62,10 +62,10 @@ pub enum InputError {
     FewAxes {
         /// The input.
         input: String,
-        /// Its shape.
+        /// Shape of the input.
         shape: Vec<usize>,
     },
-    /// Several pictures for an input without a batch.
+    /// Several pictures are given for an input without a batch axis.
     #[error("input \"{input}\" has no batch axis, so the network takes one picture at a time, not {batch}")]
     Unbatched {
         /// The input.
@@ -73,7 +73,7 @@ pub enum InputError {
         /// Number of pictures.
         batch: usize,
     },
-    /// A picture input whose shape has another number of axes than four.
+    /// A picture input does not have four axes.
     #[error(
         "input \"{input}\" has shape {shape:?}; pictures need four axes: batch, channels, height, width (export the network \
          for a batch)"
@@ -81,49 +81,50 @@ pub enum InputError {
     NotFourAxes {
         /// The input.
         input: String,
-        /// Its shape.
+        /// Shape of the input.
         shape: Vec<usize>,
     },
-    /// A clip input whose shape has another number of axes than five.
+    /// A clip input does not have five axes.
     #[error(
         "input \"{input}\" has shape {shape:?}; clips need five axes: batch, channels, time, height, width"
     )]
     NotFiveAxes {
         /// The input.
         input: String,
-        /// Its shape.
+        /// Shape of the input.
         shape: Vec<usize>,
     },
-    /// A picture input of another number of channels than its card prepares.
+    /// A picture input has another number of channels than its card describes.
     #[error("input \"{input}\" takes {channels} channel{}, pictures are prepared with {prepared}{}",
             if *channels == 1 { "" } else { "s" }, last_axis(*maybe_last))]
     Channels {
         /// The input.
         input: String,
-        /// Channels that the network takes.
+        /// Number of channels of the network's input.
         channels: usize,
-        /// Channels that the card prepares.
+        /// Number of channels in the card.
         prepared: usize,
-        /// Whether the last axis has as many as are prepared: the channels may be there.
+        /// Whether the last axis has the card's number of channels, so that the input may be channels last.
         maybe_last: bool,
     },
-    /// Axes of a picture input that are not known, or not possible.
+    /// The axes of a picture input are unknown or impossible.
     #[error("input \"{input}\" has {rank} axes, {problem}")]
     Axes {
         /// The input.
         input: String,
         /// Number of its axes.
         rank: usize,
-        /// Why.
+        /// What is wrong with the axes.
         problem: AxesProblem,
     },
-    /// A network that takes no single images.
+    /// The network takes no single images.
     #[error("the network does not take single images: {why}")]
     NotSingleImages {
-        /// Its inputs take something else, several take pictures, or nothing says that one does.
+        /// The reason: its inputs take something else, several take pictures, or no input is known to take
+        /// pictures.
         why: String,
     },
-    /// Bands, where photographs are needed.
+    /// The pictures are bands, but photographs are needed.
     #[error(
         "input \"{input}\" takes pictures of {bands} bands, and this works on photographs (order = \"rgb\", \"bgr\" or \
          \"gray\"); `render`, `sheet`, `invert`, `caricature`, `accentuate` and `grid` take bands"
@@ -134,7 +135,7 @@ pub enum InputError {
         /// Number of bands.
         bands: usize,
     },
-    /// An input that a rendering cannot change: a clip or optical flow.
+    /// A rendering cannot change this input, because it is a clip or optical flow.
     #[error(
         "input \"{input}\" is not an image; only image inputs can be rendered so far, and this unit depends on it"
     )]
@@ -142,7 +143,7 @@ pub enum InputError {
         /// The input.
         input: String,
     },
-    /// A fill of transforms with another number of values than the pictures have channels.
+    /// The fill of transforms has another number of values than the pictures have channels.
     #[error(
         "the transforms fill with {values} values, but pictures of input \"{input}\" have {channels} channels; use \
          fill(VALUE), or a value for each"
@@ -150,22 +151,22 @@ pub enum InputError {
     Fill {
         /// The input.
         input: String,
-        /// Values of the fill.
+        /// Number of values in the fill.
         values: usize,
-        /// Channels of the input's pictures.
+        /// Number of channels in the input's pictures.
         channels: usize,
     },
-    /// An objective, or a penalty in it, that depends on no picture, only on tensors.
+    /// An objective, or a penalty in it, depends on tensors only and on no picture.
     #[error("{objective} depends on no picture: its inputs are of kind \"tensor\" in the model card")]
     NoPicture {
         /// The objective.
         objective: String,
-        /// An input that may be a picture of bands, with the extent of axis 1.
+        /// An input that may be a picture of bands, with the extent of its axis 1.
         maybe_bands: Option<(String, usize)>,
     },
 }
 
-/// A fault of the axes of a picture input.
+/// What is wrong with the axes of a picture input.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AxesProblem {
@@ -175,37 +176,37 @@ pub enum AxesProblem {
          or kind = \"tensor\" if it is no picture"
     )]
     Unknown,
-    /// The card states another number of axes.
+    /// The card states another number of axes than the input has.
     #[error("and the axes {axes} are {}", axes.groups().len())]
     Count {
-        /// As the card states them.
+        /// The axes in the card.
         axes: InputAxes,
     },
-    /// The axes have their channels where the layout has none.
+    /// The position of the channels contradicts the card's layout.
     #[error("and the axes {axes}, which need layout = \"{layout}\"")]
     Layout {
-        /// As the card states them.
+        /// The axes in the card.
         axes: InputAxes,
-        /// The layout that they need: "nchw" or "nhwc".
+        /// The layout that these axes need: "nchw" or "nhwc".
         layout: &'static str,
     },
-    /// Joined axes of an open extent.
+    /// A flattened axis has an open extent.
     #[error("and the file leaves open how long {axes} is")]
     Open {
-        /// As the card states them.
+        /// The axes in the card.
         axes: InputAxes,
     },
-    /// Joined axes of an extent that is no picture's.
+    /// The extent of a flattened axis does not fit a picture.
     #[error(
         "of which {extent} numbers are to be {channels} channels of {}x{}; give size = [H, W] in the card's [[input]]",
         size[0], size[1]
     )]
     Extent {
-        /// Numbers in the file's axis.
+        /// Extent of the axis in the file.
         extent: usize,
-        /// Channels of the picture.
+        /// Number of channels of the picture.
         channels: usize,
-        /// Height and width, as the card says or by the extent.
+        /// Height and width, from the card or derived from the extent.
         size: [usize; 2],
     },
 }

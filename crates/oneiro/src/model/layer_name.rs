@@ -1,4 +1,4 @@
-//! From the name of a layer to its value, or to the names that are nearest.
+//! Resolves the name of a layer to its value, or suggests similar names.
 
 use std::collections::BTreeSet;
 
@@ -8,10 +8,10 @@ use oneiro_net::{Graph, ValueId};
 use crate::card::Card;
 use crate::error::{Error, Result};
 
-/// Largest number of suggested names.
+/// Most names in a suggestion.
 const NEAREST: usize = 5;
 
-/// The value of a layer, by a short name of the card or a name of the graph.
+/// Returns the value of a layer by a short name of the card or a name of the graph.
 ///
 /// # Errors
 /// [`Error::Layer`] with the nearest names.
@@ -25,8 +25,8 @@ pub fn resolve_layer(graph: &Graph, card: &Card, name: &str) -> Result<ValueId> 
     Names::new(graph, &short).resolve(name).map_err(unknown)
 }
 
-/// Short names of the card, modules and nodes of the graph, nearest first by their Levenshtein distance,
-/// ignoring case.
+/// Returns short names of the card, modules and nodes of the graph. The nearest by Levenshtein distance comes
+/// first; case is ignored.
 fn nearest(graph: &Graph, card: &Card, name: &str) -> Vec<String> {
     let name = name.to_lowercase();
     let mut found: BTreeSet<&str> = card.layers.keys().map(String::as_str).collect();

@@ -1,5 +1,5 @@
-//! Finds the axes of a picture input in the graph, and makes a graph that is fed with batch, channels, height
-//! and width instead.
+//! Finds the axes of a picture input in the graph, and replaces the input by one with batch, channels, height
+//! and width.
 
 use oneiro_net::ValueId;
 use oneiro_net::beginning::{View, viewed_input};
@@ -10,11 +10,11 @@ use super::{AxesProblem, InputError, Model};
 use crate::card::{Axis, InputAxes, InputCard, InputKind, TensorLayout};
 use crate::error::{Error, Result};
 
-/// Channels of pictures that need no card.
+/// Numbers of channels that pictures have by default.
 const USUAL_CHANNELS: [usize; 2] = [1, 3];
-/// Least side of a picture whose axes are guessed: shorter ones are mostly lists of measurements.
+/// Smallest side of a picture whose axes are guessed. Shorter axes mostly are lists of measurements.
 const LEAST_SIDE: usize = 8;
-/// Largest number of successive readers that are followed.
+/// Most consecutive readers that are followed.
 const DEPTH: usize = 32;
 
 /// The inferred axes of an input.
@@ -22,28 +22,28 @@ const DEPTH: usize = 32;
 pub struct PictureAxes {
     /// The axes.
     pub axes: InputAxes,
-    /// Height and width, where axes are joined.
+    /// Height and width, if axes are flattened.
     pub size: Option<[usize; 2]>,
-    /// Extent of the channels; `None` if the file leaves it open.
+    /// Number of channels; `None` if the file leaves it open.
     pub channels: Option<usize>,
 }
 
-/// The operators that read an input of rank 2 or 3, from which its axes are inferred.
+/// What the readers of an input of rank 2 or 3 tell about its axes.
 enum Evidence {
-    /// Axes of extent 1 are added at these places of the result.
+    /// Axes of extent 1 are added at these positions of the result.
     Unsqueezed(Vec<usize>),
-    /// Another shape, as `Reshape` has it.
+    /// The input is reshaped to this shape, in the notation of `Reshape`.
     Reshaped(Vec<i64>),
-    /// All of each entry in one row.
+    /// Each batch entry is flattened to a row.
     Flattened,
-    /// Axes in another order.
+    /// The axes are permuted.
     Moved(Vec<usize>),
-    /// Operators over sequences or rows of features.
+    /// Operators on sequences or rows of features read the input.
     NoPicture,
 }
 
-/// The axes of an input that is a picture without a batch or channels, by its shape and by what reads it;
-/// `None` if it is none or cannot be told.
+/// Infers the axes of a picture input without batch or channels, from its shape and its readers. Returns
+/// `None` if it is no picture or its axes are ambiguous.
 pub fn picture_axes(graph: &Graph, input: usize) -> Option<PictureAxes> {
     let dims = graph.inputs.get(input)?.dims.as_deref()?;
     let evidence = evidence(graph, graph.inputs[input].value, dims.len(), DEPTH);
@@ -114,12 +114,12 @@ pub fn picture_axes(graph: &Graph, input: usize) -> Option<PictureAxes> {
     }
 }
 
-/// Whether an extent of a `Reshape` may keep the operand's extent: 0 and −1 may.
+/// Whether an extent of a `Reshape` may keep the operand's extent: 0, −1 and an equal extent may.
 fn kept(extent: i64, before: Option<usize>) -> bool {
     extent <= 0 || before.is_none_or(|n| i64::try_from(n) == Ok(extent))
 }
 
-/// The first reader that changes the rank of a value, or tells that it is no picture.
+/// Returns what the first reader tells that changes the rank of a value, or that shows that it is no picture.
 fn evidence(graph: &Graph, value: ValueId, rank: usize, depth: usize) -> Option<Evidence> {
     let depth = depth.checked_sub(1)?;
     let readers = graph.nodes.iter().filter(|n| n.inputs.contains(&Some(value)));
@@ -149,7 +149,7 @@ fn by_reader(graph: &Graph, node: &Node, value: ValueId, rank: usize, depth: usi
                 .map(|a| usize::try_from(if a < 0 { a + result } else { a }).ok())
                 .collect::<Option<_>>()?;
             axes.sort_unstable();
-            // A second one behind the first adds the rest.
+            // A second `Unsqueeze` may add the remaining axes.
             if rank + axes.len() < 4
                 && let Some(Evidence::Unsqueezed(more)) =
                     evidence(graph, node.outputs.first().copied().flatten()?, rank + axes.len(), depth)
@@ -170,12 +170,12 @@ fn by_reader(graph: &Graph, node: &Node, value: ValueId, rank: usize, depth: usi
     }
 }
 
-/// Where the axes of extent 1 are in the end, if some are added at `first`, then others at `then` of the
-/// result.
+/// Returns the final positions of the axes of extent 1 if some are added at `first`, and then others at
+/// positions `then` of the result.
 fn composed(first: &[usize], then: &[usize]) -> Vec<usize> {
     let mut all = then.to_vec();
     for &axis in first {
-        // The place of an older axis among those that the second step leaves free.
+        // The position of an earlier axis among those that the second step leaves free.
         let free = (0..).filter(|i| !then.contains(i)).nth(axis);
         all.extend(free);
     }
@@ -183,11 +183,11 @@ fn composed(first: &[usize], then: &[usize]) -> Vec<usize> {
     all
 }
 
-/// The axes of a picture input whose graph does not take batch, channels, height and width; `None` if it
-/// does, or if its rank is none of a picture.
+/// Returns the axes of a picture input that does not have batch, channels, height and width. Returns `None`
+/// if it has them, or if its rank is not possible for a picture.
 ///
 /// # Errors
-/// If the card's axes do not fit, or its size.
+/// If the axes or the size in the card do not fit.
 pub(super) fn axes_of(
     graph: &Graph,
     input: usize,
@@ -244,7 +244,7 @@ pub(super) fn axes_of(
     Ok(Some(PictureAxes { axes: axes.clone(), size: Some([h, w]), channels }))
 }
 
-/// The axes of a picture that the card says there is, though nothing in the graph tells them.
+/// Returns the axes of a picture that the card describes, if the graph does not determine them.
 fn by_card(dims: &[Dim], card: &InputCard, layout: TensorLayout) -> Option<PictureAxes> {
     let of = |text: &str, size, channels| Some(PictureAxes { axes: text.parse().ok()?, size, channels });
     let channels = card.channels();
@@ -269,7 +269,7 @@ fn by_card(dims: &[Dim], card: &InputCard, layout: TensorLayout) -> Option<Pictu
     }
 }
 
-/// Replaces an input by one with a batch and channels. Returns the value that it was.
+/// Replaces an input by one with batch and channels. Returns the value of the original input.
 pub(super) fn with_all_axes(
     graph: &mut Graph,
     input: usize,
@@ -308,8 +308,8 @@ pub(super) fn with_all_axes(
 }
 
 impl Model {
-    /// The shapes under which tensors as the file wants them go into the network: those of pictures with all
-    /// four axes.
+    /// Returns the shapes in which tensors of the file's form are fed to the network: those of pictures with
+    /// all four axes.
     ///
     /// # Errors
     /// If a shape has another number of axes than the file's input.

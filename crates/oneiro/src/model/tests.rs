@@ -1,4 +1,4 @@
-//! Networks whose inputs are not batch, channels, height and width, or not pictures alone.
+//! Tests of networks with inputs that lack some picture axes, or with further inputs.
 
 use std::collections::BTreeMap;
 
@@ -25,8 +25,8 @@ fn list(net: &mut Builder, name: &str, ints: &[i64]) -> ValueId {
     net.constant(name, Tensor::ints(&[ints.len()], ints.to_vec())).unwrap()
 }
 
-/// An input `x` of these dims, times two (`scaled`), brought to four axes by `to_four`, a convolution
-/// (`conv`, 4 channels).
+/// A network with an input `x` of these dims. It is multiplied by two (`scaled`), brought to four axes by
+/// `to_four`, and convolved (`conv`, 4 channels).
 fn network(dims: &[Dim], channels: usize, to_four: impl Fn(&mut Builder, ValueId) -> ValueId) -> Graph {
     let mut net = Builder::new();
     let x = net.input("x", dims).unwrap();
@@ -49,7 +49,7 @@ fn model(graph: Graph, input: &str) -> Model {
     Model::new(graph, Card::parse(&format!("[[input]]\nname = \"x\"\n{input}")).unwrap()).unwrap()
 }
 
-/// The objective on an input of ones and a ramp, and its gradient.
+/// Returns the objective on an input of ones and a ramp, and its gradient.
 fn value_and_gradient(model: &Model, objective: &Objective, shapes: Vec<Vec<usize>>) -> (f64, Vec<f32>) {
     let mut session =
         ObjectiveSession::new(model, std::slice::from_ref(objective), &[], shapes, true).unwrap();
@@ -70,7 +70,7 @@ fn a_picture_without_a_batch_gives_the_numbers_of_one_with_it() {
     assert!(bare.is_unbatched() && bare.card.input[0].axes.is_some());
     let shapes = bare.input_shapes(1, None).unwrap();
     assert_eq!(shapes, [[1, 3, 12, 10]]);
-    // Also in front of where the axis is added: the layer has no batch there.
+    // The layer before the axis is added has no batch axis.
     for layer in ["scaled", "conv"] {
         let objective = Objective::channel(layer, 2);
         let (ours, theirs) = (
@@ -153,7 +153,7 @@ fn flat_pictures_are_pictures_by_the_card() {
     assert!(error.contains("120 numbers") && error.contains("12x11"), "{error}");
 }
 
-/// A picture times `k`, then a ReLU; the inputs in this order.
+/// A picture is multiplied by the input `k`, then passes a ReLU. `first` says that `k` is the first input.
 fn with_setting(first: bool, dtype: DType, reads: bool) -> Graph {
     let mut net = Builder::new();
     let mut x = None;
@@ -264,7 +264,7 @@ fn the_error_of_a_front_that_cannot_be_run_names_where_to_begin() {
     let error = ObjectiveSession::new(&model, &objective, &[], vec![vec![1, 8, 8, 3]], true).err().unwrap();
     assert!(error.to_string().contains("Loop"), "{error}");
     assert!(matches!(&error, Error::Blocked { begin_at, .. } if begin_at == "resized"), "{error:?}");
-    // And there it begins.
+    // The network can begin at the suggested tensor.
     let cut = begin_at(&graph, resized, &Declared::new(), None, TensorLayout::Nchw).unwrap().graph;
     assert!(cut.notes.iter().any(|n| n.contains("\"resized\"") && n.contains("\"x\"")), "{:?}", cut.notes);
     let model = Model::new(cut, Card::parse("[[input]]\nname = \"resized\"").unwrap()).unwrap();

@@ -1,4 +1,4 @@
-//! The layers of a network whose channels are units that somebody would look at.
+//! Finds the layers of a network whose channels are worth showing as units.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,46 +12,47 @@ use crate::error::Result;
 /// A layer whose channels are units.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UnitLayer {
-    /// The layer.
+    /// The layer's value.
     pub value: ValueId,
-    /// The values that are read, side by side along the channels: one, or those that a concatenation joins.
+    /// The values that are read and concatenated along the channels: one value, or the operands of a
+    /// concatenation.
     pub parts: Vec<UnitPart>,
-    /// Values of which this layer is the last form: the convolution and the normalization in front of its
-    /// activation function, and what it joins if nothing else reads that.
+    /// Earlier forms of this layer: the convolution and the normalization before its activation function.
+    /// Also the operands of a concatenation that nothing else reads.
     pub forms: Vec<Form>,
 }
 
-/// What is read of a layer, or of some of its channels.
+/// The value that is read for a layer, or for some of its channels.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UnitPart {
-    /// The value in front of the layer's ReLU, or the layer itself.
+    /// The value before the layer's ReLU, or the layer itself.
     pub read: ValueId,
-    /// The bounds that the layer clips what is read to; infinite without a ReLU.
+    /// The bounds to which the layer clips the value; infinite without a ReLU.
     pub clip: [f32; 2],
-    /// For units that are directions in the value's channels: how the value is taken to them.
+    /// The projection onto directions, for units that are directions in the value's channels.
     pub projection: Option<Projection>,
 }
 
 /// An affine map from the channels of a layer to units.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Projection {
-    /// A row of as many numbers as the layer has channels, for each unit.
+    /// For each unit, a row with one weight for each channel of the layer.
     pub weights: Arc<[f32]>,
-    /// A number for each unit.
+    /// For each unit, a number that is added.
     pub bias: Arc<[f32]>,
 }
 
 /// A value that is an earlier form of a layer's channels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Form {
-    /// The value.
+    /// The earlier value.
     pub value: ValueId,
-    /// The layer's channel that its first channel is.
+    /// Index of the layer's channel that corresponds to this value's first channel.
     pub first: usize,
 }
 
 impl Model {
-    /// A value as a layer of units.
+    /// Returns a value as a layer of units.
     pub fn unit_layer(&self, layered: &Layered, value: ValueId) -> UnitLayer {
         let parts = self.joined(layered, value).map(|(operands, _)| {
             let of = |operand: &ValueId| self.unit_layer(layered, *operand).parts;
@@ -66,8 +67,8 @@ impl Model {
         UnitLayer { value, parts, forms: Vec::new() }
     }
 
-    /// Directions in the channels of a value as a layer of units. Responses are clipped at zero if they are
-    /// rectified.
+    /// Returns directions in the channels of a value as a layer of units. If `is_rectified` is set, responses
+    /// are clipped at zero.
     pub fn direction_layer(&self, value: ValueId, projection: Projection, is_rectified: bool) -> UnitLayer {
         let low = if is_rectified { 0.0 } else { f32::NEG_INFINITY };
         let clip = [low, f32::INFINITY];
@@ -75,7 +76,7 @@ impl Model {
         UnitLayer { value, parts: vec![part], forms: Vec::new() }
     }
 
-    /// The values that a concatenation joins along the channels, each with its number of channels.
+    /// Returns the operands of a concatenation along the channels, with their numbers of channels.
     fn joined(&self, layered: &Layered, value: ValueId) -> Option<(Vec<ValueId>, Vec<usize>)> {
         let node = &self.graph.nodes[self.graph.producer(value)?];
         let whole = layered.map(value).filter(|_| node.op.concatenates())?;
@@ -86,13 +87,13 @@ impl Model {
         (same && channels.iter().sum::<usize>() == whole.shape()[1]).then_some((operands, channels))
     }
 
-    /// The layers with units, in the graph's order: what weights, sums and concatenations compute, behind
-    /// their normalization and activation function, and further layers that the card names. Pooled maps,
-    /// reshaped ones, steps on the way to an activation function, and what only a concatenation reads
-    /// repeat units of others and are left out.
+    /// Returns the layers with units, in the graph's order. They are results of weights, sums and
+    /// concatenations after normalization and activation function, and further layers that the card names.
+    /// Left out are layers that repeat the units of others: pooled and reshaped maps, steps within an
+    /// activation function, and operands of a concatenation without other readers.
     ///
     /// # Errors
-    /// As [`Model::all_layered`].
+    /// Those of [`Model::all_layered`].
     pub fn unit_layers(&self) -> Result<Vec<UnitLayer>> {
         let layered = self.all_layered(&self.input_shapes(1, None)?)?;
         let readers = self.readers();
@@ -129,7 +130,7 @@ impl Model {
         Ok(found)
     }
 
-    /// Makes layers that only a concatenation reads forms of it.
+    /// Turns layers that only a concatenation reads into forms of that concatenation.
     fn absorb(&self, found: &mut Vec<UnitLayer>, readers: &[Vec<usize>], layered: &Layered) {
         let mut at = 0;
         while at < found.len() {
@@ -166,7 +167,7 @@ impl Model {
         given > 0 && (weighs || given > 1 && (node.op.is_sum() || node.op.concatenates()))
     }
 
-    /// The nodes that read each value.
+    /// Returns the nodes that read each value.
     fn readers(&self) -> Vec<Vec<usize>> {
         let mut readers = vec![Vec::new(); self.graph.values.len()];
         for (i, node) in self.graph.nodes.iter().enumerate() {
@@ -176,9 +177,9 @@ impl Model {
         readers
     }
 
-    /// What others read of a value once biases, normalization and activation functions have been applied to
-    /// it: the values at which the network goes on to something else. And the values in front of those
-    /// functions.
+    /// Returns two lists. The first has the last forms of a value: after bias, normalization and activation
+    /// function, where nodes of another kind read it. The second has the earlier forms before an activation
+    /// function.
     fn forms(
         &self,
         value: ValueId,
@@ -188,7 +189,8 @@ impl Model {
         let mut within = BTreeSet::from([value]);
         let (mut last, mut forms) = (Vec::new(), Vec::new());
         let mut queue = vec![value];
-        // The nodes of a graph are in order, so a value joins before those that depend on it are looked at.
+        // The nodes of a graph are in order, so a value is added before the nodes that depend on it are
+        // visited.
         let mut nodes: BTreeSet<usize> = readers[value.index()].iter().copied().collect();
         let mut leaves = BTreeSet::new();
         while let Some(i) = nodes.pop_first() {
@@ -228,7 +230,7 @@ mod tests {
     use super::*;
     use crate::card::Card;
 
-    /// conv → relu → conv → sigmoid gate → sum with the first → pool → concat with itself.
+    /// conv → relu → conv → sigmoid gate → sum with the first → pool → concatenation with itself.
     fn model() -> Model {
         let mut net = Builder::new();
         let x = net.input("x", &[1, 3, 8, 8].map(Dim::Fixed)).unwrap();
@@ -272,7 +274,7 @@ mod tests {
         assert_eq!(forms(relu), [("conv".to_owned(), 0)]);
         assert_eq!((swish.parts[0].read, swish.parts[0].clip[0]), (swish.value, f32::NEG_INFINITY));
         assert_eq!(forms(swish), [("second".to_owned(), 0)]);
-        // The pool is read by the concatenation alone, but the card names it.
+        // Only the concatenation reads the pool, but the card names it.
         assert_eq!(layers[4].parts.len(), 2);
     }
 

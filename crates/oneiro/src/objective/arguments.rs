@@ -6,7 +6,7 @@ use crate::objective::{
     Direction, LookupError, NameLookup, Penalty, Position, Reference, Region, Term, TermKind, Toward,
 };
 
-/// The terms that exist, as an error lists them.
+/// The list of all terms, for errors.
 pub(super) const TERMS: &str = "channel(LAYER,C), neuron(LAYER,C[,Y,X]), layer(LAYER), logit(CLASS), prob(CLASS), \
      direction(LAYER,[V,…]|FILE.npy|PICTURE[,minus=PICTURE][,p=P][,at=Y/X]), difference(LAYER,PICTURE), \
      inversion(LAYER,PICTURE), caricature(LAYER,PICTURE[,P]), style(LAYER,PICTURE), guide(LAYER,PICTURE), \
@@ -28,28 +28,28 @@ const READS_LAYER: [&str; 11] = [
     "alignment",
 ];
 
-/// Terms that can read a part of their layer.
+/// Terms that can be restricted to a part of their layer.
 const TAKES_REGION: [&str; 6] = ["channel", "layer", "direction", "difference", "inversion", "caricature"];
 
-/// An argument as it is written.
+/// An argument in the text.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Argument<'a> {
     pub key: Option<&'a str>,
     pub text: &'a str,
 }
 
-/// Whether a term may stand without parentheses: penalties on the input.
+/// Whether a term may be written without parentheses: penalties on the input.
 pub(super) fn stands_alone(name: &str) -> bool {
     matches!(name, "l1" | "l2" | "tv" | "alpha_norm" | "blur" | "opacity")
 }
 
-/// The largest power that a cosine or a norm may have: beyond, f32 overflows on ordinary values.
+/// The largest power of a cosine or a norm. Larger ones overflow f32 on ordinary values.
 const MAX_POWER: f64 = 20.0;
 
-/// Endings of files that hold numbers rather than a picture.
+/// Extensions of files that hold numbers rather than a picture.
 const VECTOR_ENDINGS: [&str; 2] = [".npy", ".safetensors"];
 
-/// Whether a text names a file of numbers, or a row of one (`FILE:17`).
+/// Whether a text names a file of numbers, or a row of such a file (`FILE:17`).
 fn is_vector(text: &str) -> bool {
     let row =
         text.rsplit_once(':').filter(|(_, row)| !row.is_empty() && row.bytes().all(|b| b.is_ascii_digit()));
@@ -57,7 +57,7 @@ fn is_vector(text: &str) -> bool {
     VECTOR_ENDINGS.iter().any(|ending| file.ends_with(ending))
 }
 
-/// Arguments, taken one after another.
+/// The arguments of a term, taken one after another.
 struct Taken<'a, 'b> {
     name: &'b str,
     positional: std::vec::IntoIter<&'a str>,
@@ -70,7 +70,7 @@ impl<'a> Taken<'a, '_> {
         Err(format!("{}: {why}", self.name).into())
     }
 
-    /// A name that means nothing.
+    /// Returns the error for a name that could not be resolved.
     fn unknown<T>(&self, name: LookupError) -> Result<T, Fault> {
         Err(Fault { why: format!("{}: {name}", self.name), name: Some(Box::new(name)) })
     }
@@ -99,7 +99,7 @@ impl<'a> Taken<'a, '_> {
         text.parse().or_else(|_| self.fail(format!("\"{text}\" should be a whole number")))
     }
 
-    /// A number from `low` up.
+    /// Parses a number that is at least `low`.
     fn real(&self, text: &str, low: f64) -> Result<f64, Fault> {
         match text.parse::<f64>() {
             Ok(x) if (low..=MAX_POWER).contains(&x) => Ok(x),
@@ -132,7 +132,7 @@ impl<'a> Taken<'a, '_> {
         if name.contains('"') { self.fail("a quote may only stand around a name") } else { Ok(()) }
     }
 
-    /// A position written y/x.
+    /// Parses a position written as y/x.
     fn position(&self, text: &str) -> Result<Position, Fault> {
         if text == "center" {
             return Ok(Position::Center);
@@ -186,7 +186,7 @@ impl<'a> Taken<'a, '_> {
     }
 }
 
-/// A term from its name and arguments.
+/// Builds a term from its name and arguments.
 pub(super) fn build(name: &str, list: &[Argument<'_>], sources: &dyn NameLookup) -> Result<Term, Fault> {
     let positional: Vec<&str> = list.iter().filter(|a| a.key.is_none()).map(|a| a.text).collect();
     let keyed = list.iter().filter_map(|a| Some((a.key?, a.text))).collect();
@@ -231,7 +231,7 @@ pub(super) fn build(name: &str, list: &[Argument<'_>], sources: &dyn NameLookup)
         "l2" => TermKind::Penalty(Penalty::L2),
         "blur" => TermKind::Penalty(Penalty::Blur),
         "opacity" => TermKind::Penalty(Penalty::Opacity),
-        // A number is β; what is none is a layer.
+        // A number is β of the total variation; any other argument is a layer.
         "tv" => {
             let number = taken.positional.as_slice().first().filter(|t| t.parse::<f64>().is_ok()).copied();
             let beta = number.map_or(Ok(TV_BETA), |text| taken.real(text, 1.0))?;

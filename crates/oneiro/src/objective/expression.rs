@@ -6,9 +6,8 @@
 //! factor  = "-" factor | number | "(" sum ")" | name "(" argument ("," argument)* ")"
 //! ```
 //!
-//! An argument is a number, a name, a list `[1,2,3]`, or `key=value`. A name stands as it is unless it holds
-//! a comma, a parenthesis, a quote or outer spaces; then it stands in double quotes. `arguments` says what
-//! each term takes.
+//! An argument is a number, a name, a list `[1,2,3]`, or `key=value`. A name needs double quotes only if it
+//! contains a comma, a parenthesis, a quote or outer spaces. `arguments` defines the arguments of each term.
 
 use std::str::FromStr;
 
@@ -16,23 +15,23 @@ use crate::objective::arguments::{self, Argument, TERMS};
 use crate::objective::fault::Fault;
 use crate::objective::{LookupError, NameLookup, NoNames, Objective};
 
-/// Why an expression or a unit cannot be read.
+/// The reason why an expression or a unit cannot be parsed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("cannot read \"{text}\": {why}")]
 #[non_exhaustive]
 pub struct ExpressionError {
     /// The whole text.
     pub text: String,
-    /// The fault, and its place.
+    /// What is wrong, and where.
     pub why: String,
-    /// The name that means nothing, if that is what is wrong.
+    /// The name that could not be resolved, if this is the reason.
     pub name: Option<Box<LookupError>>,
 }
 
-/// Terms and operators beyond which an expression is taken for a mistake.
+/// Most terms and operators. A longer expression is refused as a mistake.
 const MAX_PARTS: usize = 1000;
 
-/// Nesting beyond which an expression is taken for a mistake.
+/// Deepest nesting. A deeper expression is refused as a mistake.
 const MAX_DEPTH: usize = 64;
 
 impl FromStr for Objective {
@@ -44,11 +43,11 @@ impl FromStr for Objective {
 }
 
 impl Objective {
-    /// Reads an expression in which classes may have names, and pictures and vectors have; `sources` knows
-    /// what they mean. A number is always an index, even if a name is equal.
+    /// Parses an expression with names of classes, pictures and vectors, which `sources` resolves. A number
+    /// is always an index, even if a class has the same name.
     ///
     /// # Errors
-    /// What cannot be read and where, or what `sources` says.
+    /// If the text cannot be parsed, or `sources` cannot resolve a name.
     pub fn parse(text: &str, sources: &dyn NameLookup) -> Result<Self, ExpressionError> {
         let mut parser = Parser { text, at: 0, depth: 0, parts: 0, sources };
         let parsed = parser.sum().and_then(|o| match parser.peek() {
@@ -184,8 +183,8 @@ impl<'a> Parser<'a> {
         Ok(arguments::build(name, &list, self.sources)?.into())
     }
 
-    /// A quoted text, a list in brackets, or everything up to a comma or the closing parenthesis; with a key
-    /// before it or without.
+    /// Parses a quoted text, a list in brackets, or everything up to a comma or the closing parenthesis. A
+    /// key may precede it.
     fn argument(&mut self) -> Result<Argument<'a>, Fault> {
         self.peek();
         let rest = self.rest();

@@ -1,8 +1,8 @@
-//! A fault of a part of an expression, on its way to the whole.
+//! An error in a part of an expression, before the whole text is added to it.
 
 use crate::objective::LookupError;
 
-/// A fault of a part of an expression.
+/// An error in a part of an expression.
 #[derive(Debug)]
 pub(super) struct Fault {
     pub why: String,

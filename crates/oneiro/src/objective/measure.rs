@@ -1,9 +1,9 @@
-//! Terms as functions: activations → value and seed gradient.
+//! Terms as functions of activations, with their gradients.
 //!
-//! One shape for all: a [`Measure`] reads the activations of one batch entry, `[C, positions]`, and adds
-//! `weight` times its derivative to the seed of that entry. A [`Coupling`] does the same for all entries of a
-//! batch at once. [`of_layer`], [`of_input`] and [`of_batch`] make them from terms. Sums run in f64, but for
-//! the many products of a guide, and in a fixed order.
+//! Interface: a [`Measure`] reads the activations of a single batch entry, `[C, positions]`, and adds
+//! `weight` times its derivative to that entry's seed. A [`Coupling`] does this for all entries of a batch
+//! together. [`of_layer`], [`of_input`] and [`of_batch`] create them from terms. Sums are computed in f64 and
+//! in a fixed order. The many products of a guide are the exception: they are computed in f32.
 
 mod channel;
 mod coupling;
@@ -24,23 +24,23 @@ pub(crate) use variation::Variation;
 
 /// A function of one entry's activations.
 pub trait Measure: Send + Sync {
-    /// Its value.
+    /// Computes the value.
     fn value(&self, activations: &[f32]) -> f64;
-    /// Adds `weight` times the derivative to the seed.
+    /// Adds `weight` times the derivative to the entry's seed.
     fn seed(&self, activations: &[f32], weight: f64, seed: &mut [f32]);
 }
 
-/// A function of the activations of a whole batch, entries one after another.
+/// A function of the activations of a whole batch, in which entries follow each other.
 pub trait Coupling: Send + Sync {
-    /// Its value.
+    /// Computes the value.
     fn value(&self, activations: &[f32], entries: usize) -> f64;
-    /// Adds `weight` times the derivative to the seeds.
+    /// Adds `weight` times the derivative to all entries' seeds.
     fn seed(&self, activations: &[f32], entries: usize, weight: f64, seeds: &mut [f32]);
 }
 
-/// The measure of a term that reads a layer or the output, whose entries have this shape (channels first).
-/// `features(picture)` are the layer's activations for a picture that the term compares with, in the order of
-/// [`Term::references`]. The term must have passed [`Term::check`].
+/// Returns the measure of a term that reads a layer or the output, whose entries have this shape (channels
+/// first). `features(picture)` returns the layer's activations for a picture with which the term compares, in
+/// the order of [`Term::references`]. The term must have passed [`Term::check`].
 pub fn of_layer(
     term: &Term,
     shape: &[usize],
@@ -71,7 +71,7 @@ pub fn of_layer(
     })
 }
 
-/// The measure of a penalty on an input of this shape (C, H, W), display units.
+/// Returns the measure of a penalty on an input of this shape (C, H, W) in display units.
 pub fn of_input(term: &Term, shape: &[usize], has_alpha: bool) -> Result<Arc<dyn Measure>, TermError> {
     match term.kind {
         TermKind::Penalty(p) => penalty::new(p, shape, has_alpha),
@@ -79,7 +79,7 @@ pub fn of_input(term: &Term, shape: &[usize], has_alpha: bool) -> Result<Arc<dyn
     }
 }
 
-/// The measure of a class's probability, of `classes` in all, where the network ends in this activation.
+/// Returns the measure of one class's probability among `classes`, for a network with this activation.
 pub fn probability(class: usize, activation: Activation, classes: usize) -> Arc<dyn Measure> {
     match activation.over(classes) {
         Activation::Softmax | Activation::None => Arc::new(channel::Probability { class }),
@@ -87,7 +87,7 @@ pub fn probability(class: usize, activation: Activation, classes: usize) -> Arc<
     }
 }
 
-/// The function of a term that couples a batch, at a layer whose entries have this shape.
+/// Returns the coupling of a term, for a layer whose entries have this shape.
 pub fn of_batch(term: &Term, shape: &[usize]) -> Result<Box<dyn Coupling>, TermError> {
     match term.kind {
         TermKind::Diversity => Ok(Box::new(coupling::Diversity::new(shape))),
@@ -96,7 +96,7 @@ pub fn of_batch(term: &Term, shape: &[usize]) -> Result<Box<dyn Coupling>, TermE
     }
 }
 
-/// ⟨a, b⟩ in f64, as eight sums that a vector register holds.
+/// Computes ⟨a, b⟩ in f64, as eight partial sums that fit a vector register.
 fn dot(a: &[f32], b: &[f32]) -> f64 {
     let mut sums = [0.0f64; 8];
     let (a, rest_a) = a.as_chunks::<8>();

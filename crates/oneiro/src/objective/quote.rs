@@ -1,6 +1,6 @@
-//! Names in expressions.
+//! Quotes around names in expressions.
 
-/// A name in quotes if it needs them.
+/// Returns a name, in quotes if it needs them.
 pub(super) fn quote(name: &str) -> String {
     let plain = !name.is_empty()
         && !name.contains([',', '(', ')', '"', ':', '+', '*', '=', '[', ']'])

@@ -1,21 +1,21 @@
-//! References of expressions to things outside the network: classes, pictures, vectors.
+//! References in expressions to things outside the network: classes, pictures, vectors.
 
 use std::fmt;
 use std::sync::Arc;
 
 use oneiro_image::Image;
 
-/// A picture that a term compares with, planar in display units, of the size that the network sees.
+/// A picture with which a term compares, planar, in display units and of the size that the network sees.
 #[derive(Clone, PartialEq)]
 pub struct Reference {
-    /// As the expression names it: a path, for the command line.
+    /// Its name in the expression: a path, on the command line.
     pub name: String,
     /// RGB or bands in 0–1.
     pub image: Arc<Image>,
 }
 
 impl Reference {
-    /// A picture under its name.
+    /// Creates a reference from a picture and its name.
     pub fn new(name: impl Into<String>, image: Image) -> Self {
         Self { name: name.into(), image: Arc::new(image) }
     }
@@ -27,65 +27,65 @@ impl fmt::Debug for Reference {
     }
 }
 
-/// Finds what the names in an expression mean.
+/// Resolves the names in an expression.
 pub trait NameLookup {
-    /// The output's index of a class, by its name.
+    /// Returns the output's index of a class, by its name.
     fn class(&self, name: &str) -> Result<usize, LookupError>;
-    /// A picture of the size that the network sees, with its channels.
+    /// Returns a picture of the size and channels that the network sees.
     fn picture(&self, name: &str) -> Result<Reference, LookupError>;
-    /// A picture whose brightness is a mask, RGB or one plane, of any size.
+    /// Returns a picture whose brightness is a mask: RGB or one plane, of any size.
     fn mask(&self, name: &str) -> Result<Reference, LookupError> {
         self.picture(name)
     }
-    /// The numbers of a file, one a channel.
+    /// Returns the numbers of a file, one for each channel.
     fn vector(&self, name: &str) -> Result<Arc<[f32]>, LookupError>;
 }
 
-/// Why a name in an expression means nothing.
+/// The reason why a name in an expression cannot be resolved.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LookupError {
-    /// A class by its name, of a model without labels.
+    /// A class is given by name, but the model has no labels.
     #[error("the model has no class labels, so \"{name}\" must be an index")]
     NoLabels {
-        /// The class's name.
+        /// Name of the class.
         name: String,
     },
-    /// A class that the labels do not have, or several times.
+    /// No label, or several labels, match the name of a class.
     #[error("{why}")]
     Class {
-        /// The class's name.
+        /// Name of the class.
         name: String,
-        /// Indices and labels of the classes that it may mean, or that are nearest.
+        /// Indices and labels of the classes that match, or that are most similar.
         nearest: Vec<(usize, String)>,
         /// The error of the list of labels.
         why: String,
     },
-    /// A name where only numbers are known.
+    /// A class is given by name, but only numbers are accepted.
     #[error("\"{name}\" should be a whole number")]
     NoClasses {
-        /// The class's name.
+        /// Name of the class.
         name: String,
     },
-    /// A file where none is read.
+    /// A file is given, but files are not accepted.
     #[error("{name}: {why}")]
     NoFiles {
         /// The file.
         name: String,
-        /// Why none is read.
+        /// Why files are not accepted.
         why: &'static str,
     },
-    /// A file that cannot be read, or holds something else.
+    /// A file cannot be read or has unsuitable content.
     #[error("{why}")]
     File {
         /// The file.
         name: String,
-        /// The fault; names the file.
+        /// What is wrong; includes the file's name.
         why: String,
     },
 }
 
-/// Knows no names: expressions of numbers and layers alone.
+/// Resolves no names, for expressions of numbers and layers alone.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoNames;
 
@@ -103,7 +103,7 @@ impl NameLookup for NoNames {
     }
 }
 
-/// Takes every name for something: checks the form of an expression before anything is read.
+/// Accepts every name, so that the form of an expression can be checked before anything is read.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct AnyNames;
 

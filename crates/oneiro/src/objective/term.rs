@@ -1,4 +1,4 @@
-//! The terms of objectives, as data: what of which layer, and how it is written.
+//! The terms of objectives as data: a quantity of a layer, and its text.
 //!
 //! A term becomes a measure (`objective/measure`) once the shape of its layer is known.
 
@@ -8,17 +8,16 @@ use std::sync::Arc;
 use crate::objective::quote::quote;
 use crate::objective::{Reference, TermError};
 
-/// Where in space a neuron lies.
+/// The position of a neuron.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Position {
-    /// floor(extent/2) along every axis.
+    /// The centre: floor(extent/2) along every axis.
     Center,
-    /// One index for every spatial axis: (y, x), (t, y, x), or nothing for a layer without space.
+    /// An index for every spatial axis: (y, x), (t, y, x), or none for a layer without space.
     At(Vec<usize>),
 }
 
-/// The quantity of a layer that is maximised. The values are those of the interface's table: of one batch
-/// entry.
+/// The quantity of a layer that is maximised, for one batch entry.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum TermKind {
@@ -26,30 +25,30 @@ pub enum TermKind {
     Channel(usize),
     /// One activation.
     Neuron(usize, Position),
-    /// Mean of the squares of everything (DeepDream).
+    /// Mean of the squares of all activations (DeepDream).
     Layer,
     /// The network's output for a class, before softmax.
     Logit(usize),
-    /// Softmax of the network's output at a class.
+    /// The probability of a class: the softmax of the network's output.
     Probability(usize),
-    /// How far the activations point along a vector over the channels.
+    /// The activations' component along a vector over the channels.
     Direction(Direction),
-    /// −mean |Φ − Φ0|: the activations of a picture, whatever their size.
+    /// −mean |Φ − Φ0|, with Φ0 the activations of a picture.
     Difference(Reference),
     /// −‖Φ − Φ0‖² / ‖Φ0‖² (Mahendran & Vedaldi 2016, §3).
     Inversion(Reference),
-    /// ⟨Φ, relu Φ0⟩ / ‖relu Φ0‖² (Mahendran & Vedaldi 2016, §3.3); with a power p, each position's share
-    /// times max(.1, cos)^p (Lucid).
+    /// ⟨Φ, relu Φ0⟩ / ‖relu Φ0‖² (Mahendran & Vedaldi 2016, §3.3). With a power p, each position's share is
+    /// multiplied by max(.1, cos)^p (Lucid).
     Caricature(Reference, f64),
-    /// −Σ (G − G0)² / Σ G0², Gram matrices over positions (Gatys et al. 2016).
+    /// −Σ (G − G0)² / Σ G0² with Gram matrices G over positions (Gatys et al. 2016).
     Style(Reference),
-    /// At every position the largest product with any position of the picture's map, averaged (guided
-    /// dreaming).
+    /// At every position, the largest dot product with any position of the picture's map; averaged over
+    /// positions (guided dreaming).
     Guide(Reference),
-    /// Similarity of the Gram matrices of a batch's pictures; it couples the batch (Lucid,
+    /// Similarity of the Gram matrices of a batch's pictures. It couples the batch (Lucid,
     /// `objectives.diversity`).
     Diversity,
-    /// Similarity of neighbouring pictures of a batch; it couples the batch (Lucid, `objectives.alignment`).
+    /// Similarity of neighbouring pictures of a batch. It couples the batch (Lucid, `objectives.alignment`).
     Alignment,
     /// A penalty on the input, or on a layer.
     Penalty(Penalty),
@@ -58,29 +57,29 @@ pub enum TermKind {
 /// A direction among the channels of a layer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Direction {
-    /// Where to.
+    /// The vector of the direction.
     pub toward: Toward,
-    /// What is taken off: its mean activations.
+    /// A picture whose mean activations are subtracted from the direction.
     pub minus: Option<Reference>,
-    /// p of dot · max(.1, cos)^p.
+    /// The power p of dot · max(.1, cos)^p.
     pub power: f64,
-    /// One position, instead of the mean over all.
+    /// The position that is read instead of the mean over all.
     pub at: Option<Position>,
 }
 
-/// What a direction is given by.
+/// The source of a direction's vector.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Toward {
-    /// Numbers, one a channel.
+    /// Numbers, one for each channel.
     Numbers(Vec<f32>),
-    /// Those of a file.
+    /// The numbers of a file.
     Vector(String, Arc<[f32]>),
     /// The mean activations of a picture.
     Picture(Reference),
 }
 
-/// A penalty; all are ≥ 0, so they are to be subtracted.
+/// A penalty. All penalties are ≥ 0, so objectives subtract them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum Penalty {
@@ -90,25 +89,25 @@ pub enum Penalty {
     L2,
     /// Mean over positions of (Δx² + Δy²)^(β/2), summed over channels.
     TotalVariation(f64),
-    /// Mean over positions of the channels' norm to this power.
+    /// The norm over the channels, raised to this power; mean over positions.
     AlphaNorm(f64),
     /// Mean square of the difference to a slightly blurred picture.
     Blur,
-    /// Mean of the transparency channel.
+    /// Mean of the opacity channel.
     Opacity,
 }
 
-/// β of the total variation where none is given.
+/// Default β of the total variation.
 pub const TV_BETA: f64 = 2.0;
 
 /// The part of a layer that a term reads.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Region {
-    /// The central N positions along both axes of the plane.
+    /// The central N×N positions of the map.
     pub center: Option<usize>,
-    /// Channels from the first to the second, both included.
+    /// First and last channel, both included.
     pub channels: Option<(usize, usize)>,
-    /// Weights of positions: the luma of a picture, brought to the layer's size by averaging.
+    /// Weights of positions: the luma of a picture, averaged to the layer's size.
     pub mask: Option<Reference>,
 }
 
@@ -119,14 +118,14 @@ impl Region {
     }
 }
 
-/// A kind of objective at a layer. The layer's name is empty for the network's output, and for its input.
+/// A quantity of a layer. The layer's name is empty for the network's output and for its input.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Term {
-    /// Name of the layer as the person wrote it.
+    /// Name of the layer as the user wrote it.
     pub layer: String,
-    /// What of it.
+    /// The quantity.
     pub kind: TermKind,
-    /// Which part of it.
+    /// The part of the layer that is read.
     pub region: Region,
 }
 
@@ -134,11 +133,11 @@ pub struct Term {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reads {
-    /// A layer, of one entry of the batch.
+    /// A layer's activations for one batch entry.
     Layer,
-    /// A layer, of all entries.
+    /// A layer's activations for all batch entries.
     Batch,
-    /// The network's class output, independent of its name.
+    /// The network's class output, whatever its name.
     Output,
     /// The picture before transforms.
     Input,
@@ -177,7 +176,7 @@ impl fmt::Display for Term {
 }
 
 impl Penalty {
-    /// The name in expressions.
+    /// The name of the penalty in expressions.
     pub fn name(self) -> &'static str {
         match self {
             Self::L1 => "l1",
@@ -248,12 +247,12 @@ impl fmt::Display for Region {
 }
 
 impl Term {
-    /// A term of a whole layer.
+    /// Creates a term that reads a whole layer.
     pub fn new(layer: impl Into<String>, kind: TermKind) -> Self {
         Self { layer: layer.into(), kind, region: Region::default() }
     }
 
-    /// What it reads.
+    /// Returns what the term reads.
     pub fn reads(&self) -> Reads {
         match self.kind {
             TermKind::Logit(_) | TermKind::Probability(_) => Reads::Output,
@@ -263,8 +262,7 @@ impl Term {
         }
     }
 
-    /// Whether all numbers of the layer count alike, so that it does not matter which axis holds the
-    /// channels.
+    /// Whether the term treats all numbers of the layer alike, so that the channel axis need not be known.
     pub fn reads_everything(&self) -> bool {
         let alike = match &self.kind {
             TermKind::Layer | TermKind::Difference(_) | TermKind::Inversion(_) | TermKind::Alignment => true,
@@ -275,12 +273,12 @@ impl Term {
         alike && self.region.is_all()
     }
 
-    /// Whether the term is about the network's output, whatever it is called.
+    /// Whether the term reads the network's class output, whatever its name.
     pub fn at_output(&self) -> bool {
         self.reads() == Reads::Output
     }
 
-    /// The pictures that it compares with, masks not among them.
+    /// Returns the pictures with which the term compares, without masks.
     pub fn references(&self) -> Vec<&Reference> {
         match &self.kind {
             TermKind::Direction(d) => {
@@ -299,7 +297,7 @@ impl Term {
         }
     }
 
-    /// The references, mutable, so that they can be replaced.
+    /// Returns the references for changes.
     pub fn references_mut(&mut self) -> Vec<&mut Reference> {
         match &mut self.kind {
             TermKind::Direction(d) => {
@@ -318,7 +316,7 @@ impl Term {
         }
     }
 
-    /// Calls with the names of the files that the term needs, to be changed.
+    /// Calls `change` with the names of the files that the term needs.
     pub(crate) fn for_each_file(&mut self, mut change: impl FnMut(&mut String)) {
         if let TermKind::Direction(Direction { toward: Toward::Vector(name, _), .. }) = &mut self.kind {
             change(name);
@@ -327,7 +325,7 @@ impl Term {
         self.region.mask.iter_mut().for_each(|r| change(&mut r.name));
     }
 
-    /// Checks the term against the shape of one entry at its layer (channels first, no batch axis).
+    /// Checks the term against the shape of one batch entry of its layer (channels first, no batch axis).
     pub fn check(&self, shape: &[usize]) -> Result<(), TermError> {
         let channels = shape.first().copied().unwrap_or(1);
         let space = shape.get(1..).unwrap_or_default();

@@ -1,57 +1,57 @@
-//! Why a term does not fit the layer or the picture that it reads.
+//! Reasons why a term does not fit the layer or the picture that it reads.
 
 use crate::objective::Term;
 
-/// Why a term does not fit the layer or the picture that it reads.
+/// The reason why a term does not fit the layer or the picture that it reads.
 ///
-/// `layer` is the name that the objective gives, or "the output"; shapes are those of one batch entry,
-/// channels first.
+/// `layer` is the name in the objective, or "the output". Shapes are those of one batch entry, channels
+/// first.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TermError {
-    /// A channel or a class beyond the last.
+    /// The index of a channel or class is too large.
     #[error("{what} {index} is out of range: {layer} has {count} (0 to {})", count.saturating_sub(1))]
     Index {
-        /// "channel" or "class".
+        /// The kind of index: "channel" or "class".
         what: &'static str,
-        /// The index asked for, counted from 0.
+        /// The requested index, counted from 0.
         index: usize,
         /// The layer.
         layer: String,
-        /// How many there are.
+        /// Number of channels or classes.
         count: usize,
     },
-    /// A position of another number of axes than the layer's map.
+    /// A position has another number of axes than the layer's map.
     #[error("position {position:?} of {layer}: its map is {map:?}, so {}", needed(map))]
     Axes {
-        /// The position asked for.
+        /// The requested position.
         position: Vec<usize>,
         /// The layer.
         layer: String,
         /// Extents of the map.
         map: Vec<usize>,
     },
-    /// A position outside the layer's map.
+    /// A position lies outside the layer's map.
     #[error("position {position:?} is outside {layer}, whose map is {map:?}")]
     Position {
-        /// The position asked for.
+        /// The requested position.
         position: Vec<usize>,
         /// The layer.
         layer: String,
         /// Extents of the map.
         map: Vec<usize>,
     },
-    /// A mask, or a penalty on neighbours, for a layer without height and width.
+    /// A mask, or a penalty on neighbours, needs a layer with height and width.
     #[error("{layer} has shape {shape:?} per image: there is no plane for {what}")]
     NoPlane {
-        /// "a mask", "tv", "blur".
+        /// The part of the term that needs them: "a mask", "tv", "blur".
         what: &'static str,
         /// The layer.
         layer: String,
-        /// Its shape.
+        /// Shape of the layer.
         shape: Vec<usize>,
     },
-    /// More positions about the centre than the map has.
+    /// The map has fewer positions than the requested centre.
     #[error(
         "the map of {layer} is {}x{}: it has no {center}x{center} positions in its middle; use center={} or less",
         map[0], map[1], map[0].min(map[1])
@@ -61,63 +61,63 @@ pub enum TermError {
         layer: String,
         /// Rows and columns of the map.
         map: [usize; 2],
-        /// Rows and columns asked for.
+        /// The requested number of rows and columns.
         center: usize,
     },
-    /// A centre of a layer without height and width.
+    /// A centre needs a layer with height and width.
     #[error("{layer} has shape {shape:?} per image: it has no map with a center")]
     NoCenter {
         /// The layer.
         layer: String,
-        /// Its shape.
+        /// Shape of the layer.
         shape: Vec<usize>,
     },
-    /// A class of an output that is no list of scores.
+    /// The output is no list of class scores.
     #[error("the network's output has shape {shape:?} per image: it names no classes")]
     NoClasses {
         /// The output's shape.
         shape: Vec<usize>,
     },
-    /// A direction of another length than the layer has channels.
+    /// The length of a direction differs from the number of channels.
     #[error("{direction} has {numbers} numbers, {layer} has {channels} channels: one each is needed")]
     Direction {
         /// The file of the direction, or "the direction".
         direction: String,
-        /// Its length.
+        /// Number of elements of the vector.
         numbers: usize,
         /// The layer.
         layer: String,
-        /// Channels of the layer.
+        /// Number of channels of the layer.
         channels: usize,
     },
-    /// A penalty on the opacity of a picture that is opaque.
+    /// A penalty on opacity needs a picture with an opacity channel.
     #[error("opacity is that of a picture with transparency, and this one has none")]
     NoTransparency,
-    /// A term that reads more than the network makes of one picture.
+    /// The term reads more than the network's activations for one picture.
     #[error("{term} in {place}: {why}; leave it out")]
     NotHere {
         /// The term as an expression.
         term: String,
-        /// The place of the objective: "an attribution".
+        /// The technique for which the objective is used: "an attribution".
         place: String,
-        /// Why not.
+        /// Why the term cannot be used there.
         why: &'static str,
     },
-    /// Activations of the picture that is compared with, some of which are not finite.
+    /// Some activations of the reference picture are not finite.
     #[error(
         "some activations of the picture are not finite there, as of a network whose weights are not; \
          another layer may have all of them"
     )]
     NotFinite,
-    /// Activations, of the picture that is compared with or of the layer, that the term can make nothing of.
+    /// Activations of the reference picture or of the layer with which the term cannot be computed.
     #[error("{0}")]
     Activations(String),
-    /// The term, and why it does not fit.
+    /// Adds the term to the reason.
     #[error("{term}: {why}")]
     In {
         /// The term as an expression.
         term: String,
-        /// Why.
+        /// The reason.
         why: Box<TermError>,
     },
 }
@@ -137,7 +137,7 @@ fn needed(map: &[usize]) -> String {
 }
 
 impl TermError {
-    /// Whether activations that are not finite are to blame.
+    /// Whether the reason is activations that are not finite.
     pub fn is_not_finite(&self) -> bool {
         match self {
             Self::In { why, .. } => why.is_not_finite(),
@@ -146,7 +146,7 @@ impl TermError {
         }
     }
 
-    /// With the term that it is about.
+    /// Adds the term to this reason.
     pub(crate) fn of(self, term: &Term) -> Self {
         Self::In { term: term.to_string(), why: Box::new(self) }
     }

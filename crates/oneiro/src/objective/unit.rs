@@ -1,5 +1,4 @@
-//! The short form in which people name what to visualize: `LAYER:CHANNEL`, `LAYER:CHANNEL@Y,X`, `LAYER`,
-//! `class:NAME`.
+//! The short notation for what to visualize: `LAYER:CHANNEL`, `LAYER:CHANNEL@Y,X`, `LAYER`, `class:NAME`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,12 +6,12 @@ use std::str::FromStr;
 use crate::objective::quote::quote;
 use crate::objective::{ExpressionError, Objective, Position};
 
-/// The part of the network that a unit is.
+/// The part of the network that a unit consists of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UnitTarget {
     /// A channel of a layer, averaged over positions.
     Channel(String, usize),
-    /// One position of a channel.
+    /// One neuron: a channel at one position.
     Neuron(String, usize, Position),
     /// A whole layer.
     Layer(String),
@@ -20,15 +19,16 @@ pub enum UnitTarget {
     Class(String),
 }
 
-/// A unit in the notation of the command line.
+/// A unit in the command line's notation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unit {
-    /// What it is.
+    /// The part of the network.
     pub target: UnitTarget,
 }
 
 impl Unit {
-    /// The objective that visualizes the unit. `class_index` finds the output's index of a class's name.
+    /// Returns the objective that visualizes the unit. `class_index` returns the output's index for the name
+    /// of a class.
     pub fn objective<E>(&self, class_index: impl FnOnce(&str) -> Result<usize, E>) -> Result<Objective, E> {
         Ok(match &self.target {
             UnitTarget::Channel(layer, c) => Objective::channel(layer, *c),

@@ -1,4 +1,4 @@
-//! What a network makes of the pictures that objectives compare with.
+//! The network's activations for the pictures with which objectives compare.
 
 use std::sync::Arc;
 
@@ -11,20 +11,21 @@ use crate::input::PictureInput;
 use crate::model::Model;
 use crate::objective::{Objective, Reference, Term};
 
-/// Activations of pictures: one entry's, by target.
+/// Activations of pictures, for each target. They belong to a single batch entry.
 pub(super) struct Features {
     known: Vec<(Reference, usize, Arc<[f32]>)>,
 }
 
 impl Features {
-    /// The activations at a target of the pictures that a term compares with, in its order.
+    /// Returns the activations at a target for a term's reference pictures, in the term's order.
     pub fn of(&self, term: &Term, target: usize) -> Vec<Arc<[f32]>> {
         let of = |r: &Reference| self.known.iter().find(|(known, t, _)| known == r && *t == target);
         term.references().into_iter().filter_map(|r| of(r).map(|(_, _, data)| data.clone())).collect()
     }
 }
 
-/// Runs every picture that the objectives name through the network, and keeps what the terms read.
+/// Runs every reference picture of the objectives through the network, and keeps the activations that terms
+/// read.
 pub(super) fn of_pictures(
     model: &Model,
     session: &mut CpuSession,
@@ -55,7 +56,7 @@ pub(super) fn of_pictures(
     Ok(Features { known })
 }
 
-/// Puts a picture into every entry of the network's one picture input, and zeros elsewhere.
+/// Feeds a picture to every batch entry of the network's only picture input, and zeros to the other inputs.
 fn feed(model: &Model, session: &mut CpuSession, picture: &Reference, batch: usize) -> Result<()> {
     let fail = |why: String| Error::Reference { picture: picture.name.clone(), why };
     let planned = &session.plan().inputs;

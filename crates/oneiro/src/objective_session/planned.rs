@@ -1,4 +1,4 @@
-//! From objectives to a request: the values that they read, checked against the network.
+//! Turns objectives into a request: the values that they read, checked against the network.
 
 use std::borrow::Cow;
 
@@ -9,20 +9,20 @@ use crate::error::{Error, Result};
 use crate::model::{Model, Target, View};
 use crate::objective::{Objective, Reads};
 
-/// A network and request for objectives.
+/// A network and a request for objectives.
 pub(super) struct Planned<'m> {
     pub graph: Cow<'m, Graph>,
     pub request: Request,
-    /// Captured values, then those that objectives read.
+    /// Captured values, then the values that objectives read.
     pub targets: Vec<Target>,
-    /// For every term of every objective, which target it reads.
+    /// For every term of every objective, the index of the target that it reads.
     pub read: Vec<Vec<Option<usize>>>,
 }
 
-/// Finds what the objectives read, as the targets of a request.
+/// Finds the values that objectives read, as targets of a request.
 ///
 /// # Errors
-/// If an objective reads nothing of the network, or something that it does not have.
+/// If an objective reads nothing of the network, or a layer that does not exist.
 pub(super) fn planned<'m>(
     model: &'m Model,
     objectives: &[Objective],
@@ -35,7 +35,7 @@ pub(super) fn planned<'m>(
     }
     let as_it_is = |&value: &ValueId| Target { value, view: View::Everything };
     let mut targets: Vec<Target> = captured.iter().map(as_it_is).collect();
-    // For every term that reads a layer, which target that is.
+    // For every term that reads a layer, the index of its target.
     let mut read: Vec<Vec<Option<usize>>> = Vec::new();
     for objective in objectives {
         let terms = objective.terms();
@@ -59,14 +59,14 @@ pub(super) fn planned<'m>(
         }
         read.push(of_objective);
     }
-    // Captured values stay as they are in the graph; objectives read channels on axis 1.
+    // Captured values stay unchanged; objectives read views with channels on axis 1.
     let (graph, viewed) = model.viewed(&targets[captured.len()..], &shapes)?;
     let planned = captured.iter().copied().chain(viewed).collect();
     let request = Request::of_shapes(shapes, planned);
     Ok(Planned { graph, request, targets, read })
 }
 
-/// Refuses targets that do not keep the entries of a batch apart; each with its name and shape.
+/// Refuses targets in which batch entries are not separate. Each target comes with its name and shape.
 pub(super) fn check_batch<'a>(
     targets: impl Iterator<Item = (&'a str, &'a [usize])>,
     batch: usize,
@@ -81,7 +81,7 @@ pub(super) fn check_batch<'a>(
     Ok(())
 }
 
-/// Refuses terms that ask for something that their layer does not have. `shapes` are those of one entry.
+/// Refuses terms that do not fit their layer. `shapes` are the shapes of one batch entry.
 pub(super) fn check_terms(
     objectives: &[Objective],
     read: &[Vec<Option<usize>>],
@@ -95,7 +95,7 @@ pub(super) fn check_terms(
     Ok(())
 }
 
-/// An error of compiling, with a word about the batch if the file fixes it to another.
+/// Adds a hint about the batch to an error of compiling, if the file fixes another batch size.
 pub(super) fn fixed_batch(
     model: &Model,
     batch: usize,

@@ -1,4 +1,4 @@
-//! Gradients that the caller computes: the door for objectives that the language does not have.
+//! Gradients that the caller computes, for objectives that the expression language does not have.
 
 use oneiro_net::Session;
 
@@ -6,13 +6,12 @@ use crate::error::{Error, Result};
 use crate::objective_session::ObjectiveSession;
 
 impl ObjectiveSession {
-    /// The data of a captured value and the gradient with respect to it, both of the shape that
-    /// [`ObjectiveSession::captured`] says, the batch first. The caller adds to the gradient;
-    /// [`ObjectiveSession::backward`] carries it to the inputs, together with what [`ObjectiveSession::seed`]
-    /// adds for objectives. It is zero after [`ObjectiveSession::forward`], so it is added to between the
-    /// two, each time.
+    /// Returns the data of a captured value, and its gradient. Both have the shape of
+    /// [`ObjectiveSession::captured`], the batch first. The gradient is zero after
+    /// [`ObjectiveSession::forward`], and the caller adds to it. Then [`ObjectiveSession::backward`] carries
+    /// it to the inputs, together with the gradients that [`ObjectiveSession::seed`] adds for objectives.
     ///
-    /// Captured values are as the graph has them: where the network has its channels last, so have they.
+    /// Captured values have the graph's layout: channels are last if the network has them last.
     ///
     /// ```no_run
     /// # fn seed(model: &oneiro::Model, image: &[f32]) -> oneiro::Result<Vec<f32>> {
@@ -31,7 +30,7 @@ impl ObjectiveSession {
     /// ```
     ///
     /// # Errors
-    /// If no value was captured under this index, the session was made without gradients, or the value
+    /// If no value was captured with this index, the session was compiled without gradients, or the value
     /// depends on no input.
     pub fn seed_captured(&mut self, index: usize) -> Result<(&[f32], &mut [f32])> {
         if index >= self.captured {

@@ -1,4 +1,4 @@
-//! The pictures that penalties on the input read: display units, before any transform.
+//! The pictures that penalties on the input read: in display units, before any transform.
 
 use std::sync::Arc;
 
@@ -11,36 +11,37 @@ use crate::objective::measure::{self, Measure};
 use crate::objective::{Term, TermError};
 use crate::preprocess::Preprocess;
 
-/// One picture a network input and entry, and the gradient of penalties on it.
+/// One picture for each network input and batch entry, and the gradient of the penalties on it.
 #[allow(missing_debug_implementations)]
 pub struct Shown {
     inputs: Vec<ShownInput>,
-    /// The penalties that objectives have, each once.
+    /// The penalties of all objectives, without repetitions.
     terms: Vec<Term>,
     batch: usize,
-    /// A picture input that is fed otherwise than its card says.
+    /// The error of a picture input that does not fit its card.
     unfit: Option<InputError>,
-    /// The shape of an input that may be a picture, though its card says that it is none.
+    /// An input that may be a picture, although its card says that it is none: its name and the extent of its
+    /// axis 1.
     maybe_bands: Option<(String, usize)>,
 }
 
 struct ShownInput {
-    /// Channels first; empty if the input is no picture, which penalties leave out.
+    /// Shape of a picture, channels first; empty if the input is no picture, which penalties ignore.
     shape: Vec<usize>,
-    /// The channels, where the network's input has them last.
+    /// Number of channels, if the network's input is channels last.
     last_channels: Option<usize>,
     /// Whether the last channel is opacity.
     has_alpha: bool,
     preprocess: Option<Preprocess>,
-    /// One a term, or why there is none for this shape.
+    /// One measure for each penalty, or the reason why there is none for this shape.
     measures: Vec<Result<Arc<dyn Measure>, TermError>>,
-    /// All entries, one after another.
+    /// The pictures of all batch entries.
     data: Vec<f32>,
     gradient: Vec<f32>,
 }
 
 impl Shown {
-    /// For a plan's picture inputs, of the size that the network sees.
+    /// Creates pictures for a plan's picture inputs, of the size that the network sees.
     pub(super) fn of_inputs(model: &Model, plan: &Plan, batch: usize) -> Self {
         let last = model.reads_channels_last();
         let mut unfit = None;
@@ -80,12 +81,12 @@ impl Shown {
         Self { inputs, terms: Vec::new(), batch, unfit, maybe_bands }
     }
 
-    /// Whether any penalty reads the pictures. If none does, nothing needs to be shown.
+    /// Whether any penalty reads the pictures. Otherwise they need not be shown.
     pub fn is_read(&self) -> bool {
         !self.terms.is_empty()
     }
 
-    /// The number of a penalty.
+    /// Returns the index of a penalty.
     pub(super) fn bind(&mut self, term: &Term) -> usize {
         if let Some(known) = self.terms.iter().position(|t| t == term) {
             return known;
@@ -97,7 +98,8 @@ impl Shown {
         self.terms.len() - 1
     }
 
-    /// Changes the extent of an input's picture: one with a margin, or with opacity as its last channel.
+    /// Changes the extent of an input's picture, for a picture with a margin or with opacity as its last
+    /// channel.
     pub fn reshape(&mut self, input: usize, extent: Extent, has_alpha: bool) {
         let shown = &mut self.inputs[input];
         let shape = extent.axes();
@@ -108,7 +110,7 @@ impl Shown {
         }
     }
 
-    /// An error if a penalty does not fit what is shown, or nothing is shown that it could read.
+    /// Returns an error if a penalty does not fit the pictures, or there is no picture for it.
     pub fn check(&self) -> crate::Result<()> {
         let Some(term) = self.terms.first() else { return Ok(()) };
         if let Some(why) = &self.unfit {
@@ -122,14 +124,14 @@ impl Shown {
         why.map_or(Ok(()), |why| Err(why.clone().into()))
     }
 
-    /// Shows a picture to the penalties.
+    /// Sets the picture that penalties read.
     pub fn show(&mut self, entry: usize, input: usize, picture: &[f32]) {
         if self.is_read() {
             self.inputs[input].entry_mut(entry).0.copy_from_slice(picture);
         }
     }
 
-    /// Shows what stands in a network's input.
+    /// Sets the picture from the data of a network input.
     pub(super) fn show_network(&mut self, entry: usize, input: usize, data: &[f32]) {
         let shown = &mut self.inputs[input];
         let Some(preprocess) = shown.preprocess.clone() else { return };
@@ -142,13 +144,13 @@ impl Shown {
         }
     }
 
-    /// The gradient of the penalties on a picture.
+    /// Returns the gradient of the penalties on a picture.
     pub fn gradient(&self, entry: usize, input: usize) -> &[f32] {
         let shown = &self.inputs[input];
         &shown.gradient[shown.range(entry)]
     }
 
-    /// Adds the gradient of the penalties to that on a network's input.
+    /// Adds the gradient of the penalties to the gradient of a network input.
     pub(super) fn add_network_gradient(&self, entry: usize, input: usize, gradient: &mut [f32]) {
         let shown = &self.inputs[input];
         let Some(preprocess) = &shown.preprocess else { return };
@@ -167,7 +169,7 @@ impl Shown {
         self.inputs.iter_mut().for_each(|i| i.gradient.fill(0.0));
     }
 
-    /// A penalty's value, summed over the inputs.
+    /// Computes a penalty's value, summed over the inputs.
     pub(super) fn value(&self, index: usize, entry: usize) -> f64 {
         let of = |i: &ShownInput| match i.measures.get(index) {
             Some(Ok(measure)) => measure.value(&i.data[i.range(entry)]),
@@ -205,8 +207,8 @@ impl ShownInput {
     }
 }
 
-/// An error unless an input of this shape (N, …, as the network has it) takes pictures as its card prepares
-/// them. `entry`: one entry's shape, channels first.
+/// Returns an error unless an input of shape `shape` (N, …, in the network's layout) takes the pictures of
+/// its card. `entry` is the shape of one batch entry, channels first.
 fn fit(
     card: &InputCard,
     preprocess: &Preprocess,
@@ -233,7 +235,7 @@ fn fit(
     Err(InputError::Channels { input: input(), channels, prepared, maybe_last })
 }
 
-/// A matrix of `rows` × `columns` with its axes exchanged.
+/// Returns the transpose of a matrix with `rows` × `columns` elements.
 fn transposed(data: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     (0..columns).flat_map(|c| (0..rows).map(move |r| data[r * columns + c])).collect()
 }

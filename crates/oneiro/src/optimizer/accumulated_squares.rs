@@ -5,14 +5,14 @@ use crate::parallel;
 
 /// Decay of the accumulated squares (Mahendran & Vedaldi 2016, §4).
 pub const ACCUMULATED_DECAY: f32 = 0.9;
-/// Momentum (the same).
+/// Momentum (Mahendran & Vedaldi 2016, §4).
 pub const ACCUMULATED_MOMENTUM: f32 = 0.9;
 
-/// AdaGrad that forgets, with momentum and a bound on the rate (Mahendran & Vedaldi, "Visualizing Deep
-/// Convolutional Neural Networks Using Natural Pre-images", IJCV 2016, §4), ascending: G ← .9G + g², m ← μm +
-/// g/(1/lr + √G), x ← x + m.
+/// AdaGrad with decay, momentum and a bound on the rate, for ascent: G ← .9G + g², m ← μm + g/(1/lr + √G), x
+/// ← x + m (Mahendran & Vedaldi, "Visualizing Deep Convolutional Neural Networks Using Natural Pre-images",
+/// IJCV 2016, §4).
 ///
-/// A first step is at most 1 for each parameter: the rule is made for pixels in 0–255.
+/// The first step changes each parameter by at most 1, since the rule is designed for pixels in 0–255.
 #[derive(Debug, Clone)]
 pub struct AccumulatedSquares {
     rate: f32,
@@ -22,7 +22,7 @@ pub struct AccumulatedSquares {
 }
 
 impl AccumulatedSquares {
-    /// The rule for `len` parameters.
+    /// Creates the rule for `len` parameters.
     pub fn new(len: usize, learning_rate: f32, momentum: f32) -> AccumulatedSquares {
         let (squares, velocity) = (vec![0.0; len], vec![0.0; len]);
         AccumulatedSquares { rate: learning_rate, momentum, squares, velocity }

@@ -5,12 +5,12 @@ use crate::parallel;
 
 /// Decay of Adam's mean of gradients (Kingma & Ba 2015, §2; PyTorch's default).
 pub const ADAM_BETA1: f64 = 0.9;
-/// Decay of Adam's mean of squared gradients (the same).
+/// Decay of Adam's mean of squared gradients (Kingma & Ba 2015, §2; PyTorch's default).
 pub const ADAM_BETA2: f64 = 0.999;
-/// Added to Adam's denominator (the same).
+/// Added to Adam's denominator (Kingma & Ba 2015, §2; PyTorch's default).
 pub const ADAM_EPSILON: f64 = 1e-8;
 
-/// Constants of Adam and its relatives.
+/// Constants of Adam and related optimizers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Moments {
     /// β₁, decay of the mean of gradients.
@@ -39,7 +39,7 @@ pub struct Adam {
 }
 
 impl Adam {
-    /// Adam for `len` parameters.
+    /// Creates Adam for `len` parameters.
     pub fn new(len: usize, learning_rate: f32, moments: Moments) -> Adam {
         Adam { rate: learning_rate, moments, steps: 0, mean: vec![0.0; len], square: vec![0.0; len] }
     }

@@ -2,7 +2,7 @@
 
 use super::{Adam, Moments, Optimizer, check_lengths, for_each};
 
-/// PyTorch's default for AdamW.
+/// Default weight decay, that of PyTorch's AdamW.
 pub const ADAMW_WEIGHT_DECAY: f32 = 1e-2;
 
 /// AdamW (Loshchilov & Hutter 2019, algorithm 2) in PyTorch's form, ascending: x ← (1 − lr·λ)x, then a step
@@ -15,7 +15,7 @@ pub struct AdamW {
 }
 
 impl AdamW {
-    /// AdamW for `len` parameters; `weight_decay` is λ.
+    /// Creates AdamW for `len` parameters; `weight_decay` is λ.
     pub fn new(len: usize, learning_rate: f32, moments: Moments, weight_decay: f32) -> AdamW {
         AdamW { adam: Adam::new(len, learning_rate, moments), len, weight_decay }
     }

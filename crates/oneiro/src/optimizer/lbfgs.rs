@@ -1,97 +1,96 @@
-//! Limited-memory BFGS with a line search, asked and told.
+//! Limited-memory BFGS with a line search, which asks for one evaluation at a time.
 //!
-//! Each [`Optimizer::step`] brings value and gradient at the current parameters. They are either
+//! Each [`Optimizer::step`] gets value and gradient at the current parameters. These are either
 //!
 //! * a *start*: where a search begins. The direction is computed, and the parameters move to its first trial;
 //! * a *trial* of that search ([`Optimizer::holds`] was true): the same function at the trial. If it rises
 //!   enough, the trial is accepted, else the parameters move to a shorter one.
 //!
-//! The pair (change of parameters, change of gradient) that an accepted trial adds to the memory is so always
-//! of one function, as multi-batch L-BFGS wants it (Berahas, Nocedal & Takáč 2016). An accepted trial is the
-//! next start at once, one evaluation for an iteration, as long as the function stays; after
-//! [`LBFGS_SEARCHES`] acceptances it may change (other random transforms), and the next evaluation, at the
-//! accepted point, is a start of its own. The memory goes on: the curvature of one draw of the transforms is
-//! a good first guess for the next.
+//! So the pair (change of parameters, change of gradient) of an accepted trial always belongs to a single
+//! function, as multi-batch L-BFGS requires (Berahas, Nocedal & Takáč 2016). As long as the function stays,
+//! an accepted trial is the next start, with one evaluation for each iteration. After [`LBFGS_SEARCHES`]
+//! accepted trials the function may change (other random transforms). The next evaluation, at the accepted
+//! point, is then a start of its own. The memory is kept, because the curvature under one draw of the
+//! transforms is a good first guess for the next.
 
 use crate::parallel;
 use std::collections::VecDeque;
 
 use super::{CHUNK, Optimizer, check_lengths, sums};
 
-/// Pairs kept (Nocedal & Wright 2006, §7.2, recommend 3 to 20).
+/// Number of pairs in the memory (Nocedal & Wright 2006, §7.2, recommend 3 to 20).
 pub const LBFGS_HISTORY: usize = 10;
-/// Number of line searches before the random function changes: as many as remembered pairs, so that most
-/// pairs describe the curvature of the present function. Measured in `docs/preimages.md`: fewer leave
-/// inversions with jitter far from those without, and with heavier transforms more fit the picture to single
-/// draws.
+/// Number of line searches before the random function changes. It equals the number of remembered pairs, so
+/// that most pairs describe the curvature of the current function. `docs/preimages.md` has measurements. With
+/// fewer searches, inversions with jitter are far worse than without. With more searches and heavier
+/// transforms, the picture fits single draws of the transforms.
 pub const LBFGS_SEARCHES: usize = LBFGS_HISTORY;
-/// c₁, the part of the rise that the gradient promises which a trial has to keep (Nocedal & Wright 2006,
-/// §3.1).
+/// c₁, the share of the rise promised by the gradient that a trial must reach (Nocedal & Wright 2006, §3.1).
 const SUFFICIENT_RISE: f64 = 1e-4;
-/// The shortest and longest next trial, as a part of the rejected one (Dennis & Schnabel 1996, §6.3.2).
+/// The shortest and longest next trial, as a share of the rejected one (Dennis & Schnabel 1996, §6.3.2).
 const SHRINK: [f64; 2] = [0.1, 0.5];
-/// Trials along one direction: the last is at most 2⁻¹⁹ of the first.
+/// Most trials along one direction; the last is at most 2⁻¹⁹ of the first.
 const TRIALS: usize = 20;
-/// Least cosine between a pair's step and its change of the gradient for which the pair is kept; below it,
-/// rounding dominates.
+/// Smallest cosine between a pair's step and its change of the gradient. Pairs below it are dropped, because
+/// rounding dominates them.
 const CURVATURE: f64 = 1e-8;
-/// Growth of the initial step length of a search without pairs, after a search whose first trial was
-/// accepted.
+/// Growth of the initial step length without pairs, after a search whose first trial was accepted.
 const GROWTH: f64 = 2.0;
 
-/// A step s between two points, and by how much the gradient fell along it.
+/// A step between two points, and the fall of the gradient along it.
 #[derive(Debug, Clone)]
 struct Pair {
     step: Vec<f32>,
     fall: Vec<f32>,
-    /// Σ step·fall, more than 0.
+    /// Σ step·fall, which is positive.
     curvature: f64,
     /// Σ fall².
     square: f64,
 }
 
-/// A search along a line, between two evaluations of it.
+/// A line search that waits for an evaluation.
 #[derive(Debug, Clone)]
 struct Search {
-    /// The objective where the search began.
+    /// The objective at the start of the search.
     value: f64,
-    /// Where the current trial is, as a factor of the direction.
+    /// The current trial, as a factor of the direction.
     factor: f64,
-    /// Trials rejected.
+    /// Number of rejected trials.
     rejected: usize,
-    /// The direction is the gradient itself, for want of a memory.
+    /// Whether the direction is the gradient itself, because there are no pairs.
     along_gradient: bool,
 }
 
-/// L-BFGS (Nocedal & Wright 2006, algorithms 7.4 and 7.5), ascending, with backtracking by quadratic
-/// interpolation until Armijo's condition holds. A pair without positive curvature is left out of the memory.
-/// A value or gradient that is no number makes a trial a rejected one. Gradients of rules other than the
-/// derivative may point to where the objective falls; such a search ends where it began.
+/// L-BFGS (Nocedal & Wright 2006, algorithms 7.4 and 7.5) for ascent. Steps are shortened by quadratic
+/// interpolation until Armijo's condition holds. A pair without positive curvature is not remembered. A trial
+/// whose value or gradient is not finite is rejected. Gradients under rules other than the derivative may
+/// point to where the objective falls; such a search ends where it began.
 ///
-/// The learning rate is the length of a search's first trial: in quasi-Newton steps, of which 1 is natural;
-/// and while there is no memory in lengths (L2) of the parameters' change.
+/// The learning rate is the length of a search's first trial. It is measured in quasi-Newton steps, for which
+/// 1 is natural. Without pairs it is the L2 length of the parameters' change.
 #[derive(Debug, Clone)]
 pub struct Lbfgs {
     rate: f32,
     history: usize,
     fixed_function: bool,
-    /// Trials of this function that were accepted.
+    /// Number of accepted trials of this function.
     accepted: usize,
     pairs: VecDeque<Pair>,
-    /// None where the next evaluation is a start.
+    /// The running search. `None` if the next evaluation is a start.
     search: Option<Search>,
-    /// Where the search began: the last accepted point.
+    /// The start of the search: the last accepted point.
     origin: Vec<f32>,
-    /// The gradient there.
+    /// The gradient at the origin.
     gradient: Vec<f32>,
     direction: Vec<f32>,
-    /// Length of the first trial without a memory, in learning rates.
+    /// Length of the first trial without pairs, in learning rates.
     reach: f64,
 }
 
 impl Lbfgs {
-    /// L-BFGS for `len` parameters that remembers `history` pairs. `fixed_function` promises that all
-    /// evaluations are of the same function, which else may change after every [`LBFGS_SEARCHES`] searches.
+    /// Creates L-BFGS for `len` parameters with a memory of `history` pairs. `fixed_function` promises that
+    /// all evaluations are of the same function. Otherwise the function may change after every
+    /// [`LBFGS_SEARCHES`] searches.
     pub fn new(len: usize, learning_rate: f32, history: usize, fixed_function: bool) -> Lbfgs {
         Lbfgs {
             rate: learning_rate,
@@ -107,7 +106,7 @@ impl Lbfgs {
         }
     }
 
-    /// Begins a line search at the present point, and moves to its first trial.
+    /// Begins a line search at the current point, and moves to its first trial.
     fn start(&mut self, params: &mut [f32], value: f64, gradient: &[f32]) {
         self.search = None;
         if !value.is_finite() || !sums::dot(gradient, gradient).is_finite() {
@@ -118,7 +117,7 @@ impl Lbfgs {
         self.aim(params, value);
     }
 
-    /// The direction from the origin, and the first trial along it.
+    /// Computes the direction from the origin, and moves to the first trial along it.
     fn aim(&mut self, params: &mut [f32], value: f64) {
         if !self.pairs.is_empty() {
             self.two_loops();
@@ -142,8 +141,8 @@ impl Lbfgs {
         sums::combine(params, &self.origin, factor, &self.direction);
     }
 
-    /// direction ← H·gradient, H the inverse of the curvature that the pairs show (algorithm 7.4, with γ of
-    /// 7.20).
+    /// Computes direction ← H·gradient, with H the inverse curvature that the pairs imply (algorithm 7.4,
+    /// with γ of 7.20).
     fn two_loops(&mut self) {
         let Some(newest) = self.pairs.back() else { return };
         let scale = newest.curvature / newest.square;
@@ -164,16 +163,16 @@ impl Lbfgs {
         }
     }
 
-    /// Judges a trial of the search.
+    /// Accepts or rejects a trial of the search.
     fn judge(&mut self, mut search: Search, params: &mut [f32], value: f64, gradient: &[f32]) {
-        // What was evaluated counts, not what was proposed: the caller may have projected the parameters.
+        // The step is measured to the evaluated point, since the caller may have projected the parameters.
         let mut step = vec![0.0; params.len()];
         sums::combine(&mut step, params, -1.0, &self.origin);
         let promised = sums::dot(&self.gradient, &step).max(0.0);
         let moved = sums::dot(&step, &step) > 0.0;
         let usable = moved && value.is_finite() && sums::dot(gradient, gradient).is_finite();
-        // On a plateau, such as that of a silent unit whose gradient a rule redirects, to follow is not
-        // worse.
+        // On a plateau, such as that of an inactive unit whose gradient a rule redirects, following the
+        // gradient does no harm.
         let plateau = usable && search.along_gradient && value == search.value;
         if plateau || usable && value >= search.value + SUFFICIENT_RISE * promised {
             if search.along_gradient && search.rejected == 0 && !plateau {
@@ -191,10 +190,9 @@ impl Lbfgs {
             return;
         }
         search.rejected += 1;
-        // A trial too close to tell from the origin ends the search as the last one does.
+        // A trial that rounds to the origin ends the search like the last trial.
         if moved && search.rejected < TRIALS {
-            // The parabola through the value and slope at the origin and the value at the trial has its top
-            // here.
+            // The maximum of the parabola through value and slope at the origin and the value at the trial.
             let top = promised / (2.0 * (search.value + promised - value));
             let shrink = if usable && top.is_finite() { top.clamp(SHRINK[0], SHRINK[1]) } else { SHRINK[0] };
             search.factor *= shrink;
@@ -204,7 +202,8 @@ impl Lbfgs {
             sums::combine(params, &self.origin, search.factor, &self.direction);
             self.search = Some(search);
         } else if search.along_gradient {
-            // Not even the gradient leads up, as far as these numbers can tell: wait for another function.
+            // The value does not rise even along the gradient, within rounding. The search waits for another
+            // function.
             params.copy_from_slice(&self.origin);
             self.let_change();
         } else {
@@ -213,13 +212,13 @@ impl Lbfgs {
         }
     }
 
-    /// Lets the next evaluation be of another function.
+    /// Allows the next evaluation to be of another function.
     fn let_change(&mut self) {
         self.search = None;
         self.accepted = 0;
     }
 
-    /// Adds the pair of an accepted trial to the memory, if its curvature is positive enough.
+    /// Remembers the pair of an accepted trial, if its curvature is large enough.
     fn remember(&mut self, step: Vec<f32>, gradient: &[f32]) {
         let mut fall = vec![0.0; step.len()];
         sums::combine(&mut fall, &self.gradient, -1.0, gradient);
@@ -278,7 +277,7 @@ mod tests {
 
     const A: [f32; 3] = [1.0, 4.0, 0.25];
 
-    /// −½Σ aᵢxᵢ² + Σ bᵢxᵢ.
+    /// The function −½Σ aᵢxᵢ² + Σ bᵢxᵢ and its gradient.
     fn hill(x: &[f32], b: [f32; 3]) -> (f64, Vec<f32>) {
         let gradient: Vec<f32> = (0..3).map(|i| b[i] - A[i] * x[i]).collect();
         let value = (0..3).map(|i| f64::from(x[i]) * (f64::from(b[i]) - 0.5 * f64::from(A[i] * x[i]))).sum();
@@ -321,7 +320,7 @@ mod tests {
         let mut lbfgs = Lbfgs::new(3, 1.0, 4, false);
         let (mut x, mut evaluations) = ([3.0, -2.0, 5.0], 0);
         loop {
-            // A rise that never ends: every first trial is good.
+            // The value rises without end, so every first trial is accepted.
             let value = x.iter().map(|x| f64::from(*x)).sum();
             lbfgs.step(&mut x, value, &[1.0; 3]);
             evaluations += 1;
@@ -340,7 +339,7 @@ mod tests {
             let (value, gradient) = hill(&x, [0.5; 3]);
             lbfgs.step(&mut x, value, &gradient);
         }
-        // Two steps of a rate far too large: a trial is being judged.
+        // After two steps with a rate that is far too large, a trial is pending.
         assert!(lbfgs.holds() && x != [1.0, -2.0, 3.0]);
         lbfgs.fix_function(&mut x);
         assert!(!lbfgs.holds() && x == [1.0, -2.0, 3.0]);
@@ -350,7 +349,7 @@ mod tests {
             let (value, gradient) = hill(&x, [0.5; 3]);
             lbfgs.step(&mut x, value, &gradient);
             searches += usize::from(lbfgs.origin != before);
-            // Only where numbers cannot tell a rise any more is there no search.
+            // The search ends only where rounding hides any rise.
             assert!(lbfgs.holds() || hill(&x, [0.5; 3]).0 > 0.6, "{x:?}");
         }
         assert!(searches > 3 && (hill(&x, [0.5; 3]).0 - 0.65625).abs() < 1e-4, "{searches} {x:?}");
@@ -359,7 +358,7 @@ mod tests {
     #[test]
     fn a_trial_that_is_no_number_is_rejected() {
         for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
-            // Only a ball of radius 4 about the origin is good; the first trials leave it.
+            // Only values in a ball of radius 4 about the origin are finite, and the first trials leave it.
             let mut lbfgs = Lbfgs::new(3, 64.0, 4, true);
             let (mut x, mut rejected) = ([1.0, 1.0, 1.0], 0);
             for _ in 0..60 {
@@ -374,7 +373,7 @@ mod tests {
             lbfgs.settle(&mut x);
             assert!(rejected > 0 && hill(&x, [0.0; 3]).0 > -1e-6, "{rejected} {x:?}");
         }
-        // A gradient that is no number beside a good value is one too.
+        // A finite value with a gradient of NaN is rejected, too.
         let mut lbfgs = Lbfgs::new(3, 1.0, 4, true);
         let mut x = [1.0; 3];
         let (value, gradient) = hill(&x, [0.0; 3]);
@@ -398,7 +397,7 @@ mod tests {
     fn settling_goes_back_to_the_accepted_point_at_any_time_and_only_once() {
         for most in 1..40 {
             for fixed in [false, true] {
-                // A rate far too large, so that most trials are rejected.
+                // The rate is far too large, so that most trials are rejected.
                 let mut lbfgs = Lbfgs::new(3, 50.0, 4, fixed);
                 let mut x = [1.0, -2.0, 3.0];
                 let mut best = f64::NEG_INFINITY;
@@ -418,7 +417,7 @@ mod tests {
 
     #[test]
     fn plateaus_are_crossed_along_a_gradient_that_is_not_theirs() {
-        // max(hill, -1): flat at the start, but its gradient is that of the hill.
+        // max(hill, -1): flat at the start, but with the gradient of the hill.
         for fixed in [false, true] {
             let mut lbfgs = Lbfgs::new(3, 1.0, 4, fixed);
             let mut x = [9.0, 3.0, -5.0];
@@ -433,7 +432,7 @@ mod tests {
 
     #[test]
     fn where_nothing_leads_up_the_point_stays_and_the_function_may_change() {
-        // A gradient that points the wrong way.
+        // A gradient that points in the wrong direction.
         let mut lbfgs = Lbfgs::new(3, 1.0, 4, false);
         let mut x = [1.0; 3];
         for n in 0.. {
@@ -449,8 +448,8 @@ mod tests {
 
     #[test]
     fn a_caller_may_project_the_parameters_between_steps() {
-        // The top of the hill, (4, 1, 16), lies outside of the box |x| ≤ 2; its best point there is (2, 1,
-        // 2).
+        // The maximum of the hill, (4, 1, 16), lies outside the box |x| ≤ 2. The best point in the box is (2,
+        // 1, 2).
         let mut lbfgs = Lbfgs::new(3, 1.0, 4, true);
         let (mut x, mut best) = ([0.0; 3], f64::NEG_INFINITY);
         for _ in 0..80 {

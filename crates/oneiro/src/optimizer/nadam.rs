@@ -5,7 +5,7 @@ use crate::parallel;
 
 /// ψ, how fast the momentum rises to β₁ (Dozat 2016; PyTorch's default).
 pub const NADAM_MOMENTUM_DECAY: f64 = 4e-3;
-/// Base of the momentum's rise (Sutskever et al. 2013; PyTorch's `NAdam`).
+/// Base of the momentum's growth (Sutskever et al. 2013; PyTorch's `NAdam`).
 const RISE: f64 = 0.96;
 
 /// NAdam (Dozat 2016) in PyTorch's form, ascending. With m and v as in [`super::Adam`],
@@ -24,7 +24,7 @@ pub struct NAdam {
 }
 
 impl NAdam {
-    /// NAdam for `len` parameters; `momentum_decay` is ψ.
+    /// Creates NAdam for `len` parameters; `momentum_decay` is ψ.
     pub fn new(len: usize, learning_rate: f32, moments: Moments, momentum_decay: f64) -> NAdam {
         let (mean, square) = (vec![0.0; len], vec![0.0; len]);
         NAdam { rate: learning_rate, moments, momentum_decay, steps: 0, product: 1.0, mean, square }

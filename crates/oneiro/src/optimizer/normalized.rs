@@ -1,13 +1,13 @@
-//! Gradient ascent whose step does not depend on the gradient's size.
+//! Gradient ascent with steps that do not depend on the gradient's magnitude.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Optimizer, check_lengths, for_each, sums};
 
-/// Added to the norm (Conveiro's `g / (g.std() + 1e-8)`).
+/// Added to the norm, as in Conveiro's `g / (g.std() + 1e-8)`.
 pub const NORM_EPSILON: f64 = 1e-8;
 
-/// What a gradient is divided by.
+/// The norm by which a gradient is divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -24,7 +24,7 @@ pub enum Norm {
 }
 
 impl Norm {
-    /// The norm of a gradient; 0 of an empty one.
+    /// Returns the norm of a gradient; 0 if it is empty.
     pub fn of(self, gradient: &[f32]) -> f64 {
         let n = gradient.len().max(1) as f64;
         match self {
@@ -49,7 +49,7 @@ pub struct Normalized {
 }
 
 impl Normalized {
-    /// The rule for `len` parameters; `epsilon` is more than 0.
+    /// Creates the rule for `len` parameters; `epsilon` is positive.
     pub fn new(len: usize, learning_rate: f32, norm: Norm, epsilon: f64) -> Normalized {
         Normalized { rate: learning_rate, norm, epsilon, len }
     }
@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn norms_are_those_of_the_formulas_and_steps_do_not_depend_on_the_gradients_size() {
         let g = [1.0, -2.0, 4.0, -5.0];
-        // mean −.5; Σ(g − mean)² = 2.25 + 2.25 + 20.25 + 20.25 = 45; Σg² = 46.
+        // The mean is −.5; Σ(g − mean)² = 2.25 + 2.25 + 20.25 + 20.25 = 45; Σg² = 46.
         for (norm, size) in [
             (Norm::MeanAbs, 3.0),
             (Norm::Std, 11.25f64.sqrt()),

@@ -1,14 +1,14 @@
-//! How the learning rate changes over the steps.
+//! Schedules: how the learning rate changes over the steps.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// The factor of the learning rate from the first step to the last.
+/// The factor of the learning rate as a function of progress.
 ///
-/// p is the progress: 0 in the first step, 1 in the last. As text and in serialized form it is what
-/// [`fmt::Display`] prints.
+/// The progress p is 0 in the first step and 1 in the last. [`fmt::Display`] prints the text form, which is
+/// also the serialized form.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 #[non_exhaustive]
@@ -24,12 +24,12 @@ pub enum Schedule {
     Exponential(f64),
     /// `inverse-time(k)`: 1/(1 + kp), the Robbins–Monro decay; the last step has 1/(1 + k).
     InverseTime(f64),
-    /// `steps(factor@fraction,…)`: 1, then each factor from this fraction of the steps on. `steps(0.1@0.75)`
-    /// takes the last quarter of the steps at a tenth of the rate.
+    /// `steps(factor@fraction,…)`: 1 at first, then each factor from its fraction of the steps on.
+    /// `steps(0.1@0.75)` has a tenth of the rate in the last quarter of the steps.
     Steps(Vec<(f64, f64)>),
 }
 
-/// Why something is no schedule.
+/// The reason why a text is no schedule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 #[error(
@@ -39,7 +39,7 @@ pub enum Schedule {
 pub struct ScheduleError(String, &'static str);
 
 impl Schedule {
-    /// The factor in `step`, counted from 0, of `steps`. Later steps are as the last.
+    /// Returns the factor in `step`, counted from 0, of `steps`. Later steps have the factor of the last.
     pub fn factor(&self, step: usize, steps: usize) -> f64 {
         let last = steps.saturating_sub(1);
         let progress = if last == 0 { 0.0 } else { step.min(last) as f64 / last as f64 };
@@ -56,7 +56,7 @@ impl Schedule {
         }
     }
 
-    /// An error unless all numbers make sense.
+    /// Returns an error unless all numbers are allowed.
     pub fn validate(&self) -> Result<(), ScheduleError> {
         let positive = |v: f64| v.is_finite() && v > 0.0;
         let not_negative = |v: f64| v.is_finite() && v >= 0.0;

@@ -12,12 +12,13 @@ pub struct Sgd {
     momentum: f32,
     decay: f32,
     len: usize,
-    /// Empty without momentum.
+    /// Empty if there is no momentum.
     velocity: Vec<f32>,
 }
 
 impl Sgd {
-    /// Gradient ascent for `len` parameters; `momentum` 0 is the plain kind, `decay` 0 shrinks nothing.
+    /// Creates gradient ascent for `len` parameters. `momentum` 0 is plain gradient ascent; `decay` 0 shrinks
+    /// nothing.
     pub fn new(len: usize, learning_rate: f32, momentum: f32, decay: f32) -> Sgd {
         let velocity = if momentum == 0.0 { Vec::new() } else { vec![0.0; len] };
         Sgd { rate: learning_rate, momentum, decay, len, velocity }

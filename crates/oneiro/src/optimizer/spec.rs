@@ -36,7 +36,7 @@ pub const OPTIMIZERS: [&str; 7] =
 
 /// Lucid's learning rate for Adam (`lucid/optvis/render.py`).
 const LUCID_RATE: f32 = 0.05;
-/// Learning rate that Conveiro's text gives for gradient descent.
+/// Conveiro's published learning rate for gradient descent.
 const CONVEIRO_RATE: f32 = 0.01;
 /// DeepDream's step of 1.5 (`dream.ipynb`, for pixels in 0–255), for a picture in 0–1.
 const DEEPDREAM_RATE: f32 = 1.5 / 255.0;
@@ -44,11 +44,11 @@ const DEEPDREAM_RATE: f32 = 1.5 / 255.0;
 const PREIMAGE_RATE: f32 = 224.0 * 224.0 * 0.05 * 80.0 * 80.0 / 6.0;
 /// The first trial of a quasi-Newton step (Nocedal & Wright 2006, §7.2).
 const QUASI_NEWTON_RATE: f32 = 1.0;
-/// More pairs than any use has been reported for, each as large as the parameters twice.
+/// Most pairs of L-BFGS, more than any reported use. Each pair takes twice the memory of the parameters.
 const MAX_HISTORY: usize = 1000;
 
 impl OptimizerKind {
-    /// All of them, in the order of [`OPTIMIZERS`].
+    /// All kinds, in the order of [`OPTIMIZERS`].
     pub const ALL: [OptimizerKind; OPTIMIZERS.len()] = [
         Self::Adam,
         Self::AdamW,
@@ -59,18 +59,19 @@ impl OptimizerKind {
         Self::Lbfgs,
     ];
 
-    /// Its name.
+    /// The name of the optimizer.
     pub fn name(self) -> &'static str {
         OPTIMIZERS[self as usize]
     }
 
-    /// Whether steps are about as long as the rate, whatever the gradient's length: Adam and its kin.
+    /// Whether step lengths are about the learning rate, whatever the gradient's magnitude. This is so for
+    /// Adam and related optimizers.
     pub fn is_adaptive(self) -> bool {
         matches!(self, Self::Adam | Self::AdamW | Self::NAdam)
     }
 
-    /// Whether the step of each number depends on that number's gradients alone, not on those of others or on
-    /// the value.
+    /// Whether the step of each parameter depends on that parameter's gradients alone, not on other gradients
+    /// or on the value.
     pub fn is_elementwise(self) -> bool {
         match self {
             Self::Adam | Self::AdamW | Self::NAdam | Self::Sgd | Self::AccumulatedSquares => true,
@@ -78,11 +79,11 @@ impl OptimizerKind {
         }
     }
 
-    /// The learning rate where only the optimizer is chosen.
+    /// The default learning rate of the optimizer.
     ///
     /// | optimizer | rate | source |
     /// |---|---|---|
-    /// | `adam`, and `adamw`, `nadam`, whose steps have its size | .05 | Lucid, `optvis/render.py` |
+    /// | `adam`; also `adamw` and `nadam`, whose steps are as large as Adam's | .05 | Lucid, `optvis/render.py` |
     /// | `sgd` | .01 | Conveiro's text |
     /// | `normalized` | 1.5/255 | DeepDream's `dream.ipynb`, with pixels in 0–1 instead of 0–255 |
     /// | `accumulated-squares` | 224²·.05·80²/6 | Mahendran & Vedaldi 2016, §4; for pixels in 0–255 |
@@ -97,7 +98,7 @@ impl OptimizerKind {
         }
     }
 
-    /// The settings that it has, beside rate and schedule.
+    /// The optimizer's settings besides rate and schedule.
     fn settings(self) -> &'static [&'static str] {
         match self {
             Self::Adam => &["beta1", "beta2", "epsilon"],
@@ -117,7 +118,7 @@ impl fmt::Display for OptimizerKind {
     }
 }
 
-/// What is no optimizer, in words.
+/// A text that names no optimizer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 #[error("there is no optimizer \"{0}\"; there are {list}", list = OPTIMIZERS.join(", "))]
@@ -146,8 +147,8 @@ impl From<OptimizerKind> for String {
     }
 }
 
-/// An optimizer and its settings, as presets and metadata hold them. Absent options have their defaults;
-/// options that the optimizer does not have are errors of [`OptimizerSpec::validate`].
+/// An optimizer with its settings, as in presets and metadata. Missing settings have defaults. A setting that
+/// the optimizer does not have is an error of [`OptimizerSpec::validate`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OptimizerSpec {
@@ -161,20 +162,21 @@ pub struct OptimizerSpec {
     /// Momentum of [`Sgd`] (0) and [`AccumulatedSquares`] ([`ACCUMULATED_MOMENTUM`]), from 0 to less than 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub momentum: Option<f32>,
-    /// Share of the parameters that each step of [`Sgd`] takes away whatever the rate (0), from 0 to less
-    /// than 1.
+    /// Share of the parameters that each step of [`Sgd`] removes, whatever the rate (default 0); from 0 to
+    /// less than 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decay: Option<f32>,
-    /// λ of [`AdamW`] ([`ADAMW_WEIGHT_DECAY`]), which the rate multiplies; 0 or more.
+    /// λ of [`AdamW`] (default [`ADAMW_WEIGHT_DECAY`]), which is multiplied by the rate; 0 or more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight_decay: Option<f32>,
     /// β₁ of [`Adam`] and its relatives ([`ADAM_BETA1`]), from 0 to less than 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beta1: Option<f64>,
-    /// β₂ of the same ([`ADAM_BETA2`]), from 0 to less than 1.
+    /// β₂ of [`Adam`] and its relatives ([`ADAM_BETA2`]), from 0 to less than 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beta2: Option<f64>,
-    /// ε of the same ([`ADAM_EPSILON`]) and of [`Normalized`] ([`NORM_EPSILON`]), more than 0.
+    /// ε of [`Adam`] and its relatives ([`ADAM_EPSILON`]) and of [`Normalized`] ([`NORM_EPSILON`]), more than
+    /// 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epsilon: Option<f64>,
     /// ψ of [`NAdam`] ([`NADAM_MOMENTUM_DECAY`]), 0 or more.
@@ -193,7 +195,7 @@ fn is_constant(schedule: &Schedule) -> bool {
 }
 
 impl OptimizerSpec {
-    /// This optimizer at this learning rate, all else at its default.
+    /// This optimizer with this learning rate, and defaults for all other settings.
     pub fn new(kind: OptimizerKind, learning_rate: f32) -> OptimizerSpec {
         OptimizerSpec {
             kind,
@@ -211,22 +213,22 @@ impl OptimizerSpec {
         }
     }
 
-    /// Adam at this learning rate.
+    /// Adam with this learning rate.
     pub fn adam(learning_rate: f32) -> OptimizerSpec {
         OptimizerSpec::new(OptimizerKind::Adam, learning_rate)
     }
 
-    /// Plain gradient ascent at this learning rate.
+    /// Plain gradient ascent with this learning rate.
     pub fn sgd(learning_rate: f32) -> OptimizerSpec {
         OptimizerSpec::new(OptimizerKind::Sgd, learning_rate)
     }
 
-    /// The learning rate of `step`, counted from 0, of `steps`.
+    /// Returns the learning rate of `step`, counted from 0, of `steps`.
     pub fn rate_at(&self, step: usize, steps: usize) -> f32 {
         (f64::from(self.learning_rate) * self.schedule.factor(step, steps)) as f32
     }
 
-    /// An error if a number makes no sense, or if a setting is given that this optimizer does not have.
+    /// Returns an error if a number is not allowed, or a setting is given that this optimizer does not have.
     pub fn validate(&self) -> Result<()> {
         let given = [
             ("momentum", self.momentum.map(f64::from), Range::BelowOne),
@@ -260,8 +262,8 @@ impl OptimizerSpec {
         self.schedule.validate().map_err(|e| Error::Settings(e.to_string()))
     }
 
-    /// A fresh optimizer for `len` parameters. `fixed_function` promises that nothing about the objective
-    /// changes between steps, as without transforms: [`Lbfgs`] then takes half the evaluations.
+    /// Creates the optimizer for `len` parameters. `fixed_function` promises that the objective does not
+    /// change between steps, as without transforms. [`Lbfgs`] then needs half the evaluations.
     pub fn build(&self, len: usize, fixed_function: bool) -> Box<dyn Optimizer> {
         let rate = self.learning_rate;
         let moments = Moments {
@@ -299,7 +301,7 @@ impl OptimizerSpec {
 mod tests {
     use super::*;
 
-    /// A spec of this kind with every setting that it has.
+    /// A spec of this kind with all of its settings.
     fn full(kind: OptimizerKind) -> OptimizerSpec {
         let has = |name: &str| kind.settings().contains(&name);
         OptimizerSpec {

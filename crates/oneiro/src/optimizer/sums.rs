@@ -3,10 +3,10 @@
 use super::CHUNK;
 use crate::parallel;
 
-/// Sums that run side by side within a chunk.
+/// Number of parallel partial sums within a chunk.
 const LANES: usize = 8;
 
-/// Σ of `term` over pairs, which have to be equally many.
+/// Sums `term` over pairs of elements of two slices of equal length.
 fn sum_pairs(a: &[f32], b: &[f32], term: impl Fn(f64, f64) -> f64 + Sync) -> f64 {
     let of_chunk = |(a, b): (&[f32], &[f32])| {
         let mut lanes = [0.0; LANES];
@@ -27,12 +27,12 @@ fn sum_pairs(a: &[f32], b: &[f32], term: impl Fn(f64, f64) -> f64 + Sync) -> f64
     sums.iter().sum()
 }
 
-/// Σ ab.
+/// Computes Σ ab.
 pub fn dot(a: &[f32], b: &[f32]) -> f64 {
     sum_pairs(a, b, |a, b| a * b)
 }
 
-/// Σ `term`.
+/// Sums `term` over a slice.
 pub fn sum(values: &[f32], term: impl Fn(f64) -> f64 + Sync) -> f64 {
     sum_pairs(values, values, |a, _| term(a))
 }

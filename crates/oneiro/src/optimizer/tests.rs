@@ -1,4 +1,4 @@
-//! All optimizers on small problems, by one table.
+//! Tests of all optimizers on small problems, in one table.
 
 use super::*;
 
@@ -13,7 +13,7 @@ pub fn assert_near(ours: &[f32], expected: &[f64]) {
     assert_near_by(ours, expected, 1e-6);
 }
 
-/// Value and gradient.
+/// A function that returns value and gradient.
 type Problem = fn(&[f32]) -> (f64, Vec<f32>);
 
 /// −½Σ aᵢ(xᵢ−cᵢ)² + .1·x₀x₁ with a = (1, 4, .25), c = (1, −.5, 2): concave.
@@ -28,12 +28,12 @@ fn hill(x: &[f32]) -> (f64, Vec<f32>) {
     (value, gradient.iter().map(|g| *g as f32).collect())
 }
 
-/// Where runs on [`hill`] start.
+/// Start of the runs on [`hill`].
 const START: [f32; 3] = [0.0, 0.5, -1.0];
 
 #[test]
 fn steps_are_those_of_pytorch() {
-    // torch 2.8, float64, maximize=True, after 1, 2 and 10 steps on `hill` from `START`.
+    // Results of torch 2.8, float64, maximize=True, after 1, 2 and 10 steps on `hill` from `START`.
     let of = |kind, rate| OptimizerSpec::new(kind, rate);
     let with = |spec| OptimizerSpec { beta1: Some(0.8), beta2: Some(0.95), epsilon: Some(1e-2), ..spec };
     let adam = of(OptimizerKind::Adam, 0.05);
@@ -151,7 +151,7 @@ fn decay_shrinks_what_a_step_has_made() {
     assert_near(&x, &[0.75]);
 }
 
-/// A rate that suits [`hill`].
+/// A learning rate that suits [`hill`].
 fn rate(kind: OptimizerKind) -> f32 {
     if kind == OptimizerKind::AccumulatedSquares { 0.1 } else { kind.default_rate() }
 }
@@ -208,7 +208,7 @@ fn steps_do_not_depend_on_the_number_of_threads() {
     }
 }
 
-/// Evaluations until the value is within `tolerance` of 0, the maximum of the problem.
+/// Number of evaluations until the value is within `tolerance` of 0, the maximum of the problem.
 fn evaluations(
     optimizer: &mut dyn Optimizer,
     problem: Problem,
@@ -227,7 +227,7 @@ fn evaluations(
     most + 1
 }
 
-/// −(100(y − x²)² + (1 − x)²), Rosenbrock's valley upside down.
+/// Rosenbrock's valley, negated: −(100(y − x²)² + (1 − x)²).
 fn rosenbrock(p: &[f32]) -> (f64, Vec<f32>) {
     let (x, y) = (f64::from(p[0]), f64::from(p[1]));
     let (u, v) = (y - x * x, 1.0 - x);
@@ -243,7 +243,7 @@ fn ill_conditioned(x: &[f32]) -> (f64, Vec<f32>) {
 
 #[test]
 fn lbfgs_needs_far_fewer_evaluations_than_gradient_ascent() {
-    // The rates of gradient ascent are about the largest at which it does not diverge.
+    // The rates of gradient ascent are about the largest that do not diverge.
     let cases: [(&str, Problem, Vec<f32>, f64, f32); 2] = [
         ("Rosenbrock", rosenbrock, vec![-1.2, 1.0], 1e-8, 1e-3),
         ("ill-conditioned", ill_conditioned, vec![1.0; 50], 1e-6, 1.9e-4),

@@ -1,8 +1,8 @@
-//! Pictures with transparency: one more channel, α, from 0 (transparent) to 1 (opaque).
+//! Pictures with transparency: an additional channel α, from 0 (transparent) to 1 (opaque).
 //!
 //! Colours and α have separate parametrizations ([`WithAlpha`]), so that colours are mixed and squashed as
-//! without α. α is one plane that is neither mixed nor given a mean. A sigmoid keeps it in 0–1, starting near
-//! .5. What the network sees is the picture over a background ([`composite`]).
+//! without α. α is one plane without mixing and mean. A sigmoid keeps it in 0–1, starting near .5. The
+//! network sees the picture over a background ([`composite`]).
 
 use super::{Param, Work, check_image};
 use crate::error::{Error, Result};
@@ -10,8 +10,8 @@ use crate::rng::Stream;
 use oneiro_image::Extent;
 use std::ops::Range;
 
-/// Colour and transparency, one channel more than the colour has: α is the last channel. The parameters are
-/// those of the colour, then those of α.
+/// Colour and transparency. The image has one more channel than the colour: α is the last one. The parameters
+/// are those of the colour, then those of α.
 #[derive(Debug)]
 pub struct WithAlpha {
     color: Box<dyn Param>,
@@ -19,11 +19,12 @@ pub struct WithAlpha {
 }
 
 impl WithAlpha {
-    /// `alpha` makes one channel of the colour's frames, height and width.
+    /// Combines a parametrization of colour with one of α. `alpha` must have one channel and the frames,
+    /// height and width of `color`.
     ///
     /// # Errors
     ///
-    /// If the sizes differ, `alpha` has several channels, or it shares parameters among a batch.
+    /// If the sizes differ, `alpha` has several channels, or it shares parameters within a batch.
     pub fn new(color: Box<dyn Param>, alpha: Box<dyn Param>) -> Result<WithAlpha> {
         let (plane, of_alpha) = (color.extent().with_channels(1), alpha.extent());
         if of_alpha != plane {
@@ -40,7 +41,7 @@ impl WithAlpha {
         Ok(WithAlpha { color, alpha })
     }
 
-    /// The number of colour values of the image.
+    /// Number of colour values in the image.
     fn colored(&self) -> usize {
         self.color.extent().values()
     }
@@ -94,7 +95,7 @@ impl Param for WithAlpha {
     }
 }
 
-/// out = α·color + (1 − α)·background, for `image` `[C + 1, H, W]` and `background` `[C, H, W]`.
+/// Computes out = α·color + (1 − α)·background, for `image` `[C + 1, H, W]` and `background` `[C, H, W]`.
 pub fn composite(image: &[f32], background: &[f32], out: &mut [f32]) {
     let (color, alpha) = parts(image, background);
     assert_eq!(out.len(), background.len(), "the composite has the shape of the background");
@@ -105,7 +106,8 @@ pub fn composite(image: &[f32], background: &[f32], out: &mut [f32]) {
     }
 }
 
-/// Writes the gradient on `image`, given the gradient on its composite with `background`.
+/// Computes the gradient with respect to `image` from the gradient with respect to its composite with
+/// `background`.
 pub fn composite_adjoint(image: &[f32], background: &[f32], gradient: &[f32], grad_image: &mut [f32]) {
     let (color, alpha) = parts(image, background);
     assert_eq!((gradient.len(), grad_image.len()), (background.len(), image.len()), "shapes of gradients");
@@ -122,7 +124,7 @@ pub fn composite_adjoint(image: &[f32], background: &[f32], gradient: &[f32], gr
     }
 }
 
-/// Colour and α of an image over this background.
+/// Splits an image into colour and α; the background gives the length of the colour.
 fn parts<'a>(image: &'a [f32], background: &[f32]) -> (&'a [f32], &'a [f32]) {
     let plane = image.len().saturating_sub(background.len());
     assert!(

@@ -1,4 +1,4 @@
-//! Tests of clips: the frames of a channel stand one after another, each made by itself.
+//! Tests of clips: the frames of a channel follow each other, and each is computed independently.
 
 use super::*;
 use crate::preset::ParamSpec;
@@ -29,7 +29,7 @@ fn clips_have_gradients_and_a_way_back() {
     }
 }
 
-/// The values of one frame of a clip, channel by channel.
+/// Returns one frame of a clip, channel by channel.
 fn frame_of(clip: &[f32], extent: Extent, frame: usize) -> Vec<f32> {
     clip.chunks_exact(extent.plane()).skip(frame).step_by(extent.frames).flatten().copied().collect()
 }

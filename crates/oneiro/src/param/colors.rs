@@ -1,26 +1,27 @@
-//! From decorrelated coordinates to an image: the end of most parametrizations.
+//! The last stage of most parametrizations: from decorrelated coordinates to an image.
 
 use super::{ParamSources, Squash};
 use crate::color::{Decorrelate, IMAGENET_COLOR_MEAN, Mixing};
 use crate::error::Result;
 use crate::statistics::StatisticsError;
 
-/// image = squash(M·t + mean), over planes `[C, H, W]`.
+/// image = squash(M·t + mean), for planes `[C, H, W]`.
 #[derive(Debug, Clone)]
 pub(crate) struct Colors {
     mixing: Mixing,
-    /// Added to each channel after mixing.
+    /// Mean added to each channel after mixing.
     mean: Vec<f32>,
     squash: Squash,
 }
 
 impl Colors {
-    /// Colours as the options of a parametrization name them. Without sigmoid, the mean colour of the same
-    /// source is added: that of `sources` for [`Decorrelate::Data`], else ImageNet's for RGB, 0 for others.
+    /// Creates the colours that the options of a parametrization name. Without sigmoid, the mean colour of
+    /// the same source is added. It is that of `sources` for [`Decorrelate::Data`], else ImageNet's for RGB
+    /// and 0 for other channels.
     ///
     /// # Errors
     ///
-    /// If the statistics that are asked for are not there or have another number of channels.
+    /// If the required statistics are missing or have another number of channels.
     pub fn new(
         channels: usize,
         decorrelate: Decorrelate,
@@ -42,7 +43,8 @@ impl Colors {
         Ok(Colors::of_photographs(mixing, squash))
     }
 
-    /// This matrix, and the mean colour of ImageNet where it is needed and there are three channels.
+    /// Creates colours with this matrix. ImageNet's mean colour is used if a mean is needed and there are
+    /// three channels.
     pub fn of_photographs(mixing: Mixing, squash: Squash) -> Colors {
         let mean = match mixing.channels() {
             3 => IMAGENET_COLOR_MEAN.to_vec(),
@@ -51,26 +53,27 @@ impl Colors {
         Colors::with_mixing(mixing, mean, squash)
     }
 
-    /// This matrix; the mean counts only without sigmoid.
+    /// Creates colours with this matrix and mean. The mean is used only without sigmoid.
     pub fn with_mixing(mixing: Mixing, mean: Vec<f32>, squash: Squash) -> Colors {
         let mean = if squash == Squash::Identity { mean } else { vec![0.0; mean.len()] };
         Colors { mixing, mean, squash }
     }
 
-    /// Coordinates to image, in place. `squashed` keeps what the adjoint needs.
+    /// Converts coordinates to an image, in place. `squashed` stores what the adjoint needs.
     pub fn apply(&self, image: &mut [f32], squashed: &mut Vec<f32>) {
         self.mixing.apply(image);
         self.shift(image, 1.0);
         self.squash.apply(image, squashed);
     }
 
-    /// Gradient on the image to gradient on the coordinates, in place.
+    /// Converts the gradient with respect to the image to the gradient with respect to the coordinates, in
+    /// place.
     pub fn adjoint(&self, gradient: &mut [f32], squashed: &[f32]) {
         self.squash.adjoint(gradient, squashed);
         self.mixing.adjoint(gradient);
     }
 
-    /// Image to coordinates, in place.
+    /// Converts an image to coordinates, in place.
     pub fn unapply(&self, image: &mut [f32]) {
         self.squash.unapply(image);
         self.shift(image, -1.0);

@@ -2,11 +2,11 @@
 //! Parameterizations", Distill 2018): a small network from the position of a pixel to its colour.
 //!
 //! The parameters are the layers one after another, each with its weights `[outputs, inputs]` and its biases.
-//! The first layer reads (x, y), which run from −√3 to √3 along the longer side of the image (so that they
-//! have the variance 1) and as fast along the other; (0, 0) is the centre. A hidden layer's u = atan(W·h + b)
-//! is handed on twice, as u/0.67 and as u²/0.6; the last layer's values pass a sigmoid.
+//! The first layer reads (x, y), with (0, 0) at the centre. They run from −√3 to √3 along the longer side of
+//! the image, so that they have variance 1, and with equal spacing along the other side. A hidden layer
+//! computes u = atan(W·h + b), and passes on u/0.67 and u²/0.6. The last layer's values pass a sigmoid.
 //!
-//! A network belongs to no resolution: [`Cppn::with_size`] shows the same weights at another.
+//! The network is independent of resolution: [`Cppn::with_size`] shows the same weights at another size.
 
 use super::{Param, Work, check_still, normal_numbers};
 use crate::error::{Error, Result};
@@ -21,22 +21,22 @@ use kernels::{BLOCK, Scratch, backward, forward};
 
 /// Hidden layers in Lucid's notebook on CPPNs (`optvis/param/cppn.py`, `num_layers`).
 const LUCID_LAYERS: usize = 8;
-/// Units of a hidden layer (the same, `num_hidden_channels`).
+/// Units of a hidden layer in Lucid's notebook (`optvis/param/cppn.py`, `num_hidden_channels`).
 const LUCID_HIDDEN: usize = 24;
-/// Hidden layers and units of each that a network may have at most: 60 million multiplications a pixel.
+/// Most hidden layers, and most units of each: 60 million multiplications a pixel.
 const MAX_LAYERS: usize = 64;
 const MAX_HIDDEN: usize = 1024;
-/// Tasks that pixels are shared out to. Each sums its gradients by itself, so the number is part of the
-/// result.
+/// Number of tasks into which pixels are divided. Each task sums its gradients separately, so the result
+/// depends on this number.
 const TASKS: usize = 32;
 
 /// Settings of [`Cppn`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CppnOptions {
-    /// Hidden layers.
+    /// Number of hidden layers.
     pub layers: usize,
-    /// Units of each.
+    /// Number of units in each hidden layer.
     pub hidden: usize,
 }
 
@@ -47,7 +47,7 @@ impl Default for CppnOptions {
     }
 }
 
-/// A layer's place among the parameters.
+/// A layer's ranges in the parameters.
 #[derive(Debug, Clone, Copy)]
 struct Layer {
     inputs: usize,
@@ -66,11 +66,11 @@ pub struct Cppn {
 }
 
 impl Cppn {
-    /// A network that makes stills.
+    /// Creates a network for stills.
     ///
     /// # Errors
     ///
-    /// Unless there are 1 to 64 hidden layers of 1 to 1024 units.
+    /// If there are not 1 to 64 hidden layers of 1 to 1024 units.
     pub fn new(extent: impl Into<Extent>, options: CppnOptions) -> Result<Cppn> {
         let extent = extent.into();
         check_still("cppn", extent)?;
@@ -93,7 +93,7 @@ impl Cppn {
         Ok(Cppn { extent, options, layers, len })
     }
 
-    /// The network at another height and width, with unchanged parameters.
+    /// Returns the network at another height and width, with the same parameters.
     pub fn with_size(&self, size: [usize; 2]) -> Cppn {
         let extent = self.extent.with_size(size);
         assert!(!extent.is_empty(), "an image of {extent} has no pixels");
@@ -104,12 +104,12 @@ impl Cppn {
         self.extent.plane()
     }
 
-    /// Pixels of each task: whole blocks.
+    /// Number of pixels in each task, a multiple of the block.
     fn share(&self) -> usize {
         self.pixels().div_ceil(BLOCK).div_ceil(TASKS) * BLOCK
     }
 
-    /// Ranges of pixels, one after another, that `share` pixels are cut into.
+    /// Returns the ranges of pixels of a task, block by block.
     fn blocks(&self, task: usize) -> impl Iterator<Item = (usize, usize)> + use<> {
         let (from, pixels, share) = (task * self.share(), self.pixels(), self.share());
         let to = (from + share).min(pixels);
@@ -120,7 +120,7 @@ impl Cppn {
         self.pixels().div_ceil(self.share())
     }
 
-    /// Writes x and y of the pixels from `start` on.
+    /// Computes x and y of the pixels from `start` on.
     fn coordinates(&self, start: usize, count: usize, scratch: &mut Scratch) {
         let [height, width] = self.extent.size();
         let longest = (height.max(width) - 1).max(1) as f64;
@@ -142,8 +142,8 @@ impl Param for Cppn {
         self.extent
     }
 
-    /// Weights are normal with the variance 1/inputs, biases 0; the last layer is 0, so that the first image
-    /// is middle grey (Lucid).
+    /// Weights are normal with variance 1/inputs, and biases are 0. The last layer is 0, so that the first
+    /// image is middle grey (Lucid).
     fn init(&self, rng: &mut Stream, _shared: &mut Stream) -> Vec<f32> {
         let mut params = vec![0.0; self.len];
         for layer in &self.layers[..self.options.layers] {
@@ -154,7 +154,7 @@ impl Param for Cppn {
         params
     }
 
-    /// There is none: few images are those of a network of this size.
+    /// There is no inverse: few images can be produced by a network of this size.
     fn from_image(&self, _image: &[f32]) -> Option<Vec<f32>> {
         None
     }
@@ -166,7 +166,7 @@ impl Param for Cppn {
     fn image(&self, params: &[f32], _work: &mut Work, out: &mut [f32]) {
         assert_eq!(params.len(), self.len, "the weights of a network");
         let (channels, pixels, share) = (self.extent.channels, self.pixels(), self.share());
-        // Parts of each channel's plane, by task.
+        // Each channel's plane, divided into the tasks' parts.
         let mut parts: Vec<Vec<&mut [f32]>> = (0..self.tasks()).map(|_| Vec::new()).collect();
         for plane in out.chunks_exact_mut(pixels) {
             plane.chunks_mut(share).zip(&mut parts).for_each(|(part, parts)| parts.push(part));
@@ -185,8 +185,8 @@ impl Param for Cppn {
         });
     }
 
-    /// Runs the network again, block by block: to keep all activations of a picture would take more time than
-    /// to compute them.
+    /// Runs the network again, block by block. Storing all activations of a picture would take more time than
+    /// computing them.
     fn adjoint(&self, params: &[f32], _work: &mut Work, grad_image: &[f32], grad_params: &mut [f32]) {
         let (channels, pixels) = (self.extent.channels, self.pixels());
         let mut sums: Vec<Vec<f32>> = (0..self.tasks()).map(|_| Vec::new()).collect();

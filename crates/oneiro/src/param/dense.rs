@@ -1,8 +1,8 @@
-//! A Dense layer fed by one constant unit ("Visualizing How CNNs See", Keras): image = squash(W·1 + b).
+//! A dense layer with one constant input ("Visualizing How CNNs See", Keras): image = squash(W·1 + b).
 //!
-//! Weights and biases are both parameters, and the gradient on an image's value is the gradient on both; so a
-//! step of gradient ascent moves the value twice as far as it would move a pixel. Adam, whose steps do not
-//! depend on the size of gradients, moves it twice as far as well.
+//! Weights and biases are both parameters, and the gradient of an image value is the gradient of both. So a
+//! step of gradient ascent moves the value twice as far as a pixel's. Adam, whose steps do not depend on the
+//! gradient's magnitude, also moves it twice as far.
 
 use super::{Param, Squash, Work, check_image, normal_numbers};
 use crate::rng::Stream;
@@ -19,21 +19,21 @@ const GLOROT: f64 = 6.0;
 pub struct DenseOptions {
     /// Whether the layer has biases, which start at 0.
     pub bias: bool,
-    /// Whether values pass a sigmoid; without it, they may leave 0–1.
+    /// Whether values pass a sigmoid. Without it, they may leave 0–1.
     pub squash: Squash,
-    /// Standard deviation of the first weights; Keras' (Glorot's) uniform distribution if absent.
+    /// Standard deviation of the initial weights; by default Keras' (Glorot's) uniform distribution.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub init_std: Option<f32>,
 }
 
 impl Default for DenseOptions {
-    /// Biases and a sigmoid, Keras' initial weights.
+    /// Biases, a sigmoid, and Keras' initial weights.
     fn default() -> DenseOptions {
         DenseOptions { bias: true, squash: Squash::Sigmoid, init_std: None }
     }
 }
 
-/// The weights of a layer with one input, one a value of the image; then its biases.
+/// The weights of a layer with a single input, one for each value of the image; then its biases.
 #[derive(Debug, Clone)]
 pub struct Dense {
     extent: Extent,
@@ -41,7 +41,7 @@ pub struct Dense {
 }
 
 impl Dense {
-    /// The layer that makes an image of this extent.
+    /// Creates the layer for images of this extent.
     pub fn new(extent: impl Into<Extent>, options: DenseOptions) -> Dense {
         Dense { extent: extent.into(), options }
     }
@@ -70,7 +70,7 @@ impl Param for Dense {
         params
     }
 
-    /// All of the image becomes weights; the biases are 0.
+    /// The image determines the weights; the biases are 0.
     fn from_image(&self, image: &[f32]) -> Option<Vec<f32>> {
         check_image(image, self.extent);
         let mut params = image.to_vec();

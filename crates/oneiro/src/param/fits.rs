@@ -5,7 +5,7 @@ use crate::optimizer::{Optimizer, OptimizerSpec};
 
 /// Side of the photographs.
 const SIDE: usize = 112;
-/// Steps at most.
+/// Most steps.
 const STEPS: usize = 1000;
 /// Mean absolute error that must be reached.
 const ERROR: f64 = 0.01;
@@ -14,7 +14,7 @@ fn step(optimizer: &mut dyn Optimizer, params: &mut [f32], gradient: &[f32]) {
     optimizer.step(params, 0.0, gradient);
 }
 
-/// Noise with the spectrum and the colours of photographs, and in it a bright disc and a dark bar with sharp
+/// Noise with the spectrum and colours of photographs, with a bright disc and a dark bar that have sharp
 /// edges.
 fn photograph() -> Vec<f32> {
     let options = FourierOptions { init_std: 0.6, ..FourierOptions::default() };
@@ -33,15 +33,15 @@ fn photograph() -> Vec<f32> {
     image
 }
 
-/// The photograph in the environment variable `ONEIRO_FIT` instead (raw float32, `[3, 112, 112]`), for
-/// figures on real ones.
+/// Returns the target. The environment variable `ONEIRO_FIT` may name a photograph (raw float32,
+/// `[3, 112, 112]`) to measure on.
 fn target() -> Vec<f32> {
     let Ok(path) = std::env::var("ONEIRO_FIT") else { return photograph() };
     let bytes = std::fs::read(path).unwrap();
     bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect()
 }
 
-/// The first step at which the mean absolute error is small enough, climbing −½ Σ (image − target)², and the
+/// Maximises −½ Σ (image − target)². Returns the first step with a small enough mean absolute error, and the
 /// last error.
 fn fit(param: &dyn Param, target: &[f32], spec: OptimizerSpec) -> (Option<usize>, f64) {
     let mut params = checks::start_of(param, 1);
@@ -66,7 +66,7 @@ fn assert_fits(name: &str, param: &dyn Param, spec: OptimizerSpec) {
     assert!(reached.is_some(), "{name}: {error} after {STEPS} steps");
 }
 
-/// Lucid's rate.
+/// Adam with Lucid's rate.
 fn adam() -> OptimizerSpec {
     OptimizerSpec::adam(0.05)
 }
@@ -106,13 +106,13 @@ fn shared_low_resolutions_with_detail_fit_a_photograph() {
 
 #[test]
 fn a_dense_layer_fits_a_photograph_by_plain_gradient_descent() {
-    // The curvature along weight plus bias is at most 2/16 of a value's, so that rates below 16 are stable.
+    // The curvature along weight plus bias is at most 2/16 of a value's, so rates below 16 are stable.
     assert_fits("dense", &Dense::new(SHAPE, DenseOptions::default()), OptimizerSpec::sgd(8.0));
 }
 
 #[test]
 fn a_cppn_learns_corners_of_opposite_colours() {
-    // Two opposite corners white, the others black; no other pixel counts.
+    // Two opposite corners are white and the others black; no other pixel counts.
     const N: usize = 32;
     let param = Cppn::new([3, N, N], CppnOptions::default()).unwrap();
     let corners = [(0, 1.0), (N - 1, 0.0), (N * (N - 1), 0.0), (N * N - 1, 1.0)];

@@ -2,8 +2,7 @@
 //! Visualization").
 //!
 //! The parameters are a complex half spectrum for each channel, `[C, H, W/2 + 1, (re, im)]`. Its entries are
-//! scaled by sqrt(H·W) / max(f, 1/max(H, W))^d, so that every frequency has the share that it has in
-//! photographs, then
+//! scaled by sqrt(H·W) / max(f, 1/max(H, W))^d, so that each frequency is as strong as in photographs. Then
 //!
 //! image = squash(M · irfft2(scale · spectrum) / divisor),
 //!
@@ -29,13 +28,14 @@ pub struct FourierOptions {
     /// The power d by which the scale falls with frequency: 1 in Lucid and Conveiro, 0.85 in Xplique, 1.5 in
     /// torch-dreams.
     pub decay: f32,
-    /// What the image is divided by before the squash: [`LUCID_DIVISOR`], or 1 in Conveiro.
+    /// The number by which the image is divided before the squash: [`LUCID_DIVISOR`], or 1 in Conveiro.
     pub divisor: f32,
-    /// Where the decorrelated colours come from.
+    /// The source of the decorrelated colours.
     pub decorrelate: Decorrelate,
-    /// With [`Squash::Identity`] the mean colour of photographs (or of the data) is added.
+    /// The function that limits values. With [`Squash::Identity`], the mean colour of photographs (or of the
+    /// data) is added.
     pub squash: Squash,
-    /// Standard deviation of the first parameters.
+    /// Standard deviation of the initial parameters.
     pub init_std: f32,
 }
 
@@ -52,7 +52,7 @@ impl Default for FourierOptions {
     }
 }
 
-/// A half spectrum for each plane: for each channel of a still, for each frame of each channel of a clip.
+/// A half spectrum for each plane: for each channel of a still, or for each frame of each channel of a clip.
 #[derive(Clone)]
 pub struct Fourier {
     extent: Extent,
@@ -62,11 +62,11 @@ pub struct Fourier {
 }
 
 impl Fourier {
-    /// The half spectra of an image of this extent. Any H and W of 1 or more; both may be odd.
+    /// Creates the half spectra of an image of this extent. H and W may be any numbers from 1 on, also odd.
     ///
     /// # Errors
     ///
-    /// If the colours are to be decorrelated by data that `sources` does not have for C channels.
+    /// If colours are to be decorrelated by data, but `sources` has none for C channels.
     pub fn new(
         extent: impl Into<Extent>,
         options: FourierOptions,
@@ -77,7 +77,7 @@ impl Fourier {
         Ok(Fourier::with_colors(extent, options, colors))
     }
 
-    /// The same with this colour matrix; `options.decorrelate` is not looked at.
+    /// Creates the parametrization with this colour matrix; `options.decorrelate` is ignored.
     pub fn with_mixing(extent: impl Into<Extent>, options: FourierOptions, mixing: Mixing) -> Fourier {
         let extent = extent.into();
         assert_eq!(mixing.channels(), extent.channels, "the colour matrix must fit the channels");
@@ -90,12 +90,12 @@ impl Fourier {
         Fourier { extent, options, colors, spectrum: Spectrum::new(extent.height, extent.width, scale) }
     }
 
-    /// Pixels of a plane.
+    /// Number of pixels in a plane.
     fn plane(&self) -> usize {
         self.extent.plane()
     }
 
-    /// Parameters of one plane.
+    /// Number of parameters of one plane.
     fn plane_len(&self) -> usize {
         2 * self.spectrum.len()
     }
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn the_inverse_transform_is_numpys() {
-        // Against the sum that defines it, imaginary parts of single columns included.
+        // Compares with the defining sum, including imaginary parts in columns that occur once.
         for [height, width] in SIZES {
             let spectrum = Spectrum::new(height, width, scale([height, width], 0.0, 1.0));
             let half = spectrum.half();
@@ -220,7 +220,7 @@ mod tests {
                     let single = spectrum.is_single(k);
                     expected += if single { column.0 * cos } else { 2.0 * (column.0 * cos - column.1 * sin) };
                 }
-                // A decay of 0 leaves sqrt(H·W) / (H·W).
+                // With a decay of 0, the scale is sqrt(H·W) / (H·W).
                 expected /= ((height * width) as f64).sqrt();
                 assert!((f64::from(*value) - expected).abs() < 1e-4, "{height}x{width}: {value} {expected}");
             }

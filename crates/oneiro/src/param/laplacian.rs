@@ -4,8 +4,8 @@
 //!
 //! image = squash(M · Σ up(level)),
 //!
-//! with bilinear upsampling and M mixing the channels. A step of the same size on every parameter moves low
-//! frequencies more than high ones, as a Fourier parametrization does, but each parameter acts on a place.
+//! with bilinear upsampling, and M mixing the channels. Steps of equal size on every parameter move low
+//! frequencies more than high ones, as with a Fourier parametrization. But each parameter acts at one place.
 
 use super::colors::Colors;
 use super::pyramid::Pyramid;
@@ -18,20 +18,21 @@ use serde::{Deserialize, Serialize};
 
 /// Levels in Lucid.
 const LUCID_LEVELS: usize = 4;
-/// Beyond this many levels, all further ones are single pixels even of the largest pictures.
+/// Most levels. Any further level would be a single pixel even for the largest pictures.
 const MAX_LEVELS: usize = 16;
 
 /// Settings of [`Laplacian`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LaplacianOptions {
-    /// How many resolutions, from that of the image downwards, each half the one before.
+    /// Number of resolutions, from that of the image downwards, each half the previous one.
     pub levels: usize,
-    /// Where the decorrelated colours come from.
+    /// The source of the decorrelated colours.
     pub decorrelate: Decorrelate,
-    /// With [`Squash::Identity`] the mean colour of photographs (or of the data) is added.
+    /// The function that limits values. With [`Squash::Identity`], the mean colour of photographs (or of the
+    /// data) is added.
     pub squash: Squash,
-    /// Standard deviation of the first parameters, the same on every level.
+    /// Standard deviation of the initial parameters, equal on every level.
     pub init_std: f32,
 }
 
@@ -57,12 +58,12 @@ pub struct Laplacian {
 }
 
 impl Laplacian {
-    /// The pyramids of an image of this extent.
+    /// Creates the pyramids for an image of this extent.
     ///
     /// # Errors
     ///
-    /// If there are no levels or more than 16, or the colours are to be decorrelated by data that `sources`
-    /// does not have for C channels.
+    /// If there are no levels or more than 16. Also if colours are to be decorrelated by data, but `sources`
+    /// has none for C channels.
     pub fn new(
         extent: impl Into<Extent>,
         options: LaplacianOptions,

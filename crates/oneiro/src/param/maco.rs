@@ -1,29 +1,28 @@
 //! Phases alone (Fel et al. 2023, "Unlocking Feature Visualization for Deeper Networks with MAgnitude
-//! Constrained Optimization"): the magnitude of every frequency is that of natural images, whatever the
-//! optimisation does, so that a network cannot be pleased by noise.
+//! Constrained Optimization"). The magnitude of every frequency is that of natural images, whatever the
+//! optimisation does. So noise cannot excite the network.
 //!
 //! The parameters are phases φ, `[C, H, W/2 + 1]`, and
 //!
 //! image = squash(M · irfft2(magnitude · e^{iφ'})),
 //!
 //! where φ' are the phases standardised to mean 0 and variance 1 over all channels, as in the authors' code
-//! (Xplique, Horama), or φ itself. M and the magnitudes are those of the same [`Statistics`], because a
-//! spectrum belongs to the colours in which it was measured.
+//! (Xplique, Horama), or φ itself. M and the magnitudes come from the same [`Statistics`], because a spectrum
+//! is valid only for the colours in which it was measured.
 //!
-//! **A real image fixes some phases.** In the columns 0 and W/2 of a half spectrum an entry and its mirror
-//! image are conjugates, so that only the upper half counts; entries that are their own mirror image are
-//! real: their sign is fixed by the phase that they start with. Phases without effect get no gradient of
-//! their own.
+//! **A real image fixes some phases.** In the columns 0 and W/2 of a half spectrum, an entry and its mirror
+//! image are conjugates, so only the upper half is free. Entries that are their own mirror image are real;
+//! their sign is fixed by their initial phase. Phases without effect have zero gradient.
 //!
-//! **The constant** alone has no fixed magnitude: it is magnitude · cos φ', less its mean over the channels,
-//! as in the authors' code. So a channel's mean moves with its phase, and nothing is left to the sign that a
-//! phase happens to start with.
+//! **The constant** alone has no fixed magnitude. It is magnitude · cos φ', minus its mean over the channels,
+//! as in the authors' code. So a channel's mean changes with its phase, instead of depending on the initial
+//! sign.
 //!
-//! **Size.** The spectrum is resized bilinearly, at equal frequencies in cycles per pixel, after it was
-//! multiplied by frequency: what falls as 1/f is interpolated flat, and goes on as 1/f below the lowest
-//! frequency of the statistics. It is then scaled so that decorrelated values have the standard deviation
-//! [`MacoOptions::contrast`] about their channel's mean. The authors divide each image by its own deviation,
-//! which is as fixed as the magnitudes but for what the channels' means add to it.
+//! **Size.** The spectrum is multiplied by frequency, and then resized bilinearly at equal frequencies in
+//! cycles per pixel. A spectrum that falls as 1/f is constant then, and is extrapolated as 1/f below the
+//! lowest frequency of the statistics. It is scaled so that decorrelated values have the standard deviation
+//! [`MacoOptions::contrast`] about their channel's mean. The authors divide each image by its own deviation.
+//! That is as fixed as the magnitudes, apart from the contribution of the channels' means.
 
 use super::colors::Colors;
 use super::{Param, ParamSources, Squash, Work, check_image, check_still, normal_numbers};
@@ -43,14 +42,15 @@ const EPSILON: f64 = 1e-5;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MacoOptions {
-    /// Whether phases are standardised. Their steps then shrink as they grow, which a learning rate of 1, as
-    /// the authors have it, needs; and there is no way back from an image.
+    /// Whether phases are standardised. Steps then shrink as phases grow, which the authors' learning rate of
+    /// 1 needs. Starting from an image is then impossible.
     pub standardize: bool,
     /// Standard deviation of decorrelated values before the squash.
     pub contrast: f32,
-    /// With [`Squash::Identity`] the mean colour of the statistics is added.
+    /// The function that limits values. With [`Squash::Identity`], the mean colour of the statistics is
+    /// added.
     pub squash: Squash,
-    /// Standard deviation of the first phases.
+    /// Standard deviation of the initial phases.
     pub init_std: f32,
 }
 
@@ -61,39 +61,39 @@ impl Default for MacoOptions {
     }
 }
 
-/// What an entry of the half spectrum is, given the others.
+/// How an entry of the half spectrum depends on other entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
     /// Free, and no other entry depends on it.
     Free,
-    /// Free, and the entry of this row in the same column is its conjugate.
+    /// Free, and the entry in this row of the same column is its conjugate.
     Mirrored(usize),
-    /// The conjugate of one above.
+    /// The conjugate of an entry above it.
     Mirror,
     /// Real.
     Real,
-    /// The sum over the plane: real, and as large as its phase makes it.
+    /// The sum over the plane: real, with a magnitude that depends on its phase.
     Constant,
 }
 
-/// Phases for each channel.
+/// The parametrization: phases for each channel.
 #[derive(Clone)]
 pub struct Maco {
     extent: Extent,
     options: MacoOptions,
     colors: Colors,
     spectrum: Spectrum,
-    /// `[C, H, W/2 + 1]`.
+    /// Magnitudes, `[C, H, W/2 + 1]`.
     magnitude: Vec<f32>,
 }
 
 impl Maco {
-    /// Phases of a still. The statistics are those of `sources`, else the embedded ones of
+    /// Creates the phases of a still. The statistics are those of `sources`, or the embedded ones of
     /// photographs.
     ///
     /// # Errors
     ///
-    /// If the statistics have other channels than the image, or the contrast is no positive number.
+    /// If the statistics have another number of channels than the image, or the contrast is not positive.
     pub fn new(extent: impl Into<Extent>, options: MacoOptions, sources: &ParamSources) -> Result<Maco> {
         let extent = extent.into();
         check_still("maco", extent)?;
@@ -110,7 +110,8 @@ impl Maco {
         Ok(Maco { extent, options, colors, spectrum, magnitude })
     }
 
-    /// The magnitudes of decorrelated channels, `[C, H, W/2 + 1]`: of rfft2 without normalisation.
+    /// Magnitudes of the decorrelated channels, `[C, H, W/2 + 1]`, in the units of rfft2 without
+    /// normalisation.
     pub fn magnitude(&self) -> &[f32] {
         &self.magnitude
     }
@@ -131,7 +132,7 @@ impl Maco {
         }
     }
 
-    /// Mean and what a deviation from it is divided by.
+    /// Returns the mean of the phases, and the divisor of deviations from it.
     fn standard(&self, phases: &[f32]) -> (f64, f64) {
         if !self.options.standardize {
             return (0.0, 1.0);
@@ -142,7 +143,7 @@ impl Maco {
         (mean, variance.sqrt() + EPSILON)
     }
 
-    /// Of each channel the constant's magnitude · cos φ, less the mean over the channels.
+    /// Returns each channel's magnitude · cos φ of the constant, minus the mean over the channels.
     fn constants(&self, params: &[f32], (mean, deviation): (f64, f64)) -> Vec<f32> {
         let entries = self.spectrum.len();
         let channels = self.magnitude.iter().step_by(entries).zip(params.iter().step_by(entries));
@@ -152,10 +153,10 @@ impl Maco {
         constants.into_iter().map(|c| c as f32).collect()
     }
 
-    /// The phases of these constants, which are given less the mean over the channels.
+    /// Returns the phases of these constants, from which the mean over the channels has been subtracted.
     fn phases_of_constants(&self, constants: &[f32]) -> Vec<f32> {
         let magnitudes = || self.magnitude.iter().step_by(self.spectrum.len());
-        // Any mean works that leaves all constants within their magnitudes, if such a mean exists.
+        // Any mean is valid that keeps all constants within their magnitudes, if such a mean exists.
         let bound = |sign: f32| magnitudes().zip(constants).map(move |(m, c)| sign * m - c);
         let (least, most) = (bound(-1.0).fold(f32::MIN, f32::max), bound(1.0).fold(f32::MAX, f32::min));
         let mean = (least + most) / 2.0;
@@ -163,7 +164,7 @@ impl Maco {
         magnitudes().zip(constants).map(phase).collect()
     }
 
-    /// Writes magnitude · e^{iφ} of one channel as pairs; `phases` are standardised.
+    /// Writes magnitude · e^{iφ} of one channel as pairs (re, im); `phases` are standardised.
     fn entries(&self, magnitudes: &[f32], phases: &[f32], constant: f32, pairs: &mut [f32]) {
         let half = self.spectrum.half();
         for (at, (magnitude, phase)) in magnitudes.iter().zip(phases).enumerate() {
@@ -182,7 +183,7 @@ impl Maco {
         }
     }
 
-    /// From gradients on the pairs to those on standardised phases, but for the constant.
+    /// Converts gradients of the pairs to gradients of standardised phases, except for the constant.
     fn entries_adjoint(&self, pairs: &[f32], gradient: &[f32], out: &mut [f32]) {
         let half = self.spectrum.half();
         for (at, out) in out.iter_mut().enumerate() {
@@ -203,7 +204,7 @@ fn subtract_mean(values: &mut [f64]) {
     values.iter_mut().for_each(|v| *v -= mean);
 }
 
-/// The statistics' spectrum at the size of the image, scaled to the contrast.
+/// Returns the statistics' spectrum at the size of the image, scaled to the contrast.
 fn magnitude(statistics: &Statistics, size: [usize; 2], contrast: f32) -> Result<Vec<f32>> {
     let flatness = |size: [usize; 2]| natural_decay(&size.map(Axis::of_pixels), 1.0);
     let (from, [height, width]) = (statistics.size(), size);
@@ -217,7 +218,7 @@ fn magnitude(statistics: &Statistics, size: [usize; 2], contrast: f32) -> Result
             f64::from(channel[at]) * flat[at]
         };
         for at in 0..height * half {
-            // Rows beyond the middle are negative frequencies; they are mirrored so that real images stay
+            // Rows beyond the middle are negative frequencies. They are mirrored so that real images stay
             // real.
             let (row, column) = (at / half, at % half);
             let y = (row as f64 / height as f64) * from[0] as f64;
@@ -235,7 +236,7 @@ fn magnitude(statistics: &Statistics, size: [usize; 2], contrast: f32) -> Result
     let power = |(at, m): (usize, &f64)| if single(at % (height * half)) { m * m } else { 2.0 * m * m };
     let constant = |(at, m): (usize, &f64)| if at % (height * half) == 0 { m * m } else { 0.0 };
     let total = |part: &dyn Fn((usize, &f64)) -> f64| magnitudes.iter().enumerate().map(part).sum::<f64>();
-    // A picture of one pixel has no deviation; its mean square counts instead.
+    // A picture of one pixel has no deviation, so its mean square is used instead.
     let (all, constants) = (total(&power), total(&constant));
     let varying = if all > constants { all - constants } else { all };
     let deviation = (varying / statistics.channels() as f64).sqrt() / pixels;
@@ -267,8 +268,8 @@ impl Param for Maco {
         normal_numbers(rng, self.len(), 0.0, self.options.init_std)
     }
 
-    /// The phases of the image: of all images with these magnitudes, theirs is the nearest (before the
-    /// squash). `None` if phases are standardised.
+    /// Returns the image's phases. Among all images with these magnitudes, the one with these phases is
+    /// nearest (before the squash). Returns `None` if phases are standardised.
     fn from_image(&self, image: &[f32]) -> Option<Vec<f32>> {
         check_image(image, self.extent);
         if self.options.standardize {
@@ -294,7 +295,7 @@ impl Param for Maco {
 
     fn work(&self) -> Work {
         let plane = || Work {
-            // Pairs and standardised phases as left by `image`, gradients on pairs.
+            // Pairs and standardised phases as stored by `image`, and gradients of the pairs.
             squashed: vec![0.0; 2 * self.spectrum.len()],
             image: vec![0.0; 2 * self.spectrum.len()],
             spectrum: self.spectrum.work(),
@@ -391,7 +392,7 @@ mod tests {
         }
     }
 
-    /// Magnitudes of the decorrelated channels before the squash.
+    /// Returns the magnitudes of the decorrelated channels before the squash.
     fn magnitudes(param: &Maco, params: &[f32]) -> Vec<f32> {
         let mut image = checks::image_of(param, params);
         param.colors.unapply(&mut image);
@@ -419,7 +420,7 @@ mod tests {
                 let params = checks::start_of(&param, seed);
                 let found = magnitudes(&param, &params);
                 let pairs = found.iter().zip(param.magnitude()).enumerate();
-                // All but the constants.
+                // Compares all entries but the constants.
                 for (_, (found, given)) in pairs.filter(|(at, _)| at % param.spectrum.len() != 0) {
                     let error = f64::from((found - given).abs() / largest);
                     assert!(error < 2e-5, "{param:?}: {found} {given}");

@@ -1,4 +1,5 @@
-//! A picture that is optimised in part: image = m·inner + (1 − m)·base, with m a mask over the positions.
+//! A picture of which only a part is optimised: image = m·inner + (1 − m)·base, with a mask m over the
+//! positions.
 
 use super::{Param, Work, check_image};
 use crate::error::{Error, Result};
@@ -6,23 +7,23 @@ use crate::rng::Stream;
 use oneiro_image::Extent;
 use std::ops::Range;
 
-/// A parametrization behind a mask.
+/// A parametrization with a mask.
 #[derive(Debug)]
 pub struct Masked {
     inner: Box<dyn Param>,
-    /// `[H, W]`.
+    /// The mask, `[H, W]`.
     mask: Vec<f32>,
     /// (1 − m)·base, with the extent of the image.
     outside: Vec<f32>,
 }
 
 impl Masked {
-    /// `mask` is `[H, W]`, 1 where `inner` shows and 0 where `base`, an image of the extent of `inner`, does.
-    /// All frames share it.
+    /// Combines a parametrization with a base image of equal extent. `mask` is `[H, W]`: 1 shows `inner` and
+    /// 0 shows `base`. All frames share it.
     ///
     /// # Errors
     ///
-    /// If mask or base have other sizes than `inner`, or the mask leaves 0–1.
+    /// If mask or base differ in size from `inner`, or the mask has values outside 0–1.
     pub fn new(inner: Box<dyn Param>, mask: Vec<f32>, base: &[f32]) -> Result<Masked> {
         let extent = inner.extent();
         if mask.len() != extent.plane() || base.len() != extent.values() {
@@ -63,10 +64,10 @@ impl Param for Masked {
         self.inner.init(rng, shared)
     }
 
-    /// The inner parameters of the image. Where the mask is 0 the base shows all the same.
+    /// Returns the inner parameters of the image. Where the mask is 0, the base shows in any case.
     fn from_image(&self, image: &[f32]) -> Option<Vec<f32>> {
         check_image(image, self.extent());
-        // Where the mask is partly open, what the base adds is taken off first.
+        // Where the mask is between 0 and 1, the contribution of the base is subtracted first.
         let behind = |((value, outside), mask): ((&f32, &f32), &f32)| match *mask {
             0.0 => *value,
             mask => (value - outside) / mask,
@@ -129,7 +130,7 @@ mod tests {
 
     #[test]
     fn the_bound_of_pixels_holds_behind_a_mask() {
-        /// Pixels of which only the projection is asked for.
+        /// A parametrization of which only the projection is tested.
         #[derive(Debug)]
         struct Halves;
         impl Param for Halves {

@@ -1,4 +1,4 @@
-//! The image itself.
+//! The parametrization by the image itself.
 
 use super::{INIT_STD, Param, ParamSources, Squash, Work, check_image, normal_numbers};
 use crate::error::{Error, Result};
@@ -6,22 +6,22 @@ use crate::rng::Stream;
 use oneiro_image::Extent;
 use serde::{Deserialize, Serialize};
 
-/// Middle of the display range, where an unsquashed image starts.
+/// Middle of the display range, the initial value of an image without squash.
 const MIDDLE_GREY: f32 = 0.5;
 
 /// Settings of [`Pixel`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PixelOptions {
-    /// Whether values pass a sigmoid; without it, they may leave 0–1.
+    /// The function that limits values. Without a sigmoid, they may leave 0–1.
     pub squash: Squash,
-    /// Mean of the first image in display units (through the sigmoid, if there is one).
+    /// Mean of the initial image in display units (after the sigmoid, if there is one).
     pub init_mean: f32,
-    /// Standard deviation of the first parameters.
+    /// Standard deviation of the initial parameters.
     pub init_std: f32,
     /// The value of white in the parameters' units: 1, or 255.
     pub levels: f32,
-    /// Whether parameters are the difference to the mean colour of pictures.
+    /// Whether parameters are differences from the mean colour of pictures.
     pub centred: bool,
     /// The distribution of the initial parameters.
     pub init: PixelInit,
@@ -32,20 +32,21 @@ pub struct PixelOptions {
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum PixelInit {
-    /// Normal, about `init_mean`.
+    /// Normal with mean `init_mean`.
     #[default]
     Normal,
     /// Uniform in ±1, divided by its 95th percentile, times `init_std` (Mahendran & Vedaldi 2016, §4).
     Uniform,
 }
 
-/// Deviation of the first pixels of a pre-image, of 255 levels: 80/√3, for a pixel norm of 80 (the same).
+/// Deviation of a pre-image's initial pixels in 255 levels: 80/√3, for a pixel norm of 80 (Mahendran &
+/// Vedaldi 2016, §4).
 const PREIMAGE_STD: f32 = 46.188_02;
-/// Percentile that uniform noise is divided by (the same).
+/// Percentile by which uniform noise is divided (Mahendran & Vedaldi 2016, §4).
 const PERCENTILE: f64 = 0.95;
 
 impl Default for PixelOptions {
-    /// Unsquashed, noise of 0.01 around middle grey.
+    /// No squash, and noise of 0.01 around middle grey.
     fn default() -> PixelOptions {
         PixelOptions {
             squash: Squash::Identity,
@@ -59,7 +60,8 @@ impl Default for PixelOptions {
 }
 
 impl PixelOptions {
-    /// Pixels from 0 to 255 less the mean colour, from uniform noise (Mahendran & Vedaldi 2016, §4).
+    /// Pixels from 0 to 255 minus the mean colour, starting from uniform noise (Mahendran & Vedaldi 2016,
+    /// §4).
     pub fn preimage() -> PixelOptions {
         PixelOptions {
             init_std: PREIMAGE_STD,
@@ -76,16 +78,16 @@ impl PixelOptions {
 pub struct Pixel {
     extent: Extent,
     options: PixelOptions,
-    /// A colour a channel; zeros unless centred.
+    /// One colour value for each channel; zeros unless centred.
     center: Vec<f32>,
 }
 
 impl Pixel {
-    /// Pixels of an image of this extent.
+    /// Creates the pixels of an image of this extent.
     ///
     /// # Errors
     ///
-    /// If the levels are no positive number, or centred values are to be squashed.
+    /// If `levels` is not positive, or centred values are to be squashed.
     pub fn new(extent: impl Into<Extent>, options: PixelOptions, sources: &ParamSources) -> Result<Pixel> {
         let extent = extent.into();
         if !(options.levels.is_finite() && options.levels > 0.0) {
@@ -102,7 +104,7 @@ impl Pixel {
         Ok(Pixel { extent, options, center })
     }
 
-    /// Values of a channel.
+    /// Number of values in a channel.
     fn positions(&self) -> usize {
         self.extent.positions()
     }
@@ -202,7 +204,7 @@ mod tests {
         checks::assert_way_back(&param, 1e-5);
         let image = checks::image_of(&param, &vec![51.0; 3000]);
         assert!((image[0] - 0.6).abs() < 1e-6 && (image[1500] - 0.7).abs() < 1e-6);
-        // Uniform noise whose 95th percentile, .9 of its limit, is 80/√3.
+        // Uniform noise whose 95th percentile, .9 of its limit, is scaled to 80/√3.
         let params = param.init(&mut Stream::new(0, 0), &mut Stream::new(0, 1));
         let largest = params.iter().fold(0.0f32, |m, x| m.max(x.abs()));
         assert!((largest - PREIMAGE_STD / 0.9).abs() < 2.0, "{largest}");

@@ -1,14 +1,14 @@
-//! Tensors of several resolutions, summed at the size of the image.
+//! Pyramids: tensors of several resolutions, which are summed at the size of the image.
 //!
-//! Every level is `[C·T, h, w]`; its planes are upsampled bilinearly, centres of pixels on centres (OpenCV's,
-//! PyTorch's and TensorFlow 2's convention), and edges are continued. Separable: first along the rows of the
-//! small plane, then along columns.
+//! Every level is `[C·T, h, w]`. Its planes are upsampled bilinearly with aligned pixel centres (the
+//! convention of OpenCV, PyTorch and TensorFlow 2), and edges are repeated. Upsampling runs along the rows of
+//! the small plane first, then along columns.
 
 use super::Work;
 use crate::parallel;
 use oneiro_image::Extent;
 
-/// The two neighbours of a position, and the share of the second.
+/// The two neighbours of a position, and the weight of the second.
 #[derive(Debug, Clone, Copy)]
 struct Tap {
     first: usize,
@@ -16,7 +16,7 @@ struct Tap {
     share: f32,
 }
 
-/// Positions of an axis of `to` pixels on one of `from`.
+/// Returns the taps that resample an axis of `from` pixels to `to` pixels.
 fn taps(from: usize, to: usize) -> Vec<Tap> {
     let tap = |at: usize| {
         let source = (at as f64 + 0.5) * from as f64 / to as f64 - 0.5;
@@ -90,8 +90,8 @@ impl Upsample {
         }
     }
 
-    /// The small plane's share of an image: each of its pixels is the mean of what it would be spread over,
-    /// weighted as it would be spread.
+    /// Returns the small plane's share of an image. Each of its pixels is a weighted mean of the pixels over
+    /// which upsampling spreads it, with the same weights.
     fn downsample(&self, image: &[f32]) -> Vec<f32> {
         let (mut small, mut weight) = (vec![0.0; self.len()], vec![0.0; self.len()]);
         let mut wide = Vec::new();
@@ -102,7 +102,7 @@ impl Upsample {
     }
 }
 
-/// Levels of a pyramid, in the order in which their parameters lie.
+/// The levels of a pyramid, in the order of their parameters.
 #[derive(Debug, Clone)]
 pub(super) struct Pyramid {
     extent: Extent,
@@ -110,7 +110,7 @@ pub(super) struct Pyramid {
 }
 
 impl Pyramid {
-    /// Levels of H/factor × W/factor pixels (rounded down, at least 1) for each factor.
+    /// Creates levels of H/factor × W/factor pixels (rounded down, at least 1) for each factor.
     pub fn new(extent: impl Into<Extent>, factors: &[usize]) -> Pyramid {
         let extent = extent.into();
         let [height, width] = extent.size();
@@ -121,7 +121,7 @@ impl Pyramid {
         Pyramid { extent, levels: factors.iter().map(level).collect() }
     }
 
-    /// The number of values of all levels together.
+    /// Number of values in all levels.
     pub fn len(&self) -> usize {
         self.extent.planes() * self.levels.iter().map(Upsample::len).sum::<usize>()
     }
@@ -130,12 +130,12 @@ impl Pyramid {
         self.extent.plane()
     }
 
-    /// Memory for one image.
+    /// Creates scratch memory for one image.
     pub fn work(&self) -> Vec<Work> {
         vec![Work::default(); self.extent.planes()]
     }
 
-    /// out ← out + Σ of the upsampled levels; planes at once.
+    /// Adds the upsampled levels to `out`, with planes in parallel.
     pub fn add(&self, params: &[f32], planes: &mut [Work], out: &mut [f32]) {
         assert_eq!(params.len(), self.len(), "the levels of an image of {}", self.extent);
         parallel::each(out.chunks_exact_mut(self.plane()).zip(planes), |plane, (out, work)| {
@@ -148,7 +148,7 @@ impl Pyramid {
         });
     }
 
-    /// Writes the gradient on every level.
+    /// Computes the gradient of every level.
     pub fn adjoint(&self, gradient: &[f32], planes: &mut [Work], grad_params: &mut [f32]) {
         assert_eq!(grad_params.len(), self.len(), "the levels of an image of {}", self.extent);
         let mut rest = grad_params;
@@ -162,8 +162,8 @@ impl Pyramid {
         }
     }
 
-    /// Levels whose sum is this image, if one of them has its size: each takes what the levels before it have
-    /// left.
+    /// Returns levels whose sum is this image, if one of them has its size. Each level takes what the
+    /// previous levels have left.
     pub fn decompose(&self, mut image: Vec<f32>) -> Option<Vec<f32>> {
         let mut params = Vec::with_capacity(self.len());
         let mut wide = Vec::new();
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn a_line_is_upsampled_as_by_pytorch() {
-        // torch.nn.functional.interpolate([0, 4, 8], size=6, mode="bilinear", align_corners=False)
+        // Result of torch.nn.functional.interpolate([0, 4, 8], size=6, mode="bilinear", align_corners=False).
         let mut out = vec![0.0; 6];
         Upsample::new([1, 3], [1, 6]).add(&[0.0, 4.0, 8.0], &mut Vec::new(), &mut out);
         assert_eq!(out, [0.0, 1.0, 3.0, 5.0, 7.0, 8.0]);

@@ -1,9 +1,9 @@
-//! Images of a batch with common low resolutions (Lucid's notebook on aligned interpolation,
-//! `lowres_tensor`). Large shapes are at the same place in all images, and each image adds its own detail.
+//! Images of a batch that share low resolutions (Lucid's notebook on aligned interpolation, `lowres_tensor`).
+//! Large shapes are at the same place in all images, and each image adds its own detail.
 //!
 //! The parameters are `[C, H/k, W/k]` for each factor k, in the order of [`SharedOptions::factors`], and then
-//! those of the detail: a half spectrum as in [`Fourier`](super::Fourier) or one number for each value of the
-//! image. With t the detail's plane before colours are mixed,
+//! those of the detail. The detail is a half spectrum as in [`Fourier`](super::Fourier), or one number for
+//! each value of the image. With t the detail's plane before colours are mixed,
 //!
 //! image = squash(M · (weight · Σ up(low resolution) + t)).
 //!
@@ -20,17 +20,17 @@ use oneiro_image::Extent;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
-/// What an image of a batch has for itself.
+/// The parameters that each image of a batch has for itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Detail {
-    /// A half spectrum scaled by frequency, with Lucid's decay and divisor.
+    /// A half spectrum that is scaled by frequency, with Lucid's decay and divisor.
     #[default]
     Fourier,
     /// One number for each value of the image.
     Pixel,
-    /// Nothing: all images are the same blurred one.
+    /// None: all images are equal and blurred.
     None,
 }
 
@@ -38,23 +38,24 @@ pub enum Detail {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SharedOptions {
-    /// Factors by which each shared tensor is smaller than the image.
+    /// Ratio of the image's size to that of each shared tensor.
     pub factors: Vec<usize>,
-    /// The weight of the shared tensors; above 1, more of an image is shared.
+    /// The weight of the shared tensors. Above 1, more of an image is shared.
     pub weight: f32,
     /// The parameters that each image has for itself.
     pub detail: Detail,
-    /// Where the decorrelated colours come from.
+    /// The source of the decorrelated colours.
     pub decorrelate: Decorrelate,
-    /// With [`Squash::Identity`] the mean colour of photographs (or of the data) is added.
+    /// The function that limits values. With [`Squash::Identity`], the mean colour of photographs (or of the
+    /// data) is added.
     pub squash: Squash,
-    /// Standard deviation of the first parameters.
+    /// Standard deviation of the initial parameters.
     pub init_std: f32,
 }
 
 impl Default for SharedOptions {
-    /// A quarter and an eighth of the side: coarse enough to leave the texture to each image. The detail is a
-    /// spectrum, which starts with all frequencies as photographs have them.
+    /// A quarter and an eighth of the side, coarse enough to leave the texture to each image. The detail is a
+    /// spectrum, in which all frequencies start as strong as in photographs.
     fn default() -> SharedOptions {
         SharedOptions {
             factors: vec![4, 8],
@@ -74,17 +75,17 @@ pub struct Shared {
     options: SharedOptions,
     colors: Colors,
     pyramid: Pyramid,
-    /// The spectrum's plane without mixing and squash.
+    /// The parametrization of the spectrum, without mixing and squash.
     fourier: Option<Fourier>,
 }
 
 impl Shared {
-    /// For images of this extent.
+    /// Creates the parametrization for images of this extent.
     ///
     /// # Errors
     ///
-    /// If a factor is 0, there is nothing to optimise, the weight is no finite number or 0, or the colours
-    /// are to be decorrelated by data that `sources` does not have for C channels.
+    /// If a factor is 0, there is nothing to optimise, or the weight is 0 or not finite. Also if colours are
+    /// to be decorrelated by data, but `sources` has none for C channels.
     pub fn new(extent: impl Into<Extent>, options: SharedOptions, sources: &ParamSources) -> Result<Shared> {
         let extent = extent.into();
         let wrong = |text: &str| Err(Error::Settings(format!("shared low resolutions: {text}")));
@@ -148,7 +149,7 @@ impl Param for Shared {
         params
     }
 
-    /// All of the image becomes detail, so that what is shared is the same for every image.
+    /// The whole image becomes detail, so that the shared part is equal for every image.
     fn from_image(&self, image: &[f32]) -> Option<Vec<f32>> {
         check_image(image, self.extent);
         let mut image = image.to_vec();
@@ -195,7 +196,7 @@ impl Param for Shared {
         gradient.copy_from_slice(grad_image);
         self.colors.adjoint(gradient, &work.squashed);
         match &self.fourier {
-            // The detail's colours are the identity, so its parameters do not matter to the adjoint.
+            // The detail has no mixing and squash, so its adjoint does not depend on its parameters.
             Some(fourier) => fourier.adjoint(&[], of_detail, gradient, detail),
             None if self.options.detail == Detail::Pixel => detail.copy_from_slice(gradient),
             None => {}

@@ -1,12 +1,12 @@
-//! Whether the settings of a recipe are possible, and go together.
+//! Checks that the settings of a preset are allowed and consistent.
 
 use super::{MAX_VIEWS, ParamSpec, Preset};
 use crate::error::{Error, Result};
 use crate::range::Range;
 
-/// The largest deviation of a blur, in pixels, as for transforms: its time grows with it.
+/// The largest deviation of a blur in pixels, as for transforms; the time of a blur grows with it.
 const MAX_BLUR: f64 = 64.0;
-/// Pixels can all be small, or not important: percents.
+/// Range of the percentages of pixels that are set to the mean colour.
 const PERCENT: Range = Range::Within(0.0, 100.0);
 
 impl Preset {
@@ -64,7 +64,7 @@ impl Preset {
         Ok(())
     }
 
-    /// Numbers, whatever else is set, by their names in a file, each with what it may be.
+    /// Returns all numbers with their names in a preset file and their allowed ranges.
     fn numbers(&self) -> Vec<(String, f64, Range)> {
         let views = Range::Within(1.0, MAX_VIEWS as f64);
         let mut numbers = vec![

@@ -1,5 +1,4 @@
-//! The recipes of the literature under their names, with their constants (`algorithms.md` §7 in words;
-//! sources below).
+//! The published presets under their names, with the constants of their sources.
 
 use crate::card::InputKind;
 use crate::gradients::{Gradients, ReluGradient};
@@ -15,9 +14,9 @@ const LUCID_SIZE: usize = 128;
 const LUCID_STEPS: usize = 512;
 /// Lucid's default learning rate for Adam.
 const LUCID_RATE: f32 = 0.05;
-/// Steps, views a step, rate and decay of the default recipe; ours (docs/presets.md has the trial). Two views
-/// halve the noise of the transforms, which a large rate would draw as grain; the decay keeps colours in
-/// larger patches.
+/// Steps, views in each step, rate and decay of the default preset. They were chosen by trials; see
+/// docs/presets.md. Two views halve the noise of the transforms, which a large rate would turn into grain.
+/// The decay keeps colours in larger patches.
 const DEFAULT_STEPS: usize = 128;
 const DEFAULT_VIEWS: usize = 2;
 const DEFAULT_RATE: f32 = 0.12;
@@ -26,22 +25,24 @@ const DEFAULT_DECAY: f32 = 1.1;
 const CONVEIRO_SIZE: usize = 224;
 /// Steps of Conveiro's CDFS.
 const CONVEIRO_STEPS: usize = 512;
-/// Learning rate that Conveiro's text gives for gradient descent.
+/// Conveiro's published learning rate for gradient descent.
 const CONVEIRO_RATE: f32 = 0.01;
-/// Steps of a pre-image, and at its end without jitter (Mahendran & Vedaldi 2016, their code).
+/// Steps of a pre-image, and its final steps without jitter (Mahendran & Vedaldi 2016, their code).
 const PREIMAGE_STEPS: usize = 300;
 const SETTLE_STEPS: usize = 50;
 const SETTLE_RATE: f32 = 0.1;
-/// C of an inversion (the same; one of 1, 20, 100, 300).
+/// C of an inversion: one of 1, 20, 100, 300 (Mahendran & Vedaldi 2016, their code).
 const PREIMAGE_WEIGHT: f64 = 100.0;
-/// The weight of a unit, before it is divided by ρ² and the unit's largest activation (the same).
+/// The weight of a unit, before it is divided by ρ² and the unit's largest activation (Mahendran & Vedaldi
+/// 2016, their code).
 const UNIT_WEIGHT: f64 = 1e4;
 /// Momentum of the first version (Mahendran & Vedaldi 2015, §4).
 const FIRST_MOMENTUM: f32 = 0.9;
-/// What the first version's total variation counts, times the second's: the middle of 1, 10 and 100.
+/// Weight of the first version's total variation relative to the second version's: the middle of 1, 10 and
+/// 100.
 const FIRST_TV_FACTOR: f64 = 10.0;
-/// Its learning rate in the units of the second; ours: three times as much diverges on deep layers of
-/// SqueezeNet.
+/// Learning rate of the first version in the units of the second. The value is our own: three times as much
+/// diverges on deep layers of SqueezeNet.
 const FIRST_RATE: f32 = 4000.0;
 /// α of the norm, γ, and the factor of total variation for motion (Feichtenhofer et al. 2020, §3.2 and §4).
 const VIDEO_ALPHA: f64 = 3.0;
@@ -69,9 +70,9 @@ const YOSINSKI_UPKEEP: Upkeep =
 /// Steps and views of feature accentuation (Hamblin et al. 2024).
 const ACCENTUATION_STEPS: usize = 100;
 const ACCENTUATION_VIEWS: usize = 16;
-/// Side, steps and rate of a cell of an activation grid, what its cells share, and how much (ours; the
-/// article's notebooks have 60 to 80 pixels and 256 to 512 steps). With a larger weight, all cells drift to
-/// one colour.
+/// Settings of a cell of an activation grid: side, steps, rate, shared factors and their weight. The values
+/// are our own; the article's notebooks use 60 to 80 pixels and 256 to 512 steps. With a larger weight, all
+/// cells drift to one colour.
 const GRID_SIDE: usize = 104;
 const GRID_STEPS: usize = 128;
 const GRID_RATE: f32 = 0.03;
@@ -79,7 +80,7 @@ const GRID_FACTORS: [usize; 2] = [16, 32];
 const GRID_WEIGHT: f32 = 0.1;
 
 impl Preset {
-    /// Lucid's settings under another name, to be changed.
+    /// Returns Lucid's settings under another name, to be modified.
     fn based_on_lucid(name: &str) -> Self {
         Self {
             name: name.into(),
@@ -114,8 +115,8 @@ impl Preset {
         Self::based_on_lucid("lucid")
     }
 
-    /// The recipe where none is chosen: Lucid's Fourier space in a quarter of its steps, at a rate that falls
-    /// to zero, under wider transforms of a mirrored picture; textures are rolled.
+    /// The default preset: Lucid's Fourier space with a quarter of its steps. The rate falls to zero. The
+    /// transforms are wider and mirror the picture beyond its border; textures are rolled.
     pub fn oneiro() -> Self {
         let adam = OptimizerSpec::adam(DEFAULT_RATE);
         Self {
@@ -165,9 +166,9 @@ impl Preset {
         }
     }
 
-    /// The first version (Mahendran & Vedaldi, CVPR 2015): plain momentum, no jitter, no bound. Their weights
-    /// are for other norms of picture and code; these are ours in the later paper's units, the middle of 1,
-    /// 10 and 100 times its total variation for shallow, middle and deep layers.
+    /// The first version (Mahendran & Vedaldi, CVPR 2015): plain momentum, no jitter, no bound. The paper's
+    /// weights belong to other norms of picture and code. The weights here are our own, in the later paper's
+    /// units: its total variation times 10, the middle of 1, 10 and 100 for shallow, middle and deep layers.
     pub fn mahendran15() -> Self {
         let regularizer = Regularizer::default();
         Self {
@@ -321,7 +322,7 @@ impl Preset {
         }
     }
 
-    /// All presets that have a name.
+    /// All named presets.
     pub fn all() -> Vec<Self> {
         vec![
             Self::oneiro(),
@@ -339,13 +340,13 @@ impl Preset {
         ]
     }
 
-    /// The preset of this name.
+    /// Returns the preset of this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::all().into_iter().find(|p| p.name == name)
     }
 }
 
-/// The recipe where none is chosen: [`Preset::oneiro`].
+/// The default preset, [`Preset::oneiro`].
 impl Default for Preset {
     fn default() -> Self {
         Self::oneiro()

@@ -16,7 +16,7 @@ use crate::range::Range;
 pub const PARAMS: [&str; 10] =
     ["fourier", "pixel", "laplacian", "shared", "cppn", "dense", "maco", "fourier3d", "steady", "moved"];
 
-/// Largest decay of a spectrum; beyond it, the scales leave the range of f32.
+/// Allowed decay of a spectrum. Beyond it, the scales exceed the range of f32.
 const DECAY_RANGE: Range = Range::Within(-8.0, 8.0);
 
 /// A parametrization with its options.
@@ -26,17 +26,17 @@ const DECAY_RANGE: Range = Range::Within(-8.0, 8.0);
 pub enum ParamSpec {
     /// The image itself.
     Pixel(PixelOptions),
-    /// Its spectrum, colours decorrelated.
+    /// The image's spectrum, with decorrelated colours.
     Fourier(FourierOptions),
-    /// A pyramid of resolutions, colours decorrelated.
+    /// A pyramid of resolutions, with decorrelated colours.
     Laplacian(LaplacianOptions),
-    /// Low resolutions that the pictures of a batch share, and detail of each.
+    /// Low resolutions that the pictures of a batch share, and detail of each picture.
     Shared(SharedOptions),
     /// The weights of a network over (x, y).
     Cppn(CppnOptions),
-    /// The weights of a layer fed by one constant unit.
+    /// The weights of a dense layer with one constant input.
     Dense(DenseOptions),
-    /// Phases under the magnitudes of photographs.
+    /// Phases, with the magnitudes of photographs.
     Maco(MacoOptions),
     /// The spectrum of a clip in space and time.
     Fourier3d(Fourier3dOptions),
@@ -47,11 +47,11 @@ pub enum ParamSpec {
 }
 
 impl ParamSpec {
-    /// The parametrization of images of this extent.
+    /// Creates the parametrization for images of this extent.
     ///
     /// # Errors
     ///
-    /// If an option is out of its range, or statistics are missing or of other channels.
+    /// If an option is out of its range, or statistics are missing or have other channels.
     pub fn build(&self, extent: impl Into<Extent>, sources: &ParamSources) -> Result<Box<dyn Param>> {
         let extent = extent.into();
         Ok(match self {
@@ -69,7 +69,7 @@ impl ParamSpec {
         })
     }
 
-    /// Its numbers by name, each with its allowed range.
+    /// Returns the options that are numbers, with names and allowed ranges.
     pub(super) fn numbers(&self) -> Vec<(&'static str, f64, Range)> {
         let std = |std: f32| ("init_std", f64::from(std), Range::NotNegative);
         match self {
@@ -107,7 +107,7 @@ impl ParamSpec {
         }
     }
 
-    /// Whether colours or magnitudes come from statistics that a rendering is given.
+    /// Whether colours or magnitudes come from the statistics that a rendering is given.
     pub fn reads_statistics(&self) -> bool {
         let of_data = |decorrelate| decorrelate == Decorrelate::Data;
         match self {
@@ -121,11 +121,12 @@ impl ParamSpec {
         }
     }
 
-    /// [`ParamSpec::build`] with a channel of transparency after the channels of `extent`.
+    /// Creates the parametrization as [`ParamSpec::build`] does, with a channel of transparency after the
+    /// channels of `extent`.
     ///
     /// # Errors
     ///
-    /// As [`ParamSpec::build`].
+    /// Those of [`ParamSpec::build`].
     pub fn build_with_alpha(
         &self,
         extent: impl Into<Extent>,
@@ -136,12 +137,12 @@ impl ParamSpec {
         Ok(Box::new(WithAlpha::new(self.build(extent, sources)?, alpha)?))
     }
 
-    /// What a plane of transparency is made by beside these colours: the same kind, squashed, without mixing;
-    /// the spectrum where that kind is for colours or for batches.
+    /// Returns the parametrization of the transparency plane: the same kind, squashed and without mixing. For
+    /// kinds made for colours or batches it is a spectrum.
     fn of_alpha(&self) -> ParamSpec {
         let (decorrelate, squash) = (Decorrelate::None, Squash::Sigmoid);
         match self {
-            // Transparency has no mean colour to be counted from.
+            // Transparency has no mean colour from which differences could be counted.
             Self::Pixel(options) if options.centred => {
                 Self::Pixel(PixelOptions { squash, ..PixelOptions::default() })
             }
@@ -161,7 +162,8 @@ impl ParamSpec {
         }
     }
 
-    /// Decorrelates colours by statistics of the user's own where it would by ImageNet's; whether it does.
+    /// Replaces ImageNet's colour statistics by those of the data. Returns whether the parametrization used
+    /// ImageNet's.
     pub fn decorrelate_by_data(&mut self) -> bool {
         let decorrelate = match self {
             Self::Fourier(options) => &mut options.decorrelate,
@@ -178,12 +180,12 @@ impl ParamSpec {
         changes
     }
 
-    /// Whether the pictures of a batch have parameters in common.
+    /// Whether the pictures of a batch share parameters.
     pub fn is_shared(&self) -> bool {
         matches!(self, Self::Shared(_))
     }
 
-    /// Its name on the command line.
+    /// The name on the command line.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Pixel(_) => "pixel",
@@ -199,7 +201,7 @@ impl ParamSpec {
         }
     }
 
-    /// The kind of this name with its usual options; pictures are squashed.
+    /// Returns the parametrization of this name with default options; pictures are squashed.
     pub fn named(name: &str) -> Option<ParamSpec> {
         Some(match name {
             "pixel" => Self::Pixel(PixelOptions { squash: Squash::Sigmoid, ..PixelOptions::default() }),

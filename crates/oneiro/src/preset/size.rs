@@ -1,11 +1,11 @@
-//! Sizes as people write them: a side, `[H, W]`, or `"HxW"`.
+//! Sizes in text form: a side, `[H, W]`, or `"HxW"`.
 
 use std::fmt;
 
 use serde::Deserializer;
 use serde::de::{Error, SeqAccess, Visitor};
 
-/// A size where there is one.
+/// Reads a size, if there is one.
 pub(super) fn optional<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<[usize; 2]>, D::Error> {
     deserializer.deserialize_any(Size).map(Some)
 }

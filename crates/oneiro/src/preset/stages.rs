@@ -1,5 +1,5 @@
-//! What a recipe does beside the loop itself: jitter by stride, steps at the end, care of the picture between
-//! steps.
+//! Stages of a preset besides the main loop: jitter by stride, final steps, and changes of the picture
+//! between steps.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,14 +12,15 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "String", into = "String")]
 #[non_exhaustive]
 pub enum Jitter {
-    /// Not at all.
+    /// No jitter.
     #[default]
     None,
-    /// By this number of pixels.
+    /// A jitter of this number of pixels.
     Pixels(usize),
-    /// By max(round(stride/4), 1) of the layer's accumulated stride (Mahendran & Vedaldi 2016, §4).
+    /// A jitter of max(round(stride/4), 1) pixels, for the layer's accumulated stride (Mahendran & Vedaldi
+    /// 2016, §4).
     QuarterStride,
-    /// By the layer's accumulated stride (Feichtenhofer et al. 2020).
+    /// A jitter of the layer's accumulated stride (Feichtenhofer et al. 2020).
     Stride,
 }
 
@@ -27,7 +28,7 @@ pub enum Jitter {
 const MAX_JITTER: usize = 4096;
 
 impl Jitter {
-    /// j for a layer of this stride.
+    /// Returns the jitter j in pixels for a layer of this stride.
     pub fn pixels(self, stride: usize) -> usize {
         match self {
             Self::None => 1,
@@ -49,7 +50,7 @@ impl fmt::Display for Jitter {
     }
 }
 
-/// What is no jitter, in words.
+/// A text that names no jitter.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 #[error("\"{0}\" is no jitter; it is a number of pixels up to {MAX_JITTER}, stride/4, stride or none")]
@@ -85,31 +86,31 @@ impl From<Jitter> for String {
     }
 }
 
-/// Steps after the others, without transforms, at a smaller learning rate.
+/// Final steps without transforms, at a smaller learning rate.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settle {
     /// The number of steps.
     pub steps: usize,
-    /// Share of the learning rate.
+    /// The learning rate relative to that of the other steps.
     pub rate: f32,
 }
 
-/// What is done to the picture after steps (Yosinski et al. 2015, §3: what keeps high frequencies and
-/// bystanders low).
+/// Changes of the picture after steps, which suppress high frequencies and irrelevant pixels (Yosinski et al.
+/// 2015, §3).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
 #[serde(default, deny_unknown_fields)]
 pub struct Upkeep {
     /// Standard deviation of a Gaussian blur, in pixels; 0 for none.
     pub blur: f32,
-    /// Steps between blurs.
+    /// Number of steps between blurs.
     pub blur_every: usize,
-    /// Percentage of pixels, those of the smallest norm, that are set to the mean colour.
+    /// Percentage of pixels that are set to the mean colour because their norm is smallest.
     pub small_values: f32,
-    /// Percentage of pixels, those of the smallest share in the objective (the absolute value of Σ over
-    /// channels of value times gradient), that are set to the mean colour.
+    /// Percentage of pixels that are set to the mean colour because they contribute least to the objective.
+    /// The contribution is the absolute value of Σ over channels of value times gradient.
     pub small_contributions: f32,
-    /// Whether pixels are brought back to between black and white.
+    /// Whether pixels are clipped to the range from black to white.
     pub clip: bool,
 }
 

@@ -1,5 +1,5 @@
-//! Whether the pictures of a batch may share a pass of the network: one that takes statistics over its batch
-//! mixes them.
+//! Decides whether the pictures of a batch may go through the network together. A network with statistics
+//! over its batch would mix them.
 
 use crate::error::{Error, Result};
 use crate::model::Model;
@@ -7,11 +7,11 @@ use crate::objective::{Objective, Reads};
 use crate::objective_session::ObjectiveSession;
 use crate::preset::Preset;
 
-/// Whether the network mixes the pictures of a batch, on the way to what these objectives read. Then each
-/// picture has to be made by itself.
+/// Whether the network mixes the pictures of a batch before the values that these objectives read. Then each
+/// picture has to be rendered separately.
 ///
 /// # Errors
-/// If an objective names a layer that the network does not have.
+/// If an objective names a layer that does not exist.
 pub fn mixes_pictures(model: &Model, preset: &Preset, objectives: &[Objective]) -> Result<bool> {
     let terms = objectives.iter().flat_map(Objective::terms).filter(|t| t.reads() != Reads::Input);
     let mut values = terms.map(|t| model.value_of(t)).collect::<Result<Vec<_>>>()?;
@@ -20,11 +20,11 @@ pub fn mixes_pictures(model: &Model, preset: &Preset, objectives: &[Objective]) 
     Ok(!model.keeps_pictures_apart(&values, preset.size))
 }
 
-/// Views of each picture that go through the network at once: all, or one where pictures of a batch depend on
-/// each other or the network takes no larger batch.
+/// Returns the number of views of each picture that go through the network together: all, or one. It is one
+/// if pictures of a batch depend on each other, or the network does not accept a larger batch.
 ///
 /// # Errors
-/// If pictures that should be independent would not be; as [`mixes_pictures`].
+/// If pictures that should be independent would be mixed; also the errors of [`mixes_pictures`].
 pub(super) fn views_at_once(model: &Model, preset: &Preset, objectives: &[Objective]) -> Result<usize> {
     let views = preset.views.max(1);
     let is_alone = objectives.len() == 1;
@@ -43,7 +43,7 @@ pub(super) fn views_at_once(model: &Model, preset: &Preset, objectives: &[Object
     Ok(if accepts.is_ok() { views } else { 1 })
 }
 
-/// Each objective as often as a batch has views of its picture.
+/// Repeats each objective for every view of its picture in a batch.
 pub(super) fn repeated(objectives: &[Objective], views: usize) -> Vec<Objective> {
     objectives.iter().flat_map(|o| std::iter::repeat_n(o, views)).cloned().collect()
 }

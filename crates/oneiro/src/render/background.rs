@@ -1,5 +1,5 @@
-//! Background of a transparent picture: a new random picture each step, so that only what must be
-//! opaque is.
+//! Backgrounds of transparent pictures: a new random picture in each step. So a picture becomes opaque only
+//! where the objective needs it.
 
 use crate::error::Result;
 use crate::param::{Fourier, FourierOptions, Param, ParamSources, Work};
@@ -17,14 +17,14 @@ pub(super) struct Background {
 }
 
 impl Background {
-    /// For pictures of this extent, transparency not counted.
+    /// Creates backgrounds for pictures of this extent, without the transparency channel.
     pub fn new(extent: Extent) -> Result<Self> {
         let options = FourierOptions { init_std: BACKGROUND_STD, ..FourierOptions::default() };
         let param = Fourier::new(extent, options, &ParamSources::default())?;
         Ok(Self { work: param.work(), image: vec![0.0; extent.values()], param })
     }
 
-    /// Draws another.
+    /// Draws a new background.
     pub fn draw(&mut self, rng: &mut Stream) {
         let params = self.param.init(rng, &mut Stream::new(0, 0));
         self.param.image(&params, &mut self.work, &mut self.image);

@@ -1,4 +1,4 @@
-//! One objective of a batch: the pictures of all inputs that it depends on, and their steps.
+//! One objective of a batch: the pictures of all inputs on which it depends, and their optimisation.
 
 use oneiro_net::Rules;
 
@@ -7,23 +7,23 @@ use crate::render::Stop;
 use crate::render::image_state::ImageState;
 use crate::rng::Stream;
 
-/// One objective's pictures, one an input that it depends on.
+/// The pictures of one objective, one for each input on which it depends.
 pub(super) struct BatchItem {
     pub states: Vec<ImageState>,
     transforms: Stream,
     values: Vec<f64>,
-    /// Whether the last step judged a trial of a line search.
+    /// Whether the last step evaluated a trial of a line search.
     trial: bool,
     pub steps: usize,
-    /// Steps of the first stage, once it is over and the picture settles.
+    /// Number of steps of the first stage, once it is over and the final steps have begun.
     settles_from: Option<usize>,
-    /// Whether the first stage ended because the objective no longer rose.
+    /// Whether the first stage ended because the objective had stopped rising.
     converged: bool,
     pub stop: Option<Stop>,
 }
 
 impl BatchItem {
-    /// Before its first step.
+    /// Creates the item before its first step.
     pub fn new(states: Vec<ImageState>, transforms: Stream) -> Self {
         Self {
             states,
@@ -37,8 +37,8 @@ impl BatchItem {
         }
     }
 
-    /// Computes the pictures and their views in a step: under random transforms, or the whole pictures in the
-    /// last steps. The draw of the last step is kept during a line search.
+    /// Computes the pictures and their views for a step: under random transforms, or whole pictures in the
+    /// final steps. During a line search, the transforms of the last step are kept.
     pub fn show(&mut self, preset: &Preset) {
         let last = preset.steps.saturating_sub(1).max(1);
         let progress = (self.steps as f32 / last as f32).min(1.0);
@@ -49,7 +49,7 @@ impl BatchItem {
         }
     }
 
-    /// Shows the pictures as they stand, or the given ones, without random transforms.
+    /// Shows the current pictures, or the given ones, without random transforms.
     pub fn evaluate(&mut self, given: Option<&[Vec<f32>]>) {
         for (k, state) in self.states.iter_mut().enumerate() {
             state.draw_accepted();
@@ -57,17 +57,18 @@ impl BatchItem {
         }
     }
 
-    /// Whether an optimizer tries a point that it may leave again.
+    /// Whether an optimizer evaluates a trial, which it may reject.
     pub fn holds(&self) -> bool {
         self.states.iter().any(|c| c.optimizer.holds())
     }
 
-    /// Gradients of the parameters, from those of the views. Returns the value of the regularizers.
+    /// Computes the gradients of the parameters from those of the views. Returns the value of the
+    /// regularizers.
     pub fn back(&mut self) -> f64 {
         self.states.iter_mut().map(ImageState::back).sum()
     }
 
-    /// A step of every unfinished picture, up the total value.
+    /// Takes a step for every unfinished picture, given the total value.
     pub fn step(&mut self, total: f64, preset: &Preset) {
         self.trial = self.holds();
         let rate = preset.rate_at(match self.settles_from {
@@ -83,7 +84,7 @@ impl BatchItem {
     /// Counts a step whose objective was `value`, and decides whether it was the last.
     pub fn finish_step(&mut self, value: f64, preset: &Preset) {
         self.steps += 1;
-        // A rejected trial says nothing about how far the picture has come.
+        // A rejected trial says nothing about the picture's progress, so the value before it is repeated.
         let before = self.values.last().copied().filter(|_| self.trial);
         self.values.push(before.map_or(value, |before| if value > before { value } else { before }));
         match self.settles_from {
@@ -101,7 +102,7 @@ impl BatchItem {
         }
     }
 
-    /// Whether the mean over the last window of steps is hardly more than that over the one before it.
+    /// Whether the mean over the last window of steps hardly exceeds the mean over the window before it.
     fn has_converged(&self, tolerance: f64) -> bool {
         let n = self.values.len();
         n >= 2 * CONVERGENCE_WINDOW && n.is_multiple_of(CONVERGENCE_WINDOW) && {
@@ -112,7 +113,7 @@ impl BatchItem {
         }
     }
 
-    /// Goes on to the steps without transforms, if the recipe has any.
+    /// Begins the final steps without transforms, if the preset has any.
     fn end_first_stage(&mut self, preset: &Preset) {
         self.settles_from = Some(self.steps);
         if preset.total_steps() == preset.steps {
@@ -122,14 +123,14 @@ impl BatchItem {
         }
     }
 
-    /// From this step on, every step maximises the same function.
+    /// Marks that from this step on, every step maximises the same function.
     fn fix_function(&mut self) {
         for state in &mut self.states {
             state.optimizer.fix_function(&mut state.params);
         }
     }
 
-    /// Nothing changes any more.
+    /// Ends the optimisation of this item.
     pub fn end(&mut self, stop: Stop) {
         self.stop = Some(stop);
         for state in &mut self.states {
@@ -138,7 +139,7 @@ impl BatchItem {
     }
 }
 
-/// Rules of a step.
+/// Returns the rules for gradients in a step.
 pub(super) fn rules(preset: &Preset, step: usize) -> Rules {
     Rules { relu: preset.gradients.relu_at(step) }
 }

@@ -1,5 +1,5 @@
-//! Identities of pictures, which choose their random numbers: an objective has its noise under any name and
-//! in any batch.
+//! Identities of pictures, which determine their random numbers. An objective gets the same noise under any
+//! layer name and in any batch.
 
 use std::path::Path;
 
@@ -7,15 +7,15 @@ use crate::error::Result;
 use crate::model::Model;
 use crate::objective::{Objective, Reads};
 
-/// 64-bit FNV-1a of a text: the identity of a random stream.
+/// The 64-bit FNV-1a hash of a text and a purpose: the number of a random stream.
 pub(super) fn stream_id(text: &str, purpose: &str) -> u64 {
     const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
     const PRIME: u64 = 0x0000_0100_0000_01b3;
     text.bytes().chain([0]).chain(purpose.bytes()).fold(OFFSET, |h, b| (h ^ u64::from(b)).wrapping_mul(PRIME))
 }
 
-/// The text of an objective that seeds its random stream, with the first name of each layer and files without
-/// their folders. So equal pictures have equal seeds.
+/// Returns the text that determines the random stream of an objective: with the first name of each layer, and
+/// with files without their folders. So equal pictures have equal random numbers.
 pub(super) fn identities(model: &Model, objectives: &[Objective]) -> Result<Vec<String>> {
     let names = model.names();
     let identity = |objective: &Objective| {
@@ -36,8 +36,8 @@ pub(super) fn identities(model: &Model, objectives: &[Objective]) -> Result<Vec<
     objectives.iter().map(identity).collect()
 }
 
-/// The text that seeds an entry's random streams: the objective's, with a number if it is not the first of
-/// its kind.
+/// Returns the text that determines an entry's random streams: the objective's, with a number if it is not
+/// the first equal objective.
 pub(super) fn numbered(identities: &[String], entry: usize, copies: &[usize]) -> String {
     let text = identities[entry].clone();
     let before = || identities[..entry].iter().filter(|o| **o == text).count();

@@ -1,4 +1,5 @@
-//! One input's picture in a rendering: its parameters, the views that the network gets, and the way back.
+//! One input's picture in a rendering: its parameters, its views for the network, and the gradients of its
+//! parameters.
 
 use std::ops::Range;
 
@@ -18,25 +19,25 @@ use crate::render::upkeep::Keeper;
 use crate::rng::Stream;
 use crate::transform::{Chain, Sampled, Transform, Values};
 
-/// Colour behind a transparent picture that is evaluated without its background.
+/// Colour behind a transparent picture that is evaluated without a random background.
 pub const MIDDLE_GREY: f32 = 0.5;
 
-/// One transformed sample of a picture as the network sees it, and the gradient on it.
+/// One transformed sample of a picture, as the network sees it, and the gradient with respect to it.
 pub(super) struct View {
     pub sampled: Sampled,
     pub seen: Vec<f32>,
     gradient: Vec<f32>,
-    /// Gradient of the penalties at the picture; empty without penalties.
+    /// Gradient of the penalties with respect to the picture; empty without penalties.
     penalties: Vec<f32>,
 }
 
-/// One input's picture on its way: parameters and everything that a step needs, allocated once.
+/// One input's picture during a rendering: parameters and all buffers of a step, allocated once.
 pub(super) struct ImageState {
-    /// The input of the network that sees it.
+    /// The network input that shows it.
     pub input: PictureInput,
-    /// Of the picture with its margin for jitter; transparency is a channel.
+    /// Extent of the picture with its margin for jitter; transparency is a channel.
     pub extent: Extent,
-    /// Rows and columns that the margin has, over both sides.
+    /// Number of rows and columns of the margin, both sides together.
     margin: usize,
     /// The map from the picture to its middle, without the margin.
     whole: Chain,
@@ -44,22 +45,22 @@ pub(super) struct ImageState {
     pub params: Vec<f32>,
     pub gradient: Vec<f32>,
     image: Vec<f32>,
-    /// The picture that was evaluated last, without a margin.
+    /// The picture that was evaluated last, without its margin.
     evaluated: Vec<f32>,
-    /// The picture over its background, where it has transparency.
+    /// The picture composed over its background, if it has transparency.
     composed: Vec<f32>,
     image_gradient: Vec<f32>,
     composed_gradient: Vec<f32>,
     view_gradient: Vec<f32>,
     work: Work,
     pub views: Vec<View>,
-    /// Random transforms, with the colour outside this picture.
+    /// Random transforms, with the colour outside the picture.
     pub chain: Chain,
     pub optimizer: Box<dyn Optimizer>,
     regularizer: Option<BoundRegularizer>,
     bound: Option<f32>,
     keeper: Option<Keeper>,
-    /// Factor on learning rates.
+    /// Factor of the learning rate.
     pub rate_factor: f32,
     /// Factor on the gradient of the objective: what it counts at this input, relative to the input at which
     /// it counts least.
@@ -138,29 +139,29 @@ impl ImageState {
         })
     }
 
-    /// Of the colours, which transforms and network work on.
+    /// Extent of the colours, on which transforms and network operate.
     fn colors(&self) -> Extent {
         self.extent.with_channels(self.extent.channels - usize::from(self.background.is_some()))
     }
 
-    /// Computes the picture.
+    /// Computes the picture from its parameters.
     pub fn draw(&mut self) {
         self.param.image(&self.params, &mut self.work, &mut self.image);
     }
 
-    /// Computes the picture that the optimizer stands by, which a trial is not.
+    /// Computes the picture from the last accepted parameters, not from a trial.
     pub fn draw_accepted(&mut self) {
         let params = self.optimizer.stands_at().unwrap_or(&self.params);
         self.param.image(params, &mut self.work, &mut self.image);
     }
 
-    /// The picture as it stands, margin and all.
+    /// Returns the current picture, including its margin.
     pub fn image(&self) -> &[f32] {
         &self.image
     }
 
-    /// Samples the views of the drawn picture under its random transforms, or of all of it where it settles.
-    /// `hold` keeps the transforms of the last call.
+    /// Samples the views of the picture under its random transforms, or takes the whole picture in the final
+    /// steps. `hold` keeps the transforms of the last call.
     pub fn sample_views(&mut self, settles: bool, rng: &mut Stream, progress: f32, hold: bool) {
         let colors = self.colors();
         let chain = if settles { &self.whole } else { &self.chain };
@@ -179,12 +180,12 @@ impl ImageState {
         }
     }
 
-    /// Of the picture without its margin; transparency is a channel.
+    /// Extent of the picture without its margin; transparency is a channel.
     pub fn result_extent(&self) -> Extent {
         self.extent.with_size(self.extent.size().map(|n| n - self.margin))
     }
 
-    /// An error unless a picture to evaluate has the result's size, with or without its opacity.
+    /// Returns an error unless a picture to evaluate has the result's size, with or without opacity.
     pub fn check(&self, picture: &[f32]) -> Result<()> {
         let [whole, colors] = [self.extent, self.colors()].map(|e| e.with_size(self.result_extent().size()));
         if picture.len() == whole.values() || picture.len() == colors.values() {
@@ -194,8 +195,8 @@ impl ImageState {
         Err(Error::Values { what, values: picture.len(), needed: whole.to_string() })
     }
 
-    /// Shows all of the drawn picture to every view, without random transforms and over grey where it is
-    /// transparent; or the given one, whose colours are those over grey already if it has no opacity.
+    /// Shows the whole picture to every view, without random transforms, and over grey where it is
+    /// transparent. A given picture without opacity is taken as composed over grey already.
     pub fn evaluate(&mut self, given: Option<&[f32]>) {
         let mut picture = self.picture().image.data;
         let extent = self.colors().with_size(self.result_extent().size());
@@ -215,12 +216,12 @@ impl ImageState {
         self.evaluated = picture;
     }
 
-    /// The picture of the last evaluation, which has no margin.
+    /// Returns the picture of the last evaluation, which has no margin.
     pub fn evaluated(&self) -> &[f32] {
         &self.evaluated
     }
 
-    /// The picture without its margin, all channels, as the network sees its colours.
+    /// Returns the picture without its margin, with all channels, and colours as the network sees them.
     pub fn picture(&self) -> Picture {
         let size = self.result_extent().size();
         let mut sampled = Chain::none().sample_onto(&mut Stream::new(0, 0), self.extent, size);
@@ -238,7 +239,7 @@ impl ImageState {
         }
     }
 
-    /// Keeps the gradients of these views, which are the entries from `first` on of a batch.
+    /// Stores the gradients of these views, which are the batch entries from `first` on.
     pub fn collect(&mut self, session: &ObjectiveSession, [first, batch]: [usize; 2], views: Range<usize>) {
         for (i, view) in self.views[views].iter_mut().enumerate() {
             self.input.gradient(session, [first + i, batch], &view.seen, &mut view.gradient);
@@ -250,8 +251,8 @@ impl ImageState {
         }
     }
 
-    /// Brings the gradients of all views, and of their penalties, back to the parameters. Returns the value
-    /// of the regularizer.
+    /// Brings the gradients of all views and penalties back to the parameters. Returns the value of the
+    /// regularizer.
     pub fn back(&mut self) -> f64 {
         let total: &mut Vec<f32> =
             if self.background.is_some() { &mut self.composed_gradient } else { &mut self.image_gradient };
@@ -281,7 +282,7 @@ impl ImageState {
         self.shares.total()
     }
 
-    /// A step of the parameters, and what is done after it.
+    /// Moves the parameters by one step, and applies the changes that follow steps.
     pub fn step(&mut self, value: f64, steps_done: usize) {
         self.optimizer.step(&mut self.params, value, &self.gradient);
         if let Some(keeper) = &mut self.keeper {
@@ -293,10 +294,10 @@ impl ImageState {
     }
 }
 
-/// Brings the middle of a picture, a box of the network's proportions and as large as fits, to the network's
-/// size.
+/// Returns the transforms that scale the middle of a picture to the network's size. The middle is the largest
+/// box with the network's proportions.
 fn whole([height, width]: [usize; 2], network: [usize; 2]) -> Chain {
     let factor = (network[0] as f64 / height as f64).max(network[1] as f64 / width as f64);
-    // A picture with a margin loses that first; what is left over beside the box is cut off in the end.
+    // The margin is removed first. Pixels beside the box are cropped at the end.
     Chain::new(vec![Transform::Canvas(height, width), Transform::Scale(Values::List(vec![factor]))])
 }

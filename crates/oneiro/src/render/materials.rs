@@ -1,4 +1,4 @@
-//! What a rendering is given beside its preset.
+//! Materials of a rendering besides its preset.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,14 +15,14 @@ use crate::preset::Preset;
 use crate::render::MIDDLE_GREY;
 use crate::statistics::Statistics;
 
-/// Makes a custom parametrization for pictures of an extent, in place of the preset's.
+/// Creates a custom parametrization for pictures of an extent, instead of the preset's.
 #[derive(Clone)]
 pub struct CustomParam(pub Arc<MakeParam>);
 
-/// From an extent to a parametrization.
+/// A function from an extent to a parametrization.
 pub type MakeParam = dyn Fn(Extent) -> Result<Box<dyn Param>> + Send + Sync;
 
-/// A parametrization, and the image that it starts from if not from noise.
+/// A parametrization, and the image from which it starts, unless it starts from noise.
 type Started = (Box<dyn Param>, Option<Vec<f32>>);
 
 impl fmt::Debug for CustomParam {
@@ -31,18 +31,18 @@ impl fmt::Debug for CustomParam {
     }
 }
 
-/// Pictures and statistics that a rendering is made from.
+/// Pictures and statistics for a rendering.
 #[derive(Debug, Clone, Default)]
 pub struct Materials {
-    /// For each objective the picture that it starts from, of the result's size; noise where there is none.
+    /// For each objective the picture from which it starts, of the result's size; `None` for noise.
     pub starts: Vec<Option<Reference>>,
-    /// For each objective its number among equal objectives, so that each starts from other noise; if empty,
-    /// the index in the batch.
+    /// For each objective its number among equal objectives, so that each starts from different noise. If
+    /// empty, the index in the batch is used.
     pub copies: Vec<usize>,
-    /// Where the picture changes: the luma of this one, RGB or one plane, of the result's size. Elsewhere the
-    /// start stays.
+    /// The mask of pixels that may change: the luma of this picture, RGB or one plane, of the result's size.
+    /// Elsewhere the start stays.
     pub mask: Option<Reference>,
-    /// Statistics that colours and spectra are taken from.
+    /// Statistics for colours and spectra.
     pub statistics: Option<Arc<Statistics>>,
     /// Statistics of optical flow, of two channels, in the place of those of colours.
     pub flow_statistics: Option<Arc<Statistics>>,
@@ -51,8 +51,8 @@ pub struct Materials {
 }
 
 impl Materials {
-    /// The parametrization of an objective's picture, whose extent counts margin and transparency, and the
-    /// image that it starts from.
+    /// Returns the parametrization of an objective's picture, and the image from which it starts. `extent`
+    /// includes margin and transparency.
     pub(super) fn param(
         &self,
         entry: usize,
@@ -109,7 +109,7 @@ impl Materials {
     }
 }
 
-/// A picture in the middle of one that has a margin, its edge repeated.
+/// Returns a picture with a margin on all sides, in which its edge is repeated.
 fn with_margin(picture: &Reference, extent: Extent, margin: usize) -> Result<Vec<f32>> {
     let Extent { height, width, .. } = extent;
     let needed = extent.with_size(extent.size().map(|n| n - margin));
@@ -140,7 +140,7 @@ mod tests {
     fn a_margin_repeats_the_edge() {
         let picture = Reference::new("p", Image::new([1, 1, 2], [1.0, 2.0].to_vec()).unwrap());
         assert_eq!(with_margin(&picture, [1, 4, 5].into(), 3).unwrap(), [1.0, 1.0, 2.0, 2.0, 2.0].repeat(4));
-        // A smaller picture is none of this size in a margin.
+        // Pictures of another size than the result are refused, with or without a margin.
         for (extent, margin, needed) in
             [([1, 2, 1], 0, "1x2x1"), ([1, 4, 5], 0, "1x4x5"), ([1, 4, 5], 2, "1x2x3")]
         {

@@ -1,4 +1,4 @@
-//! What comes of a rendering, and where it stands.
+//! The results of a rendering, and its state.
 
 use oneiro_image::Image;
 
@@ -6,20 +6,20 @@ use crate::card::InputKind;
 use crate::objective::Objective;
 use crate::regularizer::Shares;
 
-/// Why the optimisation of a picture ended.
+/// The reason why the optimisation of a picture ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Stop {
     /// All steps are done.
     Steps,
-    /// The objective no longer rose.
+    /// The objective stopped rising.
     Converged,
-    /// The caller wanted no more.
+    /// The caller stopped it.
     Asked,
 }
 
 impl Stop {
-    /// In words.
+    /// Describes the reason in words.
     pub fn describe(self) -> &'static str {
         match self {
             Stop::Steps => "all steps done",
@@ -43,7 +43,7 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// All planes but opacity, one after another: what the network reads.
+    /// Returns all planes but opacity, as the network reads them.
     pub fn colors(&self) -> &[f32] {
         self.image.colors()
     }
@@ -53,17 +53,17 @@ impl Picture {
         self.image.opacity()
     }
 
-    /// The planes that are drawn, `[3, H, W]`.
+    /// Returns the planes that are drawn, `[3, H, W]`.
     pub fn rgb(&self) -> Vec<f32> {
         self.shown.iter().flat_map(|&channel| self.image.plane(channel)).copied().collect()
     }
 
-    /// Writes the planes that are drawn, with the opacity, as PNG, JPEG or WebP by the ending of the file's
-    /// name. A file of that name is replaced once the new one is complete.
+    /// Writes the planes that are drawn, with opacity, as PNG, JPEG or WebP by the file's extension. An
+    /// existing file is replaced when the new one is complete.
     ///
     /// # Errors
-    /// [`Error::Write`](crate::Error::Write) for another ending, a transparent picture as JPEG, a clip, and a
-    /// file that cannot be written.
+    /// [`Error::Write`](crate::Error::Write) for another extension, a transparent picture as JPEG, a clip, or
+    /// a file that cannot be written.
     #[cfg(feature = "files")]
     pub fn save(&self, path: impl AsRef<std::path::Path>) -> crate::Result<()> {
         let path = path.as_ref();
@@ -84,9 +84,9 @@ impl Picture {
 pub struct Rendered {
     /// The objective that was maximised.
     pub objective: Objective,
-    /// One picture for every image input that the objective depends on.
+    /// One picture for each image input on which the objective depends.
     pub images: Vec<Picture>,
-    /// The objective of those pictures as they are, transforms off.
+    /// The objective's value for the final pictures without random transforms.
     pub value: f64,
     /// The objective's value before the first step.
     pub value_at_start: f64,
@@ -96,19 +96,19 @@ pub struct Rendered {
     pub shares: Vec<Shares>,
     /// Steps taken.
     pub steps: usize,
-    /// Why it ended.
+    /// The reason why the optimisation ended.
     pub stop: Stop,
 }
 
-/// Where a rendering stands, for callbacks.
+/// The state of a running optimisation, for callbacks.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Progress<'a> {
-    /// Steps done.
+    /// Number of steps that are done.
     pub step: usize,
-    /// Steps at most.
+    /// The largest number of steps that the run may take.
     pub steps: usize,
-    /// The objectives' values in this step, under its random transforms.
+    /// The value of each objective in this step, under the step's random transforms.
     pub values: &'a [f64],
 }
 

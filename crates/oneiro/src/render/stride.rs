@@ -1,4 +1,4 @@
-//! A layer's stride, which determines the jitter, and the area of its receptive field.
+//! Strides and receptive fields of the layers that an objective reads. The stride determines the jitter.
 
 use std::collections::BTreeMap;
 
@@ -47,7 +47,7 @@ pub(super) fn field_areas(
     Ok(areas)
 }
 
-/// The layers of a network for pictures of the preset's size.
+/// Returns the network's layers for pictures of the preset's size.
 pub(super) fn layers(model: &Model, preset: &Preset) -> Result<Vec<Layer>> {
     let shapes = model.input_shapes(1, preset.size)?;
     let layered = model.all_layered(&shapes)?;

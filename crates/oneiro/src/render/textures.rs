@@ -1,4 +1,5 @@
-//! Units that see little of the picture: what excites them is a texture, which has no place.
+//! Objectives whose units have receptive fields smaller than half of the picture. Such units respond to
+//! textures, whose position does not matter.
 
 use std::borrow::Cow;
 
@@ -9,8 +10,9 @@ use crate::model::Model;
 use crate::objective::{Objective, Reads, TermKind};
 use crate::transform::{Chain, Transform};
 
-/// The chain for one objective: a roll of textures becomes one by any amount, if the objective's units see
-/// less than half of a picture of this size, or goes.
+/// Returns the chain for one objective with every [`Transform::RollTextures`] resolved. If [`is_texture`]
+/// holds for a picture of this size, the transform becomes a roll by up to half of the longer side. Otherwise
+/// it is removed.
 pub(super) fn resolved<'c>(
     chain: &'c Chain,
     model: &Model,
@@ -30,12 +32,13 @@ pub(super) fn resolved<'c>(
     Cow::Owned(Chain { transforms, fill: chain.fill.clone() })
 }
 
-/// Whether a chain rolls textures.
+/// Whether a chain contains [`Transform::RollTextures`].
 pub(super) fn rolls(chain: &Chain) -> bool {
     chain.transforms.contains(&Transform::RollTextures)
 }
 
-/// Whether every term is a mean over a layer whose units see less than half of the picture.
+/// Whether every term is a mean over a layer whose receptive field is smaller than half of the picture along
+/// both axes.
 fn is_texture(model: &Model, layers: &[Layer], objective: &Objective, size: [usize; 2]) -> bool {
     let terms = objective.terms();
     let mut read = terms.iter().filter(|term| term.reads() != Reads::Input).peekable();

@@ -1,24 +1,24 @@
-//! Upkeep of pixels after a step (Yosinski et al. 2015, §3, and their code): blur, setting pixels with small
-//! norm or contribution to the mean colour, and clipping to valid colours.
+//! Regularization of pixels after each step (Yosinski et al. 2015, §3, and their code): blur, setting pixels
+//! with small norm or contribution to the mean colour, and clipping to valid colours.
 
 use oneiro_image::Extent;
 
 use crate::preset::Upkeep;
 use crate::transform::blur::Blur;
 
-/// Upkeep of pictures of one shape. Parameters are pixels less the mean colour.
+/// Applies [`Upkeep`] to pictures of one shape. The parameters are pixels minus the mean colour.
 pub(super) struct Keeper {
     upkeep: Upkeep,
     extent: Extent,
     blur: Option<Blur>,
-    /// The mean colour, in 0–1, and what white is in the parameters' units.
+    /// Mean colour of each channel, in 0–1. `levels` is the value of white in the parameters' units.
     mean: Vec<f32>,
     levels: f32,
 }
 
 impl Keeper {
-    /// `mean` is the mean colour, one number or one a channel, in 0–1; `levels` is what white is in the
-    /// parameters' units.
+    /// `mean` is the mean colour in 0–1: one value for all channels, or one for each. `levels` is the value
+    /// of white in the parameters' units.
     pub fn new(upkeep: Upkeep, extent: impl Into<Extent>, mean: &[f32], levels: f32) -> Self {
         let extent = extent.into();
         let blur = (upkeep.blur > 0.0).then(|| Blur::new(upkeep.blur.into(), extent.size()));
@@ -26,7 +26,7 @@ impl Keeper {
         Self { upkeep, extent, blur, mean, levels }
     }
 
-    /// `steps_done` counts the steps before this one.
+    /// Regularizes the parameters after a step. `steps_done` counts the steps before this one.
     pub fn after_step(&mut self, params: &mut [f32], gradient: &[f32], steps_done: usize) {
         let (plane, positions) = (self.extent.plane(), self.extent.positions());
         let every = self.upkeep.blur_every.max(1);
@@ -56,7 +56,8 @@ impl Keeper {
     }
 }
 
-/// Sets the pixels below a percentile of what is measured of them to the mean colour.
+/// Sets each pixel whose measure lies below the given percentile of all measures to the mean colour, which is
+/// 0 in the parameters. `measured` has one value for each pixel.
 fn forget(params: &mut [f32], measured: &[f32], percentage: f32) {
     let positions = measured.len();
     let mut sorted = measured.to_vec();

@@ -1,40 +1,40 @@
-//! Why statistics of pictures cannot be used, or made.
+//! The error of statistics that cannot be used or computed.
 
-/// Why statistics of pictures cannot be used, or made.
+/// The reason why image statistics cannot be used or computed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StatisticsError {
-    /// A picture of another number of channels.
+    /// The picture and the statistics have different numbers of channels.
     #[error(
         "the statistics are of images with {statistics} channels, but the picture has {picture}; use statistics of such images"
     )]
     Channels {
-        /// Channels of the images that the statistics are of.
+        /// Number of channels of the images from which the statistics were computed.
         statistics: usize,
-        /// Channels of the picture.
+        /// Number of channels of the picture.
         picture: usize,
     },
-    /// Bytes that are no statistics, and why not.
+    /// The bytes are no statistics. The text says why.
     #[error("these are no statistics of images ({0}); `oneiro statistics` makes them")]
     Unreadable(String),
-    /// Statistics that could not be encoded.
+    /// The statistics could not be encoded.
     #[error("the statistics could not be written: {0}")]
     Write(String),
-    /// Images that have no colours to speak of.
+    /// There were no images, all pixels were equal, or a value was not finite.
     #[error("there are no images, all of their pixels are alike, or some are no numbers")]
     Degenerate,
-    /// Colours and spectra of different numbers of images.
+    /// The colours and the spectra were computed from different numbers of images.
     #[error("colours are of {colors} images, spectra of {spectra}; both should be of the same")]
     Counts {
-        /// Images whose colours were taken.
+        /// Number of images for the colours.
         colors: u64,
-        /// Images whose spectra were taken.
+        /// Number of images for the spectra.
         spectra: u64,
     },
-    /// A spectrum of zeros.
+    /// The spectrum is zero everywhere.
     #[error("the spectrum of the statistics is 0 everywhere")]
     NoSpectrum,
-    /// A parametrization that needs statistics, without any.
+    /// A parametrization needs statistics, but there are none.
     #[error(
         "the colours are to be decorrelated by data, but no statistics are given; `oneiro statistics` computes them from a \
          folder of images"

@@ -1,17 +1,17 @@
-//! How the power of a picture falls with frequency, whatever the direction.
+//! The power spectrum of a picture, averaged over directions: how the power falls with frequency.
 
 use rustfft::FftPlanner;
 use rustfft::num_complex::Complex64;
 
-/// Shares of a grey picture's power, by frequency from 0 to half a cycle a pixel in equal steps; they add
-/// up to 1. All zero for a picture without contrast.
+/// Returns the shares of a grey picture's power in equal intervals of frequency, from 0 to half a cycle per
+/// pixel. The shares add up to 1; without contrast all are zero.
 ///
-/// The mean is taken off, and a Hann window (Harris 1978, "On the use of windows for harmonic analysis with
-/// the discrete Fourier transform") along both axes keeps the borders from counting as edges. Frequencies
-/// beyond half a cycle, in the corners of the spectrum, count in the last step.
+/// The mean is subtracted. A Hann window along both axes (Harris 1978, "On the use of windows for harmonic
+/// analysis with the discrete Fourier transform") keeps the picture's borders from acting as edges.
+/// Frequencies beyond half a cycle, in the corners of the spectrum, belong to the last interval.
 ///
 /// # Panics
-/// If the plane does not have `height` times `width` numbers.
+/// If the plane does not have `height` times `width` elements.
 pub fn radial_power(plane: &[f32], [height, width]: [usize; 2], steps: usize) -> Vec<f64> {
     assert_eq!(plane.len(), height * width, "a plane of {height}x{width}");
     let mean = plane.iter().map(|x| f64::from(*x)).sum::<f64>() / plane.len().max(1) as f64;
@@ -35,7 +35,8 @@ pub fn radial_power(plane: &[f32], [height, width]: [usize; 2], steps: usize) ->
         along_columns.process(&mut column);
         for (y, value) in column.iter().enumerate() {
             let step = 2.0 * frequency(y, height).hypot(frequency(x, width)) * power.len() as f64;
-            // What the window leaks of the mean is none of the picture's contrast.
+            // The constant's entry is skipped: the window lets a remainder of the mean through, which is no
+            // contrast.
             if (x, y) != (0, 0) {
                 let last = power.len() - 1;
                 power[(step as usize).min(last)] += value.norm_sqr();

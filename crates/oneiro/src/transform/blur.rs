@@ -1,28 +1,28 @@
-//! Gaussian blur of one plane along one axis; a blur of a picture is one along each.
+//! Gaussian blur of a plane along one axis. A picture is blurred along one axis after the other.
 //!
-//! At the edges, the weights of the cells that lie inside are divided by their sum: nothing comes from
+//! At the borders, the weights of the cells inside the plane are divided by their sum: nothing comes from
 //! outside, and a constant image stays constant.
 
-/// A kernel's half-width in standard deviations, as in SciPy (`ndimage.gaussian_filter`, `truncate`).
+/// Half-width of the kernel in standard deviations, as in SciPy (`ndimage.gaussian_filter`, `truncate`).
 const TRUNCATE: f64 = 4.0;
 
-/// The Gaussian's weights on a line of cells.
+/// A Gaussian kernel for lines of one length.
 #[derive(Debug, Clone, Default)]
 pub struct Kernel {
-    /// At distance 0, 1, ….
+    /// Weights at the distances 0, 1, ….
     weights: Vec<f32>,
-    /// Of each cell, one over the sum of the weights inside the line.
+    /// For each cell of the line, one divided by the sum of the weights of the cells inside the line.
     norms: Vec<f32>,
 }
 
 impl Kernel {
-    /// For a line of `n` cells. A sigma of 0 (or no number) is the identity.
+    /// Computes the kernel for lines of `n` cells. A sigma of 0 or NaN gives the identity.
     pub fn set(&mut self, sigma: f64, n: usize) {
         let radius = ((TRUNCATE * sigma).ceil() as usize).min(n - 1);
         let weight = |k: usize| if k == 0 { 1.0 } else { (-0.5 * (k as f64 / sigma).powi(2)).exp() };
         self.weights.clear();
         self.weights.extend((0..=radius).map(|k| weight(k) as f32));
-        // Sums from the centre up to each distance, the centre left out.
+        // `sums[d]` is the sum of the weights at the distances 1 to d.
         let sums: Vec<f64> = (0..=radius)
             .scan(-1.0, |sum, k| {
                 *sum += weight(k);
@@ -37,17 +37,17 @@ impl Kernel {
     }
 }
 
-/// A blur of planes of one size, in place.
+/// An in-place blur of planes of one size.
 #[derive(Debug, Clone)]
 pub(crate) struct Blur {
-    /// Along columns, along rows.
+    /// The kernel along columns and the kernel along rows.
     kernels: [Kernel; 2],
     width: usize,
     scratch: Vec<f32>,
 }
 
 impl Blur {
-    /// For planes of this height and width; sigma in pixels.
+    /// Creates the blur for planes of this height and width. `sigma` is in pixels.
     pub fn new(sigma: f64, size: [usize; 2]) -> Self {
         let kernels = size.map(|n| {
             let mut kernel = Kernel::default();
@@ -64,7 +64,6 @@ impl Blur {
     }
 }
 
-/// out += weight · input.
 fn accumulate(weight: f32, input: &[f32], out: &mut [f32]) {
     out.iter_mut().zip(input).for_each(|(out, x)| *out += weight * x);
 }
@@ -73,7 +72,7 @@ fn scaled(factor: f32, input: &[f32], out: &mut [f32]) {
     out.iter_mut().zip(input).for_each(|(out, x)| *out = factor * x);
 }
 
-/// The sum over the kernel along one line, without norms.
+/// Correlates one line with the kernel, without normalisation at the ends.
 fn correlate(weights: &[f32], input: &[f32], out: &mut [f32]) {
     let n = input.len();
     scaled(weights[0], input, out);
@@ -91,7 +90,8 @@ pub fn rows(kernel: &Kernel, width: usize, input: &[f32], out: &mut [f32]) {
     }
 }
 
-/// Adjoint of [`rows`]: the kernel is symmetric, so only the norms change sides.
+/// The adjoint of [`rows`]. The kernel is symmetric, so the adjoint only normalises before it correlates
+/// instead of afterwards.
 pub fn rows_adjoint(kernel: &Kernel, width: usize, grad_out: &[f32], grad_in: &mut [f32]) {
     let mut normed = vec![0.0; width];
     for (grad, grad_in) in grad_out.chunks_exact(width).zip(grad_in.chunks_exact_mut(width)) {
@@ -100,7 +100,7 @@ pub fn rows_adjoint(kernel: &Kernel, width: usize, grad_out: &[f32], grad_in: &m
     }
 }
 
-/// Blurs each column; the result's rows from `first` on.
+/// Blurs each column. `out` is the rows of the result from `first` on.
 pub fn columns(kernel: &Kernel, width: usize, input: &[f32], first: usize, out: &mut [f32]) {
     mix_rows(&kernel.weights, width, input, first, out, |_, to| kernel.norms[to]);
 }
@@ -110,8 +110,8 @@ pub fn columns_adjoint(kernel: &Kernel, width: usize, grad_out: &[f32], first: u
     mix_rows(&kernel.weights, width, grad_out, first, grad_in, |from, _| kernel.norms[from]);
 }
 
-/// Every row, from `first` on, becomes a sum of the rows near it: weight of the distance times the norm of
-/// (from, to).
+/// Computes the rows of `out`, from row `first` on, as weighted sums of the input's rows near them. Input row
+/// `from` has in row `to` the weight of their distance times `norm(from, to)`.
 fn mix_rows(
     weights: &[f32],
     width: usize,

@@ -1,4 +1,4 @@
-//! Random transforms become maps: numbers are drawn, sizes follow.
+//! Draws a transform's random numbers and turns it into a fixed map.
 
 use super::noise::Law;
 use super::sampled::Sampled;
@@ -6,11 +6,11 @@ use super::stage::Map;
 use super::{PadMode, Transform, time};
 use crate::rng::Stream;
 
-/// The smallest part of a line that a crop may show: what a caller asks below it would be a point.
+/// The smallest fraction of the side that a crop may have. A smaller one would show hardly more than a point.
 const SMALLEST_PART: f64 = 1e-3;
 
 impl Transform {
-    /// Draws this transform's numbers and appends its maps to the chain.
+    /// Draws this transform's random numbers and appends the resulting maps to the chain.
     pub(super) fn draw(&self, rng: &mut Stream, progress: f32, sampled: &mut Sampled) {
         let [height, width] = sampled.size();
         match self {
@@ -48,7 +48,8 @@ impl Transform {
             Transform::Crop(values) => {
                 let Some(part) = values.draw(rng, progress) else { return };
                 let canvas = sampled.canvas();
-                // The largest box of the canvas's proportions that fits, made smaller.
+                // The largest box of the canvas's aspect ratio that fits into the image, times the drawn
+                // fraction.
                 let fitting = (height as f64 / canvas[0] as f64).min(width as f64 / canvas[1] as f64);
                 let side = canvas.map(|n| n as f64 * fitting * part.clamp(SMALLEST_PART, 1.0));
                 let mut along = |n: usize, side: f64| [rng.uniform() * (n as f64 - side).max(0.0), side];

@@ -1,6 +1,6 @@
 //! Chains as text: `pad(12)|jitter(8)|scale(0.9..1.1)|rotate(-10..10)|jitter(4)`.
 //!
-//! Printing a chain and reading it again gives the same chain.
+//! Formatting a chain and parsing the text gives the same chain.
 
 use super::length::{Length, count, pixels};
 use super::values::number;
@@ -9,7 +9,7 @@ use std::fmt;
 use std::str::FromStr;
 use thiserror::Error;
 
-/// The names, and how each is written.
+/// Each transform's name and notation.
 const FORMS: [(&str, &str); 16] = [
     ("pad", "pad(length) or pad(length,reflect), in pixels or percent of the side"),
     ("jitter", "jitter(length), in pixels or percent of the side"),
@@ -30,50 +30,50 @@ const FORMS: [(&str, &str); 16] = [
 ];
 /// The text of a chain without transforms.
 const NONE: &str = "none";
-/// Probability of a flip that gives none.
+/// Probability of `flip` without an argument.
 const FAIR: f64 = 0.5;
-/// Bounds on arguments, so that a typing error does not request gigabytes, or nothing at all.
+/// Bounds on arguments, so that a typing error requests neither gigabytes nor an empty image.
 const MAX_FRAMES: usize = 4096;
 const SCALE_BOUNDS: [f64; 2] = [0.05, 8.0];
 const DEGREE_BOUNDS: [f64; 2] = [-360.0, 360.0];
-/// Parts of a side, or of a clip's length.
+/// Bounds on fractions of a side, or of a clip's length.
 const PART_BOUNDS: [f64; 2] = [0.01, 1.0];
 /// A circle that touches the corners of a square has a radius of √2 half sides.
 const RADIUS_BOUNDS: [f64; 2] = [0.05, 2.0];
 const BLUR_BOUNDS: [f64; 2] = [0.0, 64.0];
 const SPEED_BOUNDS: [f64; 2] = [0.1, 10.0];
-/// Fill colours are display units, or pixels per frame for flow; noise has the same units.
+/// Fill colours are in display units, or in pixels per frame for optical flow; noise is in the same units.
 const FILL_BOUNDS: [f64; 2] = [-1000.0, 1000.0];
 const NOISE_BOUNDS: [f64; 2] = [0.0, 1000.0];
 
-/// Why a text is no chain of transforms.
+/// The reason why a text is no chain of transforms.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum TransformError {
-    /// A name that no transform has.
+    /// The text contains a name that no transform has.
     #[error("`{0}` is no transform; there are {forms}, or `none` alone", forms = all_forms())]
     UnknownName(String),
-    /// A part that is not `name(arguments)`.
+    /// The text contains a part that is not of the form `name(arguments)`.
     #[error(
         "`{0}` is not of the form name(arguments); transforms are joined by `|`, as in pad(12)|jitter(8)"
     )]
     Form(String),
-    /// An argument that does not fit.
+    /// An argument is not valid for its transform.
     #[error("in `{part}`: {problem}; it is written {form}")]
     Argument {
-        /// The part of the expression.
+        /// The part of the expression that contains the argument.
         part: String,
-        /// What is wrong with it.
+        /// What is wrong with the argument.
         problem: String,
-        /// The notation of this transform.
+        /// The transform's notation.
         form: &'static str,
     },
 }
 
 impl Chain {
-    /// Reads a chain: `name(arguments)` joined by `|`, or `none`.
+    /// Parses a chain: `name(arguments)` joined by `|`, or `none`.
     ///
-    /// | written | is |
+    /// | notation | meaning |
     /// |---|---|
     /// | `pad(12)`, `pad(12,reflect)`, `pad(40%)` | [`Transform::Pad`] |
     /// | `jitter(8)`, `jitter(10%)` | [`Transform::Jitter`] |
@@ -83,19 +83,19 @@ impl Chain {
     /// | `crop(0.2..0.25)` | [`Transform::Crop`] |
     /// | `noise(0.08)`, `uniform(0.04)` | [`Transform::Noise`], [`Transform::UniformNoise`] |
     /// | `blur(1)`, `blur(0.5..2)` | [`Transform::Blur`] |
-    /// | `flip`, `flip(0.3)` | [`Transform::Flip`], with probability ½ or this |
+    /// | `flip`, `flip(0.3)` | [`Transform::Flip`], with probability ½ or the given one |
     /// | `mask(circle,0.9)`, `mask(box,0.8)` | [`Transform::Mask`] |
     /// | `canvas(224,224)` | [`Transform::Canvas`] |
     /// | `tjitter(4)` | [`Transform::FrameJitter`] |
     /// | `tcrop(0.7..1)` | [`Transform::FrameCrop`] |
     /// | `speed(0.8..1.25)` | [`Transform::Speed`] |
-    /// | `fill(0.5)`, `fill(0.48,0.46,0.41)` | the colour outside ([`Chain::fill`]), wherever it stands; 0.5 without it |
+    /// | `fill(0.5)`, `fill(0.48,0.46,0.41)` | the colour outside the image ([`Chain::fill`]), anywhere in the chain; by default 0.5 |
     ///
     /// An argument that accepts `low..high` also accepts one number, a list, and a schedule over the run:
     /// `crop(0.5->0.05)`, `blur(1..3->0..0.5)` ([`Values::Schedule`]).
     ///
     /// # Errors
-    /// Names the part that cannot be read, and how it is written.
+    /// If a part cannot be read. The error names the part and the correct notation.
     pub fn parse(text: &str) -> Result<Chain, TransformError> {
         let mut chain = Chain::none();
         let mut has_fill = false;
@@ -121,7 +121,7 @@ impl Chain {
     }
 }
 
-/// Name and arguments of a part.
+/// Splits a part into its name and its arguments.
 fn split_part(part: &str) -> Option<(&str, Vec<&str>)> {
     if part == "flip" {
         return Some((part, Vec::new()));
@@ -130,7 +130,7 @@ fn split_part(part: &str) -> Option<(&str, Vec<&str>)> {
     Some((name.trim(), arguments.split(',').map(str::trim).collect()))
 }
 
-/// The transform of a known name, or what is wrong with its arguments.
+/// Returns the transform of a known name, or what is wrong with its arguments.
 fn read(name: &str, arguments: &[&str]) -> Result<Transform, String> {
     let values = |bounds| Values::parse(arguments, bounds);
     Ok(match (name, arguments) {

@@ -1,15 +1,16 @@
-//! Maps that only move pixels, from a whole plane to rows of another: every function writes all of its
-//! output.
+//! Maps that only move pixels. Each computes some rows of the result from the whole input plane, and writes
+//! all elements of its output.
 
-/// Where a line of `to` cells, which starts at `offset` of a line of `from`, overlaps it: first cell and
-/// count in the new line, and first cell in the old.
+/// A line of `to` cells starts at cell `offset` of a line of `from` cells. Returns the first cell and the
+/// number of cells of the overlap in the new line, and its first cell in the old line.
 fn overlap(from: usize, offset: isize, to: usize) -> (usize, usize, usize) {
     let first = usize::try_from(-offset).unwrap_or(0).min(to);
     let source = usize::try_from(offset).unwrap_or(0).min(from);
     (first, (to - first).min(from - source), source)
 }
 
-/// out(y, x) = in(y + dy, x + dx), `fill` outside. With −dy, −dx and 0 outside it is its own adjoint.
+/// Computes out(y, x) = in(y + dy, x + dx), with `fill` outside the input. With −dy, −dx and a fill of 0, the
+/// function is its own adjoint.
 pub fn place(
     input: &[f32],
     from: [usize; 2],
@@ -29,7 +30,8 @@ pub fn place(
     }
 }
 
-/// The cell of a line of `n` that cell `i` of its endless reflection shows; the ends are not repeated.
+/// Returns the cell that position `i` shows when a line of `n` cells continues by reflection in both
+/// directions. The end cells are not repeated.
 pub fn reflected(i: isize, n: usize) -> usize {
     let period = 2 * (n as isize - 1);
     if period == 0 {
@@ -39,13 +41,13 @@ pub fn reflected(i: isize, n: usize) -> usize {
     i.min(period - i) as usize
 }
 
-/// The source of each cell of a line with p reflected cells at both ends.
+/// Iterates over the source cells of a line that is padded by p reflected cells at both ends.
 fn reflected_line(n: usize, p: usize) -> impl Iterator<Item = usize> + Clone {
     (0..n + 2 * p)
         .map(move |i| if (p..p + n).contains(&i) { i - p } else { reflected(i as isize - p as isize, n) })
 }
 
-/// p reflected pixels on each side; the result's rows from `first` on.
+/// Pads by p reflected pixels on each side. `out` is the rows of the result from `first` on.
 pub fn reflect(input: &[f32], [height, width]: [usize; 2], p: usize, first: usize, out: &mut [f32]) {
     let columns = reflected_line(width, p);
     for (row, y) in out.chunks_exact_mut(width + 2 * p).zip(reflected_line(height, p).skip(first)) {
@@ -54,7 +56,8 @@ pub fn reflect(input: &[f32], [height, width]: [usize; 2], p: usize, first: usiz
     }
 }
 
-/// Adjoint of [`reflect`]: every copy adds to its source. Rows from `first` on.
+/// Adjoint of [`reflect`]: each pixel's gradient is the sum over its copies. `grad_in` is the rows of the
+/// gradient from `first` on.
 pub fn reflect_adjoint(
     grad_out: &[f32],
     p: usize,
@@ -72,7 +75,8 @@ pub fn reflect_adjoint(
     }
 }
 
-/// out((y + dy) mod H, (x + dx) mod W) = in(y, x), for dy < H and dx < W; rows of `out` from `first` on.
+/// Computes out((y + dy) mod H, (x + dx) mod W) = in(y, x), for dy < H and dx < W. `out` is the rows of the
+/// result from `first` on.
 pub fn roll(input: &[f32], [height, width]: [usize; 2], [dy, dx]: [usize; 2], first: usize, out: &mut [f32]) {
     for (y, out) in (first..).zip(out.chunks_exact_mut(width)) {
         let row = &input[(y + height - dy) % height * width..][..width];
@@ -82,7 +86,7 @@ pub fn roll(input: &[f32], [height, width]: [usize; 2], [dy, dx]: [usize; 2], fi
     }
 }
 
-/// Adjoint of [`roll`], which is its inverse.
+/// Adjoint of [`roll`], which is also its inverse.
 pub fn roll_adjoint(
     grad_out: &[f32],
     [height, width]: [usize; 2],
@@ -93,7 +97,7 @@ pub fn roll_adjoint(
     roll(grad_out, [height, width], [(height - dy) % height, (width - dx) % width], first, grad_in);
 }
 
-/// Each row backwards; its own adjoint.
+/// Reverses each row. The function is its own adjoint.
 pub fn flip(input: &[f32], width: usize, out: &mut [f32]) {
     for (row, out) in input.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
         out.iter_mut().zip(row.iter().rev()).for_each(|(out, x)| *out = *x);

@@ -2,22 +2,22 @@
 
 use std::fmt;
 
-/// Most pixels that a length may have.
+/// The largest length in pixels.
 const MAX_PIXELS: usize = 4096;
-/// Most that a length may be, in percent.
+/// The largest length in percent.
 const MAX_PERCENT: f64 = 400.0;
 
-/// A number of pixels.
+/// A length in pixels or relative to the canvas.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Length {
     /// A number of pixels.
     Pixels(usize),
-    /// A percentage of the canvas's shorter side, rounded. The canvas is what the network sees.
+    /// A percentage of the canvas's shorter side, rounded. The canvas has the size of the network's input.
     Percent(f64),
 }
 
 impl Length {
-    /// Pixels on a canvas of this height and width.
+    /// Returns the number of pixels on a canvas of this height and width.
     pub fn on(self, canvas: [usize; 2]) -> usize {
         match self {
             Self::Pixels(pixels) => pixels,
@@ -25,7 +25,7 @@ impl Length {
         }
     }
 
-    /// Reads `12` or `7.5%`.
+    /// Parses `12` or `7.5%`.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let Some(percent) = text.strip_suffix('%') else {
             return count(text, "pixels", MAX_PIXELS).map(Self::Pixels);
@@ -49,12 +49,12 @@ impl fmt::Display for Length {
     }
 }
 
-/// A whole number of pixels.
+/// Parses an integer number of pixels.
 pub(super) fn pixels(text: &str) -> Result<usize, String> {
     count(text, "pixels", MAX_PIXELS)
 }
 
-/// A whole number of `unit`, `most` at most.
+/// Parses an integer number of `unit` that is at most `most`.
 pub(super) fn count(text: &str, unit: &str, most: usize) -> Result<usize, String> {
     let value: usize = text.parse().map_err(|_| format!("`{text}` is not a whole number of {unit}"))?;
     if value > most { Err(format!("{value} {unit} are more than {most}")) } else { Ok(value) }

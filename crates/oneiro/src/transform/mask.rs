@@ -1,24 +1,25 @@
-//! Windows through which the image is seen; the fill colour lies outside.
+//! Windows through which the image is seen. Outside the window is the fill colour.
 
 /// The window of [`Transform::Mask`](super::Transform::Mask), about the middle of the image.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum Mask {
-    /// A disc whose radius is this fraction of half the shorter side. Its edge is soft: the window goes from
+    /// A disc whose radius is this fraction of half the shorter side. Its edge is soft: the window falls from
     /// 1 to 0 between 0.9 and 1.1 radii.
     Circle(f64),
-    /// A box of this fraction of the height and the width. A pixel that it covers in part counts in part.
+    /// A box with this fraction of the height and the width. A pixel at its edge has the fraction of its area
+    /// that the box covers.
     Box(f64),
 }
 
-/// Width of a circle's soft edge, in radii; chosen so that the edge is no feature of its own.
+/// Width of a circle's soft edge in radii, wide enough that the network does not see the edge as a feature.
 const EDGE: f64 = 0.2;
 
-/// Least radius in pixels, so that the edge has a slope.
+/// The smallest radius in pixels, so that the soft edge has a finite slope.
 const SMALLEST: f64 = 1e-3;
 
 impl Mask {
-    /// Writes the window, in 0–1, of an image of this size.
+    /// Writes the window, with values in 0–1, for an image of this size.
     pub fn window(&self, [height, width]: [usize; 2], out: &mut Vec<f32>) {
         out.clear();
         match *self {
@@ -29,7 +30,7 @@ impl Mask {
                 out.extend((0..height * width).map(|at| {
                     let (y, x) = ((at / width) as f64 - centre(height), (at % width) as f64 - centre(width));
                     let t = (((y * y + x * x).sqrt() - inner) * slope).clamp(0.0, 1.0);
-                    // Smoothstep: no kink at either end of the edge.
+                    // Smoothstep has zero slope at both ends of the edge.
                     (1.0 - t * t * (3.0 - 2.0 * t)) as f32
                 }));
             }
@@ -46,7 +47,7 @@ impl Mask {
     }
 }
 
-/// out = fill + window·(in − fill).
+/// Computes out = fill + window·(in − fill).
 pub fn apply(window: &[f32], fill: f32, input: &[f32], out: &mut [f32]) {
     out.iter_mut().zip(input).zip(window).for_each(|((out, x), w)| *out = fill + w * (x - fill));
 }

@@ -1,27 +1,29 @@
-//! Additive noise on one plane. Every plane has a stream of its own, so that planes can go in parallel.
+//! Additive noise on one plane. Every plane has its own random stream, so that planes can be computed in
+//! parallel.
 //!
-//! The normal numbers are made by the Box–Muller transform in single precision from sums, products, quotients
-//! and square roots alone: fast, and the same bits on every platform.
+//! Normal numbers are computed by the Box–Muller transform in single precision, from sums, products,
+//! quotients and square roots alone. This is fast and gives the same bits on every platform.
 
 use crate::rng::Stream;
 use std::f32::consts::{FRAC_PI_4, LN_2, SQRT_2};
 
-/// The law of the noise.
+/// The distribution of the noise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Law {
-    /// Normal with mean 0; the size is its standard deviation.
+    /// Normal distribution with mean 0; `size` is its standard deviation.
     Gaussian,
-    /// Uniform between minus and plus the size.
+    /// Uniform distribution between −`size` and `size`.
     Uniform,
 }
 
-/// Numbers that are made at a time.
+/// Number of random numbers that are generated at a time.
 const BLOCK: usize = 128;
 /// 2⁻³², the step of a 32-bit fraction.
 const STEP: f32 = 1.0 / 4_294_967_296.0;
 
-/// out = in + size · numbers of this law, fixed by the seed and the plane's index.
+/// Computes out = in + size · z, where the noise z has this distribution. The random seed and the plane's
+/// index determine z.
 pub fn add(law: Law, seed: u64, plane: usize, size: f32, input: &[f32], out: &mut [f32]) {
     let mut rng = Stream::new(seed, plane as u64);
     let mut numbers = [0.0; BLOCK];
@@ -34,7 +36,7 @@ pub fn add(law: Law, seed: u64, plane: usize, size: f32, input: &[f32], out: &mu
     }
 }
 
-/// Uniform in (−1, 1), in steps of 2⁻²³.
+/// Draws uniformly from (−1, 1), in steps of 2⁻²³.
 fn uniform(rng: &mut Stream, out: &mut [f32; BLOCK]) {
     for pair in out.chunks_exact_mut(2) {
         let bits = rng.bits();
@@ -44,7 +46,7 @@ fn uniform(rng: &mut Stream, out: &mut [f32; BLOCK]) {
     }
 }
 
-/// Standard normal, up to 6.7 in size.
+/// Draws from the standard normal distribution. Magnitudes are at most 6.7.
 fn gaussian(rng: &mut Stream, out: &mut [f32; BLOCK]) {
     const PAIRS: usize = BLOCK / 2;
     let (mut lengths, mut turns) = ([0u32; PAIRS], [0u32; PAIRS]);
@@ -55,7 +57,7 @@ fn gaussian(rng: &mut Stream, out: &mut [f32; BLOCK]) {
     let (first, second) = out.split_at_mut(PAIRS);
     for k in 0..PAIRS {
         let radius = (-2.0 * ln((lengths[k] as f32 + 0.5) * STEP)).sqrt();
-        // 30 bits say where in the quarter about 0°, one flips it to that about 180°, one turns it by 90°.
+        // 30 bits give an angle within ±45°. One bit turns it by 180°, and one by 90°.
         let angle = ((turns[k] >> 2) as f32 + 0.5) * (4.0 * STEP) * (2.0 * FRAC_PI_4) - FRAC_PI_4;
         let (sin, cos) = sin_cos(angle);
         let cos = f32::from_bits(cos.to_bits() ^ (turns[k] << 31));
@@ -65,21 +67,24 @@ fn gaussian(rng: &mut Stream, out: &mut [f32; BLOCK]) {
     }
 }
 
-/// Natural logarithm of a positive normal number, within 4·10⁻⁷ of |ln x| or of 1.
+/// Returns the natural logarithm of a positive normal number. The error is at most 4·10⁻⁷ times the larger of
+/// |ln x| and 1.
 fn ln(x: f32) -> f32 {
-    // x = m·2ᵉ with m in [1/√2, √2): adding the distance from 1/√2 to 1 carries into the exponent from √2 on.
+    // x = m·2ᵉ with m in [1/√2, √2). Adding the difference of the bits of 1 and 1/√2 carries into the
+    // exponent where m would reach √2.
     const SHIFT: u32 = 1.0f32.to_bits() - std::f32::consts::FRAC_1_SQRT_2.to_bits();
     let bits = x.to_bits().wrapping_add(SHIFT);
     let exponent = (bits >> 23) as i32 - 127;
     let mantissa = f32::from_bits((bits & 0x007f_ffff) + std::f32::consts::FRAC_1_SQRT_2.to_bits());
     debug_assert!((0.7..=SQRT_2).contains(&mantissa));
-    // ln m = 2 artanh((m − 1)/(m + 1)), whose argument is below 0.172.
+    // ln m = 2 artanh((m − 1)/(m + 1)), whose argument is below 0.172 in magnitude.
     let s = (mantissa - 1.0) / (mantissa + 1.0);
     let q = s * s;
     exponent as f32 * LN_2 + 2.0 * s * (1.0 + q * (1.0 / 3.0 + q * (1.0 / 5.0 + q * (1.0 / 7.0 + q / 9.0))))
 }
 
-/// Sine and cosine of an angle within ±π/4 by their Taylor polynomials, within 4·10⁻⁷.
+/// Returns sine and cosine of an angle within ±π/4 by their Taylor polynomials, with an error of at most
+/// 4·10⁻⁷.
 fn sin_cos(a: f32) -> (f32, f32) {
     let q = a * a;
     let sin = a * (1.0 + q * (-1.0 / 6.0 + q * (1.0 / 120.0 - q / 5040.0)));
@@ -122,12 +127,12 @@ mod tests {
         {
             assert!((moment(&x, power) - expected).abs() < tolerance, "{power}: {}", moment(&x, power));
         }
-        // P(|z| > 1, 2, 3), from the error function.
+        // P(|z| > 1), P(|z| > 2) and P(|z| > 3), from the error function.
         for (bound, share) in [(1.0, 0.317_31), (2.0, 0.045_50), (3.0, 0.002_70)] {
             let seen = x.iter().filter(|v| v.abs() > bound).count() as f64 / x.len() as f64;
             assert!((seen - share).abs() < 5.0 * (share / x.len() as f64).sqrt(), "{bound}: {seen}");
         }
-        // Neighbours, and both halves of a pair, are uncorrelated, and so are their squares.
+        // Neighbouring numbers and the two of a Box–Muller pair are uncorrelated, and so are their squares.
         for lag in [1, BLOCK / 2, BLOCK] {
             let mean = |f: fn(f64) -> f64| {
                 x.windows(lag + 1).map(|w| f(w[0]) * f(w[lag])).sum::<f64>() / x.len() as f64

@@ -1,26 +1,29 @@
-//! Bilinear resizing of one plane, or of a box of it, to rows of another: every function writes all of its
-//! output.
+//! Bilinear resizing of one plane, or of a box of it. Each function computes some rows of its result from the
+//! whole input plane, and writes all elements of its output.
 //!
-//! Centres lie at half pixels: cell i of a line of m that shows `length` cells from `start` on lies at
-//! start + (i + ½)·length/m − ½ of the old line, held within its first and last cell (TensorFlow's
-//! `half_pixel_centers`, PyTorch's `align_corners=False`). Shrinking does not blur first.
+//! Centres lie at half pixels. An output line of m cells shows `length` cells of the input line from `start`
+//! on. Output cell i lies at start + (i + ½)·length/m − ½, clamped to the input's first and last cell
+//! (TensorFlow's `half_pixel_centers`, PyTorch's `align_corners=False`). Shrinking does not blur first.
 //!
-//! A row is mixed along its length once and then blended with the next as a whole, which vectorises; the
-//! adjoint does the same backwards. Taps are tables that all planes share.
+//! Each input row is first interpolated along x, once. Output rows are then blends of two such rows, which
+//! vectorises. The adjoint reverses these steps. All planes share the tables of taps.
 
-/// Along one axis: the cell that an output cell starts from, and the weight of the cell after it.
+/// For each output cell along one axis: its first source cell, and the weight of the source cell after that.
 #[derive(Debug, Clone, Default)]
 pub struct Taps {
-    /// Never the last cell, unless there is but one: the cell after it exists.
+    /// The first source cell. It is never the last cell of a line with more than one, so the cell after it
+    /// exists.
     near: Vec<usize>,
-    /// Weight of the cell after `near`; that of `near` is the rest.
+    /// The weight of the cell after `near`. The weight of `near` is one minus this weight.
     weight: Vec<f32>,
-    /// Of each cell, the first output cell that starts from it or a later one; and their count.
+    /// For each source cell, the first output cell whose `near` is this cell or a later one. The last element
+    /// is the number of output cells.
     first: Vec<usize>,
 }
 
 impl Taps {
-    /// The taps that take `length` cells from `start` on, of a line of `from`, to a line of `to`.
+    /// Computes the taps that resize the `length` cells from `start` on, of a line of `from` cells, to `to`
+    /// cells.
     pub fn set(&mut self, from: usize, [start, length]: [f64; 2], to: usize) {
         let ratio = length / to as f64;
         self.near.clear();
@@ -41,14 +44,14 @@ impl Taps {
         }
     }
 
-    /// Those that take a line of `from` cells to one of `to`.
+    /// Returns the taps that resize a line of `from` cells to `to` cells.
     pub fn resizing(from: usize, to: usize) -> Self {
         let mut taps = Self::default();
         taps.set(from, [0.0, from as f64], to);
         taps
     }
 
-    /// A line resized.
+    /// Resizes a line.
     fn mix(&self, input: &[f32], out: &mut [f32]) {
         if let [only] = input {
             out.fill(*only);
@@ -60,8 +63,8 @@ impl Taps {
         }
     }
 
-    /// Adjoint of [`Taps::mix`]: each cell gathers from the outputs that start from it and from the cell
-    /// before.
+    /// Adjoint of [`Taps::mix`]. Each source cell sums over the output cells whose `near` is this cell or the
+    /// cell before it.
     fn spread(&self, grad_out: &[f32], grad_in: &mut [f32]) {
         let mut from_before = 0.0;
         for (grad, range) in grad_in.iter_mut().zip(self.first.windows(2)) {
@@ -77,7 +80,7 @@ impl Taps {
     }
 }
 
-/// Resizes a plane; `taps` are those of its rows and columns. Writes the result's rows from `first` on.
+/// Resizes a plane. `taps` are the taps along y and along x. `out` is the rows of the result from `first` on.
 pub fn stretch(
     input: &[f32],
     [height, width]: [usize; 2],
@@ -86,7 +89,7 @@ pub fn stretch(
     out: &mut [f32],
     out_width: usize,
 ) {
-    // The mixed rows `held[0]` and `held[0] + 1`, which move on with the output.
+    // Input rows `held[0]` and `held[1]`, interpolated along x. They change as the output rows advance.
     let (mut near_row, mut far_row) = (vec![0.0; out_width], vec![0.0; out_width]);
     let mut held = [None, None];
     let mix = |y: usize, row: &mut [f32]| taps[1].mix(&input[y * width..][..width], row);
@@ -111,8 +114,8 @@ pub fn stretch(
     }
 }
 
-/// Adjoint of [`stretch`]: every output gives its gradient to the four cells it was mixed from. Writes the
-/// rows from `first` on of a plane of this width.
+/// Adjoint of [`stretch`]: every output element adds its gradient to its four source cells. `grad_in` is the
+/// rows of the gradient from `first` on, of `width` elements each.
 pub fn stretch_adjoint(
     grad_out: &[f32],
     out_width: usize,
@@ -123,10 +126,10 @@ pub fn stretch_adjoint(
 ) {
     grad_in.fill(0.0);
     let rows = first..first + grad_in.len() / width;
-    // Output rows whose source starts at one of these rows, or at the row before, so that they also read the
-    // first row.
+    // Output rows whose first source row is one of these rows, or the row before them, whose second source
+    // row is `first`.
     let outputs = taps[0].first[first.saturating_sub(1)]..taps[0].first[rows.end];
-    // Gradients on the mixed rows `at` and `at + 1`.
+    // Gradients with respect to the interpolated rows `at` and `at + 1`.
     let (mut near_row, mut far_row) = (vec![0.0; out_width], vec![0.0; out_width]);
     let mut at = None;
     let mut flush = |y: usize, row: &mut [f32]| {
@@ -181,7 +184,7 @@ mod tests {
 
     #[test]
     fn resizing_has_half_pixel_centres() {
-        // As torch.nn.functional.interpolate([0, 4], 4, mode="bilinear", align_corners=False).
+        // Expected: torch.nn.functional.interpolate([0, 4], 4, mode="bilinear", align_corners=False).
         assert_near(&scaled(&[0.0, 4.0], [1, 2], [1, 4]), &[0.0, 1.0, 3.0, 4.0]);
         assert_near(&scaled(&[0.0, 1.0, 2.0, 3.0], [4, 1], [2, 1]), &[0.5, 2.5]);
         assert_near(&scaled(&[7.0], [1, 1], [2, 2]), &[7.0; 4]);

@@ -1,16 +1,16 @@
-//! Turning of one plane about its middle, ((H − 1)/2, (W − 1)/2) in cells, bilinearly. Beyond the outermost
-//! cells lies the fill colour, into which the edge fades over one cell.
+//! Bilinear rotation of one plane about its middle, ((H − 1)/2, (W − 1)/2) in cells. Outside the plane is the
+//! fill colour, into which the border fades over one cell.
 //!
-//! The columns of a row whose four source cells all lie inside are found first. Their places are taken apart
-//! in blocks, which vectorises, once for all planes and both directions, and cells are read without a
-//! question; only the other columns ask.
+//! For each row, the columns whose four source cells all lie inside the plane are found first. Their source
+//! positions are computed in blocks, which vectorises, once for all planes and both directions. Only the
+//! other columns need bounds checks for their source cells.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::parallel;
 
-/// The straight line through the source that one output row runs along.
+/// The straight line of source positions that the columns of one output row read.
 #[derive(Debug, Clone, Copy)]
 struct Track {
     start: [f32; 2],
@@ -18,21 +18,24 @@ struct Track {
 }
 
 impl Track {
-    /// Output (y, x) of a turn by the angle shows the source at centre + R·((y, x) − centre).
+    /// Returns the line of an output row: output position p reads the source position centre + R·(p −
+    /// centre).
     fn of_row(row: usize, [height, width]: [usize; 2], sin: f32, cos: f32) -> Track {
         let (middle_y, middle_x) = (0.5 * (height - 1) as f32, 0.5 * (width - 1) as f32);
         let (dy, dx) = (row as f32 - middle_y, -middle_x);
-        // The row axis points down, so that a counter-clockwise turn as seen has the sign of sin at y.
+        // The row axis points down, so a rotation that is displayed counter-clockwise has +sin in the y
+        // coordinate.
         Track { start: [middle_y + cos * dy + sin * dx, middle_x - sin * dy + cos * dx], step: [sin, cos] }
     }
 
     fn at(&self, column: usize) -> [f32; 2] {
-        // By way of the narrow type, which converts fastest.
+        // The conversion from `i32` to `f32` is faster than that from `usize`.
         let column = column as i32 as f32;
         [0, 1].map(|axis| self.start[axis] + column * self.step[axis])
     }
 
-    /// The columns, among `0..width`, whose four source cells all lie inside; and those that touch any.
+    /// Returns the columns among `0..width` whose four source cells all lie inside the plane, and the columns
+    /// with at least one source cell inside.
     fn columns(&self, size: [usize; 2]) -> (Range<usize>, Range<usize>) {
         let width = size[1];
         let within = |margin: f32| {
@@ -49,20 +52,21 @@ impl Track {
                 let (a, b) = ((from - start) / step, (to - start) / step);
                 (low, high) = (low.max(a.min(b)), high.min(a.max(b)));
             }
-            // `as` holds a float within the range of the integer.
+            // `as` saturates to the range of the integer type.
             let (low, high) = (low.ceil() as usize, high.ceil() as usize);
             low.min(width)..high.clamp(low.min(width), width)
         };
-        // The inner range is narrowed and the outer widened by more than positions are rounded. Positions
-        // between the bounds are checked one by one, so the margin costs time but changes no value.
+        // The inner range is narrowed and the outer range widened by more than the rounding of positions.
+        // Columns between the two are checked one by one, so the margin costs time but changes no value.
         (within(-ROUNDING), within(1.0 + ROUNDING))
     }
 }
 
-/// Far above the rounding of a position in cells (2⁻²⁴ of a few thousand).
+/// A margin in cells, far above the rounding error of a position (2⁻²⁴ of a few thousand).
 const ROUNDING: f32 = 0.01;
 
-/// A turn of planes of one size, and the places of its first blocks, worked out once for all planes.
+/// A rotation of planes of one size. The source positions of the first blocks are computed once for all
+/// planes.
 #[derive(Debug, Clone, Default)]
 pub struct Turn {
     size: [usize; 2],
@@ -70,17 +74,17 @@ pub struct Turn {
     places: Vec<Places>,
 }
 
-/// One output row of a turn.
+/// One output row of a rotation.
 #[derive(Debug, Clone)]
 struct Row {
     track: Track,
-    /// Columns whose four source cells all lie inside.
+    /// Columns whose four source cells all lie inside the plane.
     inner: Range<usize>,
-    /// Columns that touch any cell.
+    /// Columns with at least one source cell inside the plane.
     outer: Range<usize>,
-    /// Rows of the source that the outer columns may touch.
+    /// Source rows that the outer columns may read.
     touched: Range<usize>,
-    /// The number of blocks before it.
+    /// The number of blocks in all rows before this one.
     blocks_before: usize,
 }
 
@@ -88,7 +92,7 @@ impl Row {
     fn new(row: usize, size: [usize; 2], sin: f32, cos: f32, blocks_before: usize) -> Row {
         let track = Track::of_row(row, size, sin, cos);
         let (inner, outer) = track.columns(size);
-        // Along a row the source's only rise or only fall.
+        // The source rows rise or fall monotonically along an output row, so its ends bound them.
         let ends = [outer.start, outer.end.max(1) - 1].map(|column| split(track.at(column)).0[0]);
         let held = |y: isize| y.clamp(0, size[0] as isize) as usize;
         let touched = held(ends[0].min(ends[1]))..held(ends[0].max(ends[1]).saturating_add(2));
@@ -99,7 +103,7 @@ impl Row {
         self.inner.len().div_ceil(BLOCK)
     }
 
-    /// The outer columns on both sides of the inner ones.
+    /// Iterates over the outer columns that are not inner ones.
     fn edges(&self) -> impl Iterator<Item = usize> + use<> {
         let Row { inner, outer, .. } = self;
         let (before, after) = if inner.is_empty() {
@@ -111,14 +115,14 @@ impl Row {
     }
 }
 
-/// Blocks whose places are kept, 3 MiB of them: all of a picture of up to 500 pixels a side. Of a larger one,
-/// every plane works out the rest for itself.
+/// Maximum number of blocks whose source positions are stored, in 3 MiB. They suffice for pictures of up to
+/// 500 pixels a side. In larger ones, every plane computes the remaining blocks again.
 const SHARED_BLOCKS: usize = 4096;
-/// Blocks that one task works out.
+/// Number of blocks that one task computes.
 const TASK_BLOCKS: usize = 64;
 
 impl Turn {
-    /// By the angle of this sine and cosine, counter-clockwise as seen.
+    /// Sets the plane's size and the angle, given by its sine and cosine, counter-clockwise as displayed.
     pub fn set(&mut self, size: [usize; 2], sin: f32, cos: f32) {
         self.size = size;
         self.rows.clear();
@@ -139,7 +143,7 @@ impl Turn {
         self.places = places;
     }
 
-    /// The source places of a row's block: stored ones, or computed if none are stored.
+    /// Returns the source positions of a row's block: stored ones, or computed ones if none are stored.
     fn places(&self, row: &Row, block: usize) -> Cow<'_, Places> {
         match self.places.get(row.blocks_before + block) {
             Some(places) => Cow::Borrowed(places),
@@ -148,7 +152,7 @@ impl Turn {
     }
 }
 
-/// Turns a plane about its centre; writes the result's rows from `first` on.
+/// Rotates a plane about its centre. `out` is the rows of the result from `first` on.
 pub fn rotate(input: &[f32], turn: &Turn, fill: f32, first: usize, out: &mut [f32]) {
     let size = turn.size;
     let width = size[1];
@@ -182,8 +186,9 @@ pub fn rotate(input: &[f32], turn: &Turn, fill: f32, first: usize, out: &mut [f3
     }
 }
 
-/// Adjoint of [`rotate`]: every output gives its gradient to those of its four source cells that lie inside.
-/// Writes the rows from `first` on: of what lies on both sides of an end of them, each side takes its own.
+/// Adjoint of [`rotate`]: every output element adds its gradient to those of its four source cells that lie
+/// inside the plane. `grad_in` is the rows of the gradient from `first` on. If an output element reads rows
+/// of two bands, each band's call adds only its own rows.
 pub fn rotate_adjoint(grad_out: &[f32], turn: &Turn, first: usize, grad_in: &mut [f32]) {
     let size = turn.size;
     let width = size[1];
@@ -204,7 +209,7 @@ pub fn rotate_adjoint(grad_out: &[f32], turn: &Turn, first: usize, grad_in: &mut
             }
         }
         for (k, grads) in grads[row.inner.clone()].chunks(BLOCK).enumerate() {
-            // Along a block rows only rise or only fall.
+            // The source rows rise or fall monotonically along a block, so its ends bound them.
             let column = row.inner.start + k * BLOCK;
             let ends = [column, column + grads.len() - 1];
             let [one, other] = ends.map(|column| split(row.track.at(column)).0[0].unsigned_abs());
@@ -240,9 +245,9 @@ pub fn rotate_adjoint(grad_out: &[f32], turn: &Turn, first: usize, grad_in: &mut
     }
 }
 
-/// Gives each share to the four cells about its place, those above one another at a time. Contributions of
-/// neighbours to one cell are summed before they are added, since reading a cell that was just written
-/// stalls.
+/// Passes the gradient shares of each output element's four source cells to `give`, two vertically adjacent
+/// cells at a time. Shares of neighbouring elements for the same cell are summed first, since reading a cell
+/// that was just written stalls the processor.
 fn scatter(at: &[u32; BLOCK], shares: &[[f32; 4]], mut give: impl FnMut(usize, [f32; 2])) {
     let (mut held_at, mut held) = (at[0] as usize, [0.0; 4]);
     for (place, share) in at.iter().zip(shares) {
@@ -263,17 +268,17 @@ fn scatter(at: &[u32; BLOCK], shares: &[[f32; 4]], mut give: impl FnMut(usize, [
     give(held_at + 1, [held[1], held[3]]);
 }
 
-/// The cell at or before a position, and the weights of the next along each axis.
+/// Returns the cell at or before a position, and the weights of the next cell along each axis.
 fn split([y, x]: [f32; 2]) -> ([isize; 2], [f32; 2]) {
     let (row, column) = (y.floor(), x.floor());
     ([row as isize, column as isize], [y - row, x - column])
 }
 
-/// Columns whose places are worked out at a time.
+/// Number of columns whose source positions are computed at a time.
 const BLOCK: usize = 64;
 
-/// Where the columns of a block look, for places between cells of the plane: the cell at or before each as an
-/// index, and the weights of the next along each axis.
+/// Source positions of the columns of a block, all inside the plane. `at` is the index of the cell at or
+/// before each position; `wy` and `wx` are the weights of the next cell along each axis.
 #[derive(Debug, Clone)]
 struct Places {
     at: [u32; BLOCK],
@@ -281,8 +286,8 @@ struct Places {
     wx: [f32; BLOCK],
 }
 
-/// The whole part and the rest of a place from 0 to 2²² in operations that vectorise on every machine: adding
-/// 2²³ rounds to a whole number, which then stands in the lowest bits.
+/// Splits a number from 0 to 2²² into its integer part and its fraction, by operations that vectorise on
+/// every processor. Adding 2²³ rounds to an integer, which is then in the lowest bits.
 #[inline(always)]
 fn split_inside(place: f32) -> (u32, f32) {
     const SHIFT: f32 = 8_388_608.0;
@@ -296,7 +301,8 @@ fn split_inside(place: f32) -> (u32, f32) {
 impl Places {
     const NONE: Places = Places { at: [0; BLOCK], wy: [0.0; BLOCK], wx: [0.0; BLOCK] };
 
-    /// Those of a block of the inner columns of a row. Beyond these they mean nothing.
+    /// Computes the source positions of a block of the row's inner columns. Values beyond the last inner
+    /// column are meaningless.
     fn of_block(row: &Row, block: usize, width: usize) -> Places {
         let start = row.inner.start + block * BLOCK;
         let mut places = Places::NONE;
@@ -343,7 +349,7 @@ mod tests {
 
     #[test]
     fn the_fast_middle_of_a_row_equals_the_careful_way() {
-        // Rows of more than two blocks.
+        // The rows have more than two blocks.
         let size = [60, 150];
         let image: Vec<f32> = (0..9000).map(|k| ((k * 7919) % 101) as f32).collect();
         for degrees in [-170.0, -90.0, -33.0, -3.0, 0.1, 10.0, 45.0, 90.0, 123.0] {

@@ -1,8 +1,8 @@
-//! A chain whose random numbers have been drawn, and the walk of all planes through it and back.
+//! A chain with its random numbers drawn, and its application to all planes, forward and adjoint.
 //!
-//! A step is done on all planes before the next begins, and planes are cut into bands of rows that are shared
-//! out among threads. Every row of a result comes from the whole plane before it, so where the cuts are
-//! changes no bit.
+//! Each step is applied to all planes before the next begins. Planes are divided into bands of rows that are
+//! distributed over threads. Every row is computed from the whole input plane, so the division into bands
+//! does not change a bit of the result.
 
 use super::Extent;
 use super::noise::Law;
@@ -10,42 +10,42 @@ use super::stage::{Map, Stage, Tables, centred};
 use super::time::{self, FrameTaps};
 use crate::parallel::{self, CHUNK};
 
-/// A chain whose random numbers have been drawn: an affine map A·x + b from an image to the canvas.
+/// A chain with its random numbers drawn: an affine map A·x + b from an image to the canvas.
 #[derive(Debug, Clone, Default)]
 pub struct Sampled {
-    /// None of them the identity.
+    /// The steps. None of them is the identity.
     steps: Vec<Step>,
-    /// Data of each step that all planes share.
+    /// For each step, data that all planes share.
     tables: Vec<Tables>,
-    /// One colour for each plane.
+    /// Fill colour of each plane.
     fill: Vec<f32>,
     frames: usize,
     source: [usize; 2],
     canvas: [usize; 2],
-    /// What is between one step and the next.
+    /// Buffers for the results of intermediate steps.
     between: [Vec<f32>; 2],
 }
 
 #[derive(Debug, Clone)]
 enum Step {
-    /// Frames are mixed; each keeps its size.
+    /// Mixes frames. Their size does not change.
     Time(FrameTaps),
-    /// Every plane is mapped independently.
+    /// Maps every plane by itself.
     Map(Stage),
 }
 
 impl Step {
-    /// Height and width after this step.
+    /// Returns the height and width after this step.
     fn to(&self, from: [usize; 2]) -> [usize; 2] {
         if let Step::Map(stage) = self { stage.to } else { from }
     }
 
-    /// Height and width before this step.
+    /// Returns the height and width before this step.
     fn from(&self, to: [usize; 2]) -> [usize; 2] {
         if let Step::Map(stage) = self { stage.from } else { to }
     }
 
-    /// The bands of planes of this size: index of the plane, first row, and rows.
+    /// Divides planes of this size into bands. Returns each band's plane index, first row, and data.
     fn bands<'a>(
         &self,
         planes: &'a mut [f32],
@@ -61,7 +61,7 @@ impl Step {
     }
 }
 
-/// The channel that a plane is a frame of, and which frame.
+/// Returns the frames of the channel to which a plane belongs, and the plane's frame index.
 fn channel_of(plane: usize, frames: usize, clip: &[f32], len: usize) -> (&[f32], usize) {
     let t = plane % frames;
     (&clip[(plane - t) * len..][..frames * len], t)
@@ -72,7 +72,7 @@ fn area([height, width]: [usize; 2]) -> usize {
 }
 
 impl Sampled {
-    /// Begins anew with the identity; keeps its memory.
+    /// Resets to the identity and keeps the memory.
     pub(super) fn begin(&mut self, extent: Extent, fill: impl Iterator<Item = f32>, canvas: [usize; 2]) {
         self.fill.clear();
         self.fill.extend(fill);
@@ -82,7 +82,7 @@ impl Sampled {
         self.steps.clear();
     }
 
-    /// Ends the chain on the canvas and works out the tables.
+    /// Appends the crop or padding to the canvas and computes the tables.
     pub(super) fn finish(&mut self) {
         self.place(self.canvas);
         self.tables.resize_with(self.steps.len(), Default::default);
@@ -93,7 +93,7 @@ impl Sampled {
         }
     }
 
-    /// Height and width after the steps so far.
+    /// Returns the height and width after the steps so far.
     pub(super) fn size(&self) -> [usize; 2] {
         self.steps.iter().fold(self.source, |size, step| step.to(size))
     }
@@ -119,7 +119,7 @@ impl Sampled {
         }
     }
 
-    /// Crops or pads about the centre.
+    /// Appends a crop or padding about the centre.
     pub(super) fn place(&mut self, to: [usize; 2]) {
         self.push(to, centred(self.size(), to));
     }
@@ -135,16 +135,16 @@ impl Sampled {
         }
     }
 
-    /// Of the result.
+    /// Returns the extent of the result.
     pub fn out_extent(&self) -> Extent {
         let [height, width] = self.canvas;
         Extent { channels: self.fill.len() / self.frames.max(1), frames: self.frames, height, width }
     }
 
-    /// Writes the transformed image to `out`; bands of planes are shared out among threads.
+    /// Writes the transformed image to `out`. Bands of planes are distributed over threads.
     ///
     /// # Panics
-    /// If the lengths are not those of the image and the canvas it was drawn for.
+    /// If a length does not match the image or the canvas for which the chain was drawn.
     pub fn apply(&mut self, image: &[f32], out: &mut [f32]) {
         self.check(image.len(), out.len());
         let (planes, frames, count) = (self.fill.len(), self.frames, self.steps.len());
@@ -171,10 +171,11 @@ impl Sampled {
         }
     }
 
-    /// Writes to `grad_image` the gradient on the image, given that on the result: Aᵀ·g.
+    /// Given the gradient g with respect to the result, writes the gradient with respect to the image, Aᵀ·g,
+    /// to `grad_image`.
     ///
     /// # Panics
-    /// If the lengths are not those of the image and the canvas it was drawn for.
+    /// If a length does not match the image or the canvas for which the chain was drawn.
     pub fn adjoint(&mut self, grad_out: &[f32], grad_image: &mut [f32]) {
         self.check(grad_image.len(), grad_out.len());
         let (planes, frames, count) = (self.fill.len(), self.frames, self.steps.len());
@@ -206,7 +207,7 @@ impl Sampled {
     }
 }
 
-/// Memory of this length. What it holds is of no account: every map writes all of its output.
+/// Resizes the buffer. Its contents do not matter, since every map writes all of its output.
 fn sized(memory: &mut Vec<f32>, len: usize) -> &mut [f32] {
     memory.resize(len, 0.0);
     memory

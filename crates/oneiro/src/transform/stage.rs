@@ -1,4 +1,4 @@
-//! Maps between planar images with fixed sizes and numbers, and their adjoints, plane by plane.
+//! Maps between planar images with fixed sizes and random numbers, and their adjoints, plane by plane.
 
 use super::blur::{self, Kernel};
 use super::geometry;
@@ -7,7 +7,8 @@ use super::noise::{self, Law};
 use super::resample::{self, Taps};
 use super::rotate::{self, Turn};
 
-/// Crops or pads about the centre; of an odd difference, the smaller half is before the image.
+/// Returns the map that crops or pads about the centre. If the difference is odd, the smaller half is before
+/// the image.
 pub fn centred(from: [usize; 2], to: [usize; 2]) -> Map {
     let offset = |from: usize, to: usize| {
         if from >= to { ((from - to) / 2) as isize } else { -(((to - from) / 2) as isize) }
@@ -18,29 +19,29 @@ pub fn centred(from: [usize; 2], to: [usize; 2]) -> Map {
 /// A fixed affine map between planar images.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Map {
-    /// out(y, x) = in(y + dy, x + dx), the fill colour outside.
+    /// out(y, x) = in(y + dy, x + dx), with the fill colour outside the input.
     Place { dy: isize, dx: isize },
-    /// p mirrored pixels on every side.
+    /// Pads by p mirrored pixels on every side.
     Reflect { p: usize },
     /// out(y + dy, x + dx) = in(y, x), modulo the size.
     Roll { dy: usize, dx: usize },
-    /// Left and right exchanged.
+    /// Mirrors horizontally.
     Flip,
-    /// Bilinear, from a box (start and length of each axis) to a size.
+    /// Resizes a box bilinearly. `boxed` holds the box's start and length along each axis.
     Stretch { boxed: [[f64; 2]; 2] },
-    /// Bilinear, about the centre.
+    /// Rotates bilinearly about the centre.
     Rotate { sin: f32, cos: f32 },
     /// Gaussian blur along x.
     BlurRows { sigma: f64 },
     /// Gaussian blur along y.
     BlurColumns { sigma: f64 },
-    /// Adds numbers of this law and size.
+    /// Adds noise of this distribution and size.
     Noise { law: Law, seed: u64, size: f32 },
-    /// Seen through a window.
+    /// Shows the image through a window.
     Mask(Mask),
 }
 
-/// A map and the sizes that it goes between.
+/// A map and the sizes before and after it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Stage {
     pub from: [usize; 2],
@@ -48,7 +49,7 @@ pub struct Stage {
     pub map: Map,
 }
 
-/// What a stage works out once for all planes; which part depends on its map.
+/// Data that a stage computes once for all planes. Which fields are used depends on its map.
 #[derive(Debug, Clone, Default)]
 pub struct Tables {
     taps: [Taps; 2],
@@ -58,7 +59,7 @@ pub struct Tables {
 }
 
 impl Stage {
-    /// Whether the step leaves every image unchanged.
+    /// Whether the stage leaves every image unchanged.
     pub fn is_identity(&self) -> bool {
         self.from == self.to
             && match self.map {
@@ -75,13 +76,13 @@ impl Stage {
             }
     }
 
-    /// Whether rows cannot be made by themselves: noise is one stream of numbers for a plane.
+    /// Whether a plane must be computed as a whole: noise comes from one random stream per plane.
     pub fn makes_whole_planes(&self) -> bool {
         matches!(self.map, Map::Noise { .. })
     }
 
-    /// This stage and the next in one, if both only place a plane and the next shows no more than this one
-    /// leaves.
+    /// Combines this stage and the next. Both must be [`Map::Place`], and the next must only crop, so that it
+    /// shows no cell outside this stage's result.
     pub fn cropped_by(&self, next: &Stage) -> Option<Stage> {
         let (Map::Place { dy, dx }, Map::Place { dy: next_dy, dx: next_dx }) = (self.map, next.map) else {
             return None;
@@ -93,7 +94,7 @@ impl Stage {
         (crops(0, next_dy) && crops(1, next_dx)).then_some(Stage { from: self.from, to: next.to, map })
     }
 
-    /// Fills the tables of this stage.
+    /// Computes the tables of this stage.
     pub fn prepare(&self, tables: &mut Tables) {
         match self.map {
             Map::Stretch { boxed } => {
@@ -109,7 +110,7 @@ impl Stage {
         }
     }
 
-    /// The rows from `first` on, of the result of the plane of this index.
+    /// Applies the stage to the plane of this index. `out` is the rows of the result from `first` on.
     pub fn apply(
         &self,
         plane: usize,
@@ -137,7 +138,8 @@ impl Stage {
         }
     }
 
-    /// The rows from `first` on of the gradient on a plane; overwrites `grad_in`.
+    /// Applies the adjoint to a plane. `grad_in` is the rows of the input's gradient from `first` on and is
+    /// overwritten.
     pub fn adjoint(&self, tables: &Tables, grad_out: &[f32], first: usize, grad_in: &mut [f32]) {
         let width = self.from[1];
         let (at, rows) = (first * width, grad_in.len() / width);

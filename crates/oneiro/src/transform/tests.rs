@@ -1,4 +1,4 @@
-//! What holds for every chain.
+//! Properties that hold for every chain.
 
 use super::*;
 use crate::rng::Stream;
@@ -53,7 +53,7 @@ fn every_chain_passes_the_adjoint_test() {
     ];
     let images = [[3, 8, 9], [1, 1, 1], [2, 7, 5], [4, 1, 6], [1, 6, 1], [3, 16, 16]].map(Extent::from);
     let clips = [[2, 5, 6, 7], [1, 2, 1, 1], [3, 4, 5, 5]].map(Extent::from);
-    // Planes of more than one band.
+    // These planes have more than one band.
     let large = [Extent::from([1, 150, 140]), Extent::from([1, 3, 130, 160])];
     for text in chains {
         for (shape, seeds) in images.into_iter().chain(clips).map(|s| (s, 4)).chain(large.map(|s| (s, 1))) {
@@ -65,11 +65,11 @@ fn every_chain_passes_the_adjoint_test() {
                 let (x, y) = (noise(&mut rng, len), noise(&mut rng, len));
                 let mut aty = vec![f32::NAN; len];
                 sampled.adjoint(&y, &mut aty);
-                // The map is affine: A·x is the difference to the image of zero.
+                // The map is affine: A·x is the difference between the results for x and for zero.
                 let (at_x, at_zero) = (run(&mut sampled, &x), run(&mut sampled, &vec![0.0; len]));
                 let ax: Vec<f32> = at_x.iter().zip(&at_zero).map(|(a, b)| a - b).collect();
                 let (left, right) = (dot(&ax, &y), dot(&x, &aty));
-                // Rounding is as large as the vectors, whatever their product is.
+                // Rounding errors are proportional to the vectors' norms, whatever their product is.
                 let size = (dot(&ax, &ax) * dot(&y, &y)).sqrt();
                 assert!(
                     (left - right).abs() < 1e-5 * size + 1e-9,
@@ -148,13 +148,13 @@ fn a_bigger_image_can_be_jittered_onto_a_smaller_canvas() {
     assert!(corners.iter().all(|c| (60..140).contains(c)), "{corners:?}");
 }
 
-/// An image whose pixels say where they are: their row in the first plane, their column in the second.
+/// An image whose pixels hold their position: the row in the first plane, the column in the second.
 fn places([height, width]: [usize; 2]) -> Vec<f32> {
     let rows = (0..height * width).map(|at| (at / width) as f32);
     rows.chain((0..height * width).map(|at| (at % width) as f32)).collect()
 }
 
-/// Least and greatest of each plane.
+/// Returns the minimum and the maximum of each plane.
 fn spans(image: &[f32], planes: usize) -> Vec<[f32; 2]> {
     let span = |plane: &[f32]| {
         [plane.iter().copied().fold(f32::MAX, f32::min), plane.iter().copied().fold(f32::MIN, f32::max)]
@@ -171,7 +171,7 @@ fn a_crop_shows_a_box_of_its_side_at_any_place_inside() {
     for _ in 0..400 {
         let out = run(&mut chain.sample_onto(&mut rng, [2, 40, 60], [20, 20]), &image);
         for ([low, high], reached) in spans(&out, 2).into_iter().zip(&mut reached) {
-            // 20 samples of a side of 10 pixels, half a pixel apart.
+            // A side of 10 pixels is sampled 20 times, half a pixel apart.
             assert!((high - low - 9.5).abs() < 0.51, "{low}..{high}");
             *reached = [reached[0].min(low), reached[1].max(high)];
         }
@@ -244,7 +244,7 @@ fn transforms_of_time_pass_images_and_move_clips() {
     for text in ["tjitter(3)", "tcrop(0.3..0.6)", "speed(0.5..0.8)", "speed(2)"] {
         let (chain, image) = (Chain::parse(text).unwrap(), places([6, 6]));
         assert_eq!(run(&mut chain.sample(&mut Stream::new(3, 0), [2, 6, 6]), &image), image, "{text}");
-        // Frames that show their number, in two channels of opposite sign.
+        // Every frame's pixels hold its index, with opposite signs in the two channels.
         let clip: Vec<f32> =
             (0..20).flat_map(|p| [if p < 10 { p as f32 } else { 10.0 - p as f32 }; 4]).collect();
         let mut moved = chain.sample(&mut Stream::new(4, 0), [2, 10, 2, 2]);

@@ -1,18 +1,20 @@
-//! Maps that mix the frames of a clip; every frame of the result lies between two neighbouring ones.
+//! Maps that mix the frames of a clip. Every frame of the result interpolates between two neighbouring
+//! frames.
 
-/// Where a frame of the result comes from.
+/// The two source frames of a frame of the result.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FrameTap {
     near: usize,
     far: usize,
-    /// Weight of `far`; that of `near` is the rest.
+    /// Weight of `far`. The weight of `near` is one minus this weight.
     weight: f32,
 }
 
-/// Frames of a clip, each at a (fractional) place in the old one.
+/// For each frame of the result, its (fractional) position in the source clip.
 pub type FrameTaps = Vec<FrameTap>;
 
-/// For each frame t of a clip of `frames`, the place that `at(t)` says, held within `low` and `high`.
+/// Returns, for each frame t of a clip of `frames` frames, the taps at position `at(t)`, clamped to the range
+/// from `low` to `high`.
 fn taps(frames: usize, [low, high]: [usize; 2], at: impl Fn(f64) -> f64) -> FrameTaps {
     let tap = |t: usize| {
         let at = at(t as f64).clamp(low as f64, high as f64);
@@ -22,31 +24,32 @@ fn taps(frames: usize, [low, high]: [usize; 2], at: impl Fn(f64) -> f64) -> Fram
     (0..frames).map(tap).collect()
 }
 
-/// Keeps all but `cut` frames, from `start` on, in the middle of the clip; the outermost are repeated. As
-/// when a jittered image comes back to its canvas, the smaller half of an odd cut is before them.
+/// Removes `cut` frames and keeps the others, from `start` on, in the middle of the clip. The outermost kept
+/// frames are repeated. If `cut` is odd, the smaller half of the repetitions comes before them, as when a
+/// jittered image is padded to its canvas.
 pub fn jitter(frames: usize, cut: usize, start: usize) -> FrameTaps {
     let kept = frames - cut;
     taps(frames, [start, start + kept - 1], |t| t + start as f64 - (cut / 2) as f64)
 }
 
-/// Stretches a run of `length` frames from `start` on to the whole clip, linearly, with half-frame centres.
+/// Stretches the `length` frames from `start` on to the whole clip, linearly, with half-frame centres.
 pub fn crop(frames: usize, length: usize, start: usize) -> FrameTaps {
     let ratio = length as f64 / frames as f64;
     taps(frames, [start, start + length - 1], |t| start as f64 + (t + 0.5) * ratio - 0.5)
 }
 
-/// Plays the clip `factor` times as fast about its middle; the outermost frames are repeated.
+/// Plays the clip `factor` times as fast about its middle. The outermost frames are repeated.
 pub fn speed(frames: usize, factor: f64) -> FrameTaps {
     let middle = 0.5 * (frames - 1) as f64;
     taps(frames, [0, frames - 1], |t| middle + (t - middle) * factor)
 }
 
-/// Whether each frame comes from itself.
+/// Whether every frame's source is the frame itself.
 pub fn is_identity(taps: &[FrameTap]) -> bool {
     taps.iter().enumerate().all(|(t, tap)| tap.near == t && tap.weight == 0.0)
 }
 
-/// Cells of frame t of the result, from the one at `start` on; of the frames of one channel in a row.
+/// Computes cells of frame t of the result, from cell `start` on. `frames` holds all frames of one channel.
 pub fn frame(taps: &[FrameTap], t: usize, frames: &[f32], start: usize, out: &mut [f32]) {
     let len = frames.len() / taps.len();
     let FrameTap { near, far, weight } = taps[t];
@@ -59,8 +62,8 @@ pub fn frame(taps: &[FrameTap], t: usize, frames: &[f32], start: usize, out: &mu
     out.iter_mut().zip(near).zip(far).for_each(|((out, a), b)| *out = a + weight * (b - a));
 }
 
-/// Adjoint of [`frame`]: the gradient on cells of frame t of the old clip, from those on all frames of the
-/// new.
+/// Adjoint of [`frame`]: computes the gradient with respect to cells of frame t of the source clip, from the
+/// gradients with respect to all frames of the result.
 pub fn frame_adjoint(taps: &[FrameTap], t: usize, grad_frames: &[f32], start: usize, grad: &mut [f32]) {
     let len = grad_frames.len() / taps.len();
     grad.fill(0.0);
@@ -78,7 +81,7 @@ pub fn frame_adjoint(taps: &[FrameTap], t: usize, grad_frames: &[f32], start: us
 mod tests {
     use super::*;
 
-    /// A clip of one pixel whose frame t shows t.
+    /// Applies the taps to a clip of one pixel whose frame t has the value t.
     fn played(taps: &[FrameTap]) -> Vec<f32> {
         let clip: Vec<f32> = (0..taps.len()).map(|t| t as f32).collect();
         let mut out = vec![f32::NAN; taps.len()];

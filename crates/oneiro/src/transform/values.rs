@@ -1,35 +1,36 @@
-//! Random numbers that a transform draws, and how they change over a run.
+//! Random parameters of transforms, and how their ranges change over a run.
 
 use crate::rng::Stream;
 use std::fmt;
 
-/// What a random number is drawn from.
+/// The distribution of a random parameter.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Values {
-    /// Each entry is equally likely; one that stands twice is twice as likely.
+    /// Every entry is equally likely; an entry that occurs twice is twice as likely.
     List(Vec<f64>),
-    /// Uniform between two real numbers.
+    /// Uniform between two numbers.
     Uniform(f64, f64),
-    /// Uniform between two numbers that both go linearly over the run, from the first pair to the second.
+    /// Uniform between two bounds that change linearly over the run, from the first pair to the second.
     Schedule([f64; 2], [f64; 2]),
 }
 
 impl Values {
-    /// One draw; `None` from an empty list. `progress` is 0 in the first step of the run and 1 in the last.
+    /// Draws a number; returns `None` for an empty list. `progress` is 0 in the run's first step and 1 in its
+    /// last.
     pub(super) fn draw(&self, rng: &mut Stream, progress: f32) -> Option<f64> {
         match self {
             Values::List(list) => list.get(rng.choice(list.len())).copied(),
             Values::Uniform(low, high) => Some(rng.uniform_in(*low, *high)),
             Values::Schedule(start, end) => {
                 let t = f64::from(progress);
-                // Exact at both ends of the run.
+                // This form is exact at both ends of the run.
                 let [low, high] = [0, 1].map(|k| (1.0 - t) * start[k] + t * end[k]);
                 Some(rng.uniform_in(low, high))
             }
         }
     }
 
-    /// The largest number that can be drawn, and never less than 0.
+    /// Returns the largest number that can be drawn, but at least 0.
     pub(super) fn most(&self) -> f64 {
         match self {
             Values::List(list) => list.iter().copied().fold(0.0, f64::max),
@@ -38,7 +39,8 @@ impl Values {
         }
     }
 
-    /// Reads `low..high`, `number,number,…` or `start->end`, where each end is `low..high` or one number.
+    /// Parses `low..high`, `number,number,…` or `start->end`, where start and end are `low..high` or one
+    /// number.
     pub(super) fn parse(list: &[&str], bounds: [f64; 2]) -> Result<Values, String> {
         let [one] = list else {
             let numbers = list.iter().map(|text| number(text, bounds));
@@ -55,7 +57,7 @@ impl Values {
     }
 }
 
-/// A number within bounds.
+/// Parses a number within bounds.
 pub(super) fn number(text: &str, [low, high]: [f64; 2]) -> Result<f64, String> {
     let value: f64 = text.parse().map_err(|_| format!("`{text}` is not a number"))?;
     if (low..=high).contains(&value) {
@@ -65,7 +67,7 @@ pub(super) fn number(text: &str, [low, high]: [f64; 2]) -> Result<f64, String> {
     }
 }
 
-/// `low..high`, or one number as both.
+/// Parses `low..high`; one number serves as both.
 fn range(text: &str, bounds: [f64; 2]) -> Result<[f64; 2], String> {
     let Some((low, high)) = text.split_once("..") else {
         let value = number(text, bounds)?;

@@ -1,17 +1,17 @@
-//! What the images of one class do to a unit.
+//! A unit's responses to the images of one class.
 
 use super::Response;
 
-/// What the images of one class do to a unit.
+/// A unit's responses to the images of one class.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ClassResponse {
-    /// Images with a position that is a number.
+    /// Number of images with at least one finite position.
     pub count: u32,
-    /// Sum over these of the means over their positions.
+    /// Sum of these images' mean activations.
     pub sum: f64,
-    /// Largest activation in any of the images; minus infinity if there is none.
+    /// The largest activation in any of the images; minus infinity if there is none.
     pub maximum: f32,
-    /// The image that it is in.
+    /// The image with the largest activation.
     pub best: u32,
 }
 
@@ -22,12 +22,12 @@ impl Default for ClassResponse {
 }
 
 impl ClassResponse {
-    /// Mean over the images; `None` without any.
+    /// Returns the mean over the images; `None` without images.
     pub fn mean(&self) -> Option<f64> {
         (self.count > 0).then(|| self.sum / f64::from(self.count))
     }
 
-    /// Takes an image of the class.
+    /// Adds an image of the class.
     pub fn add(&mut self, response: &Response) {
         let Response { image, largest, moments, .. } = response;
         if moments.count > 0 {
@@ -35,7 +35,8 @@ impl ClassResponse {
         }
     }
 
-    /// Takes what other images of the class do. Of equal activations the first image's is kept.
+    /// Adds the responses to other images of the class. Among equal largest activations, the image with the
+    /// lowest index is kept.
     pub fn merge(&mut self, other: &Self) {
         self.count += other.count;
         self.sum += other.sum;

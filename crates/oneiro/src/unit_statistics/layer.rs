@@ -6,44 +6,45 @@ use super::{ClassResponse, Response, UnitStatistics};
 use crate::layer_relevance::Relevance;
 use crate::layer_summaries::Summaries;
 
-/// An image of a data set, as statistics know it.
+/// An image of a data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Source {
-    /// Its number.
+    /// The image's index in the data set.
     pub image: u32,
-    /// Its class in the data set, if it has one.
+    /// The image's class in the data set, if it has one.
     pub class: Option<u32>,
-    /// Samples that are taken from it.
+    /// The number of positions sampled from this image.
     pub samples: usize,
-    /// Whether it may stand in lists: not the copy of another image.
+    /// Whether the image may enter lists. Copies of another image may not.
     pub listed: bool,
 }
 
-/// What an image does to a layer.
+/// A layer's responses to an image.
 #[derive(Debug, Clone)]
 pub struct Seen<'a> {
     /// The image.
     pub source: Source,
-    /// The summaries of all channels, in pieces one behind the other.
+    /// The summaries of all channels, in consecutive pieces.
     pub pieces: Vec<Summaries<'a>>,
-    /// For each channel what ranks the image in the channel's lists, if that is not its activation.
+    /// The value for each channel by which the image is ranked in the channel's lists, if that is not the
+    /// activation.
     pub relevance: Option<Vec<Relevance>>,
 }
 
-/// What data does to the units of a layer.
+/// Statistics of a layer's units over a data set.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LayerStatistics {
-    /// The units, by channel.
+    /// Statistics of each unit, by channel.
     pub units: Vec<UnitStatistics>,
-    /// What the images of each class do to each unit.
+    /// Each unit's responses to the images of each class.
     pub classes: BTreeMap<u32, Vec<ClassResponse>>,
-    /// Activations at positions drawn at random: one after another those of all units, so that the k-th of
-    /// every unit is of the same image and position.
+    /// Activations at random positions, `[sample, unit]`: the k-th sample of every unit comes from the same
+    /// image and position.
     pub samples: Vec<f32>,
 }
 
 impl LayerStatistics {
-    /// Nothing yet. Lists hold `examples` images.
+    /// Creates empty statistics. Each list holds up to `examples` images.
     pub fn new(channels: usize, examples: usize) -> Self {
         Self {
             units: vec![UnitStatistics::new(examples); channels],
@@ -52,10 +53,10 @@ impl LayerStatistics {
         }
     }
 
-    /// Takes images in their order. `positions`: those of a map.
+    /// Adds images in their order. `positions` is the number of positions of a map.
     ///
     /// # Panics
-    /// If the summaries are not those of all channels.
+    /// If the summaries of an image are not of all channels.
     pub fn add(&mut self, images: &[Seen<'_>], positions: usize) {
         let Some(Seen { pieces, .. }) = images.first() else { return };
         let channels = self.units.len();
@@ -68,7 +69,7 @@ impl LayerStatistics {
         }
         let mut first = 0;
         for (at, &Summaries { channels, clip, .. }) in pieces.iter().enumerate() {
-            // Unit by unit, so that a unit's lists are in the cache for all images.
+            // The loop goes unit by unit, so that a unit's lists stay in the cache for all images.
             for channel in 0..channels {
                 let unit = &mut self.units[first + channel];
                 for Seen { source, pieces, relevance } in images {
@@ -97,7 +98,7 @@ impl LayerStatistics {
                 for piece in pieces {
                     let [low, high] = piece.clip;
                     let of = |channel| piece.of(channel).samples().get(sample).copied().unwrap_or(f32::NAN);
-                    // What is no number stays so.
+                    // NaN stays NaN.
                     let clipped = |value: f32| if value.is_nan() { value } else { value.max(low).min(high) };
                     self.samples.extend((0..piece.channels).map(|channel| clipped(of(channel))));
                 }
@@ -105,7 +106,7 @@ impl LayerStatistics {
         }
     }
 
-    /// Takes what another has gathered of the same layer from the images behind these.
+    /// Adds the statistics of the same layer over the images that follow.
     pub fn merge(&mut self, other: &Self) {
         for (unit, other) in self.units.iter_mut().zip(&other.units) {
             unit.merge(other);
@@ -118,7 +119,7 @@ impl LayerStatistics {
         self.samples.extend(&other.samples);
     }
 
-    /// The sampled activations of a unit.
+    /// Returns the sampled activations of a unit.
     pub fn samples_of(&self, channel: usize) -> Vec<f32> {
         self.samples.iter().skip(channel).step_by(self.units.len().max(1)).copied().collect()
     }

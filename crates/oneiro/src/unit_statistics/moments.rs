@@ -1,19 +1,19 @@
-//! Mean, variance and the largest of a unit's activations.
+//! Mean, variance and maximum of a unit's activations.
 
-/// Sums over positions of images.
+/// Moments over positions of images.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Moments {
-    /// Positions that are numbers.
+    /// Number of finite positions.
     pub count: u64,
-    /// Positions that are no numbers (NaN, infinities); they count in nothing else.
+    /// Number of positions that are not finite (NaN or infinite). No other field includes them.
     pub not_finite: u64,
-    /// Positions above zero.
+    /// Number of positions above zero.
     pub active: u64,
     /// Largest activation; minus infinity if there is none.
     pub maximum: f32,
     /// Mean activation; 0 if there is none.
     pub mean: f64,
-    /// Sum of squared distances to the mean.
+    /// Sum of squared differences from the mean.
     pub spread: f64,
 }
 
@@ -24,22 +24,22 @@ impl Default for Moments {
 }
 
 impl Moments {
-    /// Mean activation; `None` without positions.
+    /// Returns the mean activation; `None` without positions.
     pub fn mean(&self) -> Option<f64> {
         (self.count > 0).then_some(self.mean)
     }
 
-    /// Variance over all positions; `None` without positions.
+    /// Returns the variance over all positions; `None` without positions.
     pub fn variance(&self) -> Option<f64> {
         (self.count > 0).then(|| self.spread / self.count as f64)
     }
 
-    /// Share of positions above zero; `None` without positions.
+    /// Returns the share of positions above zero; `None` without positions.
     pub fn fraction_active(&self) -> Option<f64> {
         (self.count > 0).then(|| self.active as f64 / self.count as f64)
     }
 
-    /// Takes the sums of other positions (Chan, Golub & LeVeque 1983, "Algorithms for Computing the Sample
+    /// Adds the moments of other positions (Chan, Golub & LeVeque 1983, "Algorithms for Computing the Sample
     /// Variance", formula 1.5).
     pub fn merge(&mut self, other: &Self) {
         let count = self.count + other.count;

@@ -1,63 +1,64 @@
-//! The images at one end of a unit's order.
+//! Sorted lists of the images that excite a unit most or least.
 
 use std::cmp::Ordering;
 
-/// Which end of the order is kept.
+/// Which images a list keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
-    /// The largest values, the largest first.
+    /// The images with the largest values, largest first.
     Largest,
-    /// The smallest values, the smallest first.
+    /// The images with the smallest values, smallest first.
     Smallest,
 }
 
-/// An image with what a unit makes of it.
+/// An image and a unit's response to it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Example {
-    /// The image's number in the data set.
+    /// The image's index in the data set.
     pub image: u32,
-    /// The unit's value.
+    /// The value by which the image is ranked.
     pub value: f32,
-    /// The value in front of the unit's ReLU, or the value itself: orders equal values, such as zeros.
+    /// The value before the unit's ReLU, or `value` if there is no ReLU. It orders images of equal `value`,
+    /// such as zeros.
     pub before: f32,
-    /// Position of the largest activation, counted row by row.
+    /// The position of the largest activation, counted row by row.
     pub place: u32,
 }
 
-/// The first images of an order.
+/// A list of the first images in an order.
 ///
-/// Equal values stand in the order of the values before the ReLU, then of the images' numbers. So the list
-/// is the same whatever order the images come in.
+/// Images of equal value are ordered by the value before the ReLU, then by index. The list is therefore the
+/// same in whatever order the images are inserted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ranking {
     order: Order,
     capacity: usize,
-    /// Sorted, the first first.
+    /// The images, sorted by the order.
     examples: Vec<Example>,
 }
 
 impl Ranking {
-    /// An empty list of at most so many images.
+    /// Creates an empty list of at most `capacity` images.
     pub fn new(order: Order, capacity: usize) -> Self {
         Self { order, capacity, examples: Vec::new() }
     }
 
-    /// A list as [`Ranking::examples`] gave it.
+    /// Creates a list from the images that [`Ranking::examples`] returned.
     pub fn restored(order: Order, capacity: usize, examples: Vec<Example>) -> Self {
         Self { order, capacity, examples }
     }
 
-    /// The number of images that it holds at most.
+    /// Returns the largest number of images that the list can hold.
     pub fn capacity(&self) -> usize {
         self.capacity
     }
 
-    /// The images, the first first.
+    /// Returns the images in their order.
     pub fn examples(&self) -> &[Example] {
         &self.examples
     }
 
-    /// Puts an image in its place. Each image comes once.
+    /// Inserts an image at its rank. No image may be inserted twice.
     pub fn insert(&mut self, example: Example) {
         let is_full = self.examples.len() >= self.capacity;
         if is_full && self.examples.last().is_none_or(|last| self.compare(&example, last).is_ge()) {
@@ -68,14 +69,14 @@ impl Ranking {
         self.examples.insert(place, example);
     }
 
-    /// Takes the images of another list, which are others than these.
+    /// Inserts the images of another list. No image may be in both lists.
     pub fn merge(&mut self, other: &Self) {
         for example in &other.examples {
             self.insert(*example);
         }
     }
 
-    /// Which of two comes first.
+    /// Compares the ranks of two images.
     fn compare(&self, a: &Example, b: &Example) -> Ordering {
         let by_value = a.value.total_cmp(&b.value).then(a.before.total_cmp(&b.before));
         let by_value = if self.order == Order::Largest { by_value.reverse() } else { by_value };

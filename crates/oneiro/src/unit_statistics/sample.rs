@@ -1,7 +1,7 @@
-//! Quantiles, histograms and correlations of sampled activations. What is no number counts in none of them.
+//! Quantiles, histograms and correlations of sampled activations. Values that are not finite are ignored.
 
-/// Quantiles of a sample at these fractions from 0 to 1, between neighbours in a straight line (Hyndman & Fan
-/// 1996, "Sample Quantiles in Statistical Packages", definition 7); `None` without numbers.
+/// Returns quantiles of a sample at these fractions from 0 to 1, with linear interpolation (Hyndman & Fan
+/// 1996, "Sample Quantiles in Statistical Packages", definition 7). Returns `None` if no value is finite.
 pub fn quantiles(sample: &[f32], fractions: &[f64]) -> Option<Vec<f64>> {
     let mut sorted: Vec<f32> = sample.iter().copied().filter(|value| value.is_finite()).collect();
     sorted.sort_by(f32::total_cmp);
@@ -15,8 +15,8 @@ pub fn quantiles(sample: &[f32], fractions: &[f64]) -> Option<Vec<f64>> {
     Some(fractions.iter().map(at).collect())
 }
 
-/// How many of a sample lie in each of `bins` equal parts from `low` to `high`; the ends take what lies
-/// beyond them.
+/// Counts the values in each of `bins` equal intervals from `low` to `high`. The first and last intervals
+/// include the values beyond them.
 pub fn histogram(sample: &[f32], [low, high]: [f32; 2], bins: usize) -> Vec<u64> {
     let mut counts = vec![0; bins.max(1)];
     let scale = counts.len() as f64 / f64::from(high - low).max(f64::MIN_POSITIVE);
@@ -27,8 +27,8 @@ pub fn histogram(sample: &[f32], [low, high]: [f32; 2], bins: usize) -> Vec<u64>
     counts
 }
 
-/// Pearson's correlation of two units' samples at the same positions, from −1 to 1. `None` if one of them is
-/// constant.
+/// Returns Pearson's correlation of two units' samples at the same positions, from −1 to 1. Returns `None` if
+/// one of the samples is constant.
 ///
 /// # Panics
 /// If the samples differ in length.

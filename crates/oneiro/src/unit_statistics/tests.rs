@@ -6,7 +6,7 @@ use crate::layer_summaries::Summaries;
 
 const RELU: [f32; 2] = [0.0, f32::INFINITY];
 
-/// Maps of twelve positions in front of a ReLU, with ties and zeros.
+/// Maps of twelve values before a ReLU, with ties and zeros.
 fn data() -> Vec<Vec<f32>> {
     let mut stream = crate::rng::Stream::new(5, 0);
     let mut maps: Vec<Vec<f32>> = (0..40)
@@ -38,7 +38,7 @@ fn seen(source: Source, numbers: &[f32], channels: usize) -> Seen<'_> {
     Seen { source, pieces: vec![Summaries { numbers, channels, clip: RELU }], relevance: None }
 }
 
-/// A layer of two channels, the second with all signs turned.
+/// Statistics of a layer with two channels. The second channel is the first with opposite sign.
 fn gathered(images: impl Iterator<Item = usize>) -> LayerStatistics {
     let maps = data();
     let mut layer = LayerStatistics::new(2, 6);
@@ -120,7 +120,7 @@ fn parts_merge_to_the_whole() {
             assert!((own.sum - whole.sum).abs() < 1e-9);
         }
     }
-    // Lists do not depend on the order in which images come.
+    // Lists do not depend on the order of the images.
     assert_eq!(gathered((0..40).rev()).units[0].best, whole.units[0].best);
 }
 
@@ -136,7 +136,7 @@ fn moments_and_classes_are_those_of_all_positions() {
     let active = values.iter().filter(|v| **v > 0.0).count() as f64 / values.len() as f64;
     assert_eq!(moments.fraction_active(), Some(active));
     assert_eq!((moments.count, moments.maximum), (480, 2.0));
-    // Class 1: images 1, 4, 7, …
+    // Images 1, 4, 7, … belong to class 1.
     let of_class = (0..40).filter(|i| i % 3 == 1);
     let sum: f64 =
         of_class.clone().map(|i| f64::from(maps[i].iter().map(|v| v.max(0.0)).sum::<f32>() / 12.0)).sum();

@@ -1,4 +1,4 @@
-//! The maps of images, and remarks on them.
+//! Computes the maps of images, and remarks on them.
 
 use std::path::Path;
 
@@ -17,16 +17,17 @@ use crate::source::framing::{Framing, framed};
 use crate::source::places::hash;
 use crate::task::Task;
 
-/// The completeness gap beyond which a remark warns the user.
+/// The completeness gap above which a remark warns the user.
 const GAP_WARNING: f64 = 0.05;
-/// Entropy (relative to a uniform map's) beyond which a map counts as uninformative. It is below the entropy
-/// of a map whose one half is twice as bright as its other half.
+/// Entropy, relative to a uniform map's, above which a map counts as uninformative. The limit lies below the
+/// entropy of a map of which one half is twice as bright as the other.
 const EVEN: f64 = 0.995;
-/// The strongest value up to which a map holds rounding alone, such as that of a unit that is off.
+/// A map whose largest value is not above this one contains only rounding errors, for instance for a unit
+/// that is off.
 const NOTHING: f64 = 1e-24;
 /// An image to attribute.
 pub(super) struct InputImage {
-    /// As the person named it.
+    /// The file's name as the user gave it.
     pub file: String,
     pub sha256: String,
     image: Image,
@@ -43,13 +44,13 @@ pub(super) enum Asked {
 /// An image with its maps.
 pub(super) struct Row {
     pub report: ImageReport,
-    /// The picture that the network was shown.
+    /// The picture that the network read.
     pub shown: Image,
     pub maps: Vec<Attribution>,
 }
 
 impl InputImage {
-    /// Reads an image file; `file` is what it is called.
+    /// Reads an image file. `file` is its name in reports.
     pub(super) fn read(path: &Path, file: String) -> Result<Self> {
         let bytes = oneiro_media::read_bytes(path)?;
         let (image, on_black) = oneiro_media::decode_image_on_black(&bytes, path)?;
@@ -57,7 +58,7 @@ impl InputImage {
         Ok(Self { file, sha256, image, on_black })
     }
 
-    /// The part of the image that the network is shown.
+    /// Returns the part of the image that the network reads.
     fn framed(&self, size: [usize; 2], recipe: &AttributionSettings) -> Result<(Image, Framing)> {
         let Image { height, width, .. } = self.image;
         let framed = if recipe.full {
@@ -71,15 +72,15 @@ impl InputImage {
     }
 }
 
-/// Attributes every photo by every method. `asked` has one entry a photo, with the caption's words if they
-/// are known.
+/// Attributes every photo by every method. `asked` has an entry for each photo: the target, and the unit's
+/// name in the caption if it is known.
 ///
-/// A method that fails on a photo is named in a note and leaves the other maps; so does a photo on which all
-/// fail.
+/// A method that fails on a photo is named in a remark, and the other maps are kept. A photo on which all
+/// methods fail is left out.
 ///
 /// # Errors
 ///
-/// The first failure, if no map of any photo is left, or if a layer was named for Grad-CAM, which then
+/// The first failure, if no map of any photo is left, or if the user chose a layer for Grad-CAM, which
 /// failed.
 pub(super) fn attribute_all(
     context: &Context,
@@ -187,8 +188,8 @@ pub(super) fn attribute_all(
     Ok(rows)
 }
 
-/// A text of the network's answer: its top class, or yes or no. Of a single output it is the yes that is
-/// explained, whatever the network answers.
+/// Describes the target of an attribution to the network's answer: the predicted class, or yes or no. For a
+/// network with a single output, the map always explains "yes", whatever the network answers.
 fn answer(model: &LoadedModel, class: usize, logit: f64) -> Result<String> {
     let name = model.class_name(class);
     if model.model.class_count() != Some(1) {
@@ -226,7 +227,7 @@ fn report_of(map: &Attribution) -> MapReport {
     }
 }
 
-/// Says where a map should not be believed, or is empty.
+/// Warns if a map is unreliable or empty.
 fn warn(context: &Context, row: &Row, settings: &Settings) {
     let image = || row.report.file.clone();
     for map in &row.report.maps {

@@ -1,4 +1,4 @@
-//! Maps on a sheet, and as tensors.
+//! Draws maps on a sheet, and encodes them as tensors.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -14,14 +14,14 @@ use crate::numbers::short;
 use crate::provenance::text_of_model;
 use crate::tensors::{RawTensor, to_bytes};
 
-/// Columns of the sheet at most: the photo and six maps.
+/// Maximum number of columns of the sheet: the photo and six maps.
 const COLUMNS: usize = 7;
-/// Pictures are drawn at least so wide, each pixel as a square.
+/// Minimum width of drawn pictures, with each pixel as a square.
 const WIDTH: usize = 192;
-/// Room for captions.
+/// Width of a cell, wide enough for captions.
 const CELL_WIDTH: usize = 224;
 
-/// The sheet as a PNG that says how it was made.
+/// Returns the sheet as a PNG with metadata.
 pub(super) fn sheet(
     model: &LoadedModel,
     recipe: &AttributionSettings,
@@ -67,7 +67,7 @@ fn file_name(file: &str) -> String {
     Path::new(file).file_name().map_or_else(|| file.to_owned(), |n| n.to_string_lossy().into_owned())
 }
 
-/// The settings that a map depends on, and how well it adds up.
+/// Describes the settings on which a map depends, and how well its values add up.
 fn remark(report: &MapReport, settings: &Settings, size: [usize; 2]) -> String {
     let gap = report.completeness_gap.map_or(String::new(), |g| format!(", gap {:.1} %", 100.0 * g));
     match report.method {
@@ -86,8 +86,8 @@ fn remark(report: &MapReport, settings: &Settings, size: [usize; 2]) -> String {
     }
 }
 
-/// Maps, signed values and the image as shown, as `IMAGE/METHOD/map`, `IMAGE/METHOD/values` and
-/// `IMAGE/image`.
+/// Encodes maps, signed values and the image that the network read as `IMAGE/METHOD/map`,
+/// `IMAGE/METHOD/values` and `IMAGE/image`.
 pub(super) fn raw(rows: &[Row]) -> Result<Vec<u8>> {
     let mut tensors = Vec::new();
     for (i, row) in rows.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! The confusion matrix: predicted classes of the photos of each class folder.
+//! The confusion matrix: for each class folder, the predicted classes of its photos.
 
 use std::collections::BTreeMap;
 
@@ -9,31 +9,31 @@ use super::{Classified, Guess, Verdict};
 pub struct ClassRow {
     /// Name of the folder.
     pub folder: String,
-    /// The class that it stands for, if that is known.
+    /// The class of the folder, if it is known.
     pub class: Option<usize>,
-    /// Number of its photos.
+    /// Number of photos in the folder.
     pub photos: usize,
-    /// The classes that are named first, each with its label and number of photos, the most frequent first.
+    /// The predicted classes, each with its index, label and number of photos, most frequent first.
     pub named: Vec<(usize, String, usize)>,
 }
 
-/// Photos of one folder that are taken for another class.
+/// Photos of one folder for which the network predicts the same wrong class.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mistake {
     /// Name of the folder.
     pub folder: String,
-    /// Number of its photos.
+    /// Number of photos in the folder.
     pub of: usize,
-    /// The class that they are taken for.
+    /// The predicted class.
     pub class: usize,
-    /// Its label.
+    /// Label of the predicted class.
     pub label: String,
-    /// Number of these photos.
+    /// Number of photos for which this class is predicted.
     pub photos: usize,
 }
 
 impl Classified {
-    /// The confusion matrix, a row for each folder of photos, by name.
+    /// Returns the confusion matrix, with a row for each folder of photos, sorted by name.
     pub fn rows(&self) -> Vec<ClassRow> {
         let mut folders: BTreeMap<&str, Vec<&Verdict>> = BTreeMap::new();
         for verdict in &self.photos {
@@ -44,7 +44,7 @@ impl Classified {
         folders.into_iter().map(|(folder, verdicts)| row(folder, &verdicts)).collect()
     }
 
-    /// The mistakes, the most frequent first.
+    /// Returns the mistakes, most frequent first.
     pub fn mistakes(&self) -> Vec<Mistake> {
         let of_row = |row: ClassRow| {
             let wrong =

@@ -1,4 +1,4 @@
-//! Photos in files and in folders of classes.
+//! Finds photos in files and in class folders.
 
 use std::path::PathBuf;
 
@@ -12,19 +12,19 @@ use crate::remark::ClassRemark;
 use crate::source::dataset::images_below;
 use crate::source::listing::entries;
 
-/// A photo, and what it is of.
+/// A photo and its class folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Photo {
-    /// Its file.
+    /// The photo's file.
     pub file: String,
-    /// Name of the class folder that it lies in.
+    /// Name of the class folder that contains the photo.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folder: Option<String>,
 }
 
-/// The given photos, and the photos in given folders and in those below them. The folder of a class is the
-/// first below the given one.
+/// Returns the given photos and all photos in given folders and their subfolders. A photo's class folder is
+/// the subfolder directly below the given folder.
 ///
 /// # Errors
 /// If a folder cannot be listed, or there is no photo.
@@ -36,7 +36,7 @@ pub fn find_photos(paths: &[PathBuf]) -> Result<Vec<Photo>> {
             photos.push(Photo { file: name(path.clone()), folder: None });
             continue;
         }
-        // A folder that cannot be listed at all is an error.
+        // A given folder that cannot be listed is an error.
         entries(path)?;
         let found = images_below(path).into_iter();
         photos.extend(found.map(|(file, folder)| Photo { file: name(file), folder }));
@@ -47,7 +47,7 @@ pub fn find_photos(paths: &[PathBuf]) -> Result<Vec<Photo>> {
     Ok(photos)
 }
 
-/// The class of each photo, by the folder that it lies in.
+/// Returns the class of each photo, according to its folder.
 pub(super) fn classes_of(
     context: &Context,
     photos: &[Photo],
@@ -65,9 +65,9 @@ pub(super) fn classes_of(
     photos.iter().map(class).collect()
 }
 
-/// The class of each folder: by its name, a WordNet id before it ignored. Where there are as many folders as
-/// classes and no name says otherwise, the others are by sorted order. Matches that are not by name give a
-/// remark.
+/// Returns the class of each folder whose name is a label; a leading WordNet id is ignored. If a name is no
+/// label, there are as many folders as classes, and no name contradicts the sorted order, all folders are
+/// assigned in sorted order. A remark tells the user that names did not match.
 pub(crate) fn classes_of_folders(
     context: &Context,
     folders: &[&str],
@@ -78,7 +78,7 @@ pub(crate) fn classes_of_folders(
     let mut found: Vec<Option<usize>> = folders.iter().map(by_name).collect();
     if let Some(unknown) = found.iter().position(Option::is_none) {
         let unknown = folders[unknown].to_owned();
-        // One name out of order tells that the order is not that of the classes.
+        // A single name at another place shows that the folders are not in the order of the classes.
         let agrees = found.iter().enumerate().all(|(place, class)| class.is_none_or(|class| class == place));
         if folders.len() == classes && agrees {
             found = (0..classes).map(Some).collect();

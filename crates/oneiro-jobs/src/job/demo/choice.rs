@@ -1,4 +1,5 @@
-//! Chooses the units of a network that its page shows: from a few layers, shallow to deep, and classes.
+//! Chooses the units of a network that the demo's page shows: channels of a few layers, shallow to deep, and
+//! classes.
 
 use oneiro::objective::{Objective, Unit, UnitTarget};
 use oneiro_net::analysis::Layer;
@@ -10,27 +11,28 @@ use crate::job::render::work::UnitRequest;
 use crate::model::LoadedModel;
 use crate::model::unit_list::CLASSES;
 
-/// Layers that a page shows.
+/// Number of layers on the page.
 const LAYERS: usize = 5;
-/// Units of each of them.
+/// Number of units of each layer.
 const UNITS: usize = 6;
-/// Classes that a page shows.
+/// Number of classes on the page.
 const SHOWN_CLASSES: usize = 12;
-/// Channels below which a layer is a list of scores or a step on the way, not one of features.
+/// The smallest number of channels of a layer of features. Layers with fewer hold scores or intermediate
+/// values.
 const FEW_CHANNELS: usize = 4;
 
-/// Operators whose outputs measure the strength of a feature (activation functions), and operators that
-/// compute features.
+/// Operators whose layers may be shown, in groups: activation functions, whose outputs measure the strength
+/// of a feature, then operators that compute features. The page uses the first group with enough layers.
 const KINDS: [&[&str]; 3] = [
     &["Relu", "Clip", "LeakyRelu", "PRelu", "Elu", "Selu", "Gelu", "HardSwish", "Swish", "Silu", "Mish"],
     &["Conv", "Add"],
     &["MatMul", "Gemm"],
 ];
 
-/// The sections of a network's page.
+/// Returns the sections of a network's page.
 ///
 /// # Errors
-/// If its layers are not known, or none has channels.
+/// If the network's layers are not known, or if there are no units to show.
 pub(super) fn sections(model: &LoadedModel) -> Result<Vec<DemoSection>> {
     let layers = model.layers()?.layers;
     let has_features = |layer: &&Layer| layer.channels >= FEW_CHANNELS && layer.shape.len() > 2;
@@ -47,7 +49,7 @@ pub(super) fn sections(model: &LoadedModel) -> Result<Vec<DemoSection>> {
     let mut sections: Vec<DemoSection> = chosen.into_iter().map(of_layer).collect();
     if let Some(classes) = model.model.class_count().filter(|count| *count > 1) {
         let units = spread(classes, SHOWN_CLASSES).into_iter().map(|class| {
-            // Of a name that several classes have, only the index tells which is meant.
+            // If several classes have the same name, only the index identifies the class.
             let name = model.class_name(class);
             let short = name.split(',').next().unwrap_or(&name).trim().to_owned();
             let is_it = model.class_index(&short).is_ok_and(|found| found == class);
@@ -74,7 +76,7 @@ fn of_layer(layer: &Layer) -> DemoSection {
     DemoSection { heading: layer.name.clone(), note, units }
 }
 
-/// How many of all are shown.
+/// Says how many of all units are shown.
 fn shown(units: usize, all: usize, what: &str) -> String {
     if units == all {
         format!("All {all} {what}.")
@@ -83,7 +85,8 @@ fn shown(units: usize, all: usize, what: &str) -> String {
     }
 }
 
-/// Indices of some of `count` items, or of all, evenly spaced from the first to the last.
+/// Returns indices of `wanted` out of `count` items, evenly spaced from the first to the last; all if there
+/// are fewer.
 fn spread(count: usize, wanted: usize) -> Vec<usize> {
     let wanted = wanted.min(count);
     (0..wanted).map(|i| if wanted > 1 { i * (count - 1) / (wanted - 1) } else { 0 }).collect()

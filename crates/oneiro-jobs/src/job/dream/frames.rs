@@ -1,4 +1,4 @@
-//! Frames of a zoom on their way into a film.
+//! Writes the frames of a zoom into a film.
 
 use std::io::Write;
 
@@ -9,10 +9,10 @@ use crate::error::Result;
 use crate::job::error::{JobError, Large};
 use crate::job::render::film::{Format, MAX_PIXELS};
 
-/// How long a frame of a zoom is shown, in hundredths of a second.
+/// Display time of a frame of a zoom, in hundredths of a second.
 pub(super) const FRAME_TICKS: u16 = 10;
 
-/// Where frames of a zoom go.
+/// The destination of a zoom's frames.
 pub(super) enum Frames<'w> {
     Apng(ApngWriter<&'w mut dyn Write>),
     Gif(Film, &'w mut dyn Write, PngText),
@@ -29,7 +29,7 @@ impl<'w> Frames<'w> {
         let [h, w] = size;
         Ok(match format {
             Format::Apng => Self::Apng(ApngWriter::new(out, w, h, zoom.frames, &text)?),
-            // Its one palette is chosen from all frames.
+            // The one palette of a GIF is chosen from all frames, so all must be in memory.
             Format::Gif if h * w * zoom.frames > MAX_PIXELS => {
                 let (count, result) = (zoom.frames, Large::Gif);
                 return Err(JobError::TooLarge { count, things: "frames", size, result }.into());

@@ -1,4 +1,4 @@
-//! Semantic dictionaries: a position of a layer, shown by icons of its most active channels (Olah et al.
+//! Semantic dictionaries: positions of a layer, each shown by icons of its most active channels (Olah et al.
 //! 2018).
 
 use oneiro::objective::Objective;
@@ -15,14 +15,15 @@ use crate::job::sheet::MIN_CELL_WIDTH;
 use crate::model::LoadedModel;
 use crate::numbers::short;
 
-/// Sides of the photo above the rows, in icons.
+/// Side of the photo above the rows, as a multiple of an icon's side.
 const PHOTO: usize = 2;
-/// The least that is cut out of the photo, in pixels of the network's.
+/// Minimum side of the crops of the photo, in pixels.
 const LEAST_CROP: usize = 16;
-/// The largest part of the photo that is cut out: deeper layers see more, but what counts lies in the middle
-/// of their receptive fields (Luo et al., "Understanding the effective receptive field", NIPS 2016).
+/// Maximum side of the crops, as a share of the photo's shorter side. Deep layers have larger receptive
+/// fields, but pixels in their middle contribute most (Luo et al., "Understanding the effective receptive
+/// field", NIPS 2016).
 const LARGEST_CROP: f64 = 0.4;
-/// Colours of frames, one position after another (Okabe & Ito's, without black).
+/// Colours of the frames around the crops, used in turn (Okabe & Ito's, without black).
 const FRAMES: [[u8; 3]; 7] = [
     [230, 159, 0],
     [86, 180, 233],
@@ -32,30 +33,30 @@ const FRAMES: [[u8; 3]; 7] = [
     [204, 121, 167],
     [0, 114, 178],
 ];
-/// Their thickness in pixels.
+/// Thickness of the frames in pixels.
 const FRAME: usize = 3;
 
-/// The positions, and the number of channels of each.
+/// The positions of a dictionary, and the number of channels shown for each.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dictionary {
     /// The positions.
     pub places: Positions,
-    /// Channels of each.
+    /// Number of channels for each position.
     pub top: usize,
 }
 
-/// Positions of the map.
+/// The positions of the map that are shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Positions {
-    /// The positions with the largest magnitude or attribution, no two of them neighbours.
+    /// This many positions with the largest magnitude or attribution, no two of them neighbours.
     Strongest(usize),
-    /// Rows and columns.
+    /// These positions, as rows and columns.
     At(Vec<[usize; 2]>),
 }
 
-/// A square of the photo: left, top, side.
+/// A square of the photo: left edge, top edge and side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Square {
     x: usize,
@@ -78,7 +79,7 @@ impl Dictionary {
         }
     }
 
-    /// Renders an icon for each channel that occurs, and lays them out beside crops of the photo.
+    /// Renders an icon for each channel, and arranges the icons beside crops of the photo.
     pub fn make(
         &self,
         run: &Run<'_>,
@@ -149,7 +150,7 @@ impl Dictionary {
     }
 }
 
-/// The extent of the layer's receptive field on the photo, in pixels; all of it where it is not known.
+/// Returns the longer side of the layer's receptive field in pixels, or `usize::MAX` if it is not known.
 fn extent(model: &LoadedModel, recipe: &GridSettings) -> Result<usize> {
     let shapes = model.model.input_shapes(1, recipe.image_size)?;
     let value = model.model.resolve(&recipe.layer)?;
@@ -161,8 +162,8 @@ fn extent(model: &LoadedModel, recipe: &GridSettings) -> Result<usize> {
     Ok(of_pictures.flat_map(|(_, f)| f.extent.iter().rev().take(2)).copied().max().unwrap_or(usize::MAX))
 }
 
-/// The crop of the photo in a position's receptive field, limited in size. A position is taken for the centre
-/// of its share of the photo, which layers without padding are off by a little.
+/// Returns a square of the photo at the middle of a position's receptive field, with limited side. The middle
+/// is estimated from the position's place in the map, which is slightly wrong for layers without padding.
 fn square(seen: &LayerView, [y, x]: [usize; 2], extent: usize) -> Square {
     let (width, height) = (seen.photo.width, seen.photo.height);
     let [_, rows, columns] = seen.cells.shape();
@@ -175,7 +176,7 @@ fn square(seen: &LayerView, [y, x]: [usize; 2], extent: usize) -> Square {
     Square { x: from(x, columns, width), y: from(y, rows, height), side }
 }
 
-/// The photo with a frame around what each row shows of it.
+/// Draws frames on the photo around the crops of all rows.
 fn overview(seen: &LayerView, squares: &[Square], height: usize) -> Result<Image> {
     let (w, h) = (seen.photo.width, seen.photo.height);
     let width = (w * height).div_ceil(h).max(1);
@@ -192,7 +193,7 @@ fn color(row: usize) -> [f32; 3] {
     FRAMES[row % FRAMES.len()].map(|v| f32::from(v) / 255.0)
 }
 
-/// Draws the frame of a square, inside it.
+/// Draws the frame of a square, inside the square.
 fn frame(image: &mut Image, square: Square, color: [f32; 3]) {
     let (width, pixels) = (image.width, image.width * image.height);
     let right = (square.x + square.side).min(image.width);
@@ -219,7 +220,7 @@ mod tests {
         frame(&mut image, Square { x: 2, y: 0, side: 8 }, [1.0, 0.5, 0.0]);
         assert_eq!([image.pixel(1, 0), image.pixel(5, 4)], [[0.0; 3]; 2]);
         assert_eq!([image.pixel(2, 0), image.pixel(9, 7), image.pixel(4, 5)], [[1.0, 0.5, 0.0]; 3]);
-        // Half outside: no panic.
+        // The square lies half outside the image, which must not panic.
         frame(&mut image, Square { x: 8, y: 8, side: 8 }, [1.0; 3]);
     }
 }

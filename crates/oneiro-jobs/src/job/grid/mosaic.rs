@@ -1,4 +1,4 @@
-//! Activation grids: every cell of a map as the picture of its direction (Olah et al. 2018).
+//! Activation grids: each cell shows the picture of the map's direction at its position (Olah et al. 2018).
 
 use oneiro::objective::{Direction, Term, TermKind, Toward};
 use oneiro_media::{Cell, Filter, Image, Sheet, TileLook};
@@ -11,26 +11,26 @@ use crate::job::error::{JobError, Large};
 use crate::job::render::{RenderUnit, Setting};
 use crate::model::LoadedModel;
 
-/// The largest side of a cell: beyond it, pictures are better rendered one by one.
+/// Maximum side of a cell. Larger pictures are better rendered one by one.
 pub const MAX_SIDE: usize = 1024;
-/// The part of a cell's side by which it fades into its neighbours, on each side.
+/// Divisor of a cell's side: on each side, a cell blends into its neighbours over this part of its side.
 const OVERLAP: usize = 16;
-/// Divisor of a cell's side that gives the margin cut off its picture on each side, beyond the overlap. Fewer
-/// of the shifted views show a picture's edge, and the network pads with zeros beyond it. On VGG-16 this
-/// changes the brightness of 16 pixels of 64.
+/// Divisor of a cell's side: on each side, a margin of this part beyond the overlap is rendered and cut off.
+/// It keeps the picture's border, beyond which the network pads with zeros, out of most shifted views. On
+/// VGG-16 the border changes the brightness of 16 pixels of 64.
 const CUT: usize = 4;
-/// Background colour behind smaller or transparent cells.
+/// Background colour around smaller cells and behind transparent ones.
 const PAPER: [f32; 3] = [1.0; 3];
-/// Colour of a cell without any activation.
+/// Colour of a cell without activations.
 const SILENT: [f32; 3] = [0.5; 3];
 
 /// Settings of an activation grid.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mosaic {
-    /// p of dot · max(.1, cos)^p.
+    /// The exponent p of dot · max(.1, cos)^p.
     pub power: f64,
-    /// The property of a cell (size or opacity) that shows its magnitude or attribution.
+    /// The property of a cell that shows its magnitude or attribution.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scale: Option<Scale>,
 }
@@ -39,37 +39,37 @@ pub struct Mosaic {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scale {
-    /// Its area.
+    /// The cell's area.
     Size,
-    /// How opaque it is.
+    /// The cell's opacity.
     Opacity,
 }
 
 impl Mosaic {
-    /// Pixels by which pictures of cells of this side are larger on each side.
+    /// Returns the overlap with neighbouring cells on each side, in pixels.
     fn overlap(&self, side: usize) -> usize {
         if self.scale == Some(Scale::Size) { 0 } else { side / OVERLAP }
     }
 
-    /// The side of the picture that is rendered for a cell of this side.
+    /// Returns the side of the picture that is rendered for a cell of this side.
     pub fn picture_side(&self, side: usize) -> usize {
         side + 2 * (self.overlap(side) + side / CUT)
     }
 
-    /// The tile of a rendered picture.
+    /// Cuts the cell with its overlap out of the rendered picture.
     fn tile(&self, picture: &Image, side: usize) -> Result<Image> {
         let whole = self.picture_side(side);
         let (cut, tile) = (side / CUT, side + 2 * self.overlap(side));
         if (picture.width, picture.height) == (whole, whole) {
             return Ok(picture.crop(cut, cut, tile, tile)?);
         }
-        // The network takes pictures of its own size only.
+        // If the network accepts only its own size, the picture has another size and is resized.
         let picture = oneiro_media::resize(picture, whole, whole, Filter::Triangle)?;
         Ok(picture.crop(cut, cut, tile, tile)?)
     }
 
-    /// The objective of a cell's picture. Its vector is normalised to length 1, so that all cells have equal
-    /// weight in the gradients of the shared parameters.
+    /// Returns the unit to render for a cell. The activation vector is normalised to length 1, so that all
+    /// cells have equal weight in the gradients of shared parameters.
     fn job(&self, recipe: &GridSettings, seen: &LayerView, at: [usize; 2]) -> RenderUnit {
         let length = seen.cells.magnitude(at);
         let unit = seen.cells.vector(at).into_iter().map(|a| (f64::from(a) / length) as f32).collect();
@@ -78,7 +78,7 @@ impl Mosaic {
         RenderUnit::new(format!("{} at {},{}", recipe.layer, at[0], at[1]), term.into())
     }
 
-    /// Renders the cells and puts them together, beside the photo.
+    /// Renders the cells and assembles them, beside the photo.
     pub fn make(
         &self,
         run: &Run<'_>,
@@ -122,7 +122,7 @@ impl Mosaic {
         Ok(Made { sheet, cells, finished })
     }
 
-    /// Photo and grid side by side.
+    /// Arranges photo and grid side by side.
     fn sheet(
         &self,
         recipe: &GridSettings,

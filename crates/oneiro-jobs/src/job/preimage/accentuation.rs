@@ -1,4 +1,4 @@
-//! Accentuations: photos changed until a unit answers more strongly.
+//! Accentuations: photos are changed so that a unit responds more strongly.
 
 use oneiro::objective::{Objective, Term, TermKind};
 use serde::{Deserialize, Serialize};
@@ -14,24 +14,24 @@ use crate::job::{Job, Run, Sink};
 use crate::source::references::Files;
 use crate::source::stem;
 
-/// Each photo with more of each unit, a row each.
+/// Accentuates each objective in each photo. Each combination is a row of the sheet.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AccentuationJob {
     /// Files of the photos.
     pub images: Vec<String>,
-    /// The objective to increase.
+    /// The objectives to increase.
     #[serde(rename = "wishes")]
     pub objectives: Vec<NamedObjective>,
-    /// The layer at which results stay near their photo.
+    /// The layer whose features keep results similar to their photo.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub near: Option<String>,
-    /// Weights of the distance to the features, one column for each. 0 without a layer.
+    /// Weights of the distance to the photo's features; each is a column. Without `near`, the weight is 0.
     pub strengths: Vec<f64>,
-    /// The picture that all start from, instead of their photos.
+    /// The start picture of all results. Without one, each starts from its photo.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<String>,
-    /// How they are rendered.
+    /// How the pictures are rendered.
     pub rendering: Rendering,
 }
 

@@ -1,4 +1,4 @@
-//! Caricatures: more of what a layer sees in a photo.
+//! Caricatures: photos are changed so that a layer's features become stronger.
 
 use oneiro::objective::{Objective, Term, TermKind};
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use crate::job::sheet::{self, Row, SheetJob, SheetPlan};
 use crate::job::{Job, Run, Sink};
 use crate::source::references::Files;
 
-/// A caricature of each photo at each layer, side by side.
+/// Makes a caricature of each photo at each layer, side by side.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CaricatureJob {
@@ -20,17 +20,17 @@ pub struct CaricatureJob {
     pub images: Vec<String>,
     /// The layers.
     pub layers: Vec<String>,
-    /// Power of the cosine between a position's activations and the photo's.
+    /// Exponent of the cosine between a position's activations and the photo's.
     pub power: f64,
-    /// The picture that all start from; without it each starts from its photo.
+    /// The start picture of all caricatures. Without one, each starts from its photo.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<String>,
-    /// Whether they start from noise instead.
+    /// Whether caricatures start from noise.
     #[serde(default)]
     pub from_noise: bool,
-    /// How they are rendered.
+    /// How the pictures are rendered.
     pub rendering: Rendering,
-    /// What captions name.
+    /// What captions contain.
     #[serde(default)]
     pub captions: Captions,
 }

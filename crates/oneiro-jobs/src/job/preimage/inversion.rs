@@ -1,4 +1,4 @@
-//! Inversions: what a layer still knows of a photo.
+//! Inversions: photos are reconstructed from a layer's features.
 
 use oneiro::objective::{Objective, Term, TermKind};
 use oneiro::preset::Preset;
@@ -22,10 +22,10 @@ use crate::source::materials;
 use crate::source::places;
 use crate::source::references::{self, Files};
 
-/// The entry under which a plot says what it is of.
+/// Key of the metadata entry that describes a plot.
 const PLOT: &str = "plot";
 
-/// Each photo reconstructed from each layer, side by side.
+/// Reconstructs each photo from each layer, side by side.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InversionJob {
@@ -33,21 +33,21 @@ pub struct InversionJob {
     pub images: Vec<String>,
     /// The layers.
     pub layers: Vec<String>,
-    /// Only this many positions about the centre, of rows and columns.
+    /// If given, only this many central rows and columns of the map are used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub center: Option<usize>,
-    /// Only the channels from the first to the last of these.
+    /// If given, only the channels from the first to the last of these are used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channels: Option<(usize, usize)>,
-    /// Only the positions where this picture is white.
+    /// If given, only the positions where this picture is white are used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub feature_mask: Option<String>,
-    /// The picture to start from; noise if there is none.
+    /// The start picture. Without one, inversions start from noise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<String>,
-    /// How they are rendered.
+    /// How the pictures are rendered.
     pub rendering: Rendering,
-    /// What captions name.
+    /// What captions contain.
     #[serde(default)]
     pub captions: Captions,
 }
@@ -55,9 +55,9 @@ pub struct InversionJob {
 /// The report on inversions.
 #[derive(Debug, Clone, Serialize)]
 pub struct InversionReport {
-    /// Row by row.
+    /// The inversions, row by row.
     pub units: Vec<InvertedUnit>,
-    /// A line for each layer and strength.
+    /// A line of text for each layer and strength.
     #[serde(skip)]
     pub summary: Vec<String>,
 }
@@ -65,7 +65,7 @@ pub struct InversionReport {
 /// One inversion.
 #[derive(Debug, Clone, Serialize)]
 pub struct InvertedUnit {
-    /// As of any unit.
+    /// The report as for any unit.
     #[serde(flatten)]
     pub report: UnitReport,
     /// The layer.
@@ -74,13 +74,13 @@ pub struct InvertedUnit {
     pub image: String,
     /// The weight of the features relative to the regularizers.
     pub strength: f64,
-    /// ‖Φ − Φ0‖/‖Φ0‖.
+    /// The relative error of the features, ‖Φ − Φ0‖/‖Φ0‖.
     pub relative_error: f64,
-    /// Of the 8-bit picture against the photo as far as the network sees it, dB.
+    /// Peak signal-to-noise ratio of the 8-bit picture against the photo that the network reads, in dB.
     pub psnr: f64,
 }
 
-/// The picture, strength and seed of one cell of the sheet.
+/// The picture, strength and random seed of one cell of the sheet.
 struct Case {
     layer: String,
     image: String,
@@ -89,7 +89,7 @@ struct Case {
 }
 
 impl InversionJob {
-    /// The sheet, and what each cell is about.
+    /// Returns the sheet, and the case of each cell.
     fn sheet(&self, run: &Run<'_>) -> Result<(SheetJob, Vec<Case>)> {
         let settings = &self.rendering.work.settings;
         let files = Files::new(run.model()?, settings.first().and_then(|s| s.preset.size))?;
@@ -129,7 +129,7 @@ impl InversionJob {
         Ok((plan.flattened().titled(self.rendering.title.as_deref()).job(self.rendering.work.clone()), cases))
     }
 
-    /// inversion(layer, image) within the region.
+    /// Returns the objective inversion(layer, image) within the requested region.
     fn objective(&self, files: &Files<'_>, layer: &str, image: &str) -> Result<Objective> {
         let mut term = Term::new(layer, TermKind::Inversion(files.reference(image)?));
         term.region.center = self.center;
@@ -141,7 +141,7 @@ impl InversionJob {
         if let Some(mask) = &self.feature_mask {
             term.region.mask = Some(files.mask(mask)?);
         }
-        // Read again as text by whoever makes the picture again, so it has to be readable.
+        // The objective is stored as text and parsed when the picture is recreated, so it must be parsable.
         let objective = Objective::from(term);
         readable(&objective)?;
         Ok(objective)
@@ -163,7 +163,7 @@ impl Job for InversionJob {
         let photos = self.images.iter().map(|path| {
             let preset = finished_preset(&self.rendering.work.settings[0].preset, finished);
             let photo = materials::start(model, &preset, path)?;
-            // The PSNR uses the drawn bands, and the colours that the network sees.
+            // The PSNR compares the drawn bands, with the colours that the network reads.
             Ok((path.as_str(), references::visible(model, &photo)?.data))
         });
         let photos = photos.collect::<Result<Vec<_>>>()?;
@@ -203,7 +203,7 @@ impl Job for InversionJob {
     }
 }
 
-/// The preset with the size that was used in the end.
+/// Returns the preset with the size that was used.
 fn finished_preset(preset: &Preset, finished: &[Finished]) -> Preset {
     let mut preset = preset.clone();
     if let Some(f) = finished.first() {
@@ -212,7 +212,7 @@ fn finished_preset(preset: &Preset, finished: &[Finished]) -> Preset {
     preset
 }
 
-/// A case with its outcome.
+/// A case and its result.
 struct Outcome<'a> {
     case: &'a Case,
     finished: &'a Finished,
@@ -236,7 +236,7 @@ fn results<'a>(cases: &'a [Case], finished: &'a [Finished], photos: &[(&str, Vec
         .collect()
 }
 
-/// A line for each layer and strength.
+/// Returns a line of text for each layer and strength.
 fn summary(job: &InversionJob, results: &[Outcome<'_>]) -> Vec<String> {
     let mut lines = Vec::new();
     for layer in &job.layers {
@@ -263,7 +263,7 @@ fn summary(job: &InversionJob, results: &[Outcome<'_>]) -> Vec<String> {
     lines
 }
 
-/// Mean over the pictures of the distance between the results of their seeds.
+/// Returns the mean over the pictures of the distance between the results of different random seeds.
 fn mean_spread<'a>(results: impl Iterator<Item = &'a Outcome<'a>>) -> Option<Mean> {
     let mut by_image: Vec<(&str, Vec<&Finished>)> = Vec::new();
     for r in results {
@@ -299,7 +299,7 @@ fn table(results: &[Outcome<'_>]) -> String {
 /// The plot's height relative to the highest error.
 const HEADROOM: f64 = 1.1;
 
-/// The relative error of each layer with its standard error, a line for each strength.
+/// Plots the relative error of each layer with its standard error, as a line for each strength.
 fn plot(job: &InversionJob, title: &str, results: &[Outcome<'_>]) -> Result<oneiro_media::Image> {
     let names: Vec<&str> = job.layers.iter().map(String::as_str).collect();
     let mut plot = Plot::new(PLOT_SIZE[1], PLOT_SIZE[0])
@@ -324,7 +324,7 @@ fn plot(job: &InversionJob, title: &str, results: &[Outcome<'_>]) -> Result<onei
         }
         plot = plot.series(Series::line(format!("C = {strength}"), &points).error_bars(&errors));
     }
-    // From 0 on, so that lengths compare as the errors do.
+    // The axis starts at 0, so that heights are proportional to errors.
     Ok(plot.y_range(0.0, HEADROOM * highest).render()?)
 }
 

@@ -1,4 +1,4 @@
-//! The loop over batches of units.
+//! Renders units batch by batch.
 
 use oneiro::objective::Objective;
 use oneiro::objective_session::ObjectiveSession;
@@ -20,12 +20,12 @@ use crate::remark::Remark;
 use crate::source::references::picture_size;
 use crate::task::Task;
 
-/// Pictures that are optimised together, or more so that each thread has as many. The batch size changes
-/// memory and speed, but no bit of a picture.
+/// Number of pictures that are optimised together, rounded up to a multiple of the threads. It changes memory
+/// and speed, but no bit of a picture.
 const BATCH: usize = 4;
 
-/// Renders all units in batches; the results are in their order. Units that a folder of parts holds are read
-/// from it.
+/// Renders all units in batches and returns the results in the units' order. Units that are stored as parts
+/// are read.
 pub fn render_all(run: &Run<'_>, work: &PreparedUnits<'_>, options: &Options) -> Result<Vec<Finished>> {
     let context = run.context;
     remarks::on_units(context, work);
@@ -48,7 +48,7 @@ pub fn render_all(run: &Run<'_>, work: &PreparedUnits<'_>, options: &Options) ->
     Ok(finished)
 }
 
-/// Renders these units, and those that their pictures depend on.
+/// Renders these units, and those on which their pictures depend.
 fn render_units(
     context: &Context,
     work: &PreparedUnits<'_>,
@@ -96,7 +96,8 @@ fn render_units(
             let (chunk, after) = rest.split_at(batch.min(rest.len()));
             progress.label(&units[chunk[0]].unit);
             let render = match context.compute(|| prepared_batch(work, chunk)) {
-                // Memory or a kernel may refuse a batch that shape rules accept.
+                // Memory or a kernel may fail for a batch that shape rules accept. A smaller batch is then
+                // tried.
                 Err(_) if !joined && chunk.len() > 1 => {
                     batch = chunk.len() / 2;
                     continue;
@@ -114,8 +115,8 @@ fn render_units(
     Ok(())
 }
 
-/// Pictures at once: enough to keep the threads busy, fewer with several views of each. A network whose shape
-/// rules refuse the batch, such as one exported for single images, gets a smaller one.
+/// Returns the batch size: enough pictures to keep the threads busy, fewer if each has several views. If the
+/// network's shape rules reject the batch, as for a network exported for single images, the batch is smaller.
 fn batch_for(model: &LoadedModel, preset: &Preset, objective: &Objective, wanted: usize) -> usize {
     let views = preset.views.max(1);
     let accepts = |batch: usize| {
@@ -129,12 +130,12 @@ fn batch_for(model: &LoadedModel, preset: &Preset, objective: &Objective, wanted
     batch
 }
 
-/// Number of pictures with this number of views each that keeps the threads busy.
+/// Returns how many pictures with this number of views each keep the threads busy.
 fn pictures_at_once(threads: usize, views: usize) -> usize {
     (BATCH.next_multiple_of(threads) / views).max(1)
 }
 
-/// The rendering of these units as one batch, before its first step.
+/// Prepares the rendering of these units as one batch.
 fn prepared_batch(work: &PreparedUnits<'_>, members: &[usize]) -> Result<Render> {
     let units = members.iter().map(|&i| &work.units[i]);
     let Setting { preset, seed } = &work.settings[work.units[members[0]].setting];

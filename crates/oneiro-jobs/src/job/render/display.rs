@@ -1,5 +1,5 @@
-//! The values of an optimised picture that are shown as black and as white. The display changes only
-//! pixels of files; no reported number of a picture depends on it.
+//! Which values of an optimised picture are shown as black and as white. This changes only the pixels of
+//! files; no reported value of a picture depends on it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 use super::{Finished, colors};
 use crate::error::Result;
 
-/// Share of the values that are shown as black or white by [`Display::Auto`]: half of it each. A few
-/// outliers, which unbounded pixels have, would else leave all others grey.
+/// Share of the values that [`Display::Auto`] shows as black or white, half of it each. Unbounded pixels have
+/// a few outliers, without which all other values would be nearly the same grey.
 const OUTSIDE: f64 = 0.01;
-/// Deviation of the values by [`Display::Standardize`] (`visstd`, Conveiro's `deep_dream.py`).
+/// Standard deviation of the values with [`Display::Standardize`] (`visstd`, Conveiro's `deep_dream.py`).
 const DEVIATION: f64 = 0.3;
 
 /// How values become colours.
@@ -24,13 +24,13 @@ pub enum Display {
     /// 0 is black, 1 is white.
     #[default]
     Clip,
-    /// Each picture between its own extremes.
+    /// In each picture, black and white are near the picture's own smallest and largest values.
     Auto,
-    /// All pictures between their common extremes.
+    /// In all pictures, black and white are near the smallest and largest values of all.
     AutoShared,
-    /// Each picture with a mean of one half and a fixed deviation.
+    /// Each picture is shifted and scaled to a mean of one half and a fixed standard deviation.
     Standardize,
-    /// Between two values.
+    /// These two values are black and white.
     Range(f32, f32),
 }
 
@@ -90,7 +90,7 @@ impl Display {
         *self == Self::Clip
     }
 
-    /// The levels for these values; `None` if they are shown as they are.
+    /// Returns the values of black and white; `None` if pictures are shown unchanged.
     fn levels(self, values: Vec<f32>) -> Result<Option<Levels>> {
         Ok(match self {
             Self::Clip => None,
@@ -100,7 +100,7 @@ impl Display {
         })
     }
 
-    /// An opaque picture as displayed with its own black and white.
+    /// Returns an opaque picture as displayed, with its own values of black and white.
     pub fn show(self, image: Image) -> Result<Image> {
         Ok(match self.levels(if self.is_clip() { Vec::new() } else { image.data.clone() })? {
             None => image,
@@ -108,7 +108,7 @@ impl Display {
         })
     }
 
-    /// Decides on the levels of all pictures, and notes them in their reports.
+    /// Determines the values of black and white of all pictures and stores them in the reports.
     pub fn settle(self, finished: &mut [Finished]) -> Result<()> {
         if self.is_clip() {
             return Ok(());
@@ -132,8 +132,8 @@ impl Display {
     }
 }
 
-/// Black and white common to several pictures. Each file records them, since it has to be made again without
-/// the others.
+/// Replaces black and white shared by several pictures by fixed values. A file contains these values because
+/// it must be possible to recreate its picture without the others.
 pub fn pin_shared(finished: &mut [Finished]) {
     for report in finished.iter_mut().map(|f| &mut f.report) {
         if let (Display::AutoShared, Some([black, white])) = (report.display, report.display_range) {
@@ -142,7 +142,7 @@ pub fn pin_shared(finished: &mut [Finished]) {
     }
 }
 
-/// The values of all colours of a picture, but for pixels through which nothing of it is seen.
+/// Returns the colour values of a picture, without fully transparent pixels.
 fn visible_values(result: &Finished) -> Result<Vec<f32>> {
     let image = colors(&result.rendered.images)?;
     Ok(match &result.alpha {
@@ -155,7 +155,7 @@ fn visible_values(result: &Finished) -> Result<Vec<f32>> {
 }
 
 impl Finished {
-    /// The picture as it is shown.
+    /// Returns the picture as it is displayed.
     pub fn shown(&self) -> Result<Image> {
         match self.report.display_range {
             None => Ok(self.picture.clone()),

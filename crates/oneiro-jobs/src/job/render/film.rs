@@ -1,4 +1,4 @@
-//! Keeping an optimisation as a film: which steps are frames, how long they are shown, and in which format.
+//! Films of optimisations: which steps are frames, how long they are shown, and the file format.
 
 use std::path::Path;
 
@@ -11,17 +11,17 @@ use crate::job::error::{JobError, Large};
 use crate::job::render::colors;
 use crate::job::render::display::Display;
 
-/// Frames at most.
+/// Maximum number of frames.
 const MAX_FRAMES: usize = 100;
-/// Seconds that a film lasts if its frames allow it, the last frame not counted.
+/// Duration of a film in seconds without its last frame, if the frames allow it.
 const SECONDS: usize = 5;
-/// The fastest and the slowest that frames follow each other, in hundredths of a second: 20 to 4 a second.
+/// Shortest and longest display time of a frame, in hundredths of a second: 20 to 4 frames a second.
 const TICKS: std::ops::RangeInclusive<u16> = 5..=25;
-/// How long the last frame is held, in hundredths of a second.
+/// Display time of the last frame, in hundredths of a second.
 const LAST_TICKS: u16 = 150;
-/// Pixels that the frames of one film may have together: 8 bits of three colours each, 1.5 GB.
+/// Maximum number of pixels in all frames of a film: 1.5 GB with three 8-bit colours.
 pub const MAX_PIXELS: usize = 500_000_000;
-/// Pixels that the frames of all films of a batch with several pictures may have together.
+/// Maximum number of pixels in all films of a batch with several pictures.
 const MAX_BATCH_PIXELS: usize = 150_000_000;
 
 /// The file format of a film.
@@ -36,7 +36,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// By a file's name.
+    /// Returns the format for a file name's extension.
     pub fn of_name(path: &Path) -> Option<Self> {
         let extension = path.extension()?.to_string_lossy().to_lowercase();
         match extension.as_str() {
@@ -46,12 +46,12 @@ impl Format {
         }
     }
 
-    /// By a file's first bytes; what is no GIF is taken for PNG.
+    /// Returns the format for a file's first bytes. What is no GIF counts as PNG.
     pub fn of_bytes(bytes: &[u8]) -> Self {
         if bytes.starts_with(b"GIF8") { Self::Gif } else { Self::Apng }
     }
 
-    /// The end of a file's name.
+    /// Returns the extension of file names.
     pub fn extension(self) -> &'static str {
         match self {
             Self::Apng => "apng",
@@ -59,7 +59,7 @@ impl Format {
         }
     }
 
-    /// The bytes of a film.
+    /// Encodes a film.
     pub fn encode(self, film: &Film, text: &PngText) -> Result<Vec<u8>> {
         Ok(match self {
             Self::Apng => film.to_apng(text)?,
@@ -68,8 +68,8 @@ impl Format {
     }
 }
 
-/// The steps after which a frame is taken, the first before any. Early steps change most, so frames are as
-/// the squares of their numbers.
+/// Returns the numbers of steps after which a frame is taken; the first is 0. Early steps change pictures
+/// most, so the numbers grow quadratically.
 pub fn frame_steps(steps: usize) -> Vec<usize> {
     let last = MAX_FRAMES - 1;
     let mut at: Vec<usize> = (0..=last).map(|k| (steps * k * k + last * last / 2) / (last * last)).collect();
@@ -77,7 +77,7 @@ pub fn frame_steps(steps: usize) -> Vec<usize> {
     at
 }
 
-/// The number of films of this size that can be recorded at once.
+/// Returns the number of films of this size that can be recorded at once.
 pub fn films_at_once(steps: usize, [h, w]: [usize; 2]) -> Result<usize> {
     let (frames, pixels) = (frame_steps(steps).len(), h.saturating_mul(w));
     if pixels.saturating_mul(frames) > MAX_PIXELS {
@@ -87,7 +87,7 @@ pub fn films_at_once(steps: usize, [h, w]: [usize; 2]) -> Result<usize> {
     Ok((MAX_BATCH_PIXELS / (pixels * frames).max(1)).max(1))
 }
 
-/// Frames as they come, for each picture of a batch.
+/// Records the frames of each picture of a batch.
 pub struct Camera {
     format: Format,
     at: Vec<usize>,
@@ -96,13 +96,13 @@ pub struct Camera {
 }
 
 impl Camera {
-    /// For a batch of this many pictures, each frame of which has its own black and white.
+    /// Creates a recorder for this many pictures. Each frame has its own values of black and white.
     pub fn new(format: Format, steps: usize, batch: usize, display: Display) -> Self {
         Self { format, at: frame_steps(steps), films: vec![Film::default(); batch], display }
     }
 
-    /// Takes a frame of the pictures that have changed since the last step, if it is time for one or they are
-    /// finished. So a film does not depend on the other pictures of the batch.
+    /// Records a frame of each picture that changed in the last step, if this step is a frame or if the
+    /// picture is finished. A film therefore does not depend on the other pictures of the batch.
     pub fn watch(&mut self, render: &mut Render, changed: &[bool]) -> Result<()> {
         let due = self.at.binary_search(&render.steps_done()).is_ok();
         let wanted = |e: usize| changed[e] && (due || render.entry_finished(e));
@@ -116,7 +116,7 @@ impl Camera {
         Ok(())
     }
 
-    /// The film of a picture, encoded, with what `text` and its frames say of it.
+    /// Encodes the film of a picture with metadata: `text`, and a description of its frames.
     pub fn develop(&mut self, picture: usize, mut text: PngText) -> Result<Vec<u8>> {
         let film = &mut self.films[picture];
         let even = SECONDS * usize::from(TICKS_PER_SECOND) / film.len().max(1);

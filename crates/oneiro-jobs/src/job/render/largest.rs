@@ -11,7 +11,8 @@ use crate::model::LoadedModel;
 use crate::source::references::Files;
 use crate::task::Task;
 
-/// The largest value of an objective over pictures: what a unit's optimised picture is to be compared with.
+/// Returns the largest value of an objective over pictures, with which a unit's optimised picture can be
+/// compared.
 pub fn largest_value(
     context: &Context,
     model: &LoadedModel,

@@ -5,12 +5,13 @@ use oneiro::preset::Preset;
 use crate::error::Result;
 use crate::job::error::{JobError, Setting};
 
-/// The largest side of a picture: beyond it, memory runs out before anything is seen.
+/// Maximum side of a picture. Larger pictures would exceed memory.
 pub const MAX_SIDE: usize = 8192;
-/// More steps than anybody waits for.
+/// Maximum number of steps.
 pub const MAX_STEPS: u32 = 1_000_000;
 
-/// An error unless flags could have made this preset: for settings that come from a file.
+/// Returns an error unless command-line flags could give this preset. Used for settings that come from a
+/// file.
 pub fn check_preset(preset: &Preset) -> Result<()> {
     let steps = preset.steps.saturating_add(preset.settle.map_or(0, |settle| settle.steps));
     if steps > MAX_STEPS as usize {

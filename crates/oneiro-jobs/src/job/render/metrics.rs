@@ -1,24 +1,25 @@
-//! Distances of pictures to a photo, and to each other.
+//! Distances of pictures to a photo and to each other.
 
 use oneiro_media::Image;
 
 use super::Finished;
 use crate::numbers::Mean;
 
-/// Peak signal-to-noise ratio of a picture against a photo of its size, in dB, both of 0–1.
+/// Returns the peak signal-to-noise ratio of a picture against a photo of the same size, in dB. Both are in
+/// 0–1.
 pub fn psnr(picture: &Image, photo: &[f32]) -> f64 {
     let pairs = picture.data.iter().zip(photo);
     let square: f64 = pairs.map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum();
     -10.0 * (square / photo.len().max(1) as f64).log10()
 }
 
-/// Root mean square distance of two pictures, 0–1.
+/// Returns the root mean square difference of two pictures in 0–1.
 fn distance(a: &Image, b: &Image) -> f64 {
     let square: f64 = a.data.iter().zip(&b.data).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum();
     (square / a.data.len().max(1) as f64).sqrt()
 }
 
-/// Mean pairwise distance of several pictures of one objective.
+/// Returns the mean distance over all pairs of pictures; `None` for fewer than two.
 pub fn spread(pictures: &[&Finished]) -> Option<f64> {
     let mut distances = Vec::new();
     for (i, a) in pictures.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Jobs checked against the network before any work is done, at a size that it accepts.
+//! Checks jobs against the network before any work is done, at a size that the network accepts.
 
 use std::collections::BTreeMap;
 
@@ -20,42 +20,44 @@ use crate::remark::Remark;
 use crate::source::materials::Extras;
 use crate::source::references::{Files, picture_size, refitted};
 
-/// Adds a job to the text of a picture: of these units that depend on each other, the one at the place.
+/// Adds the job to a picture's metadata. The units with these indices depend on each other; the picture is
+/// the one at the place.
 pub(super) type Seal<'a> = Box<
     dyn Fn(&PreparedUnits<'_>, &mut PngText, &[usize], Place, &UnitReport) -> Result<()> + Send + Sync + 'a,
 >;
 
-/// Units that the network accepts, so that nothing is left to be wrong but numbers.
+/// Units that the network accepts. After this check, only numerical problems remain possible.
 pub struct PreparedUnits<'a> {
     pub model: &'a LoadedModel,
     pub units: Vec<RenderUnit>,
-    /// The settings, their sizes such that the network accepts them.
+    /// The settings, with sizes that the network accepts.
     pub settings: Vec<Setting>,
-    /// Inputs common to all units, other than their settings.
+    /// Inputs that all units share, other than the settings.
     pub materials: Materials,
-    /// Where the statistics among the materials are from.
+    /// Path of the statistics in `materials`.
     pub statistics_path: Option<String>,
     /// Adds the job to the metadata of a unit's picture.
     pub(super) seal: Option<Seal<'a>>,
-    /// Units of one setting that read the same layers. Others go into batches of their own, because which
-    /// values a plan must keep decides how it is optimised, and with that the last bits of the result.
+    /// Groups of units with the same setting that read the same layers. Different groups are never in the
+    /// same batch: which values a plan must keep changes its optimisation, and thereby the last bits of
+    /// results.
     pub(super) groups: Vec<Vec<usize>>,
 }
 
 impl PreparedUnits<'_> {
-    /// Whether the pictures of a group depend on each other: by terms that couple them, or by shared
+    /// Whether the pictures of a group depend on each other, through terms that couple them or through shared
     /// parameters.
     pub(super) fn is_joined(&self, members: &[usize]) -> bool {
         let preset = &self.settings[self.units[members[0]].setting].preset;
         preset.param.is_shared() || members.iter().any(|&i| self.units[i].objective.couples())
     }
 
-    /// The name of the mask that pictures change within.
+    /// Returns the name of the mask within which pictures may change.
     pub fn mask(&self) -> Option<&str> {
         self.units.iter().find_map(|unit| unit.mask.as_ref()).map(|mask| mask.name.as_str())
     }
 
-    /// The units that a job's picture depends on, itself among them, in their order.
+    /// Returns the units on which a unit's picture depends, including the unit itself, in their order.
     pub fn companions(&self, job: usize) -> Vec<usize> {
         match self.groups.iter().find(|members| members.contains(&job)) {
             Some(members) if self.is_joined(members) => members.clone(),
@@ -64,8 +66,8 @@ impl PreparedUnits<'_> {
     }
 }
 
-/// Checks every job before any work is done. `keep_size`: whether the size stays even if the network does not
-/// accept it, which is an error then; else the model card's is taken instead.
+/// Checks every unit before any work is done. If the network does not accept the size, `keep_size` makes this
+/// an error. Otherwise the model card's size is used instead.
 pub fn prepare<'a>(
     context: &Context,
     model: &'a LoadedModel,
@@ -112,8 +114,8 @@ pub fn prepare<'a>(
     Ok(PreparedUnits { model, units, settings, materials, statistics_path, seal: None, groups })
 }
 
-/// The size of a setting, or the model's own where the network does not accept it. The units are checked at
-/// it.
+/// Returns the size of a setting, or the model's own if the network does not accept the setting's. The units
+/// are checked at this size.
 fn accepted_size(
     context: &Context,
     model: &LoadedModel,
@@ -134,7 +136,7 @@ fn accepted_size(
         }
         Err(refused) => refused,
     };
-    // The card's own size tells whether the size is to blame, or something that holds for every size.
+    // The model's own size shows whether the error depends on the size or occurs at every size.
     let Some(wanted) = wanted else { return Err(refused) };
     let of_size = matches!(refused, Error::Network(_)) && !keep_size;
     if let Err(other) = accepts(None) {
@@ -160,7 +162,7 @@ fn accepted_size(
     Ok(Some(accepted))
 }
 
-/// Whether the network accepts pictures of a size for the units of a group, by shape inference alone.
+/// Checks by shape inference alone that the network accepts pictures of a size for the units of a group.
 fn accepts_group(
     model: &LoadedModel,
     units: &[RenderUnit],
@@ -184,7 +186,7 @@ fn check_groups(
     context.compute(|| groups.iter().try_for_each(check))
 }
 
-/// Compiles the plan of a group, and checks every member's channels and positions against its shapes.
+/// Compiles the plan of a group, and checks every unit's channels and positions against the plan's shapes.
 fn check_group(
     model: &LoadedModel,
     preset: &Preset,
@@ -192,7 +194,7 @@ fn check_group(
     members: &[usize],
     materials: &Materials,
 ) -> Result<()> {
-    // Terms that couple a batch have nothing to couple in a batch of one, but are checked all the same.
+    // Terms that couple a batch have no effect in a batch of one, but are checked, too.
     let first = &units[members[0]];
     let starts = vec![first.start.clone()];
     let materials = Materials { starts, mask: first.mask.clone(), ..materials.clone() };

@@ -1,4 +1,4 @@
-//! The optimised inputs as tensors.
+//! Encodes optimised inputs as tensors.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use super::report::UnitReport;
 use crate::error::Result;
 use crate::tensors::{RawTensor, to_bytes};
 
-/// The optimised inputs as `INPUT/INDEX`, with the units in the metadata.
+/// Encodes the optimised inputs as `INPUT/INDEX`, with the units in the metadata.
 pub fn raw_bytes(finished: &[Finished]) -> Result<Vec<u8>> {
     let mut tensors = Vec::new();
     for (i, result) in finished.iter().enumerate() {

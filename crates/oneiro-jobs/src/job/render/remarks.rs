@@ -1,5 +1,5 @@
-//! Remarks on a rendering beside its picture: that it led nowhere, that nothing can be
-//! seen, that a setting was left to chance.
+//! Remarks on a rendering: that the optimisation failed, that a picture shows nothing, that a setting was not
+//! given.
 
 use oneiro::gradients::ReluGradient;
 use oneiro::kernels;
@@ -12,12 +12,12 @@ use crate::job::render::{Finished, PreparedUnits};
 use crate::model::LoadedModel;
 use crate::remark::{Relus, ResultRemark};
 
-/// Units that are named in a note; more are counted.
+/// Number of units that a remark names. Further units are only counted.
 const NAMED: usize = 4;
-/// Steps below which nothing is expected of a picture.
+/// Number of steps below which no result is expected of a picture.
 const ENOUGH_STEPS: usize = 64;
 
-/// Says before the work what the recipe lacks.
+/// Remarks, before the work, on what the settings lack.
 pub fn on_units(context: &Context, work: &PreparedUnits<'_>) {
     let guessed = work.units.iter().any(|job| {
         let preset = &work.settings[job.setting].preset;
@@ -40,19 +40,19 @@ pub fn on_units(context: &Context, work: &PreparedUnits<'_>) {
     }
 }
 
-/// The layer, if an objective is the mean of a channel that is linear in the picture.
+/// If an objective is the mean of a channel that is linear in the picture, returns the layer and its value.
 fn linear_mean<'o>(model: &LoadedModel, objective: &'o Objective) -> Option<(&'o str, ValueId)> {
     let Objective::Term(term) = objective else { return None };
     let value = model.model.value_of(term).ok().filter(|_| matches!(term.kind, TermKind::Channel(_)))?;
     kernels::is_affine(&model.model, value).then_some((term.layer.as_str(), value))
 }
 
-/// A name of the ReLU behind a value.
+/// Returns a name of the ReLU after a value.
 fn relu_behind(model: &LoadedModel, value: ValueId) -> Option<String> {
     model.model.names().of(model.relu_behind(value)?).into_iter().next()
 }
 
-/// Says what the results are not.
+/// Remarks on problems of the results.
 pub fn on_results(context: &Context, work: &PreparedUnits<'_>, finished: &[Finished]) {
     if let Some([first, rest @ ..]) = finished.first().map(|f| &f.rendered.images[..])
         && !rest.is_empty()
@@ -82,7 +82,7 @@ pub fn on_results(context: &Context, work: &PreparedUnits<'_>, finished: &[Finis
         units,
         relus: Relus::Redirected,
     });
-    // Larger steps do not help a mean that its ReLU cuts off, or that is linear.
+    // Larger steps do not help if the mean is linear or if a ReLU cuts it off.
     let linear: Vec<bool> =
         work.units.iter().map(|job| linear_mean(work.model, &job.objective).is_some()).collect();
     let below = (0..finished.len()).filter(|&i| !linear[i]).find_map(|i| silent[i].clone());
@@ -100,8 +100,8 @@ pub fn on_results(context: &Context, work: &PreparedUnits<'_>, finished: &[Finis
     });
 }
 
-/// For each unit that is a channel's mean and stayed below zero: its layer, and the ReLU behind it that cuts
-/// off what is below zero.
+/// For each unit that is a channel's mean and stayed below zero, returns the layer and the name of the ReLU
+/// after the layer. This ReLU sets values below zero to zero.
 fn silent_on_average(work: &PreparedUnits<'_>, finished: &[Finished]) -> Vec<Option<(String, String)>> {
     let silent = |(job, result): (&crate::job::render::RenderUnit, &Finished)| {
         let Objective::Term(term) = &job.objective else { return None };
@@ -115,7 +115,7 @@ fn silent_on_average(work: &PreparedUnits<'_>, finished: &[Finished]) -> Vec<Opt
     work.units.iter().zip(finished).map(silent).collect()
 }
 
-/// The units' names, of many the first few.
+/// Returns the units' names; if there are many, only the first ones.
 fn names(reports: &[&UnitReport]) -> String {
     let mut units: Vec<&str> = reports.iter().map(|r| r.unit.as_str()).collect();
     units.dedup();
@@ -130,15 +130,15 @@ fn has_fallen(report: &UnitReport) -> bool {
     report.steps >= ENOUGH_STEPS && report.value < report.value_at_start && !report.is_stuck()
 }
 
-/// Deviation of a plane's values, 0–1, below which it looks even.
+/// Standard deviation of a plane's values in 0–1 below which the plane looks uniform.
 const FAINT: f64 = 0.03;
 
-/// Whether a picture was made from noise, in enough steps to look like something.
+/// Whether a picture started from noise and had enough steps to show something.
 fn should_show(report: &UnitReport) -> bool {
     report.steps >= ENOUGH_STEPS && report.start.is_none()
 }
 
-/// The variation of each plane that the network reads.
+/// Returns the standard deviation of each plane that the network reads.
 fn deviations(finished: &Finished) -> Vec<f64> {
     let plane = finished.picture.width * finished.picture.height;
     finished.levels.chunks_exact(plane.max(1)).map(deviation).collect()
@@ -149,7 +149,7 @@ fn is_faint(finished: &Finished) -> bool {
     should_show(&finished.report) && deviations(finished).into_iter().fold(0.0, f64::max) < FAINT
 }
 
-/// The bands that vary most, if those that are drawn are even: as many as a picture draws.
+/// If the drawn bands are nearly uniform, returns the bands that vary most, three to be drawn.
 fn better_shown(finished: &Finished) -> Option<Vec<usize>> {
     let picture = finished.rendered.images.first()?;
     let deviations = deviations(finished);
@@ -173,9 +173,9 @@ fn deviation(values: &[f32]) -> f64 {
     (values.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / n).sqrt()
 }
 
-/// Whether most values of a picture from noise are the least or the most that can be shown.
+/// Whether most values of a picture from noise are at the ends of the displayable range.
 fn is_clipped(finished: &Finished) -> bool {
-    /// Share of such values beyond which the picture has lost its shades; the strongest pictures of the
+    /// Share of such values above which the picture has lost its shades. The strongest pictures of the
     /// gallery have .4.
     const CLIPPED: f64 = 0.6;
     let values = &finished.levels;

@@ -5,44 +5,44 @@ use serde::{Deserialize, Serialize};
 use super::display::Display;
 use crate::numbers::{is_zero, short};
 
-/// One result of an optimisation, as `--json` and the metadata of `--raw` give it.
+/// The report on one optimisation, in `--json` and in the metadata of `--raw`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct UnitReport {
     /// The unit's name.
     pub unit: String,
-    /// The maximised objective as text.
+    /// The maximised objective as an expression.
     pub objective: String,
-    /// The picture that it started from, if not from noise.
+    /// The start picture, if it is not noise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<String>,
-    /// Its number among pictures of the same objective.
+    /// The index among pictures of the same objective.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub copy: usize,
-    /// Name of the recipe.
+    /// Name of the preset.
     pub preset: String,
-    /// Which of a sheet's settings.
+    /// Index of the sheet's setting.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub setting: usize,
-    /// Seed of all random numbers.
+    /// Random seed.
     pub seed: u64,
-    /// Steps taken.
+    /// Number of steps taken.
     pub steps: usize,
-    /// Why it ended.
+    /// The reason why the optimisation ended.
     pub stop: String,
-    /// The objective on the unclipped picture, transforms off.
+    /// The objective's value for the unclipped picture, without random transforms.
     pub value: f64,
-    /// The value before the first step.
+    /// The objective's value before the first step.
     pub value_at_start: f64,
-    /// The objective on the 8-bit picture whose black is 0 and whose white is 1, however it is shown; bands
-    /// count whether they are drawn or not.
+    /// The objective's value for the 8-bit picture, in which black is 0 and white is 1 however the picture is
+    /// displayed. All bands are included, even those that are not drawn.
     pub value_saved: f64,
-    /// The share of the value that is left after disturbances, if measured.
+    /// The objective's values after disturbances of the picture, if they were measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub robustness: Option<Robustness>,
-    /// How the picture is shown.
+    /// How values become colours.
     #[serde(default, skip_serializing_if = "Display::is_clip")]
     pub display: Display,
-    /// The values that are black and white in it, if not 0 and 1.
+    /// The values that are shown as black and white, if they are not 0 and 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub display_range: Option<[f32; 2]>,
 }
@@ -50,13 +50,13 @@ pub struct UnitReport {
 impl UnitReport {
     /// Whether the optimisation did not change the value.
     pub fn is_stuck(&self) -> bool {
-        /// Share of the value below which it has not changed.
+        /// Relative change below which the value counts as unchanged.
         const NOTHING: f64 = 1e-6;
         let change = (self.value - self.value_at_start).abs();
         self.steps > 0 && change <= NOTHING * self.value.abs().max(self.value_at_start.abs())
     }
 
-    /// The text in place of the value of a unit that the optimisation did not change.
+    /// Returns a text that replaces the value, if the optimisation did not change it.
     pub fn failure(&self) -> Option<&'static str> {
         match (self.is_stuck(), self.value == 0.0) {
             (false, _) => None,
@@ -65,20 +65,20 @@ impl UnitReport {
         }
     }
 
-    /// A text of the value that the unit has reached.
+    /// Describes the unit's value before and after the optimisation.
     pub fn line(&self) -> String {
         format!("{}: {} -> {}", self.unit, short(self.value_at_start), short(self.value))
     }
 }
 
-/// The objective after disturbances that a real feature survives.
+/// The objective's values after disturbances of the picture that real features survive.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Robustness {
-    /// After saving as JPEG of quality 90.
+    /// The value after saving as JPEG of quality 90.
     pub jpeg90: f64,
-    /// After a shift by 4 pixels right and down.
+    /// The value after a shift by 4 pixels right and down.
     pub shift4: f64,
-    /// After a turn by 5 degrees.
+    /// The value after a rotation by 5 degrees.
     pub turn5: f64,
 }
 

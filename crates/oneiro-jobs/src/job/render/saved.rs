@@ -1,4 +1,4 @@
-//! Pictures as files hold them, 8 bits a value, and what of the objective survives disturbances of those.
+//! Pictures as 8-bit files hold them, and the objective's values after disturbances of such pictures.
 
 use oneiro::render::{MIDDLE_GREY, Picture, Render, Rendered};
 use oneiro::rng::Stream;
@@ -9,22 +9,22 @@ use super::report::Robustness;
 use crate::error::Result;
 use crate::job::error::JobError;
 
-/// Quality of the JPEG that a picture should survive.
+/// Quality of the JPEG disturbance.
 const QUALITY: u8 = 90;
 
-/// A value as an 8-bit file holds it.
+/// Rounds a value as an 8-bit file does.
 fn level(value: f32) -> f32 {
     f32::from((value.clamp(0.0, 1.0) * 255.0).round() as u8) / 255.0
 }
 
-/// The drawn channels of the first input's picture, unclipped.
+/// Returns the drawn channels of the first input's picture, unclipped.
 pub fn colors(pictures: &[Picture]) -> Result<Image> {
     let picture = first(pictures)?;
     let (h, w) = (picture.image.height, picture.image.width);
     Ok(Image::rgb(w, h, picture.rgb())?)
 }
 
-/// The same as an 8-bit file holds it.
+/// Returns the drawn channels of the first input's picture as an 8-bit file holds them.
 pub fn saved(pictures: &[Picture]) -> Result<Image> {
     let image = colors(pictures)?;
     Ok(Image::from_rgb8(image.width, image.height, &image.to_rgb8())?)
@@ -34,13 +34,13 @@ fn first(pictures: &[Picture]) -> Result<&Picture> {
     pictures.first().ok_or_else(|| JobError::NoPicture.into())
 }
 
-/// The first input's picture in 8-bit levels: all that the network reads of it, whether drawn or not.
+/// The first input's picture in 8-bit levels, with all channels that the network reads, drawn or not.
 #[derive(Clone)]
 pub struct SavedImage {
     /// C, H, W.
     shape: [usize; 3],
     pub data: Vec<f32>,
-    /// Its opacity, if it has one.
+    /// The picture's opacity, if it has one.
     pub alpha: Option<Vec<f32>>,
 }
 
@@ -53,7 +53,7 @@ impl SavedImage {
         Ok(Self { shape: [data.len() / (height * width), height, width], data, alpha })
     }
 
-    /// The picture over grey, as it is seen where it is transparent.
+    /// Returns the picture composited over grey.
     fn over_grey(&self) -> Self {
         let mut opaque = Self { alpha: None, ..self.clone() };
         if let Some(alpha) = &self.alpha {
@@ -63,13 +63,13 @@ impl SavedImage {
         opaque
     }
 
-    /// Colours, and opacity where there is any.
+    /// Returns all planes: the channels, and the opacity if there is one.
     fn planes(&self) -> Vec<f32> {
         self.data.iter().chain(self.alpha.iter().flatten()).copied().collect()
     }
 
-    /// The planes after saving as JPEG: three as one picture in colour, each of another number as one in
-    /// grey.
+    /// Returns the planes after saving as JPEG. Three planes are saved as one picture in colour. For another
+    /// number of planes, each is saved as a picture in grey.
     fn as_jpeg(&self) -> Result<Vec<f32>> {
         let [channels, h, w] = self.shape;
         let again = |rgb: Vec<f32>| -> Result<Image> {
@@ -85,7 +85,7 @@ impl SavedImage {
         Ok(out)
     }
 
-    /// The planes moved right and down, their edge repeated.
+    /// Returns the planes shifted right and down, with the border repeated.
     fn shifted(&self, by: usize) -> Vec<f32> {
         let [_, h, w] = self.shape;
         (0..self.data.len())
@@ -96,7 +96,7 @@ impl SavedImage {
             .collect()
     }
 
-    /// The planes turned about their centre, grey outside.
+    /// Returns the planes rotated about their centre, with grey outside.
     fn turned(&self, degrees: f64) -> Result<Vec<f32>> {
         let chain = Chain::parse(&format!("rotate({degrees})|fill(0.5)"))?;
         let mut sampled = chain.sample(&mut Stream::new(0, 0), self.shape);
@@ -106,8 +106,8 @@ impl SavedImage {
     }
 }
 
-/// The objectives' values on pictures in 8-bit levels, as `planes` gives them; the pictures of further
-/// inputs, which no PNG holds, stay as they are.
+/// Computes the objectives' values. `planes` returns the picture of the first input. The pictures of further
+/// inputs, which no PNG holds, stay unchanged.
 fn values(
     render: &mut Render,
     rendered: &[Rendered],
@@ -125,12 +125,12 @@ fn values(
     Ok(render.evaluate(Some(&pictures))?)
 }
 
-/// The objectives' values on the pictures as 8-bit files hold them.
+/// Computes the objectives' values for the pictures as 8-bit files hold them.
 pub fn values_saved(render: &mut Render, rendered: &[Rendered], levels: &[SavedImage]) -> Result<Vec<f64>> {
     values(render, rendered, levels, |l| Ok(l.planes()))
 }
 
-/// The share of the objectives that is left after JPEG, a shift and a turn of the picture over grey.
+/// Computes the objectives' values after JPEG, a shift and a rotation of the pictures composited over grey.
 pub fn robustness(
     render: &mut Render,
     rendered: &[Rendered],
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_disturbance_moves_opacity_with_the_colours() {
-        // White all over, opaque in its left half alone.
+        // All pixels are white; only the left half is opaque.
         let opacity = |i: usize| if i % 8 < 4 { 1.0 } else { 0.0 };
         let data = [vec![1.0; 3 * 64], (0..64).map(opacity).collect()].concat();
         let image = Image::transparent([3, 8, 8], data).unwrap();

@@ -1,4 +1,4 @@
-//! Finished units as parts of a job that goes on.
+//! Finished units as stored parts of a job, so that an interrupted job can resume.
 
 use oneiro::objective::Objective;
 use oneiro::render::{Picture, Rendered, Stop};
@@ -15,14 +15,14 @@ use crate::job::render::work::UnitRequest;
 use crate::provenance::{VERSION, kernels};
 use crate::source::places;
 
-/// Bytes of a number that says how long the header is.
+/// Bytes of the number that holds the header's length.
 const LENGTH: usize = size_of::<u64>();
 
-/// A finished unit, without what follows from the rest.
+/// A finished unit, without data that can be computed from the rest.
 pub(super) struct StoredUnit {
     pub report: UnitReport,
     pub images: Vec<Picture>,
-    /// The way there as the bytes of a film, if one was wanted.
+    /// The film of the optimisation as bytes, if one was requested.
     pub film: Option<Vec<u8>>,
 }
 
@@ -88,7 +88,7 @@ impl Stored for StoredUnit {
 }
 
 impl StoredUnit {
-    /// The finished unit, whose objective this is.
+    /// Returns the finished unit. `objective` is the unit's objective.
     pub(super) fn finished(self, objective: &Objective) -> Result<Finished> {
         let Self { report, images, film } = self;
         let stops = [Stop::Steps, Stop::Converged, Stop::Asked];
@@ -106,8 +106,8 @@ impl StoredUnit {
     }
 }
 
-/// A part for each unit: its key holds the program, the network and its preparation, the unit, its recipe and
-/// the content of all files, and the same of those that its picture depends on.
+/// Returns a part for each unit. Its key is the hash of the program, the network and its preprocessing, the
+/// unit, the preset and the content of all files. The units on which the picture depends are included.
 pub(super) fn parts(work: &PreparedUnits<'_>, robustness: bool) -> Result<Vec<Part>> {
     let card = work.model.recorded_card().to_toml()?;
     let mut parts = Vec::with_capacity(work.units.len());

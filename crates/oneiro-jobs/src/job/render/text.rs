@@ -15,7 +15,7 @@ use crate::provenance::{number, required, text_of_model, toml as toml_entry};
 use crate::source::places;
 use crate::source::references;
 
-/// Adds a recipe with its seed.
+/// Adds a preset and its random seed.
 pub fn push_setting(text: &mut PngText, setting: &Setting) -> Result<()> {
     text.push("preset", &setting.preset.name);
     text.push("settings", toml::to_string(&setting.preset)?);
@@ -23,7 +23,7 @@ pub fn push_setting(text: &mut PngText, setting: &Setting) -> Result<()> {
     Ok(())
 }
 
-/// Names of the files that units are made from, each once.
+/// Returns the names of the files from which units are made, once each.
 pub fn source_names(work: &PreparedUnits<'_>, units: &[&RenderUnit]) -> Vec<String> {
     let objectives: Vec<Objective> = units.iter().map(|u| u.objective.clone()).collect();
     let mut names = references::named(&objectives);
@@ -37,7 +37,8 @@ pub fn source_names(work: &PreparedUnits<'_>, units: &[&RenderUnit]) -> Vec<Stri
     names
 }
 
-/// Adds the files that pictures were made from, with their hashes; the mask and the statistics also by name.
+/// Adds the files from which pictures were made, with their hashes. The mask and the statistics are also
+/// added by name.
 pub fn push_sources(text: &mut PngText, work: &PreparedUnits<'_>, names: &[String]) -> Result<()> {
     if let Some(mask) = work.mask() {
         text.push("mask", mask);
@@ -51,7 +52,7 @@ pub fn push_sources(text: &mut PngText, work: &PreparedUnits<'_>, names: &[Strin
     Ok(())
 }
 
-/// The text of a unit's picture or film.
+/// Returns the metadata of a unit's picture or film.
 pub fn png_text(work: &PreparedUnits<'_>, unit: usize, report: &UnitReport, role: Role) -> Result<PngText> {
     let mut text = text_of_model(work.model)?;
     text.push("unit", &report.unit);
@@ -65,7 +66,7 @@ pub fn png_text(work: &PreparedUnits<'_>, unit: usize, report: &UnitReport, role
     let members = work.companions(unit);
     let place = members.iter().position(|&i| i == unit).unwrap_or(0);
     if members.len() > 1 {
-        // A picture holds one setting.
+        // A picture's metadata hold only one setting.
         let of = |&i: &usize| UnitRequest { setting: 0, ..UnitRequest::of(&work.units[i]) };
         text.push("batch", serde_json::to_string(&members.iter().map(of).collect::<Vec<_>>())?);
         text.push("place", place.to_string());
@@ -84,7 +85,8 @@ pub fn png_text(work: &PreparedUnits<'_>, unit: usize, report: &UnitReport, role
     Ok(text)
 }
 
-/// Adds how a picture is shown, if not as it is; and between which values, where that is known.
+/// Adds how values become colours, unless the picture is shown unchanged, and the values of black and white
+/// if they are known.
 fn push_display(text: &mut PngText, report: &UnitReport) {
     if !report.display.is_clip() {
         text.push("display", report.display.to_string());
@@ -98,9 +100,9 @@ fn push_display(text: &mut PngText, report: &UnitReport) {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StoredSetting {
-    /// The preset, in TOML.
+    /// The preset in TOML.
     pub settings: String,
-    /// The seed.
+    /// The random seed.
     pub seed: u64,
 }
 
@@ -109,7 +111,7 @@ impl StoredSetting {
         Ok(Self { settings: toml::to_string(&setting.preset)?, seed: setting.seed })
     }
 
-    /// The setting.
+    /// Parses the setting.
     pub(crate) fn read(&self) -> Result<Setting> {
         let preset = toml_entry("its settings", &self.settings)?;
         check_preset(&preset).during(|| Step::Settings)?;
@@ -117,7 +119,7 @@ impl StoredSetting {
     }
 }
 
-/// The recipe that [`push_setting`] added.
+/// Reads the setting that [`push_setting`] added.
 pub(crate) fn setting(text: &PngText) -> Result<Setting> {
     let seed = number("its seed", &required(text, "seed")?)?;
     StoredSetting { settings: required(text, "settings")?, seed }.read()

@@ -12,45 +12,45 @@ use super::report::UnitReport;
 use crate::error::Result;
 use crate::job::error::JobError;
 
-/// A unit to render: what to call it, what is maximised, from where, and how.
+/// A unit to render: its name, objective, start picture and setting.
 #[derive(Debug, Clone)]
 pub struct RenderUnit {
-    /// What it is called.
+    /// The unit's name.
     pub unit: String,
     /// The objective that is maximised.
     pub objective: Objective,
-    /// The picture to start from; noise if none.
+    /// The start picture; noise if there is none.
     pub start: Option<Reference>,
-    /// Where the picture to start from may change; everywhere if none.
+    /// Where the start picture may change; everywhere if there is no mask.
     pub mask: Option<Reference>,
-    /// Its number among jobs of the same objective, which have noise of their own.
+    /// The index among units of the same objective. Each has its own random noise.
     pub copy: usize,
-    /// Which of the settings.
+    /// Index of the setting.
     pub setting: usize,
 }
 
 impl RenderUnit {
-    /// From noise, by the first settings.
+    /// Creates a unit that starts from noise, with the first setting.
     pub fn new(unit: impl Into<String>, objective: Objective) -> Self {
         Self { unit: unit.into(), objective, start: None, mask: None, copy: 0, setting: 0 }
     }
 }
 
-/// A recipe with the seed of its random numbers.
+/// A preset with a random seed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Setting {
-    /// The recipe.
+    /// The preset.
     pub preset: Preset,
-    /// The seed.
+    /// The random seed.
     pub seed: u64,
 }
 
 impl Setting {
-    /// A recipe by its name.
+    /// Returns a preset by its name, with a random seed.
     ///
     /// # Errors
-    /// If there is no such recipe.
+    /// If there is no such preset.
     pub fn named(preset: &str, seed: u64) -> Result<Self> {
         let preset = Preset::named(preset).ok_or_else(|| JobError::UnknownRecipe {
             name: preset.to_owned(),
@@ -64,19 +64,19 @@ impl Setting {
 pub struct Finished {
     pub rendered: Rendered,
     pub report: UnitReport,
-    /// The drawn channels of the picture, clipped and rounded to 8 bits; shown unless another display is
-    /// requested.
+    /// The drawn channels of the picture, clipped and rounded to 8 bits. They are shown unless another
+    /// display is requested.
     pub picture: Image,
-    /// All that the network reads of it, in 8-bit levels.
+    /// All channels that the network reads, in 8-bit levels.
     pub levels: Vec<f32>,
-    /// Its opacity, if it has one.
+    /// The picture's opacity, if it has one.
     pub alpha: Option<Vec<f32>>,
-    /// The way there as the bytes of a film, if one was wanted.
+    /// The film of the optimisation as bytes, if one was requested.
     pub film: Option<Vec<u8>>,
 }
 
 impl Finished {
-    /// The picture as a PNG that says how it was made.
+    /// Encodes the picture as a PNG with metadata.
     pub fn encode(&self, text: &PngText) -> Result<Vec<u8>> {
         Ok(match &self.alpha {
             Some(alpha) => oneiro_media::encode_png_alpha(&self.shown()?, alpha, text)?,
@@ -85,13 +85,13 @@ impl Finished {
     }
 }
 
-/// Results to make in addition to pictures.
+/// What to compute in addition to pictures.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options {
-    /// Whether to measure what survives disturbances.
+    /// Whether to measure the objective's values after disturbances.
     pub robustness: bool,
-    /// Whether to keep a film, and as what.
+    /// The format of films, if films are requested.
     pub film: Option<Format>,
-    /// How pictures are shown.
+    /// How values become colours.
     pub display: Display,
 }

@@ -15,33 +15,33 @@ use crate::numbers::is_zero;
 use crate::source::materials;
 use crate::source::references;
 
-/// A unit to render: what to call it, what is maximised, and from where.
+/// A unit to render: its name, objective and start picture.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UnitRequest {
-    /// The name: a unit such as `conv4:5` or `class:goldfish`, if no objective is given.
+    /// The name. Without an expression, the name is a unit such as `conv4:5` or `class:goldfish`.
     pub unit: String,
-    /// An expression to maximise, instead of the unit.
+    /// An expression to maximise instead of the unit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub objective: Option<String>,
-    /// The picture to start from; noise if there is none.
+    /// The start picture; noise if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<String>,
-    /// Its number among pictures of the same objective, which have noise of their own.
+    /// The index among units of the same objective. Each has its own random noise.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub copy: usize,
-    /// Which of the settings.
+    /// Index of the setting.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub setting: usize,
 }
 
 impl UnitRequest {
-    /// A unit from noise, by the first of the settings.
+    /// Creates a unit that starts from noise, with the first setting.
     pub fn new(unit: impl Into<String>) -> Self {
         Self { unit: unit.into(), objective: None, start: None, copy: 0, setting: 0 }
     }
 
-    /// A unit that stands for an objective.
+    /// Converts a unit back to plain data.
     pub fn of(unit: &RenderUnit) -> Self {
         Self {
             unit: unit.unit.clone(),
@@ -52,7 +52,7 @@ impl UnitRequest {
         }
     }
 
-    /// The unit for a network.
+    /// Resolves the unit's names for a network.
     fn resolve(&self, model: &LoadedModel, settings: &[Setting]) -> Result<RenderUnit> {
         let Some(Setting { preset, .. }) = settings.get(self.setting) else {
             let (unit, setting) = (self.unit.clone(), self.setting);
@@ -70,38 +70,37 @@ impl UnitRequest {
     }
 }
 
-/// Units to render, with all that their pictures depend on beside the network.
+/// Units to render, with everything on which their pictures depend except for the network.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Work {
     /// The units.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub units: Vec<UnitRequest>,
-    /// Recipes with seeds, which units name by number.
+    /// Presets with random seeds. Units refer to them by index.
     pub settings: Vec<Setting>,
-    /// A picture that is white where pictures to start from may change.
+    /// File of a picture that is white where start pictures may change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mask: Option<String>,
-    /// Statistics of pictures other than photographs.
+    /// File of image statistics that replace those of photographs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub statistics: Option<String>,
-    /// Whether the size stays though the network does not accept it, which is an error then; else its own is
-    /// taken.
+    /// Whether a size that the network does not accept is an error. Otherwise the network's own size is used.
     #[serde(default)]
     pub keep_size: bool,
-    /// Whether to measure what of the objectives survives disturbances.
+    /// Whether to measure the objectives' values after disturbances.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub robustness: bool,
-    /// How pictures are shown.
+    /// How values become colours.
     #[serde(default, skip_serializing_if = "Display::is_clip")]
     pub display: Display,
 }
 
 impl Work {
-    /// Checks all units against the network, before any work.
+    /// Checks all units against the network, before any work is done.
     ///
     /// # Errors
-    /// Names the unit, and what does not fit.
+    /// The error names the unit, and what does not fit.
     pub(crate) fn prepare<'m>(&self, run: &Run<'m>) -> Result<PreparedUnits<'m>> {
         let model = run.model()?;
         let mut units = self.resolve(model)?;
@@ -117,23 +116,23 @@ impl Work {
         prepare(run.context, model, self.settings.clone(), units, extras, self.keep_size)
     }
 
-    /// The units for a network.
+    /// Resolves all units for a network.
     ///
     /// # Errors
-    /// Names the unit whose objective can't be read.
+    /// The error names a unit whose objective cannot be parsed.
     pub fn resolve(&self, model: &LoadedModel) -> Result<Vec<RenderUnit>> {
         self.units.iter().map(|u| u.resolve(model, &self.settings)).collect()
     }
 
-    /// Results to make in addition to pictures.
+    /// Returns what to compute in addition to pictures.
     pub(crate) fn options(&self, film: Option<Format>) -> Options {
         Options { robustness: self.robustness, film, display: self.display }
     }
 
-    /// Names of the files that units are made from, each once.
+    /// Returns the names of the files from which units are made, once each.
     pub fn sources(&self) -> Vec<String> {
         let texts = self.units.iter().filter_map(|u| u.objective.as_deref());
-        // What can't be read is refused when the job is run.
+        // An objective that cannot be parsed is reported when the job runs.
         let objectives: Vec<Objective> =
             texts.filter_map(|text| Objective::parse(text, &AnyNames).ok()).collect();
         let mut names = references::named(&objectives);
@@ -146,10 +145,10 @@ impl Work {
         names
     }
 
-    /// An error if the settings can't be used with any network.
+    /// Returns an error if no network could be used with the settings.
     ///
     /// # Errors
-    /// Names the setting.
+    /// The error names the setting.
     pub fn check(&self) -> Result<()> {
         if let Some(of) = self.units.iter().find(|u| u.setting >= self.settings.len()) {
             return Err(JobError::NoSuchSetting { unit: of.unit.clone(), setting: of.setting }.into());

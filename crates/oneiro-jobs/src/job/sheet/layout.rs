@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::numbers::{is_zero, short};
 
-/// How the pictures of a sheet are laid out. Their order is that of the units.
+/// How the pictures of a sheet are arranged. Their order is that of the units.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SheetLayout {
@@ -13,15 +13,15 @@ pub struct SheetLayout {
     /// The subtitle.
     #[serde(default)]
     pub subtitle: String,
-    /// The line below the caption of each unit.
+    /// What the line below each unit's caption shows.
     #[serde(default)]
     pub measure: Measure,
-    /// Pictures side by side.
+    /// Number of pictures side by side.
     pub columns: usize,
-    /// Least side of a picture in pixels: smaller ones are enlarged by a whole factor. 0 enlarges none.
+    /// Minimum side of a picture in pixels. Smaller ones are enlarged by an integer factor; 0 enlarges none.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub tile: usize,
-    /// A scan, or images: those that excite a unit most stand beside its picture.
+    /// Path of a scan, or of images. The images that excite a unit most are shown beside its picture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<String>,
     /// The rows.
@@ -29,12 +29,12 @@ pub struct SheetLayout {
 }
 
 impl SheetLayout {
-    /// Number of units.
+    /// Returns the number of units.
     pub fn cells(&self) -> usize {
         self.rows.iter().map(|row| row.captions.len()).sum()
     }
 
-    /// Leaves out the cells of units that are not kept, and rows that have none left.
+    /// Removes the cells of units that are not kept, and rows that become empty.
     pub fn keep(&mut self, kept: &[bool]) {
         let mut kept = kept.iter();
         for row in &mut self.rows {
@@ -44,12 +44,12 @@ impl SheetLayout {
     }
 }
 
-/// The text of a unit's value on a sheet.
+/// What a sheet shows of a unit's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Measure {
-    /// The objective.
+    /// The objective's value.
     #[default]
     Value,
     /// The relative error of an inversion, ‖Φ − Φ0‖/‖Φ0‖.
@@ -57,7 +57,7 @@ pub enum Measure {
 }
 
 impl Measure {
-    /// In words, of a unit's objective.
+    /// Returns the text for the value of a unit's objective.
     pub fn caption(self, value: f64) -> String {
         match self {
             Self::Value => short(value),
@@ -66,25 +66,25 @@ impl Measure {
     }
 }
 
-/// ‖Φ − Φ0‖/‖Φ0‖ of an inversion, whose objective is minus the square of it.
+/// Returns ‖Φ − Φ0‖/‖Φ0‖ of an inversion, whose objective is minus the square of this value.
 pub fn relative_error(value: f64) -> f64 {
     (-value).max(0.0).sqrt()
 }
 
-/// A row of a sheet: what stands beside it, and below each of its pictures.
+/// A row of a sheet: the label beside it, and the text below each of its pictures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LayoutRow {
     /// The label beside the row.
     pub title: String,
-    /// Pictures that are shown as they are, before the units.
+    /// Pictures that are shown unchanged, before the units.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub photos: Vec<SheetPhoto>,
-    /// The text below its pictures; lines are separated by newlines.
+    /// The text below each picture; lines are separated by newlines.
     pub captions: Vec<String>,
 }
 
-/// A picture of a sheet that was not made but read.
+/// A picture that a sheet shows unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SheetPhoto {

@@ -9,8 +9,8 @@ use crate::job::render::report::UnitReport;
 use crate::job::render::text::{StoredSetting, push_setting, push_sources, source_names};
 use crate::provenance::text_of_model;
 
-/// Names of the files that a sheet is made from: those of its units, and the pictures that it shows
-/// unchanged.
+/// Returns the names of the files from which a sheet is made: those of its units, and the pictures that it
+/// shows unchanged.
 pub fn sheet_sources(work: &PreparedUnits<'_>, layout: &SheetLayout) -> Vec<String> {
     let mut names = source_names(work, &work.units.iter().collect::<Vec<_>>());
     for photo in layout.rows.iter().flat_map(|r| &r.photos) {
@@ -21,7 +21,7 @@ pub fn sheet_sources(work: &PreparedUnits<'_>, layout: &SheetLayout) -> Vec<Stri
     names
 }
 
-/// The text of a sheet.
+/// Returns the metadata of a sheet.
 pub fn sheet_text(
     work: &PreparedUnits<'_>,
     layout: &SheetLayout,
@@ -35,7 +35,7 @@ pub fn sheet_text(
     }
     push_sources(&mut text, work, &sheet_sources(work, layout))?;
     if let Some(report) = reports.first().filter(|r| !r.display.is_clip()) {
-        // Between which values is each unit's own.
+        // The values of black and white differ between units and are not stored here.
         text.push("display", report.display.to_string());
     }
     text.push("units", serde_json::to_string(reports)?);

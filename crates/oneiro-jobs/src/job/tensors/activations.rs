@@ -1,4 +1,4 @@
-//! Activations of layers, and the value and gradient of an objective, for given tensors.
+//! Computes activations of layers, and the value and gradient of an objective, for given tensors.
 
 use std::collections::HashMap;
 
@@ -22,14 +22,14 @@ use crate::tensors::{RawTensor, to_bytes};
 pub struct TensorInput {
     /// The input.
     pub name: String,
-    /// A .npy file of what the network reads.
+    /// A .npy file with the values that the network reads.
     pub file: String,
 }
 
-/// Activations of layers, and the value and gradient of an objective, for given tensors.
+/// Computes activations of layers, and the value and gradient of an objective, for given tensors.
 ///
-/// The result is a safetensors file of `act/LAYER`, `value` and `grad/INPUT`. In a batch, value and gradient
-/// are those of the mean over its entries.
+/// The result is a safetensors file with `act/LAYER`, `value` and `grad/INPUT`. For a batch, value and
+/// gradient are those of the mean over its entries.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ActivationsJob {
@@ -40,20 +40,20 @@ pub struct ActivationsJob {
     /// The objective whose value and gradient are stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub objective: Option<String>,
-    /// How the gradient passes ReLUs.
+    /// How gradients pass ReLUs.
     pub relu: ReluGradient,
-    /// How the gradient passes max-pooling.
+    /// How gradients pass max-pooling.
     pub max_pool: MaxPoolGradient,
 }
 
-/// A tensor of the result, in short.
+/// The report on a tensor of the result.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ActivationsReport {
-    /// Its name.
+    /// The tensor's name.
     pub name: String,
-    /// Its shape.
+    /// The tensor's shape.
     pub shape: Vec<usize>,
-    /// Square root of the sum of its squares.
+    /// The tensor's Euclidean norm.
     pub norm: f64,
 }
 
@@ -123,7 +123,7 @@ impl Job for ActivationsJob {
         files
     }
 
-    /// Also finds slips of the objective's text, though not names that only a network knows.
+    /// Also finds syntax errors in the objective. Names that only a network knows are not checked.
     fn check(&self) -> Result<()> {
         if self.layers.is_empty() && self.objective.is_none() {
             return Err(FeedError::NothingWanted.into());
@@ -142,7 +142,7 @@ impl Job for ActivationsJob {
 }
 
 impl ActivationsJob {
-    /// The tensors of the inputs.
+    /// Reads the tensors of the inputs.
     fn read(&self) -> Result<Vec<RawTensor>> {
         let read = |input: &TensorInput| {
             let (shape, data) = oneiro_media::read_npy(&input.file)?;
@@ -152,7 +152,7 @@ impl ActivationsJob {
     }
 }
 
-/// Names of tensors that are not finite.
+/// Returns the names of tensors that are not finite.
 fn broken(tensors: &[RawTensor]) -> Vec<String> {
     let broken = tensors.iter().filter(|t| t.data.iter().any(|x| !x.is_finite()));
     broken.map(|t| t.name.clone()).collect()

@@ -1,4 +1,4 @@
-//! Tensors for a network's inputs, and passes over them.
+//! Assigns tensors to a network's inputs, and runs the network on them.
 
 use oneiro::Model;
 use oneiro::objective_session::ObjectiveSession;
@@ -7,14 +7,14 @@ use oneiro_net::Rules;
 use super::FeedError;
 use crate::tensors::RawTensor;
 
-/// Shapes and data for a network's inputs, in the graph's order.
+/// Shapes and data of a network's inputs, in the graph's order.
 pub(super) struct Fed {
     pub shapes: Vec<Vec<usize>>,
     pub data: Vec<Vec<f32>>,
 }
 
 impl Fed {
-    /// Sorts tensors by the inputs that they are named for. Inputs that no node reads may be left out.
+    /// Assigns tensors to inputs by name. Tensors of inputs that no node reads may be missing.
     pub fn new(model: &Model, mut given: Vec<RawTensor>) -> Result<Self, FeedError> {
         let inputs: Vec<&str> = model.card.input.iter().map(|i| i.name.as_str()).collect();
         let names: Vec<String> = given.iter().map(|t| t.name.clone()).collect();
@@ -46,8 +46,8 @@ impl Fed {
     }
 }
 
-/// Runs a session on data and, given rules, back from the mean of its objective over the batch; returns that
-/// mean.
+/// Runs a session on data and returns the mean of its objective over the batch. With rules for gradients,
+/// also computes the gradient of this mean.
 pub(super) fn value_and_gradient(
     session: &mut ObjectiveSession,
     data: &[Vec<f32>],

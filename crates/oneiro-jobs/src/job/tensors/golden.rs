@@ -1,4 +1,4 @@
-//! Comparing a network's numbers with those of another framework.
+//! Compares a network's values with those of another framework.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,65 +16,66 @@ use crate::job::{Job, Run, Sink};
 use crate::model::LoadedModel;
 use crate::tensors::{RawTensor, TensorFile, read_names, read_tensors};
 
-/// Inputs one rounding away that are tried where a gradient disagrees.
+/// If a gradient disagrees, this many inputs that differ from the given one by rounding are tried.
 const NEARBY: u64 = 64;
 
-/// A comparison of a network's activations, values and gradients with reference numbers.
+/// Compares a network's activations, values and gradients with reference values.
 ///
-/// The file holds `input/NAME`, `act/LAYER`, `value/ID` and `grad/ID/INPUT`; its metadata `objectives` is
-/// JSON that maps each ID to an expression.
+/// The file contains `input/NAME`, `act/LAYER`, `value/ID` and `grad/ID/INPUT`. Its metadata entry
+/// `objectives` is JSON that maps each ID to an expression.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GoldenJob {
-    /// The safetensors file of reference numbers.
+    /// The safetensors file of reference values.
     pub file: String,
-    /// Largest relative error of activations and values.
+    /// Largest allowed relative error of activations and values.
     pub tolerance: f64,
-    /// Largest relative error of gradients.
+    /// Largest allowed relative error of gradients.
     pub gradient_tolerance: f64,
 }
 
-/// How a tensor compares with its reference.
+/// The comparison of a tensor with its reference.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Comparison {
-    /// Its name in the file.
+    /// The tensor's name in the file.
     pub name: String,
-    /// Largest error that agrees.
+    /// Largest allowed error.
     pub tolerance: f64,
-    /// What was found.
+    /// The result.
     #[serde(flatten)]
     pub agreement: Agreement,
 }
 
-/// The result of a comparison. Errors are ||ours − theirs|| / ||theirs||, or absolute where theirs is zero.
+/// The result of a comparison. Errors are ||ours − theirs|| / ||theirs||, or absolute if the reference is
+/// zero.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "found")]
 #[non_exhaustive]
 pub enum Agreement {
-    /// Numbers of the same shape.
+    /// The shapes agree.
     Numbers {
         /// The error.
         error: f64,
     },
-    /// Values that agree at an input which differs by rounding only: an activation is zero within rounding,
-    /// so the gradient depends on the side of the kink.
+    /// The gradients agree at an input that differs from the given one only by rounding. An activation is
+    /// then zero up to rounding, and the gradient depends on which side of the ReLU's kink rounding puts it.
     Nearby {
-        /// The error at the inputs given.
+        /// The error at the given inputs.
         here: f64,
-        /// The smallest error at inputs one rounding away.
+        /// The smallest error at inputs that differ by rounding.
         error: f64,
     },
-    /// Other shapes.
+    /// The shapes differ.
     Shapes {
-        /// This network's.
+        /// The shape of this network's tensor.
         ours: Vec<usize>,
-        /// The file's.
+        /// The shape in the file.
         theirs: Vec<usize>,
     },
 }
 
 impl Comparison {
-    /// Whether the numbers agree. Errors that are not finite do not agree.
+    /// Whether the values agree. Errors that are not finite do not agree.
     pub fn agrees(&self) -> bool {
         match &self.agreement {
             Agreement::Numbers { error } | Agreement::Nearby { error, .. } => *error <= self.tolerance,
@@ -91,13 +92,13 @@ impl Comparison {
     }
 }
 
-/// The parts of a file of reference numbers.
+/// The contents of a file of reference values.
 struct Golden {
     inputs: Vec<RawTensor>,
     activations: Vec<RawTensor>,
-    /// Values and gradients.
+    /// Reference values and gradients of objectives.
     rest: Vec<RawTensor>,
-    /// Texts of the objectives, by their IDs.
+    /// Expressions of the objectives, by their IDs.
     objectives: BTreeMap<String, String>,
 }
 
@@ -138,7 +139,7 @@ impl Golden {
 }
 
 impl GoldenJob {
-    /// The inputs that the file has tensors for, by which a network is loaded.
+    /// Returns the inputs for which the file has tensors. They must be known before a network is loaded.
     ///
     /// # Errors
     /// If the file cannot be read.
@@ -242,7 +243,7 @@ impl GoldenJob {
     }
 }
 
-/// ||ours − theirs|| / ||theirs||; the absolute error where theirs is zero.
+/// Returns ||ours − theirs|| / ||theirs||, or the absolute error if the reference is zero.
 fn relative_error(ours: &[f32], theirs: &[f32]) -> f64 {
     let square = |x: f64| x * x;
     let difference: f64 = ours.iter().zip(theirs).map(|(a, b)| square(f64::from(*a) - f64::from(*b))).sum();
@@ -250,21 +251,21 @@ fn relative_error(ours: &[f32], theirs: &[f32]) -> f64 {
     if norm > 0.0 { (difference / norm).sqrt() } else { difference.sqrt() }
 }
 
-/// Whether shapes are the same but for axes of extent 1, in which frameworks differ and which change nothing.
+/// Whether two shapes agree except for axes of extent 1. Frameworks differ in such axes, which do not matter.
 fn same_extents(a: &[usize], b: &[usize]) -> bool {
     let extents = |shape: &[usize]| shape.iter().copied().filter(|&n| n != 1).collect::<Vec<_>>();
     extents(a) == extents(b)
 }
 
-/// The data with every number moved by at most one unit in its last place.
+/// Returns the data with every value changed by at most one unit in its last place.
 fn one_rounding_away(data: &[Vec<f32>], seed: u64) -> Vec<Vec<f32>> {
     let mut stream = Stream::new(seed, 0);
     let mut moved = |x: &f32| x * (1.0 + stream.range_i32(-1, 1) as f32 * f32::EPSILON);
     data.iter().map(|d| d.iter().map(&mut moved).collect()).collect()
 }
 
-/// The smallest error of a gradient over inputs that differ from the given one by rounding alone. A gradient
-/// that is wrong stays wrong at every one of these inputs.
+/// Returns the smallest error of a gradient over inputs that differ from the given one only by rounding. A
+/// wrong gradient is wrong at all of these inputs.
 fn error_nearby(
     session: &mut ObjectiveSession,
     data: &[Vec<f32>],

@@ -1,4 +1,4 @@
-//! Where the time of a pass goes: each step forward and back, by the clock.
+//! Measures the time of each step of a pass, forward and backward.
 
 use std::time::Instant;
 
@@ -6,7 +6,7 @@ use oneiro::objective_session::ObjectiveSession;
 use oneiro_net::{Plan, Rules};
 use serde::Serialize;
 
-/// Seconds of every step of every pass so far.
+/// Seconds of every step in all passes so far.
 pub(super) struct Profile {
     forward: Vec<Vec<f64>>,
     backward: Vec<Vec<f64>>,
@@ -15,20 +15,20 @@ pub(super) struct Profile {
 /// A step with its median times.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StepTime {
-    /// The value that it computes.
+    /// Name of the value that the step computes.
     pub name: String,
     /// ONNX operator type.
     #[serde(rename = "op")]
     pub op_type: String,
-    /// The kernel, and what is fused behind it.
+    /// The kernel, and what is fused into it.
     pub method: String,
-    /// Seconds forward.
+    /// Seconds in the forward pass.
     #[serde(rename = "forward_seconds")]
     pub forward: f64,
-    /// Seconds of the gradient.
+    /// Seconds in the backward pass.
     #[serde(rename = "backward_seconds")]
     pub backward: f64,
-    /// Floating-point operations forward and back.
+    /// Floating-point operations of both passes.
     pub flops: u64,
 }
 
@@ -50,7 +50,7 @@ impl Profile {
         pass.end(&mut self.backward);
     }
 
-    /// The median of each step, the slowest first.
+    /// Returns the median times of each step, slowest first.
     pub fn medians(self, plan: &Plan) -> Vec<StepTime> {
         let median = |mut times: Vec<f64>| {
             times.sort_by(f64::total_cmp);
@@ -73,7 +73,7 @@ impl Profile {
     }
 }
 
-/// Seconds of the steps of one pass; of all turns, where a batch takes several.
+/// Seconds of the steps in one pass. If a batch is computed in several micro-batches, their times are added.
 struct Pass {
     seconds: Vec<Option<f64>>,
     last: Instant,

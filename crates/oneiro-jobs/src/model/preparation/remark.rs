@@ -1,11 +1,11 @@
-//! Words on how images are prepared, with the numbers that are used.
+//! Descriptions of the preprocessing of images, with the values that are used.
 
 use oneiro::card::{Card, ChannelOrder, InputCard, InputKind};
 
 use crate::model::ModelSpec;
 use crate::remark::PreparationRemark;
 
-/// The remark where nothing says how images are prepared; `None` if the network takes no pictures.
+/// Returns the remark for a guessed preprocessing; `None` if the network takes no pictures.
 pub fn guessed(card: &Card, args: &ModelSpec) -> Option<PreparationRemark> {
     let mut ways: Vec<String> =
         card.input.iter().filter(|i| i.kind != InputKind::Tensor).map(numbers).collect();
@@ -16,7 +16,7 @@ pub fn guessed(card: &Card, args: &ModelSpec) -> Option<PreparationRemark> {
     Some(PreparationRemark::Guessed { in_part: args.mean.is_some() || args.std.is_some(), ways })
 }
 
-/// The numbers of a card: `RGB in 0-1, mean .485 .456 .406, std .229 .224 .225`.
+/// Formats a card's values: `RGB in 0-1, mean .485 .456 .406, std .229 .224 .225`.
 pub fn numbers(card: &InputCard) -> String {
     let order = match card.order {
         ChannelOrder::Rgb => "RGB in ",
@@ -27,16 +27,16 @@ pub fn numbers(card: &InputCard) -> String {
     format!("{order}0-{}, mean {}, std {}", number(card.range), list(&card.mean), list(&card.std))
 }
 
-/// Numbers in a row, at most as many as anybody reads.
+/// Formats a list of numbers, with an ellipsis if it is long.
 pub fn list(numbers: &[f32]) -> String {
-    /// More bands are not written out.
+    /// The number of values that are written.
     const SHOWN: usize = 4;
     let shown: Vec<String> = numbers.iter().take(SHOWN).map(|n| number(*n)).collect();
     let more = if numbers.len() > SHOWN { " …" } else { "" };
     format!("{}{more}", shown.join(" "))
 }
 
-/// A number with four decimals at most: .485, 103.939, 0.
+/// Formats a number with at most four decimals: .485, 103.939, 0.
 fn number(value: f32) -> String {
     let text = format!("{value:.4}");
     let text = text.trim_end_matches('0').trim_end_matches('.');

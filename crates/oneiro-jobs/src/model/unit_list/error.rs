@@ -1,21 +1,21 @@
-//! Why a text names no units.
+//! The error of a text that is no list of units.
 
 use crate::numbers::ListError;
 
-/// Why a text names no units.
+/// The reason why a text is no list of units.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UnitListError {
-    /// A unit that only a scan tells.
+    /// Only a scan can determine the unit.
     #[error("{unit}: which unit answers a class most is known from a scan of images; none is given")]
     NeedsScan {
         /// The unit.
         unit: String,
     },
-    /// A list of numbers that is none.
+    /// A list of numbers cannot be parsed.
     #[error("{0}, or all")]
     List(#[from] ListError),
-    /// All classes, of a network whose classes cannot be counted.
+    /// All classes were requested, but the number of classes is not known.
     #[error("how many classes the network has cannot be told; give a range such as 0-9")]
     ClassCount,
 }

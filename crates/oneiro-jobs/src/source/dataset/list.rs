@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::error::Result;
 use crate::source::error::SourceError;
 
-/// A list as JSON: entries with a file and a class, or a class for each file.
+/// A list in JSON: entries with a file and a class, or a map from files to classes.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Json {
@@ -24,10 +24,10 @@ struct Entry {
     class: Option<String>,
 }
 
-/// The files that a list names, each with its class. A first line `file,class` of a `.csv` file is no image.
+/// Returns the files in a list, each with its class. A first line `file,class` in a `.csv` file is skipped.
 ///
 /// # Errors
-/// If the list cannot be read, or names a file twice with different classes.
+/// If the list cannot be read, or if it contains a file twice with different classes.
 pub(super) fn read(path: &Path) -> Result<BTreeMap<String, Option<String>>> {
     let bytes = oneiro_media::read_bytes(path)?;
     let bad = |why: String| SourceError::List { list: path.to_owned(), why };

@@ -1,4 +1,4 @@
-//! Layers, units and classes of a scan by the names that people have for them.
+//! Finds layers, units and classes of a scan by their names.
 
 use oneiro::objective::{Unit, UnitTarget};
 
@@ -12,17 +12,17 @@ use crate::store::error::StoreError;
 pub struct Named<'a> {
     /// The layer.
     pub layer: &'a LayerRecord,
-    /// For the name of an earlier form, such as a convolution in front of its ReLU: the layer's channel
-    /// that its first channel is.
+    /// If the name is that of a value whose last form the layer is, such as the convolution before its ReLU:
+    /// the layer's channel that corresponds to the value's first channel.
     pub form: Option<usize>,
 }
 
 impl ScanFile {
-    /// The layer of a name: by its name, another of its names, the end of one, or by the convolution whose
-    /// last form it is. `class` is that of the network's classes.
+    /// Finds a layer: by its name, by an alias, by a value whose last form it is, or by the end of a name.
+    /// `class` is the layer of the network's classes.
     ///
     /// # Errors
-    /// If the name means no layer of the scan, or several.
+    /// If the name fits no layer of the scan, or several.
     pub fn layer(&self, name: &str) -> Result<Named<'_>> {
         let layers = self.layers();
         let find = |fits: &dyn Fn(&LayerRecord) -> bool| {
@@ -49,11 +49,11 @@ impl ScanFile {
         Err(StoreError::Layer { name: name.to_owned(), known }.into())
     }
 
-    /// A unit of the scan: `LAYER:CHANNEL`, `class:NAME`, or `class-best:CLASS@LAYER`, the unit of a layer
-    /// with the largest activation in images of a class.
+    /// Finds a unit: `LAYER:CHANNEL`, `class:NAME`, or `class-best:CLASS@LAYER`, the unit of a layer with the
+    /// largest activation in images of a class.
     ///
     /// # Errors
-    /// If the text means no channel of a layer of the scan.
+    /// If the text is no channel of a layer of the scan.
     pub fn unit_named(&self, text: &str) -> Result<(UnitRecord, Named<'_>)> {
         if let Some(rest) = text.strip_prefix(CLASS_BEST) {
             return self.class_best(text, rest);
@@ -69,7 +69,7 @@ impl ScanFile {
         Ok((self.unit(named.layer, channel + named.form.unwrap_or(0))?, named))
     }
 
-    /// The unit of a layer with the largest activation in images of a class: `CLASS@LAYER`.
+    /// Finds the unit of a layer with the largest activation in images of a class. `rest` is `CLASS@LAYER`.
     fn class_best(&self, text: &str, rest: &str) -> Result<(UnitRecord, Named<'_>)> {
         let bad = |why: &str| StoreError::Unit { unit: text.to_owned(), why: why.to_owned() };
         let (class, layer) = rest.rsplit_once('@').ok_or_else(|| bad(", and class-best:CLASS@LAYER"))?;
@@ -80,7 +80,7 @@ impl ScanFile {
         Ok((self.unit(layer, *channel)?, Named { layer, form: None }))
     }
 
-    /// The index of one of the network's classes, by name or index.
+    /// Returns the index of one of the network's classes, by name or index.
     fn label_index(&self, name: &str) -> Result<usize> {
         let labels = oneiro_zoo::labels::Labels { names: self.labels()? };
         match name.parse::<usize>() {
@@ -89,10 +89,11 @@ impl ScanFile {
         }
     }
 
-    /// A class of the scanned images: by its name, a WordNet id before it ignored, or by the network's class.
+    /// Finds a class of the scanned images by its name, without a leading WordNet id, or by the network's
+    /// class.
     ///
     /// # Errors
-    /// If there is none of this name, or several.
+    /// If the name fits no class, or several.
     pub fn class(&self, name: &str) -> Result<(usize, &DataClass)> {
         let classes = self.classes()?;
         let exact = classes.iter().position(|class| class.name == name);

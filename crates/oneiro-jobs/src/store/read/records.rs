@@ -1,4 +1,4 @@
-//! What a scan's file says: layers, units, examples, classes.
+//! Records in a scan's file: layers, units, examples, classes.
 
 use oneiro_net::analysis::ReceptiveField;
 use serde::ser::SerializeMap;
@@ -7,27 +7,27 @@ use serde::{Serialize, Serializer};
 /// A layer of a scan.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LayerRecord {
-    /// Its number in the scan.
+    /// The layer's index in the scan.
     pub number: usize,
-    /// Its name.
+    /// The layer's name.
     pub name: String,
-    /// Its other names.
+    /// The layer's other names.
     pub aliases: Vec<String>,
-    /// Names of values of which it is the last form, such as the convolution in front of its ReLU, each
-    /// with the layer's channel that its first channel is.
+    /// Names of the values whose last form the layer is, such as the convolution before its ReLU. With each,
+    /// the layer's channel that corresponds to the value's first channel.
     pub forms: Vec<(String, usize)>,
-    /// Whether its units are the network's classes.
+    /// Whether the units are the network's classes.
     pub is_classes: bool,
     /// Number of channels.
     pub channels: usize,
-    /// Extents of its map: height and width, or as many axes as it has.
+    /// Extents of the map: height and width, or as many axes as the layer has.
     pub map: Vec<usize>,
-    /// What one of its positions sees in the picture.
+    /// The receptive field of one position.
     pub field: Option<ReceptiveField>,
 }
 
 impl LayerRecord {
-    /// The index along each axis of a position that is counted row by row.
+    /// Converts a position that is counted row by row to an index along each axis.
     pub fn position(&self, place: usize) -> Vec<usize> {
         let mut rest = place;
         let mut position: Vec<usize> = self
@@ -44,8 +44,8 @@ impl LayerRecord {
         position
     }
 
-    /// The pixels that a position sees, also beyond the picture's border: from the first to the one behind
-    /// the last, along each axis. `None` where that is not known.
+    /// Returns the receptive field of a position, which may extend beyond the picture's border. Along each
+    /// axis, it is the first pixel and the one after the last. Returns `None` if it is not known.
     pub fn field_at(&self, position: &[usize], size: [usize; 2]) -> Option<[[i64; 2]; 2]> {
         let field = self.field.as_ref()?;
         if !field.is_regular || field.extent.len() != 2 || position.len() != 2 {
@@ -61,8 +61,9 @@ impl LayerRecord {
         Some([along(0), along(1)])
     }
 
-    /// The pixels that a position sees in a picture of this height and width: from the first to the one
-    /// behind the last, along each axis. The whole picture where that is not known.
+    /// Returns the part of a position's receptive field that lies inside a picture of this height and width.
+    /// Along each axis, it is the first pixel and the one after the last. Returns the whole picture if it is
+    /// not known.
     pub fn seen(&self, position: &[usize], size: [usize; 2]) -> [[usize; 2]; 2] {
         let field = self.field.as_ref().and_then(|field| field.of_position(position, &size));
         match field.as_deref() {
@@ -75,17 +76,17 @@ impl LayerRecord {
 /// An image in a list of a unit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ExampleRecord {
-    /// Its number.
+    /// The image's index.
     pub image: u32,
-    /// Its file, relative to the scanned folder.
+    /// The image's file, relative to the scanned folder.
     pub file: String,
-    /// Its class.
+    /// The image's class.
     pub class: Option<String>,
     /// The unit's value.
     pub value: f64,
-    /// The value in front of the layer's ReLU.
+    /// The value before the layer's ReLU.
     pub before: f64,
-    /// The position of the largest activation, in the layer's map.
+    /// The position of the largest activation in the layer's map.
     pub position: Vec<usize>,
 }
 
@@ -102,29 +103,29 @@ impl Serialize for ExampleRecord {
     }
 }
 
-/// What the images of a class do to a unit.
+/// A unit's responses to the images of a class.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClassRecord {
     /// The class.
     pub name: String,
-    /// Mean over its images and all positions; `None` without images.
+    /// Mean over the class's images and all positions; `None` without images.
     pub mean: Option<f32>,
-    /// Largest activation in any of its images.
+    /// Largest activation in any of the class's images.
     pub maximum: Option<f32>,
-    /// The image that it is in.
+    /// The image with the largest activation.
     pub best: Option<u32>,
 }
 
 /// A unit of a scan.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UnitRecord {
-    /// Its number in the file.
+    /// The unit's index in the file.
     pub number: i64,
-    /// Its layer.
+    /// The unit's layer.
     pub layer: String,
-    /// Its channel.
+    /// The unit's channel.
     pub channel: usize,
-    /// Largest activation; `None` if no position of any image is a number.
+    /// Largest activation; `None` if no position of any image is finite.
     pub maximum: Option<f64>,
     /// Mean over all positions of all images.
     pub mean: Option<f64>,
@@ -132,23 +133,23 @@ pub struct UnitRecord {
     pub variance: Option<f64>,
     /// Share of positions above zero.
     pub fraction_active: Option<f64>,
-    /// Positions that are numbers.
+    /// Number of finite positions.
     pub positions: u64,
-    /// Positions that are none.
+    /// Number of positions that are not finite.
     pub not_finite: u64,
-    /// Images with the largest activations, the largest first.
+    /// Images with the largest activations, largest first.
     pub best: Vec<ExampleRecord>,
-    /// Images whose largest activation is the smallest, the smallest first.
+    /// Images whose largest activation is the smallest, smallest first.
     pub worst: Vec<ExampleRecord>,
-    /// Images with the largest means.
+    /// Images with the largest means, largest first.
     pub best_by_mean: Vec<ExampleRecord>,
-    /// What the images of each class do.
+    /// The responses to the images of each class.
     pub classes: Vec<ClassRecord>,
 }
 
 impl Serialize for UnitRecord {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        /// Classes as an object, in their order.
+        /// Serializes the classes as a JSON object, in their order.
         struct Classes<'a>(&'a [ClassRecord]);
         impl Serialize for Classes<'_> {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -179,27 +180,27 @@ impl Serialize for UnitRecord {
 /// A class of the scanned images.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DataClass {
-    /// Its name.
+    /// The class's name.
     pub name: String,
-    /// The network's class that it stands for.
+    /// The network's class that corresponds to the class.
     pub label: Option<usize>,
-    /// Number of its images that were seen.
+    /// Number of the class's images that were read.
     pub images: usize,
-    /// Number of them that the network names as its class.
+    /// Number of these images for which the network predicts the class.
     pub right: usize,
 }
 
 /// An image of a scan.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ImageRecord {
-    /// Its file, relative to the scanned folder.
+    /// The image's file, relative to the scanned folder.
     pub file: String,
-    /// Its class.
+    /// The image's class.
     pub class: Option<String>,
-    /// The network's class that was named first.
+    /// The class that the network predicts.
     pub named: Option<usize>,
-    /// Its probability.
+    /// The probability of the predicted class.
     pub probability: Option<f64>,
-    /// Bytes of its file when it was scanned.
+    /// Size of the file in bytes at the time of the scan.
     pub bytes: u64,
 }

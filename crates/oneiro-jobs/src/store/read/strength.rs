@@ -1,4 +1,4 @@
-//! Which units answer which classes, and how many.
+//! Determines which units respond to which classes, and to how many.
 
 use rusqlite::Row;
 use serde::Serialize;
@@ -6,12 +6,12 @@ use serde::Serialize;
 use super::{ClassRecord, LayerRecord, ScanFile, UnitRecord};
 use crate::error::Result;
 
-/// Images of a class from which on its mean says something about the class.
+/// Minimum number of images of a class whose mean is meaningful.
 const ENOUGH_IMAGES: usize = 5;
-/// Share of the strongest class's mean from which on a class counts as answered.
+/// A unit responds to a class if the class's mean is at least this share of the largest class mean.
 const ANSWERED: f64 = 0.5;
 
-/// What orders units.
+/// The value by which units are ordered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Strength {
@@ -20,35 +20,36 @@ pub enum Strength {
     Maximum,
     /// The mean activation.
     Mean,
-    /// By how much the class's mean exceeds that of the others.
+    /// How much the class's mean exceeds the mean over the other classes.
     Selectivity,
 }
 
-/// How many classes a unit answers. A class is answered if its mean is at least half of the largest class's.
+/// To how many classes a unit responds. A unit responds to a class if the class's mean is at least half of
+/// the largest class mean.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "answers")]
 pub enum Breadth {
-    /// There are fewer than two classes of at least five images.
+    /// There are fewer than two classes with at least five images.
     Unknown,
-    /// No class: its means are not above zero.
+    /// The unit responds to no class: no mean is above zero.
     Nothing,
-    /// One class.
+    /// The unit responds to one class.
     One {
         /// The class.
         class: String,
     },
-    /// Several, at most half of all.
+    /// The unit responds to several classes, but at most half of all.
     Several {
-        /// The classes, the strongest first.
+        /// The classes, strongest response first.
         classes: Vec<String>,
     },
-    /// More than half of all classes.
+    /// The unit responds to more than half of all classes.
     Most,
 }
 
 impl ScanFile {
-    /// The units of a layer in the order of their answer to a class, or to all images without one: channels
-    /// with their values, the largest first. Units without a value are left out.
+    /// Returns channels and values of a layer's units, ordered by their response to a class, or to all images
+    /// if `class` is `None`. The largest is first. Units without a value are left out.
     ///
     /// # Errors
     /// If the file cannot be read.
@@ -87,7 +88,7 @@ impl ScanFile {
         Ok(found)
     }
 
-    /// Means and maxima of each class, for every channel of a layer.
+    /// Returns, for every channel of a layer, the mean and the maximum for each class.
     fn class_numbers(&self, layer: &LayerRecord) -> Result<Vec<(usize, [Vec<f32>; 2])>> {
         let sql = "SELECT u.channel, r.mean, r.maximum FROM units u JOIN responses r USING (unit) WHERE u.layer = ? ORDER BY u.channel";
         let read = |row: &Row<'_>| {
@@ -97,8 +98,8 @@ impl ScanFile {
         self.all(sql, [layer.number as i64], read)
     }
 
-    /// By how much the mean of a unit's best class exceeds that of the others, as a share of their sum;
-    /// `None` without classes.
+    /// Returns how much the mean of the unit's strongest class exceeds the mean of the others, as a share of
+    /// their sum. Returns `None` without classes.
     ///
     /// # Errors
     /// If the file cannot be read.
@@ -108,7 +109,7 @@ impl ScanFile {
         Ok(selectivities(&means, &counts).into_iter().flatten().reduce(f64::max))
     }
 
-    /// How many classes a unit answers, and which.
+    /// Returns to how many classes a unit responds, and to which.
     ///
     /// # Errors
     /// If the file cannot be read.
@@ -118,9 +119,10 @@ impl ScanFile {
     }
 }
 
-/// How far the mean of a class exceeds that of the other classes, as a share of their sum: 1 if only this
-/// class is answered, 0 if all are alike (Morcos et al. 2018, "On the importance of single directions for
-/// generalization", section 2.3). One number a class; `None` where it cannot be told.
+/// Returns for each class how much its mean exceeds the mean of the other classes, as a share of their sum
+/// (Morcos et al. 2018, "On the importance of single directions for generalization", section 2.3). The value
+/// is 1 if the unit responds only to this class, and 0 if all classes are alike. It is `None` if it is
+/// undefined.
 fn selectivities(means: &[f32], counts: &[usize]) -> Vec<Option<f64>> {
     let counts_in = |class: usize| counts[class] > 0 && means[class].is_finite();
     let known: Vec<f64> =
@@ -180,7 +182,7 @@ mod tests {
         assert_eq!(of(&[3.0, 0.2, 4.0, -1.0]), Breadth::Several { classes: vec!["c".into(), "a".into()] });
         assert_eq!(of(&[3.0, 2.2, 4.0, 0.0]), Breadth::Most);
         assert_eq!(of(&[-3.0, -2.0, 0.0, -1.0]), Breadth::Nothing);
-        // Classes of few images say nothing.
+        // Classes with few images are ignored.
         assert_eq!(breadth(&classes(&[1.0, 0.0]), &[9, 4]), Breadth::Unknown);
     }
 

@@ -1,10 +1,10 @@
-//! Fields by formulas against the support of gradients.
+//! Tests of receptive fields by formulas against non-zero gradients.
 
 use super::*;
 
-/// What gradients of single positions of `target`, an N,C,H,W map, reach of the input: the largest extent
-/// along each axis among those that reach no border, and the mean shift from position to position. Where all
-/// reach both borders, the input's extent.
+/// Measures receptive fields by gradients of single positions of `target`, an N,C,H,W map. Along each axis,
+/// returns the largest extent among fields that reach no border, and the mean shift between neighbours. If
+/// all fields reach both borders, the extent is the input's.
 fn measured(graph: &Graph, shape: &[usize], target: ValueId) -> (Vec<usize>, Vec<usize>) {
     let plan = Plan::compile(graph, &Request::new(graph, 1, &[target]).unwrap()).unwrap();
     let map = plan.targets[0].shape.clone();
@@ -34,7 +34,7 @@ fn measured(graph: &Graph, shape: &[usize], target: ValueId) -> (Vec<usize>, Vec
         let free = |end: &&Option<(usize, usize)>| end.is_some_and(|(a, b)| a > 0 && b + 1 < all);
         let extent = ends.iter().filter(free).flatten().map(|(a, b)| b - a + 1).max();
         extents.push(extent.unwrap_or(all));
-        // Over a multiple of all periods.
+        // The mean is taken over a multiple of all periods in which strides may repeat.
         let inner: Vec<(usize, usize)> =
             (0..n).filter_map(|p| ends[p].filter(|_| free(&&ends[p])).map(|e| (p, e.0))).collect();
         let steps = inner.len().saturating_sub(1) / 12 * 12;
@@ -48,7 +48,7 @@ fn measured(graph: &Graph, shape: &[usize], target: ValueId) -> (Vec<usize>, Vec
     (extents, strides)
 }
 
-/// A network: its name, and what makes it of the input.
+/// A network: its name, and a function that builds it on the input.
 type Case = (&'static str, fn(&mut Net, ValueId) -> ValueId);
 
 /// Height and width of the pictures of [`CASES`].

@@ -1,13 +1,14 @@
-//! Names of classes that stand in the operators that turn scores into words: `ZipMap`, tables of strings that
-//! positions are looked up in. None of these operators is run; a caller finds the names under
+//! Finds the class names in operators that turn scores into words: `ZipMap`, and look-ups in tables of
+//! strings. These operators are never run. The names are stored in the graph's metadata under
 //! [`CLASS_LABELS_KEY`].
 
 use super::proto;
 
-/// The key of a graph's metadata under which class names stand, one a line in class order.
+/// The metadata key of a graph's class names, one a line in class order.
 pub const CLASS_LABELS_KEY: &str = "oneiro.class_labels";
 
-/// The names, one a line; `None` if there are none that could be told apart line by line.
+/// Returns the class names, one a line. Returns `None` if there are none, or if they do not fit on separate
+/// lines.
 pub(super) fn of(graph: &proto::GraphProto) -> Option<String> {
     let named = |op: &'static str| graph.node.iter().filter(move |node| node.op_type() == op);
     let attribute = |node: &proto::NodeProto, name: &str| -> Vec<Vec<u8>> {
@@ -37,7 +38,7 @@ pub(super) fn of(graph: &proto::GraphProto) -> Option<String> {
     names.iter().all(plain).then(|| names.join("\n"))
 }
 
-/// Whether keys are 0, 1, 2, …: positions.
+/// Whether the keys are 0, 1, 2, …, so that they are positions.
 fn counts_up(keys: &[i64]) -> bool {
     keys.iter().enumerate().all(|(i, key)| i64::try_from(i).is_ok_and(|i| i == *key))
 }

@@ -1,8 +1,9 @@
-//! Operators that ONNX itself defines as functions of others (`Attention`, `RotaryEmbedding`,
-//! `MeanVarianceNormalization`), and those that ONNX Runtime writes into its own files ([`runtime`],
-//! [`nchwc`]). Each call becomes the function's nodes, with a gradient for free.
+//! Composed operators, which are expanded into the nodes of a function. ONNX itself defines some this way
+//! (`Attention`, `RotaryEmbedding`, `MeanVarianceNormalization`). ONNX Runtime writes others into its own
+//! files ([`runtime`], [`nchwc`]). Their gradients follow from the nodes.
 //!
-//! What a file leaves to the shapes (head sizes, repeated heads) is written with `Shape`, which folds.
+//! What a file leaves to the shapes (head sizes, repeated heads) is computed with `Shape` nodes, which fold
+//! to constants.
 
 use super::proto::attribute_proto::AttributeType;
 use super::proto::{AttributeProto, FunctionProto, NodeProto};
@@ -10,10 +11,10 @@ use super::proto::{AttributeProto, FunctionProto, NodeProto};
 pub(super) mod nchwc;
 pub(super) mod runtime;
 
-/// ONNX's code of 32-bit floats.
+/// ONNX's code of the element type f32.
 const FLOAT: i64 = 1;
 
-/// The function behind a node, if the node is one of these and in a form that is known.
+/// Returns the function that a node calls, if it is a composed operator in a supported form.
 pub fn of(node: &NodeProto) -> Option<FunctionProto> {
     match node.domain() {
         "" | "ai.onnx" => {}
@@ -59,7 +60,7 @@ fn given(names: &[String], i: usize) -> bool {
     names.get(i).is_some_and(|n| !n.is_empty())
 }
 
-/// The nodes of a function.
+/// The nodes of a function under construction.
 struct Body(Vec<NodeProto>);
 
 impl Body {
@@ -75,7 +76,7 @@ impl Body {
         output
     }
 
-    /// Gives the last node an attribute.
+    /// Adds an attribute to the last node.
     fn set(&mut self, attribute: AttributeProto) {
         if let Some(node) = self.0.last_mut() {
             node.attribute.push(attribute);
@@ -95,7 +96,7 @@ impl Body {
         output
     }
 
-    /// Adds the node that computes the result `Y`; it bears the name of the call.
+    /// Adds the node that computes the function's result `Y`. It gets the name of the call.
     fn last(&mut self, op: &str, inputs: &[&str], attributes: &[AttributeProto]) {
         self.with(op, inputs, "Y", attributes);
         if let Some(node) = self.0.last_mut() {
@@ -166,12 +167,12 @@ impl Body {
         output
     }
 
-    /// Axes `start` to `end` of a shape.
+    /// Adds nodes that compute axes `start` to `end` of a shape.
     fn extents<'a>(&mut self, of: &str, output: &'a str, start: i64, end: i64) -> &'a str {
         self.with_int("Shape", &[of], output, &[("start", start), ("end", end)])
     }
 
-    /// (batch, positions, heads · size) to (batch, heads, positions, size).
+    /// Adds nodes that turn (batch, positions, heads · size) into (batch, heads, positions, size).
     fn split_heads<'a>(&mut self, x: &str, heads: i64, names: [&'a str; 3]) -> &'a str {
         self.integers(names[0], &[0, 0, heads, -1]);
         self.add("Reshape", &[x, names[0]], names[1]);
@@ -184,11 +185,11 @@ impl Body {
     }
 }
 
-/// softmax(softcap(scale·Q·Kᵀ + mask))·V, with keys and values shared by groups of heads.
+/// Attention: softmax(softcap(scale·Q·Kᵀ + mask))·V. Groups of query heads may share keys and values.
 fn attention(node: &NodeProto) -> Option<Body> {
     let mut b = Body(Vec::new());
     let (q_heads, kv_heads) = (int(node, "q_num_heads"), int(node, "kv_num_heads"));
-    // Heads are given where the operands have three axes.
+    // The numbers of heads are attributes if the operands have three axes.
     let flat = q_heads > 0 && kv_heads > 0;
     let (mut q, mut k, mut v) = ("Q", "K", "V");
     if flat {
@@ -221,7 +222,7 @@ fn attention(node: &NodeProto) -> Option<Body> {
             b.add("Div", &[q, "root"], "q_scaled")
         }
     };
-    // A group of heads of the queries meets one head of the keys: (batch, heads of keys, group, …).
+    // A group of query heads shares one head of the keys: (batch, heads of keys, group, …).
     b.extents(q, "q_shape", 0, 3);
     b.extents(q, "q_batch", 0, 1);
     b.extents(q, "q_matrix", 2, 4);
@@ -280,7 +281,7 @@ fn attention(node: &NodeProto) -> Option<Body> {
     Some(b)
 }
 
-/// Pairs of elements turned by angles that depend on the position (Su et al. 2021).
+/// Rotary embedding: pairs of elements are rotated by angles that depend on the position (Su et al. 2021).
 fn rotary(node: &NodeProto) -> Option<Body> {
     let mut b = Body(Vec::new());
     let heads = int(node, "num_heads");
@@ -345,7 +346,7 @@ fn rotary(node: &NodeProto) -> Option<Body> {
     Some(b)
 }
 
-/// (x − mean)/(√variance + 10⁻⁹) over some axes.
+/// Normalization: (x − mean)/(√variance + 10⁻⁹) over some axes.
 fn mean_variance(node: &NodeProto) -> Body {
     let mut b = Body(Vec::new());
     let axes = attribute(node, "axes").map_or(vec![0, 2, 3], |a| a.ints.clone());

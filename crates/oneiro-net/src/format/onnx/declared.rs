@@ -1,4 +1,4 @@
-//! A file's declarations of the tensors inside its graph.
+//! Reads a file's declarations of inner tensors.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,10 @@ use super::{input_type, proto};
 use crate::graph::Dim;
 use crate::tensor::DType;
 
-/// The axes and element types of inner tensors that a file declares (`value_info`), by name; nothing for
-/// bytes that are no model.
+/// Returns the axes and element types of the inner tensors that a file declares (`value_info`), by name.
+/// Bytes that are no model give an empty map.
 ///
-/// Exporters write them, shape inference needs them where an operator is not known.
+/// Exporters write these declarations. Shape inference needs them where an operator is unknown.
 pub fn declared(bytes: Bytes) -> BTreeMap<String, (Vec<Dim>, DType)> {
     let graph = proto::ModelProto::decode(bytes).ok().and_then(|model| model.graph);
     let infos = graph.map(|graph| [graph.value_info, graph.output].concat()).unwrap_or_default();

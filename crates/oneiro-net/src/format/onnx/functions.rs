@@ -1,4 +1,5 @@
-//! Functions that a file defines. Each call is replaced by the function's nodes before the graph is built.
+//! Inlines the functions that a file defines: each call is replaced by the function's nodes before the graph
+//! is built.
 
 use std::collections::HashMap;
 
@@ -9,16 +10,17 @@ use super::proto::{
 };
 use crate::error::{Error, Result};
 
-/// Calls within calls beyond which a file is taken for damaged (or recursive, which ONNX forbids).
+/// Most levels of nested calls. A file with more counts as damaged, or as recursive, which ONNX forbids.
 const MAX_DEPTH: usize = 32;
-/// Nodes beyond which the same holds.
+/// Most nodes after inlining. A file with more counts as damaged.
 const MAX_NODES: usize = 1 << 20;
 
-/// Names the operator-set version that a node of a function counts on, where it is not the model's.
+/// Metadata key of a node of a function: the operator-set version of the function, if it differs from the
+/// model's.
 const OPSET_KEY: &str = "oneiro.opset";
 
-/// Puts the nodes of the model's functions, and of ONNX's own ([`compositions`]), in the place of their
-/// calls.
+/// Replaces calls of the model's functions, and of ONNX's composed operators ([`compositions`]), by the
+/// functions' nodes.
 pub fn inline(model: &mut ModelProto) -> Result<()> {
     let functions = std::mem::take(&mut model.functions);
     let table: Table<'_> = functions.iter().map(|f| ((f.domain(), f.name(), f.overload()), f)).collect();
@@ -28,7 +30,7 @@ pub fn inline(model: &mut ModelProto) -> Result<()> {
     inliner.graph(graph, 0)
 }
 
-/// The version of the default operator set that a node counts on, if it is not the model's.
+/// Returns the version of the default operator set for a node, if it differs from the model's.
 pub fn own_opset(node: &NodeProto) -> Option<i64> {
     let own = node.metadata_props.iter().find(|p| p.key() == OPSET_KEY)?;
     own.value().parse().ok()
@@ -48,14 +50,14 @@ struct Inliner<'a> {
     table: Table<'a>,
     /// The model's version of the default operator set.
     opset: Option<i64>,
-    /// Calls replaced so far; makes the names inside a call unique.
+    /// Number of calls replaced so far. It makes the names inside a call unique.
     calls: usize,
     nodes: usize,
     out: Vec<NodeProto>,
 }
 
 impl Inliner<'_> {
-    /// A graph: the model's, or a branch of a node.
+    /// Inlines calls in the model's graph, or in a branch of a node.
     fn graph(&mut self, graph: &mut GraphProto, depth: usize) -> Result<()> {
         let outside = std::mem::take(&mut self.out);
         for node in std::mem::take(&mut graph.node) {
@@ -94,7 +96,8 @@ impl Inliner<'_> {
         for (i, formal) in function.input.iter().enumerate() {
             names.insert(formal, node.input.get(i).map_or("", String::as_str));
         }
-        // A result that already has a name (an input handed through, or a result twice) is a copy.
+        // If a result already has a name, an `Identity` node copies it. This happens for an input that is
+        // returned, or a value returned twice.
         let mut copies = Vec::new();
         for (formal, actual) in function.output.iter().zip(&node.output).filter(|(_, a)| !a.is_empty()) {
             match names.get(formal.as_str()) {
@@ -132,14 +135,14 @@ impl Inliner<'_> {
     }
 }
 
-/// One call, with the meaning of the names inside its function.
+/// One call, with the names that replace those inside the function.
 struct Call<'a> {
     node: &'a NodeProto,
     function: &'a FunctionProto,
     number: usize,
-    /// Formal inputs and outputs, with the names outside.
+    /// The function's inputs and outputs, with their names at the call.
     names: HashMap<&'a str, &'a str>,
-    /// The function's version of the default operator set, where it is not the model's.
+    /// The function's version of the default operator set, if it differs from the model's.
     opset: Option<i64>,
 }
 
@@ -152,7 +155,7 @@ impl Call<'_> {
         }
     }
 
-    /// Makes a node of the function one of the graph around the call.
+    /// Turns a node of the function into a node of the calling graph: renames values and binds attributes.
     fn enter(&self, inner: &mut NodeProto) {
         for name in inner.input.iter_mut().chain(&mut inner.output) {
             *name = self.rename(name);
@@ -180,7 +183,7 @@ impl Call<'_> {
         }
     }
 
-    /// The same for a branch of a node.
+    /// Does for a branch of a node what `enter` does for a node.
     fn enter_graph(&self, graph: &mut GraphProto) {
         for tensor in &mut graph.initializer {
             tensor.name = Some(self.rename(tensor.name()));
@@ -191,7 +194,7 @@ impl Call<'_> {
         graph.node.iter_mut().for_each(|node| self.enter(node));
     }
 
-    /// An attribute inside a function: itself, or the call's attribute that it refers to, or that one's
+    /// Resolves an attribute inside a function: itself, the call's attribute that it refers to, or the
     /// default.
     fn bind(&self, attribute: AttributeProto) -> Option<AttributeProto> {
         if attribute.ref_attr_name().is_empty() {
@@ -223,7 +226,7 @@ mod tests {
         AttributeProto { name: Some(name.into()), f: Some(value), ..Default::default() }
     }
 
-    /// A function `own.leak(x; slope = 0.3)` that calls `LeakyRelu` and adds.
+    /// A function `own.leak(x; slope = 0.3)` that calls `LeakyRelu` and an addition.
     fn model(calls: Vec<NodeProto>) -> ModelProto {
         let mut leaky = node("", "LeakyRelu", "inner", &["x"], &["t"]);
         leaky.attribute = vec![AttributeProto {

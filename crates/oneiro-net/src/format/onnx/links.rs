@@ -1,11 +1,11 @@
-//! Facts about the node that computes one of an operator's inputs.
+//! Gives operators facts about the node that computes one of their inputs.
 
 use crate::graph::{Node, ValueId};
 
-/// Operators that hand positions on as they are.
+/// Operators that pass positions on unchanged.
 const COPIES: &[&str] = &["Identity", "Cast", "Dropout"];
 
-/// Gives each `MaxUnpool` whose positions come from a `MaxPool` the tensor that was pooled as a fourth input
+/// Adds a fourth input to each `MaxUnpool` whose positions come from a `MaxPool`: the input of that pooling
 /// ([`crate::ops::cnn::unpool`]).
 pub(super) fn link_unpooling(nodes: &mut [Node], values: usize) {
     let mut producers = vec![None; values];
@@ -24,10 +24,10 @@ pub(super) fn link_unpooling(nodes: &mut [Node], values: usize) {
     }
 }
 
-/// The tensor that the positions of a `MaxUnpool` count in.
+/// Returns the input of the `MaxPool` that computes the positions of a `MaxUnpool`.
 fn pooled_tensor(nodes: &[Node], producers: &[Option<usize>], unpool: usize) -> Option<ValueId> {
     let mut positions = nodes[unpool].inputs.get(1).copied().flatten()?;
-    // A graph may be a circle before it is sorted.
+    // The number of iterations is limited, because an unsorted graph may have a cycle.
     for _ in 0..nodes.len() {
         let node = &nodes[producers[positions.index()]?];
         match node.op.op_type() {

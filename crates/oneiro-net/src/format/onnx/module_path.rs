@@ -1,13 +1,13 @@
-//! Which module of the original program a node came from.
+//! Finds the module of the original program from which a node was exported.
 
 use super::proto;
 
-/// Path of the PyTorch module that a node came from.
+/// Returns the path of the PyTorch module from which a node was exported.
 ///
-/// The newer exporter writes the scopes into the node's metadata, the last entry being the call itself (`['',
-/// 'layer1', 'layer1.0', 'conv2d']`). The older one writes them into the name, each scope by its own name or,
-/// in containers, by the container's name and an index (`/layer1/layer1.0/conv1/Conv`). TensorFlow writes
-/// scopes into names without a leading slash (`model/conv1/Relu`).
+/// The newer PyTorch exporter writes the scopes into the node's metadata; the last entry is the call itself
+/// (`['', 'layer1', 'layer1.0', 'conv2d']`). The older exporter writes them into the node's name. Each scope
+/// has its own name, or, in containers, the container's name and an index (`/layer1/layer1.0/conv1/Conv`).
+/// TensorFlow writes scopes into names without a leading slash (`model/conv1/Relu`).
 pub(super) fn module_path(node: &proto::NodeProto) -> Option<String> {
     let scopes = node.metadata_props.iter().find(|p| p.key() == "pkg.torch.onnx.name_scopes");
     if let Some(scopes) = scopes {

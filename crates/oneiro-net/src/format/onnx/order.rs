@@ -1,12 +1,12 @@
-//! The order in which nodes can run: each after those it depends on.
+//! Sorts nodes topologically.
 
 use crate::error::{Error, Result};
 use crate::graph::{Input, Node, Value};
 
-/// Sorts nodes so that each stands after the nodes it depends on, otherwise as the file has them.
+/// Sorts nodes so that each comes after the nodes on which it depends. Otherwise the file's order is kept.
 ///
 /// # Errors
-/// If a tensor is defined twice or not at all, or nodes depend on each other in a circle.
+/// If a tensor is defined twice or not at all, or nodes depend on each other in a cycle.
 pub(super) fn in_topological_order(
     nodes: Vec<Node>,
     values: &[Value],
@@ -25,7 +25,8 @@ pub(super) fn in_topological_order(
             }
         }
     }
-    // Depth-first from every node in the file's order, without recursion: files can be deep.
+    // A depth-first search from every node in the file's order. It uses no recursion, because graphs can be
+    // deep.
     let mut state = vec![0u8; nodes.len()];
     let mut order = Vec::with_capacity(nodes.len());
     for root in 0..nodes.len() {

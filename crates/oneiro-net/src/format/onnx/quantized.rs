@@ -1,10 +1,11 @@
-//! Quantized models: operators that compute with integers, written out in operators on numbers.
+//! Expands quantized models: operators that compute with integers become operators on real numbers.
 //!
-//! A file holds either pairs of `QuantizeLinear` and `DequantizeLinear` around ordinary operators (QDQ), or
-//! operators that take integers with their scales (`QLinearConv`, ONNX Runtime's `com.microsoft.QLinearAdd`,
-//! …), or such that quantize by a scale of the data (`DynamicQuantizeLinear`, `ConvInteger`). All become the
-//! first form here. Weights are dequantized exactly; values on data are clamped to their ranges, not rounded
-//! (`ops::math::quantize`), and a scale of the data, which then changes nothing, is 1.
+//! Files hold one of three forms. Pairs of `QuantizeLinear` and `DequantizeLinear` surround ordinary
+//! operators (QDQ). Operators take integers with their scales (`QLinearConv`, ONNX Runtime's
+//! `com.microsoft.QLinearAdd`, …). Or operators quantize by a scale computed from the data
+//! (`DynamicQuantizeLinear`, `ConvInteger`). All become the first form here. Weights are dequantized exactly.
+//! Values on data are clamped to their ranges, not rounded (`ops::math::quantize`). So a scale computed from
+//! the data would change nothing, and is set to 1.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,7 +13,7 @@ use super::proto::tensor_proto::DataType;
 use super::proto::type_proto::Value as Kind;
 use super::proto::{AttributeProto, GraphProto, NodeProto, TensorProto};
 
-/// Writes out what computes with integers. Returns a note for the user.
+/// Expands the integer operators of a graph. Returns notes for the user.
 pub(super) fn expand(graph: &mut GraphProto) -> Vec<String> {
     let mut expander = Expander::default();
     expander.graph(graph);
@@ -37,28 +38,28 @@ pub(super) fn expand(graph: &mut GraphProto) -> Vec<String> {
 struct Expander {
     /// Known element types of values.
     types: HashMap<String, i32>,
-    /// Values that the file itself holds.
+    /// Values that are constants in the file.
     constants: HashSet<String>,
     out: Vec<NodeProto>,
-    /// Values made so far; makes their names unique.
+    /// Number of values added so far. It makes their names unique.
     made: usize,
-    /// Nodes that quantize values on data.
+    /// Number of nodes that quantize values on data.
     on_data: usize,
-    /// Constants that are dequantized.
+    /// Number of constants that are dequantized.
     weights: usize,
 }
 
-/// Where a quantized operand stands among a node's inputs: value, scale, zero point.
+/// Indices of a quantized operand's value, scale and zero point among a node's inputs.
 type Operand = [usize; 3];
 
 impl Expander {
-    /// Writes out the nodes of a graph and of the branches in it.
+    /// Expands the nodes of a graph and of its branches.
     fn graph(&mut self, graph: &mut GraphProto) {
         for tensor in &graph.initializer {
             self.types.insert(tensor.name().to_owned(), tensor.data_type());
             self.constants.insert(tensor.name().to_owned());
         }
-        // Only their element types: scales and zero points may be fed.
+        // Only their element types are known, since scales and zero points may be inputs.
         for info in graph.input.iter().chain(&graph.value_info) {
             if let Some(Kind::TensorType(tensor)) = info.r#type.as_ref().and_then(|t| t.value.as_ref()) {
                 self.types.entry(info.name().to_owned()).or_insert(tensor.elem_type());
@@ -74,7 +75,7 @@ impl Expander {
         graph.node = std::mem::replace(&mut self.out, outer);
     }
 
-    /// The element type of a node's result, where it is that of a constant or of an operand.
+    /// Records the element type of a node's result if it follows from a constant or an operand.
     fn learn_type(&mut self, node: &NodeProto) {
         let Some(output) = node.output.first() else { return };
         let value = || node.attribute.iter().find_map(|a| a.t.as_ref()).map(|t| t.data_type());
@@ -95,10 +96,10 @@ impl Expander {
         }
     }
 
-    /// The element type that a zero point has; where one is given and its type is not known, a number of
-    /// none, so that the operator is refused rather than guessed.
+    /// Returns the element type of a zero point. If its type is unknown, returns an invalid code, so that the
+    /// operator is refused rather than guessed.
     fn type_of_zero(&self, zero: Option<&String>) -> i64 {
-        /// No number of a type in `TensorProto.DataType`.
+        /// Not a code of `TensorProto.DataType`.
         const UNKNOWN: i64 = -1;
         match zero.filter(|z| !z.is_empty()) {
             None => (DataType::Uint8 as i32).into(),
@@ -142,7 +143,7 @@ impl Expander {
         self.on_data += usize::from(self.out.len() > before && !constant);
     }
 
-    /// `QuantizeLinear` with the element type written down, which is that of the zero point otherwise.
+    /// Adds a `QuantizeLinear` with an explicit element type, which by default is that of the zero point.
     fn quantize_linear(&mut self, mut node: NodeProto, _constant: bool) {
         let given = node.attribute.iter().any(|a| a.name() == "output_dtype" && a.i() != 0);
         if !given {
@@ -154,7 +155,7 @@ impl Expander {
         self.out.push(node);
     }
 
-    /// The data as they are, with scale 1 and zero point 0.
+    /// Replaces a `DynamicQuantizeLinear` by the data themselves, with scale 1 and zero point 0.
     fn dynamic(&mut self, node: &NodeProto) {
         let mut results = node.output.iter();
         if let Some(y) = results.next() {
@@ -186,16 +187,17 @@ impl Expander {
         self.and_quantize(node, "Conv", inputs, node.attribute.clone(), [6, 7]);
     }
 
-    /// An operator on two quantized operands, its result quantized.
+    /// Expands an operator on two quantized operands with a quantized result.
     fn binary(&mut self, node: &NodeProto, op: &str) {
-        // Scales of a matrix are those of its rows on the left, of its columns on the right.
+        // The scales of a matrix belong to its rows if it is the left operand, and to its columns if it is
+        // the right one.
         let axes = if op == "MatMul" { [Some(-2), Some(-1)] } else { [None; 2] };
         let inputs =
             vec![self.dequantize(node, [0, 1, 2], axes[0]), self.dequantize(node, [3, 4, 5], axes[1])];
         self.and_quantize(node, op, inputs, node.attribute.clone(), [6, 7]);
     }
 
-    /// An operator on one quantized operand, its result quantized.
+    /// Expands an operator on one quantized operand with a quantized result.
     fn unary(&mut self, node: &NodeProto, op: &str) {
         let inputs = vec![self.dequantize(node, [0, 1, 2], None)];
         let own = |a: &&AttributeProto| !matches!(a.name(), "channels_last" | "opset");
@@ -223,7 +225,7 @@ impl Expander {
             inputs.push(bias);
         }
         if input(node, 7).is_empty() {
-            // Without a scale the result is a number.
+            // Without a scale, the result is not quantized.
             let output = node.output.first().cloned().unwrap_or_default();
             self.push(node, "Gemm", inputs, output, node.attribute.clone(), true);
         } else {
@@ -231,9 +233,10 @@ impl Expander {
         }
     }
 
-    /// `ConvInteger` and `MatMulInteger`: integers without scales.
+    /// Expands `ConvInteger` and `MatMulInteger`, whose integers have no scales.
     fn integer(&mut self, node: &NodeProto, op: &str) {
-        // A zero point for every filter; or for every row on the left and every column on the right.
+        // There is a zero point for every filter; or for every row of the left and every column of the right
+        // matrix.
         let axes = if op == "Conv" { [1, 0] } else { [-2, -1] };
         let operands = [(0, 2, axes[0]), (1, 3, axes[1])].map(|(value, zero, axis)| {
             let scale = self.one(node);
@@ -243,8 +246,9 @@ impl Expander {
         self.push(node, op, operands.to_vec(), output, node.attribute.clone(), true);
     }
 
-    /// ONNX Runtime's matrix products of integers with scales, the bias a number: positions of the scale and
-    /// zero point of each operand (none: it is a number already) and of the bias.
+    /// Expands ONNX Runtime's products of integer matrices with scales and a real bias. `a` and `b` are the
+    /// indices of scale and zero point of each operand; without them, the operand is real already. `bias` is
+    /// the index of the bias.
     fn scaled_matmul(&mut self, node: &NodeProto, a: [usize; 2], b: [usize; 2], bias: usize) {
         let a = match a {
             [usize::MAX, _] => input(node, 0),
@@ -279,7 +283,8 @@ impl Expander {
         output
     }
 
-    /// The operator itself, under the name of the node, and its result quantized by scale and zero point.
+    /// Adds the operator itself, under the name of the node, and quantizes its result by scale and zero
+    /// point.
     fn and_quantize(
         &mut self,
         node: &NodeProto,
@@ -296,7 +301,7 @@ impl Expander {
         self.push(node, "QuantizeLinear", inputs, output, kind, false);
     }
 
-    /// A constant 1.
+    /// Adds a constant 1.
     fn one(&mut self, node: &NodeProto) -> String {
         let output = self.made(node, "one");
         let tensor = TensorProto {
@@ -309,13 +314,13 @@ impl Expander {
         output
     }
 
-    /// A name for a value inside a node.
+    /// Returns a unique name for a value inside a node.
     fn made(&mut self, node: &NodeProto, what: &str) -> String {
         self.made += 1;
         format!("{}/{what}.{}", name_of(node), self.made)
     }
 
-    /// Adds a node in place of another; the main one bears its name.
+    /// Adds a node in place of another. The main node keeps its name.
     fn push(
         &mut self,
         of: &NodeProto,
@@ -325,7 +330,8 @@ impl Expander {
         attribute: Vec<AttributeProto>,
         main: bool,
     ) {
-        // Helpers have no path, or the module's name would mean the last of them: integer codes.
+        // Helper nodes get no module path. Otherwise the module's name would mean the last of them, which
+        // computes integer codes.
         let name = if main { name_of(of).to_owned() } else { format!("{op}.{}", self.out.len()) };
         let metadata_props = if main { of.metadata_props.clone() } else { Vec::new() };
         self.out.push(NodeProto {
@@ -340,7 +346,7 @@ impl Expander {
     }
 }
 
-/// Whether a `QGemm` has a factor that its bias does not share.
+/// Whether a `QGemm` has a factor that does not apply to its bias.
 fn scales_the_product(node: &NodeProto) -> bool {
     node.attribute.iter().any(|a| a.name() == "alpha" && a.f() != 1.0)
 }
@@ -352,7 +358,7 @@ fn name_of(node: &NodeProto) -> &str {
     }
 }
 
-/// Name of an input; empty if it is left out.
+/// Returns the name of an input; empty if the input is omitted.
 fn input(node: &NodeProto, i: usize) -> String {
     node.input.get(i).cloned().unwrap_or_default()
 }
@@ -437,7 +443,7 @@ mod tests {
         assert_eq!(kind(vec![cast.clone(), quantize("zero")]), DataType::Int8 as i64);
         assert_eq!(kind(vec![quantize("unknown")]), -1);
         assert_eq!(kind(vec![quantize("")]), DataType::Uint8 as i64);
-        // Inside a branch, too.
+        // Integer operators inside a branch are expanded, too.
         let branch = GraphProto { node: vec![quantize("zero")], ..Default::default() };
         let mut choice = node("", "If", &["c"], &["y"]);
         choice.attribute = vec![AttributeProto { g: Some(branch), ..Default::default() }];

@@ -1,4 +1,4 @@
-//! Tensors of a model: weights and constants, in its own bytes or in files beside it.
+//! Reads tensors of a model (weights and constants) from its own bytes or from other files of its folder.
 
 use std::collections::HashMap;
 
@@ -10,10 +10,10 @@ use crate::error::{Error, OpError, Result};
 use crate::ops::array::constant::MAX_CLAIM;
 use crate::tensor::{Stored, Tensor};
 
-/// Reads the whole of a file beside the model, by the name that the model gives it.
+/// Reads a whole file of the model's folder, by the name in the model.
 pub type ReadBeside<'a> = dyn FnMut(&str) -> std::io::Result<Bytes> + 'a;
 
-/// Turns the file's tensors into this crate's; keeps the files beside it that were read.
+/// Converts the file's tensors to this crate's. Keeps the files that it has read.
 pub(super) struct Weights<'a> {
     beside: &'a mut ReadBeside<'a>,
     files: HashMap<String, Bytes>,
@@ -24,8 +24,8 @@ impl<'a> Weights<'a> {
         Self { beside, files: HashMap::new() }
     }
 
-    /// A tensor of the model. Its data must be as long as its shape says, so that no claim of a size
-    /// allocates.
+    /// Converts a tensor of the model. The length of its data must match its shape, so that a false shape
+    /// allocates nothing.
     pub(super) fn tensor(&mut self, proto: &TensorProto) -> Result<Tensor> {
         let fail = |why: String| Error::Graph(format!("tensor \"{}\": {why}", proto.name()));
         let shape = proto
@@ -47,7 +47,7 @@ impl<'a> Weights<'a> {
         decode(proto, kind, &shape, count, raw).map_err(fail)
     }
 
-    /// The part of a file beside the model that holds a tensor's data.
+    /// Returns the part of another file that holds a tensor's data.
     fn external(
         &mut self,
         entries: &[StringStringEntryProto],
@@ -93,18 +93,18 @@ impl<'a> Weights<'a> {
     }
 }
 
-/// Whether this crate reads elements of a tensor's type. Others (texts, 8-bit floats) are an error only where
-/// a target needs them.
+/// Whether this crate can read a tensor's element type. Other types (texts, 8-bit floats) are an error only
+/// if a target needs them.
 pub(super) fn is_readable(proto: &TensorProto) -> bool {
     bytes_of(element_type(proto), 1).is_some()
 }
 
-/// The element type of a tensor.
+/// Returns the element type of a tensor.
 pub(super) fn element_type(proto: &TensorProto) -> DataType {
     DataType::try_from(proto.data_type()).unwrap_or(DataType::Undefined)
 }
 
-/// A file beside a model must lie in the model's folder: an untrusted model must not read arbitrary files.
+/// Refuses a file outside the model's folder, so that an untrusted model cannot read arbitrary files.
 fn check_location(location: &str) -> Result<(), String> {
     let parts: Vec<&str> = location.split(['/', '\\']).collect();
     let absolute = parts[0].is_empty() || parts[0].ends_with(':');
@@ -117,7 +117,7 @@ fn check_location(location: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// How a file stores elements of a float type.
+/// Returns how a file stores elements of a float type.
 fn stored(kind: DataType) -> Option<Stored> {
     Some(match kind {
         DataType::Float => Stored::F32,
@@ -128,7 +128,7 @@ fn stored(kind: DataType) -> Option<Stored> {
     })
 }
 
-/// Bytes that this many elements take as raw data.
+/// Returns the number of bytes of `count` elements stored as raw data.
 fn bytes_of(kind: DataType, count: usize) -> Option<usize> {
     let size = match kind {
         DataType::Int64 | DataType::Uint64 => 8,
@@ -204,10 +204,10 @@ fn integers(proto: &TensorProto, kind: DataType, count: usize, raw: Option<&Byte
     fn each<const N: usize>(raw: &[u8], f: fn([u8; N]) -> i64) -> Vec<i64> {
         raw.as_chunks::<N>().0.iter().map(|c| f(*c)).collect()
     }
-    /// Two elements a byte, the first in the lower half.
+    /// Reads two elements from each byte, the first from the lower half.
     fn halves(bytes: impl Iterator<Item = u8>, count: usize, f: fn(u8) -> i64) -> Vec<i64> {
         let mut data: Vec<i64> = bytes.flat_map(|b| [f(b & 0x0f), f(b >> 4)]).collect();
-        // The upper half of the last byte is padding where the count is odd.
+        // If the count is odd, the upper half of the last byte is padding.
         if data.len() == count + 1 && count % 2 == 1 {
             data.pop();
         }
@@ -261,7 +261,7 @@ mod tests {
         }
     }
 
-    /// Reads with one file `weights` of 12 bytes beside the model.
+    /// Reads a tensor with one external file `weights` of 12 bytes.
     fn read(proto: &TensorProto) -> Result<Tensor> {
         let mut beside = |name: &str| match name {
             "weights" => Ok([1.0f32, 2.0, 3.0].iter().flat_map(|x| x.to_le_bytes()).collect()),

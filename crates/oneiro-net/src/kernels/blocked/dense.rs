@@ -1,9 +1,10 @@
 //! Dense convolution and its adjoint between values in blocks of channels.
 //!
-//! A [`Correlation`] over taps, computed directly: outputs are cut into ranges of positions and panels of
-//! output blocks; for each pass over a few blocks of input channels the source lines are laid out as a slab,
-//! and tiles ([`super::tile`]) run over it. Every output is a sum of short chains, whose ends depend on the
-//! numbers of channels and taps alone: neither threads nor the batch can change a bit.
+//! A [`Correlation`] over taps, computed directly. The outputs are divided into ranges of positions and
+//! panels of output blocks. Each pass over a few blocks of input channels copies the source lines it needs
+//! into a slab; register tiles ([`super::tile`]) then run over the slab. Every output is a sum of short
+//! chains. Where a chain ends depends on the numbers of channels and taps alone, so neither threads nor the
+//! batch can change a bit.
 
 mod job;
 mod mirror;
@@ -21,70 +22,70 @@ use mirror::Mirror;
 use rayon::prelude::*;
 use std::sync::Arc;
 
-/// Multiply-adds of one chain at most. A panel of weights for it, two blocks wide, takes 18 KB: it stays in a
-/// first-level cache beside the source that streams past. Longer chains are less accurate.
+/// Most multiply-adds of one chain. The weights of one chain for a panel two blocks wide take 18 KB, so they
+/// stay in a first-level cache beside the source. Longer chains are less accurate.
 const CHAIN: usize = 144;
 
-/// Multiply-adds in a cycle: two registers of sixteen, less what tiles lose at their borders.
+/// Multiply-adds per cycle of a core: two registers of sixteen, less what tiles lose at their borders.
 pub(super) const PRODUCTS: f64 = 28.0;
-/// Cycles that a core waits for each weight: 4 bytes at 4 bytes a cycle, its share of the memory's 24 GB/s.
+/// Cycles that a core waits for each weight: 4 bytes at 4 bytes a cycle, the core's share of 24 GB/s of
+/// memory bandwidth.
 pub(super) const WEIGHT_COST: f64 = 1.0;
 
-/// A correlation with its weights packed.
+/// A correlation with its packed weights.
 #[derive(Debug)]
 pub struct Dense {
     correlation: Correlation,
     isa: Isa,
-    /// Output blocks of each panel of a group, one after another.
+    /// Panels of one group, in the order of their output blocks.
     panels: Vec<Panel>,
     weights: Weights,
-    /// `[groups · blocks][16]`, zeros where there is no channel.
+    /// Shape `[groups · blocks][16]`; lanes without a channel hold zeros.
     bias: Packed,
 }
 
 #[derive(Debug)]
 enum Weights {
-    /// In the order in which tiles read them.
+    /// The correlation's own weights, in the order in which tiles read them.
     Own(Arc<Packed>),
-    /// Those of the convolution of which this is the adjoint.
+    /// The weights of the convolution of which this correlation is the adjoint.
     Mirrored(Mirror),
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Panel {
-    /// First output block in the group.
+    /// Index of the panel's first output block in its group.
     first: usize,
-    /// Output blocks.
+    /// Number of output blocks.
     blocks: usize,
-    /// Where its weights begin in those of the group.
+    /// Offset of the panel's weights within the weights of its group.
     weights: usize,
 }
 
-/// Passes over the input channels of a group: full blocks a few at a time, then what is left of the last one.
+/// One pass over some input channels of a group: a few full blocks, or the last block if it is not full.
 #[derive(Clone, Copy)]
 struct Pass {
     first_block: usize,
     blocks: usize,
-    /// Channels of each block.
+    /// Number of channels in each block.
     steps: usize,
 }
 
 impl Dense {
-    /// Whether groups of this many channels can be computed here: blocks must not straddle groups.
+    /// Whether this kernel can compute the correlation. No block may contain channels of two groups.
     pub fn takes(correlation: &Correlation) -> bool {
         correlation.groups == 1
             || correlation.c_in.is_multiple_of(LANES) && correlation.c_out.is_multiple_of(LANES)
     }
 
-    /// Cost of one image, in cycles of a core by a simple count; to be compared with that of other
-    /// kernels.
+    /// Estimated cost of one image in cycles of one core, comparable with the `cost` of other kernels.
     pub fn cost(correlation: &Correlation) -> f64 {
         let Correlation { groups, c_in, c_out, .. } = *correlation;
         let weights = (groups * c_out * c_in * correlation.taps.len()) as f64;
         weights * volume(correlation.grid) as f64 / PRODUCTS + weights * WEIGHT_COST
     }
 
-    /// Packs weights, `weight(group, out, input, tap)`, and a bias `[groups · c_out]`.
+    /// Packs the weights that `weight(group, out, input, tap)` returns, and a bias `[groups · c_out]`.
     pub fn new(
         correlation: Correlation,
         isa: Isa,
@@ -97,14 +98,16 @@ impl Dense {
         Dense { correlation, isa, panels, weights, bias }
     }
 
-    /// Whether an adjoint should read the weights of its convolution ([`Dense::adjoint_of`]): a second copy
-    /// of few weights, or for few positions, costs less than putting them in another order for every run.
+    /// Whether an adjoint should read the weights of its convolution ([`Dense::adjoint_of`]) instead of its
+    /// own copy. A copy is cheaper for few weights or few positions, because shared weights are transposed in
+    /// every run.
     pub fn shares_weights(adjoint: &Correlation) -> bool {
         Mirror::pays(adjoint)
     }
 
-    /// The adjoint of this convolution, or a phase of it, that reads the convolution's weights: `kernel_taps`
-    /// says which of its taps each tap of the adjoint is. `None` where this one has no weights of its own.
+    /// Returns an adjoint of this convolution, or one phase of it, that reads this convolution's weights.
+    /// `kernel_taps` maps each tap of the adjoint to a tap of this convolution. Returns `None` if this
+    /// convolution has no weights of its own.
     pub fn adjoint_of(&self, adjoint: Correlation, kernel_taps: &[usize]) -> Option<Dense> {
         let weights = Weights::Mirrored(Mirror::new(self, kernel_taps)?);
         let panels = panels_of(&adjoint, self.isa);
@@ -112,12 +115,13 @@ impl Dense {
         Some(Dense { correlation: adjoint, isa: self.isa, panels, weights, bias })
     }
 
-    /// Computes into `dst`, or adds to it where `accumulate` is set (the bias is then left out).
+    /// Computes the correlation into `dst`, or adds it to `dst` if `accumulate` is set; the bias is then left
+    /// out.
     ///
-    /// Both in blocks of channels: `src` `[blocks, batch, src]`, `dst` `[blocks, batch, dst]`.
+    /// Both slices are in blocks of channels: `src` `[blocks, batch, src]`, `dst` `[blocks, batch, dst]`.
     ///
     /// # Panics
-    /// Where a slice does not fit.
+    /// If a slice has the wrong length.
     pub fn run(&self, src: &[f32], dst: &mut [f32], accumulate: bool, epilogue: &mut Epilogue<'_>) {
         let c = &self.correlation;
         let (src_plane, dst_plane) = (volume(c.src), volume(c.dst));
@@ -135,7 +139,7 @@ impl Dense {
         let run = |task: usize| {
             let (task, turn) = (task / split.panel_parts, task % split.panel_parts);
             let (task, column_part) = (task / split.column_parts, task % split.column_parts);
-            // Neighbours, which run side by side, begin with different panels.
+            // Neighbouring tasks run at the same time, so they begin with different panels.
             let panel_part = (turn + column_part) % split.panel_parts;
             job.run(
                 task / c.groups,
@@ -152,7 +156,7 @@ impl Dense {
         let taps = c.taps.len();
         let (full, tail) = if taps == 0 { (0, 0) } else { (c.c_in / LANES, c.c_in % LANES) };
         let per_pass = (CHAIN / LANES / taps.max(1)).max(1);
-        // As many passes as needed, nearly equal.
+        // The smallest number of passes, of nearly equal length.
         let passes = full.div_ceil(per_pass);
         let whole = (0..passes).map(move |i| {
             let (first, end) = (full * i / passes, full * (i + 1) / passes);
@@ -164,7 +168,7 @@ impl Dense {
     }
 }
 
-/// The panels of a group.
+/// Divides the output blocks of a group into panels.
 fn panels_of(correlation: &Correlation, isa: Isa) -> Vec<Panel> {
     isa.require();
     assert!(Dense::takes(correlation), "blocks of channels straddle groups: {correlation:?}");

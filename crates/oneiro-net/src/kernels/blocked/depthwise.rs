@@ -1,4 +1,5 @@
-//! Depthwise convolution and its adjoint: sixteen channels at a time, each with a small kernel of its own.
+//! Depthwise convolution and its adjoint: sixteen channels at a time, each channel with a small kernel of its
+//! own.
 
 use super::isa_dispatch::isa_dispatch;
 use super::lanes::LANES;
@@ -13,7 +14,7 @@ use crate::kernels::isa::Isa;
 use crate::kernels::scratch::Disjoint;
 use std::cell::RefCell;
 
-/// Outputs that share a load of a weight.
+/// Number of output positions computed together, so that each weight is loaded once for all of them.
 const POSITIONS: usize = 8;
 
 thread_local! {
@@ -25,9 +26,9 @@ thread_local! {
 pub struct Depthwise {
     correlation: Correlation,
     isa: Isa,
-    /// `[blocks][taps][16]`, zeros where there is no channel.
+    /// Shape `[blocks][taps][16]`; lanes without a channel hold zeros.
     weights: Packed,
-    /// `[blocks][16]`.
+    /// Shape `[blocks][16]`.
     bias: Packed,
 }
 
@@ -35,7 +36,7 @@ impl Depthwise {
     /// Packs weights `[channels, taps]` and a bias `[channels]`.
     ///
     /// # Panics
-    /// Where the correlation is not depthwise or the weights do not fit.
+    /// If the correlation is not depthwise or the weights have the wrong length.
     pub fn new(correlation: Correlation, isa: Isa, weights: &[f32], bias: Option<&[f32]>) -> Depthwise {
         isa.require();
         assert_eq!((correlation.c_in, correlation.c_out), (1, 1), "not depthwise: {correlation:?}");
@@ -53,10 +54,11 @@ impl Depthwise {
         Depthwise { correlation, isa, weights: packed, bias }
     }
 
-    /// Computes into `dst`, or adds to it where `accumulate` is set (the bias is then left out).
+    /// Computes the correlation into `dst`, or adds it to `dst` if `accumulate` is set; the bias is then left
+    /// out.
     ///
     /// # Panics
-    /// Where a slice does not fit.
+    /// If a slice has the wrong length.
     pub fn run(&self, src: &[f32], dst: &mut [f32], accumulate: bool, epilogue: &mut Epilogue<'_>) {
         let c = &self.correlation;
         let blocks = blocks_of(c.groups);
@@ -125,9 +127,8 @@ impl Depthwise {
             epilogue: epilogue.get(),
             mask: plane * super::mask_plane(dst_plane) + to,
         };
-        // SAFETY: lines of the source exist (their taps were filtered), `interior` and the checks at the
-        // border keep to the line; the outputs lie in the plane (checked above) and belong to this task
-        // alone.
+        // SAFETY: taps outside the source lines were removed, and the line's ends are checked tap by tap. The
+        // outputs lie in the plane (checked above) and belong to this task alone.
         unsafe { run_line(self.isa, &call) };
     }
 }
@@ -150,7 +151,7 @@ struct Line<'a> {
 }
 
 isa_dispatch! {
-    /// One line of outputs.
+    /// Computes one line of outputs.
     fn run_line(&Line<'_>) = line_of
 }
 
@@ -158,7 +159,7 @@ isa_dispatch! {
 /// The addresses of the call reach as far as its counts say.
 #[inline(always)]
 unsafe fn line_of<X: Lanes>(call: &Line<'_>) {
-    // SAFETY: the caller's contract.
+    // SAFETY: the caller keeps the contract of this function.
     unsafe {
         let (from, to) = call.interior;
         for x in (0..from).chain(to..call.count) {
@@ -177,10 +178,10 @@ unsafe fn line_of<X: Lanes>(call: &Line<'_>) {
 }
 
 /// # Safety
-/// As [`line_of`]; without `check`, every tap of every position lies in its line.
+/// The contract of [`line_of`]. Without `check`, every tap of every position must lie in its source line.
 #[inline(always)]
 unsafe fn positions<X: Lanes, const R: usize>(call: &Line<'_>, x: usize, check: bool) {
-    // SAFETY: the caller's contract.
+    // SAFETY: the caller keeps the contract of this function.
     unsafe {
         let mut sum = [X::load(call.start); R];
         if call.accumulate {

@@ -11,10 +11,12 @@ use crate::kernels::isa::Isa;
 use crate::kernels::scratch::Disjoint;
 use crate::kernels::team;
 
-/// Positions of one partial sum: the rounding error of a long sum grows with the number of partial sums only.
+/// Positions of one partial sum. The rounding error of a long sum grows with the number of partial sums, not
+/// of positions.
 const CHAIN: usize = 64;
 
-/// A function of elements a, b, c; b and c have the shape of a, or one number a channel.
+/// A function of operands a, b and c. Operand a has one value for each element; b and c have this or one
+/// value a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Map {
     /// a.
@@ -27,26 +29,27 @@ pub enum Map {
     Neg,
     /// a · b.
     Mul,
-    /// a · b + c, c one number a channel.
+    /// a · b + c, where c has one value for each channel.
     Affine,
 }
 
-/// Extent of an operand of a map.
+/// An operand of a map: one value for each element, one for each channel, or none.
 #[derive(Clone, Copy, Debug)]
 pub enum Per<'a> {
-    /// One number an element.
+    /// One value for each element.
     Element(&'a [f32]),
-    /// One number a channel, of every image (`[rows][16]`) or for all images (`[blocks][16]`, or one block
-    /// for all).
+    /// One value for each channel: of every image (`[rows][16]`), the same for all images (`[blocks][16]`),
+    /// or one block for all.
     Channel(&'a [f32]),
-    /// Absent.
+    /// No operand.
     None,
 }
 
-/// `dst = map(a, b, c)` over `rows` planes (images · blocks) of `plane` positions, or added to it.
+/// Computes `dst = map(a, b, c)` over `rows` planes (images · blocks) of `plane` positions, or adds it to
+/// `dst`.
 ///
 /// # Panics
-/// Where a slice does not fit.
+/// If a slice has the wrong length.
 pub fn map(
     isa: Isa,
     map: Map,
@@ -90,21 +93,22 @@ pub fn map(
             map,
             operands: operands.map(address),
             count: to - from,
-            // SAFETY: pieces are disjoint, each one task's.
+            // SAFETY: pieces are disjoint, and each belongs to one task.
             dst: unsafe { part(&dst, at, (to - from) * LANES) },
             accumulate,
             epilogue: epilogue.get(),
             mask: row * super::mask_plane(plane) + from,
         };
-        // SAFETY: operands and destination have the piece's numbers (sliced above).
+        // SAFETY: operands and destination have the length of the piece (sliced above).
         unsafe { run_piece(isa, &call) };
     });
 }
 
-/// `dst[row] = factor · Σ_p a[row, p]` (times b where given), one number a channel, or added to it.
+/// Computes `dst[row] = factor · Σ_p a[row, p]` for each channel, or adds it to `dst`. If b is given,
+/// `a[row, p]` is multiplied by `b[row, p]`.
 ///
 /// # Panics
-/// Where a slice does not fit.
+/// If a slice has the wrong length.
 pub fn sum(
     isa: Isa,
     rows: usize,
@@ -129,14 +133,15 @@ pub fn sum(
             dst: dst.as_mut_ptr(),
             accumulate,
         };
-        // SAFETY: the operands have the row's numbers (sliced above), the destination sixteen.
+        // SAFETY: the operands have the length of the row (sliced above), and the destination has sixteen
+        // elements.
         unsafe { run_sum(isa, &call) };
     });
 }
 
 struct Piece<'a> {
     map: Map,
-    /// Addresses, and numbers from one position to the next.
+    /// Address of each operand, and its distance in elements between positions: 0 for one value a channel.
     operands: [(*const f32, usize); 3],
     count: usize,
     dst: *mut f32,
@@ -155,23 +160,23 @@ struct Sum {
 }
 
 isa_dispatch! {
-    /// A map over some positions of one row.
+    /// Applies a map to some positions of one row.
     fn run_piece(&Piece<'_>) = piece
 }
 
 isa_dispatch! {
-    /// A sum over the positions of one row.
+    /// Sums over the positions of one row.
     fn run_sum(&Sum) = sum_of
 }
 
-// No closures below: one that is not inlined has no instructions of the family, and its registers go through
-// memory.
+// The code below uses no closures. A closure that is not inlined is compiled without the instruction set, and
+// passes its registers through memory.
 
 /// # Safety
-/// The addresses of the call have `count` positions.
+/// Each address of the call has `count` positions.
 #[inline(always)]
 unsafe fn piece<X: Lanes>(call: &Piece<'_>) {
-    // SAFETY: the caller's contract, for each of the loops.
+    // SAFETY: the caller keeps the contract of this function, also for each of the loops.
     unsafe {
         match call.map {
             Map::Copy => each::<X, { Map::Copy as u8 }>(call),
@@ -184,19 +189,19 @@ unsafe fn piece<X: Lanes>(call: &Piece<'_>) {
     }
 }
 
-/// An operand at a position, 0 where it is missing, which no map reads.
+/// Loads an operand at a position. A missing operand gives 0, which no map reads.
 ///
 /// # Safety
-/// As [`piece`], for this position.
+/// The contract of [`piece`], for this position.
 #[inline(always)]
 unsafe fn operand<X: Lanes>(call: &Piece<'_>, which: usize, at: usize) -> X {
     let (address, step) = call.operands[which];
-    // SAFETY: the caller's contract.
+    // SAFETY: the caller keeps the contract of this function.
     unsafe { if address.is_null() { X::splat(0.0) } else { X::load(address.add(at * step)) } }
 }
 
 /// # Safety
-/// As [`piece`].
+/// The contract of [`piece`].
 #[inline(always)]
 unsafe fn each<X: Lanes, const MAP: u8>(call: &Piece<'_>) {
     const COPY: u8 = Map::Copy as u8;
@@ -204,7 +209,7 @@ unsafe fn each<X: Lanes, const MAP: u8>(call: &Piece<'_>) {
     const ADD: u8 = Map::Add as u8;
     const SUB: u8 = Map::Sub as u8;
     const MUL: u8 = Map::Mul as u8;
-    // SAFETY: the caller's contract.
+    // SAFETY: the caller keeps the contract of this function.
     unsafe {
         for at in 0..call.count {
             let (a, b, c) = (operand::<X>(call, 0, at), operand::<X>(call, 1, at), operand::<X>(call, 2, at));
@@ -232,7 +237,7 @@ unsafe fn each<X: Lanes, const MAP: u8>(call: &Piece<'_>) {
 /// The addresses of the call have `count` positions.
 #[inline(always)]
 unsafe fn sum_of<X: Lanes>(call: &Sum) {
-    // SAFETY: the caller's contract.
+    // SAFETY: the caller keeps the contract of this function.
     unsafe {
         let mut sum = X::splat(0.0);
         let mut first = 0;

@@ -1,9 +1,10 @@
-//! The first convolution of a network: from a plain image of few channels to blocks of channels, and back.
+//! The first convolution of a network: from an image with few channels in plain layout to blocks of channels,
+//! and back.
 //!
-//! Three channels would leave thirteen of sixteen lanes empty. So f×f pixels become one position of f²·C
-//! channels (space to depth): a 7×7 convolution of step 2 over 3 channels is a 4×4 one of step 1 over 12, and
-//! in its adjoint one register holds the gradient of four pixels. With step 1 the adjoint alone gains, and
-//! steps over two outputs at a time.
+//! Three channels would leave thirteen of sixteen lanes empty. So f×f pixels are merged into one position of
+//! f²·C channels (space to depth). A 7×7 convolution of stride 2 over 3 channels becomes a 4×4 convolution of
+//! stride 1 over 12. In its adjoint, one register holds the gradient of four pixels. At stride 1, only the
+//! adjoint merges pixels (2×2), and it then steps over two outputs at a time.
 
 use super::lanes::LANES;
 use super::{Dense, LineOutputs, LineWinograd, blocks_of};
@@ -14,15 +15,16 @@ use crate::kernels::scratch::{AlignedBuffer, Disjoint};
 use crate::kernels::team;
 use std::cell::Cell;
 
-/// Channels of merged pixels at most.
+/// Most channels of a merged position.
 const MOST_CHANNELS: usize = 64;
 
 thread_local! {
-    /// The merged image. It is taken out while in use, since a waiting thread may be given other work.
+    /// Buffer for the merged image. It is taken out of the cell while in use, because a waiting thread may be
+    /// given other work.
     static MERGED: Cell<AlignedBuffer> = const { Cell::new(AlignedBuffer::new()) };
 }
 
-/// A convolution over a plain image.
+/// A convolution over an image in plain layout.
 #[derive(Debug)]
 pub struct FirstConv {
     geometry: ConvGeometry,
@@ -37,7 +39,7 @@ struct Merged {
     pixels: Pixels,
 }
 
-/// The algorithm.
+/// The algorithm that computes the merged correlation.
 #[derive(Debug)]
 enum Engine {
     Dense(Box<Dense>),
@@ -53,19 +55,19 @@ impl Engine {
     }
 }
 
-/// How pixels are merged.
+/// How pixels are merged into positions.
 #[derive(Clone, Copy, Debug)]
 struct Pixels {
-    /// Pixels along each side of a merged one.
+    /// Number of pixels along each side of a merged position.
     factor: usize,
     batch: usize,
     channels: usize,
-    /// The plain plane.
+    /// Extents of the image before merging: depth, height, width.
     plane: [usize; 3],
 }
 
 impl Pixels {
-    /// The plane of merged pixels.
+    /// Extents after merging: depth, height, width.
     fn merged(&self) -> [usize; 3] {
         let [depth, height, width] = self.plane;
         [depth, height.div_ceil(self.factor), width.div_ceil(self.factor)]
@@ -75,20 +77,20 @@ impl Pixels {
         self.channels * self.factor * self.factor
     }
 
-    /// Numbers of the merged image in blocks.
+    /// Number of elements of the merged image in blocks of channels.
     fn len(&self) -> usize {
         self.batch * blocks_of(self.merged_channels()) * volume(self.merged()) * LANES
     }
 }
 
-/// Pixels along each side that the adjoint merges.
+/// Number of pixels along each side that the adjoint merges.
 fn backward_factor(stride: usize) -> usize {
     if stride == 1 { 2 } else { stride }
 }
 
 impl FirstConv {
-    /// Whether a convolution has the form: one group, few channels, the same step in height and width, all
-    /// frames, no dilation.
+    /// Whether this kernel can compute the convolution: one group, few channels, equal stride in height and
+    /// width, stride 1 in depth, no dilation in the plane.
     pub fn takes(geometry: &ConvGeometry) -> bool {
         let step = geometry.stride[1];
         geometry.groups == 1
@@ -103,7 +105,7 @@ impl FirstConv {
     /// Packs weights `[c_out, c_in, kernel]` and a bias `[c_out]`.
     ///
     /// # Panics
-    /// Where the convolution has not the form ([`FirstConv::takes`]) or the weights do not fit.
+    /// If [`FirstConv::takes`] is false for the convolution, or the weights have the wrong length.
     pub fn new(
         geometry: &ConvGeometry,
         isa: Isa,
@@ -117,7 +119,7 @@ impl FirstConv {
         FirstConv { geometry: geometry.clone(), forward, backward }
     }
 
-    /// How both directions are computed.
+    /// Describes the algorithms of both directions.
     pub fn method(&self) -> String {
         let back = self.backward.as_ref().map(|merged| &merged.engine);
         match back {
@@ -126,10 +128,10 @@ impl FirstConv {
         }
     }
 
-    /// The convolution: `src` plain, `dst` in blocks.
+    /// The convolution: `src` is in plain layout, `dst` in blocks of channels.
     ///
     /// # Panics
-    /// Where a slice does not fit.
+    /// If a slice has the wrong length.
     pub fn run(&self, src: &[f32], dst: &mut [f32], epilogue: &mut Epilogue<'_>) {
         let g = &self.geometry;
         assert_eq!(src.len(), g.batch * g.c_in * volume(g.src), "source of {g:?}");
@@ -141,10 +143,11 @@ impl FirstConv {
         MERGED.set(buffer);
     }
 
-    /// The adjoint: `dy` in blocks, `dx` plain, which is added to where `accumulate` is set.
+    /// The adjoint: `dy` is in blocks of channels, `dx` in plain layout. With `accumulate`, the gradient is
+    /// added to `dx`.
     ///
     /// # Panics
-    /// Where a slice does not fit, or no gradients were asked for.
+    /// If a slice has the wrong length, or the convolution was prepared without its adjoint.
     pub fn run_backward(&self, dy: &[f32], dx: &mut [f32], accumulate: bool) {
         let g = &self.geometry;
         assert_eq!(dx.len(), g.batch * g.c_in * volume(g.src), "source of {g:?}");
@@ -164,7 +167,7 @@ impl Merged {
     fn forward(g: &ConvGeometry, isa: Isa, data: &[f32], bias: Option<&[f32]>) -> Merged {
         let s = g.stride[1];
         let pixels = Pixels { factor: s, batch: g.batch, channels: g.c_in, plane: g.src };
-        // Taps a along each side, of merged pixels.
+        // Range of taps a along each side, counted in merged pixels.
         let range = |d: usize| {
             let first = -(g.pad_before[d] as isize);
             (first.div_euclid(s as isize), (first + g.kernel[d] as isize - 1).div_euclid(s as isize))
@@ -199,7 +202,7 @@ impl Merged {
         let f = backward_factor(s);
         let pixels = Pixels { factor: f, batch: g.batch, channels: g.c_in, plane: g.src };
         let range = |d: usize| {
-            // 0 ≤ r + pad − s·b < kernel for some r < f.
+            // Only taps for which 0 ≤ r + pad − s·b < kernel holds for some r < f.
             let (pad, kernel) = (g.pad_before[d] as isize, g.kernel[d] as isize);
             (-(kernel - 1 - pad).div_euclid(s as isize), (f as isize - 1 + pad).div_euclid(s as isize))
         };
@@ -225,7 +228,8 @@ impl Merged {
             let k = |d: usize, r: usize| (r + g.pad_before[d]) as isize - s as isize * at[d];
             weight_at(g, data, input, channel, z, k(1, pixel / f), k(2, pixel % f))
         };
-        // Nothing branches on a gradient: a transform that rounds worse will do.
+        // The output is a gradient, on which no ReLU decides, so a transform with larger rounding errors is
+        // acceptable.
         let line = LineOutputs::ALL
             .into_iter()
             .filter(|&outputs| LineWinograd::takes(&correlation, outputs))
@@ -243,7 +247,7 @@ impl Merged {
     }
 }
 
-/// Taps over a box, each with its index in depth.
+/// All taps in a box of offsets. Each comes with its index in depth.
 fn box_of(
     depth: impl Iterator<Item = isize>,
     rows: (isize, isize),
@@ -257,7 +261,7 @@ fn box_of(
         .collect()
 }
 
-/// A weight of the convolution; 0 beyond the kernel.
+/// Returns a weight of the convolution, or 0 beyond the kernel.
 fn weight_at(
     g: &ConvGeometry,
     data: &[f32],
@@ -274,10 +278,10 @@ fn weight_at(
     data[g.weight_index(0, out, channel, (z * height + y as usize) * width + x as usize)]
 }
 
-/// One line of merged pixels of one block: where it lies, and where its lanes come from.
+/// One line of merged pixels of one block of channels, with its place in the merged image.
 struct Line {
     block: usize,
-    /// Position of its first pixel in the merged plane of all images and blocks.
+    /// Index of the line's first position, counted over the merged planes of all images and blocks.
     start: usize,
     image: usize,
     z: usize,
@@ -297,8 +301,8 @@ fn each_line(pixels: &Pixels, work: impl Fn(Line) + Sync) {
 }
 
 impl Line {
-    /// For each lane that holds a channel: the lane, and where its pixels begin in the plain image and how
-    /// many there are; one lies `factor` pixels from the next.
+    /// Returns for each lane with a channel: the lane, the index of its first pixel in the plain image, and
+    /// the number of pixels. Consecutive pixels of a lane are `factor` apart.
     fn lanes(&self, pixels: &Pixels) -> impl Iterator<Item = (usize, usize, usize)> {
         let Pixels { factor, channels, plane: [depth, height, width], .. } = *pixels;
         let lanes = LANES.min(pixels.merged_channels() - self.block * LANES);
@@ -312,12 +316,12 @@ impl Line {
     }
 }
 
-/// From a plain image to merged pixels in blocks; beyond the image are zeros.
+/// Copies a plain image to merged pixels in blocks. Positions beyond the image become zeros.
 fn merge(pixels: &Pixels, plain: &[f32], merged: &mut [f32]) {
     let width = pixels.merged()[2];
     let merged = Disjoint::new(merged);
     each_line(pixels, |line| {
-        // SAFETY: lines are disjoint, each one task's.
+        // SAFETY: lines are disjoint, and each belongs to one task.
         let to = unsafe { merged.part(line.start * LANES, width * LANES) };
         to.fill(0.0);
         for (lane, from, count) in line.lanes(pixels) {
@@ -329,7 +333,7 @@ fn merge(pixels: &Pixels, plain: &[f32], merged: &mut [f32]) {
     });
 }
 
-/// From merged pixels back to a plain image, or added to it.
+/// Copies merged pixels back to a plain image, or adds them to it.
 fn split(pixels: &Pixels, merged: &[f32], plain: &mut [f32], accumulate: bool) {
     let width = pixels.merged()[2];
     let plain = Disjoint::new(plain);
@@ -339,8 +343,8 @@ fn split(pixels: &Pixels, merged: &[f32], plain: &mut [f32], accumulate: bool) {
             let end = to + (count - 1) * pixels.factor + 1;
             plain.pointer(end);
             for (i, from) in from.chunks_exact(LANES).take(count).enumerate() {
-                // SAFETY: the last pixel is in bounds (just asked for), so those before it are; every pixel
-                // has one lane of one line, and a line one task.
+                // SAFETY: the last pixel is in bounds (just asked for), so those before it are. Every pixel
+                // belongs to one lane of one line, and each line to one task.
                 unsafe {
                     let to = plain.pointer(to + i * pixels.factor);
                     *to = if accumulate { *to + from[lane] } else { from[lane] };

@@ -1,9 +1,7 @@
-//! Compiles one body for every instruction set and chooses among them at run time.
+//! Compiles one function body for every instruction set and chooses among the versions at run time.
 
-/// Defines `unsafe fn $name(isa, call)`, which runs `$body::<L>(call)`, compiled for `isa` with its lanes
-/// `L`.
-///
-/// The contract of the function is that of the body; the check that the machine has `isa` is inside.
+/// Defines `unsafe fn $name(isa, call)`, which runs `$body::<L>(call)`, compiled for `isa`. `L` is the type
+/// of the instruction set's registers.
 macro_rules! isa_dispatch {
     ($(#[$meta:meta])* $vis:vis fn $name:ident($call:ty) = $body:ident) => {
         $(#[$meta])*
@@ -33,7 +31,7 @@ macro_rules! isa_dispatch {
             }
 
             isa.require();
-            // SAFETY: `require` has just found the instructions; the rest is the caller's contract.
+            // SAFETY: `require` has checked the instruction set; the caller guarantees the rest.
             unsafe {
                 match isa {
                     #[cfg(target_arch = "x86_64")]

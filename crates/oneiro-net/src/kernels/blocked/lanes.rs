@@ -1,52 +1,54 @@
-//! Sixteen numbers, one of each channel of a block, in the registers of a family.
+//! Sixteen `f32` values, one for each channel of a block, in the registers of an instruction set.
 
 use crate::kernels::functions::{BIAS, MANTISSA};
 
-/// Channels of a block, numbers of a register (or of a few) and bits of a mask word's half.
+/// Number of channels in a block, and of `f32` values in a register or group of registers. A word of a mask
+/// has bits for two blocks.
 pub(crate) const LANES: usize = 16;
 
-/// The numbers of a block of channels at one position.
+/// The values of a block of channels at one position.
 ///
 /// # Safety
-/// Every method needs the family's instructions; `load` and `store` need sixteen numbers at the address, of
+/// Every method needs its instruction set. `load` and `store` also need sixteen elements at the address, of
 /// any alignment.
 #[allow(clippy::missing_safety_doc)] // Stated once, above.
 pub(crate) trait Lanes: Copy {
     unsafe fn splat(value: f32) -> Self;
     unsafe fn load(from: *const f32) -> Self;
     unsafe fn store(self, to: *mut f32);
-    /// Brings a line of memory closer; the address need not be readable.
+    /// Prefetches a cache line; the address need not be readable.
     #[inline(always)]
     unsafe fn prefetch(_address: *const f32) {}
     unsafe fn add(self, other: Self) -> Self;
     unsafe fn sub(self, other: Self) -> Self;
     unsafe fn mul(self, other: Self) -> Self;
     unsafe fn div(self, other: Self) -> Self;
-    /// `self · 2ⁿ` for whole n from −126 to 128 (where the power is ∞).
+    /// `self · 2ⁿ` for integers n from −126 to 128 (2¹²⁸ is ∞).
     unsafe fn times_power(self, n: Self) -> Self;
     /// `self + a · b`.
     unsafe fn multiply_add(self, a: Self, b: Self) -> Self;
-    /// The larger one; `other` where one is NaN.
+    /// The larger value of each lane, or `other` if either value is NaN.
     unsafe fn max(self, other: Self) -> Self;
-    /// The smaller one; `other` where one is NaN.
+    /// The smaller value of each lane, or `other` if either value is NaN.
     unsafe fn min(self, other: Self) -> Self;
-    /// Bits where `self > other` or `self` is NaN.
+    /// A bit for each lane, set where `self > other` or `self` is NaN.
     unsafe fn exceeds(self, other: Self) -> u16;
-    /// `low` where below, `high` where above, a NaN as it is; bits where `x <= low` and where `x >= high`.
+    /// Clips each lane to `low ..= high`; a NaN stays. Also returns two masks of bits: where `x <= low`, and
+    /// where `x >= high`.
     unsafe fn clip(self, low: Self, high: Self) -> (Self, u16, u16);
-    /// 0 where a bit is set.
+    /// Sets a lane to 0 where its bit is set.
     unsafe fn zero_where(self, bits: u16) -> Self;
-    /// Writes whole numbers below 256 as bytes.
+    /// Writes each lane as a byte. The values must be integers below 256.
     unsafe fn store_bytes(self, to: *mut u8);
-    /// Bits where one of sixteen bytes is this one.
+    /// Returns a bit for each of sixteen bytes, set where the byte equals `byte`.
     unsafe fn bytes_are(from: *const u8, byte: u8) -> u16;
-    /// `other` where a bit is set.
+    /// Takes a lane from `other` where its bit is set, else from `self`.
     unsafe fn blend(self, other: Self, bits: u16) -> Self;
-    /// Rows as columns.
+    /// Transposes a matrix of 16 × 16 values.
     #[inline(always)]
     unsafe fn transpose(rows: [Self; 16]) -> [Self; 16] {
         let mut from = [[0.0f32; 16]; 16];
-        // SAFETY: the caller has the instructions; the arrays have sixteen numbers each.
+        // SAFETY: the caller guarantees the instruction set, and the arrays have sixteen elements each.
         unsafe {
             rows.iter().zip(&mut from).for_each(|(row, to)| row.store(to.as_mut_ptr()));
             std::array::from_fn(|column| {
@@ -62,7 +64,7 @@ mod x86;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use x86::Pair;
 
-/// Plain Rust: an array, vectorized by the compiler if it can. On 64-bit Arm it is four NEON registers.
+/// Plain Rust: an array that the compiler vectorizes if it can. On 64-bit Arm it becomes four NEON registers.
 #[derive(Clone, Copy)]
 pub(crate) struct Plain<const FUSED: bool>([f32; 16]);
 
@@ -85,13 +87,14 @@ impl<const FUSED: bool> Lanes for Plain<FUSED> {
     }
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self {
-        // SAFETY: the caller has sixteen numbers at the address; an array of f32 read unaligned needs no
-        // more.
+        // SAFETY: the caller guarantees sixteen elements at the address. Reading an array of f32 unaligned
+        // needs no more.
         unsafe { Plain(from.cast::<[f32; 16]>().read_unaligned()) }
     }
     #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
-        // SAFETY: as for `load`, to write.
+        // SAFETY: the caller guarantees sixteen elements at the address. Writing an array of f32 unaligned
+        // needs no more.
         unsafe { to.cast::<[f32; 16]>().write_unaligned(self.0) }
     }
     #[inline(always)]
@@ -116,7 +119,8 @@ impl<const FUSED: bool> Lanes for Plain<FUSED> {
     }
     #[inline(always)]
     unsafe fn multiply_add(self, a: Self, b: Self) -> Self {
-        // `mul_add` is a library call where the machine has no such instruction.
+        // `mul_add` is a slow library call if the machine has no such instruction, so it is used only where
+        // `FUSED` is set.
         let one = |sum: f32, a: f32, b: f32| if FUSED { a.mul_add(b, sum) } else { sum + a * b };
         Plain(std::array::from_fn(|i| one(self.0[i], a.0[i], b.0[i])))
     }
@@ -144,12 +148,12 @@ impl<const FUSED: bool> Lanes for Plain<FUSED> {
     }
     #[inline(always)]
     unsafe fn store_bytes(self, to: *mut u8) {
-        // SAFETY: the caller has room for sixteen bytes.
+        // SAFETY: the caller guarantees room for sixteen bytes.
         unsafe { to.cast::<[u8; 16]>().write_unaligned(std::array::from_fn(|i| self.0[i] as u8)) }
     }
     #[inline(always)]
     unsafe fn bytes_are(from: *const u8, byte: u8) -> u16 {
-        // SAFETY: the caller has sixteen bytes.
+        // SAFETY: the caller guarantees sixteen bytes at the address.
         let bytes = unsafe { from.cast::<[u8; 16]>().read_unaligned() };
         (0..16).fold(0, |bits, i| bits | u16::from(bytes[i] == byte) << i)
     }

@@ -1,4 +1,4 @@
-//! Peak floating-point operations of this machine: the bound that other times are compared with.
+//! Measures the peak rate of floating-point operations of this machine, as a bound for the times of kernels.
 
 use super::lanes::LANES;
 use super::tile::{MAX_BLOCKS, TileCall, most_positions, tile_of};
@@ -6,11 +6,11 @@ use crate::kernels::isa::Isa;
 use crate::kernels::scratch::AlignedBuffer;
 use crate::kernels::team;
 
-/// Products of a tile: weights and source stay in a first-level cache.
+/// Products of a tile: so few that weights and source stay in a first-level cache.
 const DEPTH: usize = 128;
 
-/// Multiplies and adds in the first-level cache on every thread of the pool, `repetitions` tiles each.
-/// Returns the number of floating-point operations.
+/// Runs `repetitions` tiles of multiply-adds on every thread of the pool, with all operands in the
+/// first-level cache. Returns the number of floating-point operations.
 pub fn multiply_in_cache(isa: Isa, repetitions: usize) -> u64 {
     isa.require();
     let blocks = (1..=2).rev().find(|&b| most_positions(isa, b) > 0).unwrap_or(1);
@@ -45,7 +45,7 @@ pub fn multiply_in_cache(isa: Isa, repetitions: usize) -> u64 {
             };
             let tile = tile_of(isa, positions, blocks);
             for _ in 0..repetitions {
-                // SAFETY: the buffers have what this many runs, positions and blocks ask for.
+                // SAFETY: the buffers have the lengths that this number of runs, positions and blocks needs.
                 unsafe { tile(std::hint::black_box(&call)) };
             }
         });

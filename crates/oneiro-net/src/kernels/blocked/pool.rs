@@ -1,6 +1,7 @@
 //! Max and average pooling over blocks of channels.
 //!
-//! The tap of the maximum is stored as a byte for each output; the gradient is then a few masked additions.
+//! For each output, a byte records which tap of the window held the maximum. The backward pass is then a few
+//! masked additions.
 
 mod max;
 mod window;
@@ -18,30 +19,32 @@ use crate::kernels::scratch::Disjoint;
 use crate::kernels::team;
 use window::{Inner, taps, window};
 
-/// Taps of a window at most; a winner is a byte.
+/// Most taps of a window; the index of the maximum is stored in a byte.
 pub const MAX_TAPS: usize = 64;
 
-/// Words that the winners take: a byte for each output.
+/// Number of `u32` words that the recorded taps take: a byte for each output.
 pub fn winner_words(geometry: &PoolGeometry) -> usize {
     geometry.planes * volume(geometry.dst) * LANES / size_of::<u32>()
 }
 
-/// Kind of a pooling.
+/// The kind of pooling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pooling {
-    /// The largest; the first of equals, and a NaN beats all.
+    /// The largest value of the window. Of equal values the first is recorded, and a NaN exceeds every
+    /// number.
     Max,
     /// The mean over the window, with or without its padding.
     Average {
-        /// Whether padding counts.
+        /// Whether the divisor counts padding.
         count_padding: bool,
     },
 }
 
-/// Pools `src` into `dst`; `geometry.planes` counts blocks. `winners`, if not empty, has [`winner_words`].
+/// Pools `src` into `dst`; `geometry.planes` counts blocks of channels. `winners` is empty or has
+/// [`winner_words`] words, which record the taps of the maxima.
 ///
 /// # Panics
-/// Where a slice does not fit.
+/// If a slice has the wrong length.
 pub fn pool(
     isa: Isa,
     pooling: Pooling,
@@ -74,10 +77,10 @@ pub fn pool(
                 pooling,
                 lines: (from, to),
                 src: src[plane * src_plane * LANES..(plane + 1) * src_plane * LANES].as_ptr(),
-                // SAFETY: lines of a plane belong to one task.
+                // SAFETY: the lines of a piece belong to one task.
                 dst: unsafe { dst.part(at * LANES, (to - from) * width * LANES) }.as_mut_ptr(),
                 winners: if keep {
-                    // SAFETY: as above.
+                    // SAFETY: the lines of a piece belong to one task.
                     unsafe { winners.part(at * LANES, (to - from) * width * LANES) }.as_mut_ptr()
                 } else {
                     std::ptr::null_mut()
@@ -85,16 +88,17 @@ pub fn pool(
                 epilogue: epilogue.get(),
                 mask: plane * super::mask_plane(dst_plane) + from * width,
             };
-            // SAFETY: source and destination have what the geometry says (checked above).
+            // SAFETY: source and destination have the lengths of the geometry (checked above).
             unsafe { run_piece(isa, &call) };
         },
     );
 }
 
-/// The gradient: adds to `dx`, or writes all of it.
+/// Computes the gradient with respect to the source. With `accumulate` it is added to `dx`, else `dx` is
+/// overwritten.
 ///
 /// # Panics
-/// Where a slice does not fit.
+/// If a slice has the wrong length.
 pub fn pool_backward(
     isa: Isa,
     pooling: Pooling,
@@ -125,12 +129,12 @@ pub fn pool_backward(
             epilogue: epilogue.get(),
             mask: plane * super::mask_plane(src_plane),
         };
-        // SAFETY: source and destination have what the geometry says (checked above).
+        // SAFETY: source and destination have the lengths of the geometry (checked above).
         unsafe { run_back(isa, &call) };
     });
 }
 
-/// Some lines of one plane.
+/// Some lines of outputs of one plane.
 struct Piece<'a> {
     geometry: &'a PoolGeometry,
     pooling: Pooling,
@@ -154,7 +158,7 @@ struct Back<'a> {
 }
 
 isa_dispatch! {
-    /// Pools some lines.
+    /// Computes the gradient of one plane.
     fn run_piece(&Piece<'_>) = piece
 }
 
@@ -163,7 +167,7 @@ isa_dispatch! {
     fn run_back(&Back<'_>) = back
 }
 
-/// One over the number that an average divides by.
+/// Returns the reciprocal of an average's divisor.
 #[inline(always)]
 fn share(geometry: &PoolGeometry, line: usize, x: usize, count_padding: bool) -> f32 {
     let (oz, oy) = (line / geometry.dst[1], line % geometry.dst[1]);
@@ -174,18 +178,18 @@ fn share(geometry: &PoolGeometry, line: usize, x: usize, count_padding: bool) ->
 }
 
 /// # Safety
-/// The addresses of the call have what its geometry says.
+/// Each address of the call has the elements that its geometry names.
 #[inline(always)]
 unsafe fn piece<X: Lanes>(call: &Piece<'_>) {
     let geometry = call.geometry;
     let width = geometry.dst[2];
     let inner = Inner::of(geometry);
     let done = match call.pooling {
-        // SAFETY: the caller's contract.
+        // SAFETY: the caller keeps the contract of this function.
         Pooling::Max => unsafe { max::columns::<X>(call, &inner) },
         Pooling::Average { .. } => false,
     };
-    // SAFETY: the caller's contract; taps name positions of the source plane only.
+    // SAFETY: the caller keeps the contract of this function. Taps lie in the source plane only.
     unsafe {
         for line in call.lines.0..call.lines.1 {
             let range = inner.line(geometry, line);
@@ -225,13 +229,13 @@ unsafe fn piece<X: Lanes>(call: &Piece<'_>) {
 }
 
 impl Piece<'_> {
-    /// Writes an output, finished, to its place in the piece.
+    /// Applies the epilogue to an output and stores it at index `at` of the piece.
     ///
     /// # Safety
-    /// The piece has the place, and the machine the family.
+    /// The piece has this index, and the machine has the instruction set of `X`.
     #[inline(always)]
     unsafe fn put<X: Lanes>(&self, result: X, at: usize) {
-        // SAFETY: the caller's contract.
+        // SAFETY: the caller keeps the contract of this function.
         unsafe {
             let to = self.dst.add(at * LANES);
             let result = match self.epilogue {
@@ -244,11 +248,11 @@ impl Piece<'_> {
 }
 
 /// # Safety
-/// The addresses of the call have what its geometry says.
+/// Each address of the call has the elements that its geometry names.
 #[inline(always)]
 unsafe fn back<X: Lanes>(call: &Back<'_>) {
     let geometry = call.geometry;
-    // SAFETY: the caller's contract; taps name positions of the source plane only.
+    // SAFETY: the caller keeps the contract of this function. Taps lie in the source plane only.
     unsafe {
         if call.pooling == Pooling::Max && max::gathers(geometry) {
             max::gather::<X>(call);

@@ -1,4 +1,4 @@
-//! Between plain order, N, C, D·H·W, and blocks of channels.
+//! Conversion between the plain layout (N, C, D·H·W) and blocks of channels.
 
 use super::blocks_of;
 use super::lanes::LANES;
@@ -6,13 +6,14 @@ use crate::kernels::isa::{Isa, multiversion};
 use crate::kernels::scratch::Disjoint;
 use crate::kernels::team;
 
-/// Positions of a task.
+/// Positions that one task converts.
 const PIECE: usize = 1024;
 
-/// From plain order to blocks; lanes without a channel become 0. `accumulate` adds to what is there.
+/// Converts plain layout to blocks of channels. Lanes without a channel become 0. With `accumulate`, the
+/// values are added to `dst`.
 ///
 /// # Panics
-/// Where the slices are not `[batch, channels, plane]` and `[blocks, batch, plane, 16]`.
+/// If the slices are not `[batch, channels, plane]` and `[blocks, batch, plane, 16]`.
 pub fn block(
     isa: Isa,
     batch: usize,
@@ -37,10 +38,10 @@ pub fn block(
     });
 }
 
-/// From blocks to plain order. `accumulate` adds to what is there.
+/// Converts blocks of channels to plain layout. With `accumulate`, the values are added to the destination.
 ///
 /// # Panics
-/// As [`block`].
+/// If the slices are not `[blocks, batch, plane, 16]` and `[batch, channels, plane]`.
 pub fn unblock(
     isa: Isa,
     batch: usize,

@@ -1,16 +1,17 @@
-//! What the positions of a channel come to: extremes, means, variances and a few samples, in one pass.
+//! Summarizes each channel over its positions in one pass: maximum, means, variances and a few samples.
 
 use super::isa_dispatch::isa_dispatch;
 use super::lanes::{LANES, Lanes};
 use crate::kernels::isa::Isa;
 use crate::kernels::team;
 
-/// Positions of one partial sum, and of one comparison with the largest number so far.
+/// Positions of one partial sum. After as many positions, their maximum is compared with the largest value so
+/// far.
 const CHAIN: usize = 64;
 
-/// Numbers of a summary, the samples not counted.
+/// Number of values in a summary, samples not counted.
 pub(crate) const NUMBERS: usize = 8;
-/// The places of these numbers.
+/// Index of each value in a summary.
 pub(crate) const LARGEST: usize = 0;
 pub(crate) const PLACE: usize = 1;
 pub(crate) const MEAN: usize = 2;
@@ -20,12 +21,13 @@ pub(crate) const CLIPPED_VARIANCE: usize = 5;
 pub(crate) const ACTIVE: usize = 6;
 pub(crate) const NOT_FINITE: usize = 7;
 
-/// The bounds that an activation function clips a channel's numbers to.
+/// The bounds `[low, high]` to which an activation function clips the values of a channel.
 pub(crate) type Clip = [f32; 2];
 
-/// The place of sample number `sample` among `positions`, from an image's seed.
+/// Returns the position of sample number `sample` among `positions`. It depends on a random seed of the
+/// image.
 pub(crate) fn sampled_place(seed: u32, sample: usize, positions: usize) -> usize {
-    // SplitMix64 (Steele, Lea & Flood 2014), of a counter that no two samples share.
+    // SplitMix64 (Steele, Lea & Flood 2014) of a counter that differs between samples.
     let mut z = (u64::from(seed) << 20 | sample as u64).wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
@@ -33,11 +35,11 @@ pub(crate) fn sampled_place(seed: u32, sample: usize, positions: usize) -> usize
     ((u128::from(z) * positions as u128) >> 64) as usize
 }
 
-/// Writes a summary of each row of sixteen channels: `x` is `[blocks][batch][plane][16]`, `dst`
-/// `[blocks][batch][NUMBERS + samples][16]`; `seeds` has one number an image.
+/// Writes a summary of each row of sixteen channels. `x` is `[blocks][batch][plane][16]`, `dst`
+/// `[blocks][batch][NUMBERS + samples][16]`. `seeds` has one random seed for each image.
 ///
 /// # Panics
-/// Where a slice does not fit.
+/// If a slice has the wrong length.
 pub(crate) fn summarize(
     isa: Isa,
     [plane, samples]: [usize; 2],
@@ -54,7 +56,7 @@ pub(crate) fn summarize(
     });
 }
 
-/// A summary of sixteen channels, `[plane][16]`.
+/// Summarizes sixteen channels, `[plane][16]`.
 pub(crate) fn summarize_row(isa: Isa, clip: Clip, x: &[f32], seed: u32, dst: &mut [f32]) {
     let plane = x.len() / LANES;
     assert!(
@@ -64,7 +66,7 @@ pub(crate) fn summarize_row(isa: Isa, clip: Clip, x: &[f32], seed: u32, dst: &mu
             && dst.len().is_multiple_of(LANES)
     );
     let mut sums = Sums::new(x, plane, clip);
-    // SAFETY: the address has `count` positions of sixteen numbers.
+    // SAFETY: the address has `count` positions of sixteen elements.
     unsafe { run(isa, &mut sums) };
     let Sums { largest, active, plain, clipped, chunks, .. } = &sums;
     for lane in 0..LANES {
@@ -94,8 +96,8 @@ fn clipped_to(x: f32, [low, high]: Clip) -> f32 {
     x.max(low).min(high)
 }
 
-/// The numbers of a channel in which some are not finite, or whose squares f32 does not hold. Only finite
-/// numbers count.
+/// Summarizes a channel some of whose values are not finite, or whose squares overflow f32. Only finite
+/// values count.
 fn careful(x: &[f32], lane: usize, clip: Clip, put: &mut impl FnMut(usize, f32)) {
     let all = || x.iter().skip(lane).step_by(LANES).copied().enumerate();
     let finite = || all().filter(|(_, value)| value.is_finite());
@@ -123,19 +125,19 @@ struct Sums {
     x: *const f32,
     count: usize,
     clip: Clip,
-    /// The first chain that holds the largest number, of each channel.
+    /// For each channel, the index of the first chain that holds the largest value.
     chunks: [u32; LANES],
     /// The largest number of each channel.
     largest: [f32; LANES],
-    /// How many numbers of each channel are above zero.
+    /// Number of values above zero, for each channel.
     active: [f32; LANES],
-    /// Of the numbers.
+    /// Moments of the values themselves.
     plain: Moments,
-    /// Of the clipped numbers.
+    /// Moments of the values after clipping.
     clipped: Moments,
 }
 
-/// Means, and sums of squared distances to them.
+/// Means, and sums of squared distances from the mean.
 #[derive(Default)]
 struct Moments {
     mean: [f64; LANES],
@@ -143,8 +145,9 @@ struct Moments {
 }
 
 impl Moments {
-    /// Takes `count` further numbers behind `before`: a number near them, and the sums of their differences
-    /// to it and of the squares of these (Chan, Golub & LeVeque 1983, formula 1.5).
+    /// Adds `count` further values to the moments of `before` values. Given are a reference value near them,
+    /// and the sums of their differences from it and of the squares of these differences (Chan, Golub &
+    /// LeVeque 1983, formula 1.5).
     #[inline(always)]
     fn take(&mut self, near: &[f32; LANES], sums: [&[f32; LANES]; 2], [before, count]: [f64; 2]) {
         let share = count / (before + count);
@@ -181,11 +184,12 @@ isa_dispatch! {
 /// The address of the call has `count` positions, at least one.
 #[inline(always)]
 unsafe fn sums_of<X: Lanes>(call: &mut Sums) {
-    // SAFETY: the caller's contract; arrays have sixteen numbers.
+    // SAFETY: the caller keeps the contract of this function; the arrays have sixteen elements.
     unsafe {
         let zero = X::splat(0.0);
         let (low, high) = (X::splat(call.clip[0]), X::splat(call.clip[1]));
-        // The smallest normal number times this is above 1: what is above zero counts as 1.
+        // Even the smallest normal number times `huge` is above 1, so `min(x · huge, 1)` counts a positive x
+        // as 1.
         let (huge, one) = (X::splat(f32::MAX), X::splat(1.0));
         let (mut largest, mut active) = (X::splat(f32::NEG_INFINITY), zero);
         let (mut from, mut chunk) = (0, 0);

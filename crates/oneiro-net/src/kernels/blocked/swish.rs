@@ -1,21 +1,21 @@
-//! x·sigmoid(αx) and its slope in registers.
+//! x·sigmoid(αx) and its slope, computed in registers.
 
 use super::lanes::Lanes;
 use crate::kernels::functions::{EXP_TERMS, LN_2, ROUND};
 use std::f32::consts::LOG2_E;
 
-/// Where e⁻ˣ is cut: below, 1 + e⁻ˣ is 1; above, e⁻ˣ is ∞, and has the largest exponent that one power of two
-/// has.
+/// Range to which the argument of the exponential is clamped. Below it, 1 + eˣ rounds to 1; above it, eˣ is
+/// ∞. At 89 the power of two has exponent 128, the largest that [`Lanes::times_power`] takes.
 const RANGE: (f32, f32) = (-87.0, 89.0);
 
-/// x·sigmoid(αx) and its derivative, each within four units in the last place of what
-/// [`crate::kernels::functions`] computes without fused products.
+/// Returns x·sigmoid(αx) and its derivative. Each is within four units in the last place of the result of
+/// [`crate::kernels::functions`], which uses no fused multiply-add.
 ///
 /// # Safety
-/// The family's instructions are there.
+/// The machine has the instruction set of `X`.
 #[inline(always)]
 pub(in crate::kernels) unsafe fn swish<X: Lanes>(x: X, alpha: f32) -> (X, X) {
-    // SAFETY: the caller has the instructions.
+    // SAFETY: the caller guarantees that the machine has the instruction set.
     unsafe {
         let one = X::splat(1.0);
         let sigmoid = one.div(one.add(exp(X::splat(-alpha).mul(x))));
@@ -24,13 +24,13 @@ pub(in crate::kernels) unsafe fn swish<X: Lanes>(x: X, alpha: f32) -> (X, X) {
     }
 }
 
-/// eˣ within [`RANGE`].
+/// Returns eˣ for x within [`RANGE`].
 ///
 /// # Safety
-/// As [`swish`].
+/// The machine has the instruction set of `X`.
 #[inline(always)]
 unsafe fn exp<X: Lanes>(x: X) -> X {
-    // SAFETY: the caller has the instructions.
+    // SAFETY: the caller guarantees that the machine has the instruction set.
     unsafe {
         let (x, ..) = x.clip(X::splat(RANGE.0), X::splat(RANGE.1));
         let round = X::splat(ROUND);
@@ -65,10 +65,10 @@ mod tests {
     }
 
     /// # Safety
-    /// The family is there, and the slices are whole blocks of one length.
+    /// The machine has the instruction set of `X`, and the slices are whole blocks of equal length.
     unsafe fn each<X: Lanes>(call: &mut Call<'_>) {
         for at in (0..call.x.len()).step_by(LANES) {
-            // SAFETY: sixteen numbers lie at each place.
+            // SAFETY: each slice has sixteen elements from `at` on.
             unsafe {
                 let (value, slope) = swish(X::load(call.x[at..].as_ptr()), call.alpha);
                 value.store(call.value[at..].as_mut_ptr());
@@ -95,16 +95,18 @@ mod tests {
                     let s = 1.0 / (1.0 + (-a * exact).exp());
                     let slope_there = s + a * exact * s * (1.0 - s);
                     let off = |found: f32, exact: f64, scale: f64| (f64::from(found) - exact).abs() / scale;
-                    // The rounding of αx is as large as the argument, and so is the error of the exponential.
+                    // The product αx is rounded. Its error grows with the argument, and so does the error of
+                    // the exponential.
                     let room = 4.0 * f64::from(f32::EPSILON) * (1.0 + (a * exact).abs() / 4.0);
-                    // e⁻ˣ overflows where the function is smaller than this.
+                    // Where the function is smaller than this, e⁻ˣ overflows.
                     let tiny = 1e-30;
                     assert!(
                         off(value[i], exact * s, (exact * s).abs() + tiny) < room,
                         "{isa:?}: {x}: {}",
                         value[i]
                     );
-                    // Near its zero the slope is a difference of two numbers.
+                    // Near its zero, the slope is a difference of two nearly equal numbers. So its error is
+                    // measured against the sum of their magnitudes.
                     let parts = s + (a * exact * s * (1.0 - s)).abs() + tiny;
                     assert!(off(slope[i], slope_there, parts) < room, "{isa:?}: slope at {x}: {}", slope[i]);
                 }

@@ -1,5 +1,5 @@
-//! Kernels over blocks of channels against the definition in f64 and against the plain kernels, on every
-//! instruction set that the machine has; the same bits however the work is cut.
+//! Tests of kernels over blocks of channels: against the definition in f64 and against the plain kernels, on
+//! every instruction set of the machine. Results must have the same bits however the work is divided.
 
 use super::*;
 use crate::kernels::Epilogue;
@@ -14,7 +14,7 @@ mod elementwise;
 mod epilogues;
 mod pooling;
 
-/// The cases of the plain engine, and some with several blocks of channels.
+/// The cases of the plain kernels, and some with several blocks of channels.
 fn all_cases() -> Vec<Case> {
     let one = [1; 3];
     let none = [[0, 0]; 3];
@@ -65,8 +65,8 @@ fn from_blocks(batch: usize, channels: usize, plane: usize, blocked: &[f32]) -> 
     plain
 }
 
-/// Groups of blocks: every group is padded to whole blocks by itself, so only whole ones (or one group) are
-/// taken.
+/// Source and destination channels. The padding to whole blocks is per group, so engines take one group or
+/// groups of whole blocks only.
 fn channels(c: &Correlation) -> (usize, usize) {
     (c.groups * c.c_in, c.groups * c.c_out)
 }
@@ -151,7 +151,8 @@ fn note_difference(failures: &mut Vec<String>, name: &str, found: &[f32], expect
     }
 }
 
-/// A correlation of a case: the convolution itself, or a phase of its adjoint, with its weights.
+/// Returns the correlations of a case: the convolution itself and each phase of its adjoint. Each comes with
+/// its taps in the kernel, and whether it is the forward direction.
 fn correlations(g: &ConvGeometry) -> Vec<(Correlation, Vec<usize>, bool)> {
     let forward = (Correlation::forward_of(g), (0..g.taps()).collect(), true);
     let back = |Phase { correlation, kernel_taps }| (correlation, kernel_taps, false);
@@ -175,7 +176,8 @@ fn every_engine_equals_the_definition() {
             let held = numbers(c.batch * c_out * dst_plane, 4);
             let bias = numbers(c_out, 2);
             for accumulate in [false, true] {
-                // A bias begins a sum, or the sum goes on from what is there.
+                // A sum starts from the bias, or with `accumulate` from what the destination holds; never
+                // from both.
                 let bias = (!accumulate).then_some(&bias[..]);
                 let mut expected: Vec<f64> = held.iter().map(|&v| v.into()).collect();
                 reference_correlate(&c, weight, bias, &src, &mut expected, accumulate);

@@ -4,64 +4,65 @@
 //! out[v][j] = start[v] + Σ_r Σ_i w[r][i][v] · src[offsets[r] + 16·j + i]        j < R, v < V
 //! ```
 //!
-//! A *run* is one block of input channels seen through one tap: its numbers at neighbouring positions lie
-//! sixteen apart, so one kernel serves 1×1, k×k and the products of Winograd's transform, in one to three
-//! dimensions. Each number of the source is broadcast and meets V registers of weights.
+//! A *run* is one block of input channels seen through one tap. Its values at neighbouring positions are
+//! sixteen elements apart. So one kernel serves 1×1 and k×k convolutions and the products of Winograd's
+//! transform, in one to three dimensions. Each source value is broadcast and multiplied by V registers of
+//! weights.
 
 use super::lanes::{LANES, Lanes};
 use crate::kernels::epilogue::EpilogueAddresses;
 use crate::kernels::isa::Isa;
 
-/// One product for a tile.
+/// Arguments of one tile.
 #[derive(Clone, Copy)]
 pub(crate) struct TileCall {
-    /// Origin of the offsets.
+    /// Address to which the offsets are relative.
     pub(crate) src: *const f32,
-    /// Where each run begins.
+    /// Offset of each run.
     pub(crate) offsets: *const usize,
-    /// Runs.
+    /// Number of runs.
     pub(crate) runs: usize,
-    /// Channels of each run, at most 16.
+    /// Number of channels in each run, at most 16.
     pub(crate) steps: usize,
-    /// `[runs][steps][V][16]`.
+    /// Weights, `[runs][steps][V][16]`.
     pub(crate) weights: *const f32,
-    /// Weights that a later tile will read, brought closer meanwhile; any address will do.
+    /// Weights that a later tile will read, prefetched by this tile. The address need not be valid.
     pub(crate) ahead: *const f32,
-    /// Numbers by which that goes on with each product.
+    /// Elements by which the prefetch address advances with each product.
     pub(crate) pace: usize,
-    /// Numbers from a run's first to that of the same run in the next tile, which is brought closer as well,
-    /// a position for each product.
+    /// Distance in elements between the first value of a run in this tile and in the next. The next tile's
+    /// source is prefetched, too: one position with each product.
     pub(crate) next: usize,
     /// The first output.
     pub(crate) out: *mut f32,
-    /// Numbers from one block of output channels to the next.
+    /// Elements from one block of output channels to the next.
     pub(crate) out_block: usize,
-    /// Numbers from one output position to the next.
+    /// Elements from one output position to the next.
     pub(crate) out_step: usize,
-    /// `[V][16]` to begin with; null: what `out` holds.
+    /// Start of the sums, `[V][16]`. If null, the sums start from what `out` holds.
     pub(crate) start: *const f32,
-    /// Whether what `out` holds was written long before.
+    /// Whether the contents of `out` were written long ago and have to be prefetched.
     pub(crate) far: bool,
-    /// Epilogue of the sums; null: none.
+    /// Epilogue of the sums; null if there is none.
     pub(crate) epilogue: *const EpilogueAddresses,
-    /// Index of the first output in masks, and from one block and one position to the next.
+    /// Index of the first output in the masks; below, the distances between blocks and between positions.
     pub(crate) mask_at: usize,
     pub(crate) mask_block: usize,
     pub(crate) mask_step: usize,
 }
 
-/// A compiled tile.
+/// A compiled tile of R positions and V blocks.
 ///
 /// # Safety
-/// The machine has the tile's instructions, and the addresses of the call reach as far as R, V and the counts
-/// say.
+/// The machine has the tile's instruction set. Each address of the call is valid for R positions and V
+/// blocks, and for the counts of the call.
 pub(crate) type Tile = unsafe fn(&TileCall);
 
 /// # Safety
-/// As for [`Tile`].
+/// The contract of [`Tile`].
 #[inline(always)]
 unsafe fn tile<X: Lanes, const R: usize, const V: usize>(call: &TileCall) {
-    // SAFETY: all addresses are those that the caller grants: R positions and V blocks of each.
+    // SAFETY: the caller guarantees R positions and V blocks at every address.
     unsafe {
         if call.far {
             fetch::<X, R, V>(call, call.out);
@@ -132,30 +133,31 @@ unsafe fn tile<X: Lanes, const R: usize, const V: usize>(call: &TileCall) {
     }
 }
 
-/// Brings numbers closer that lie as the outputs do from this address on: the tile reads them when its
-/// products are done.
+/// Prefetches elements laid out like the outputs, from this address on. The tile reads them after its
+/// products.
 ///
 /// # Safety
-/// The family's instructions are there.
+/// The machine has the instruction set of `X`.
 #[inline(always)]
 unsafe fn fetch<X: Lanes, const R: usize, const V: usize>(call: &TileCall, from: *const f32) {
     for v in 0..V {
         for j in 0..R {
-            // SAFETY: the caller has the instructions.
+            // SAFETY: the caller guarantees that the machine has the instruction set.
             unsafe { X::prefetch(from.wrapping_add(v * call.out_block + j * call.out_step)) };
         }
     }
 }
 
-/// Finishes the sums of a tile in their registers, all but a swish: read again from memory, they would seem
-/// to depend on stores to other blocks wherever planes are a multiple of 4096 bytes. Each loop is short, or
-/// the compiler would keep the sums in memory from the beginning.
+/// Applies the epilogue, except a swish, to the sums while they are in registers. Reading the sums again from
+/// memory would be slow where planes are a multiple of 4096 bytes: the loads would seem to depend on stores
+/// to other blocks. Each loop is short, because the compiler would otherwise keep the sums in memory from the
+/// beginning.
 ///
 /// # Safety
-/// As for [`Tile`], with the epilogue there.
+/// The contract of [`Tile`], and the call has an epilogue.
 #[inline(always)]
 unsafe fn apply_epilogue<X: Lanes, const R: usize, const V: usize>(call: &TileCall, sum: &mut [[X; V]; R]) {
-    // SAFETY: the caller grants the outputs, and what the epilogue asks for at them.
+    // SAFETY: the caller guarantees the outputs, and the operands of the epilogue at the same places.
     unsafe {
         let epilogue = &*call.epilogue;
         let place = call.out.offset_from(epilogue.base);
@@ -211,13 +213,13 @@ unsafe fn apply_epilogue<X: Lanes, const R: usize, const V: usize>(call: &TileCa
     }
 }
 
-/// x·sigmoid(αx) of the outputs of a tile, while they are in the first-level cache.
+/// Applies x·sigmoid(αx) to the outputs of a tile, while they are in the first-level cache.
 ///
 /// # Safety
-/// As for [`Tile`], with an epilogue that has a swish.
+/// The contract of [`Tile`], and the call has an epilogue with a swish.
 #[inline(always)]
 unsafe fn swish_of<X: Lanes>(call: &TileCall, positions: usize, blocks: usize) {
-    // SAFETY: the caller grants the outputs, and the slopes beside them.
+    // SAFETY: the caller guarantees the outputs, and the slopes at the same places.
     unsafe {
         let epilogue = *call.epilogue;
         for v in 0..blocks {
@@ -229,22 +231,22 @@ unsafe fn swish_of<X: Lanes>(call: &TileCall, positions: usize, blocks: usize) {
     }
 }
 
-/// Returns the most positions of a tile with this number of blocks that the registers of an instruction set
-/// hold; 0 for more blocks than it takes.
+/// Returns the most positions of a tile with this number of blocks for which the instruction set has
+/// registers. Returns 0 if there is no tile of so many blocks.
 pub(crate) fn most_positions(isa: Isa, blocks: usize) -> usize {
     let by_blocks: &[usize] = match isa {
-        // 32 registers: sums, one register of weights a block, one number of the source.
+        // 32 registers hold the sums, one register of weights for each block, and one source value.
         Isa::Avx512 => &[14, 14, 9, 6],
-        // 16 registers of eight: sums and weights are two each.
+        // 16 registers of eight lanes: sums and weights take two registers each.
         Isa::Avx2 => &[6],
-        // 32 registers of four: sums and weights are four each.
+        // 32 registers of four lanes: sums and weights take four registers each.
         Isa::Neon => &[6],
         Isa::Portable => &[2],
     };
     blocks.checked_sub(1).and_then(|b| by_blocks.get(b)).copied().unwrap_or(0)
 }
 
-/// The most blocks of a tile.
+/// Most blocks of a tile, on any instruction set.
 pub(crate) const MAX_BLOCKS: usize = 4;
 
 macro_rules! family {
@@ -301,10 +303,10 @@ family!(
 );
 family!(portable, all(), inline(never), super::super::lanes::Plain<false>, 1: [1, 2]);
 
-/// The compiled tile for a number of positions and blocks.
+/// Returns the compiled tile for a number of positions and blocks.
 ///
 /// # Panics
-/// Where the machine lacks the family or the family has no such tile.
+/// If the machine lacks the instruction set, or no such tile is compiled for it.
 pub(crate) fn tile_of(isa: Isa, positions: usize, blocks: usize) -> Tile {
     isa.require();
     let found = match isa {

@@ -3,21 +3,21 @@
 use crate::kernels::scratch::Disjoint;
 use crate::kernels::team;
 
-/// Positions of one task: large beside the cost of handing it over, small beside a cache.
+/// Positions of one task: enough to outweigh the cost of handing it over, few enough to stay in a cache.
 const TASK_POSITIONS: usize = 1024;
 
-/// The taps of one line of outputs: those whose source line exists, with what they need of the source.
+/// One tap of a line of outputs. Only taps whose source line exists are listed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LineTap {
-    /// Which tap it is.
+    /// Index of the tap in the kernel.
     pub(super) tap: usize,
-    /// The first position of its source line.
+    /// Index of the first position of the source line that the tap reads.
     pub(super) line: usize,
-    /// Offset along the line, from the output's position times the step.
+    /// Offset of the tap along the line. The tap of output x reads the position x · step + offset.
     pub(super) x: isize,
 }
 
-/// The range of outputs x for which `0 <= x·step + tap < line` holds for every tap.
+/// Returns the range of outputs x for which `0 <= x·step + tap < line` holds for every tap.
 pub(super) fn interior(taps: &[LineTap], count: usize, step: usize, line: usize) -> (usize, usize) {
     let (mut from, mut to) = (0, count);
     for tap in taps {
@@ -29,8 +29,8 @@ pub(super) fn interior(taps: &[LineTap], count: usize, step: usize, line: usize)
     (from.min(count), to.max(from).min(count))
 }
 
-/// Calls `work(plane, first line, end line)` for pieces of `planes` planes of `lines` lines with `width`
-/// positions.
+/// Divides `planes` planes, each of `lines` lines of `width` positions, into pieces. Calls
+/// `work(plane, first line, end line)` for each piece.
 pub(super) fn each_piece(
     planes: usize,
     lines: usize,
@@ -46,11 +46,11 @@ pub(super) fn each_piece(
     team::each(planes * pieces, at_least, run);
 }
 
-/// A part of a slice as numbers for a task that has it alone.
+/// Returns the address of a part of a slice that only one task uses.
 ///
 /// # Safety
-/// As [`Disjoint::part`].
+/// The contract of [`Disjoint::part`].
 pub(super) unsafe fn part(all: &Disjoint<'_, f32>, start: usize, len: usize) -> *mut f32 {
-    // SAFETY: the caller has the part alone.
+    // SAFETY: the caller guarantees that no other task uses the part.
     unsafe { all.part(start, len) }.as_mut_ptr()
 }

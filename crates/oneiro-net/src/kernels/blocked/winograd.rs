@@ -1,14 +1,15 @@
-//! Winograd's minimal filtering for 3×3 convolutions of step 1, in two dimensions or in the plane of three.
+//! Winograd's minimal filtering for 3×3 convolutions of stride 1, in two dimensions, or in the planes of a
+//! 3-D convolution.
 //!
 //! A tile of M×M outputs costs (M+2)² products instead of 9·M²: 2.25 times fewer for M = 2, 4 times fewer for
 //! M = 4 (Winograd, *Arithmetic complexity of computations*, 1980; Lavin and Gray, *Fast algorithms for
-//! convolutional neural networks*, 2016). Source tiles are transformed, multiplied at each of the (M+2)²
-//! points with transformed weights over the channels (and taps in depth), by the tiles of the direct
-//! convolution, and transformed back.
+//! convolutional neural networks*, 2016). Source tiles are transformed to their values at (M+2)² points. At
+//! each point, the register tiles of the direct convolution multiply them with transformed weights, and sum
+//! over channels and taps in depth. The products are then transformed back.
 //!
-//! M = 2 rounds as the direct convolution does. M = 4 rounds about four times worse with the points chosen in
-//! [`transforms`]: good for gradients, where nothing branches, not for activations, whose errors decide on
-//! which side of zero a ReLU falls.
+//! M = 2 has the rounding errors of the direct convolution. M = 4 rounds about four times worse at the points
+//! chosen in [`transforms`]. It is used for gradients, where no branch depends on a value. It is not used for
+//! activations, where an error decides on which side of zero a ReLU falls.
 
 mod line;
 mod products;
@@ -29,24 +30,24 @@ use products::{Products, SCRATCH, Scratch};
 use tiles::{Into, OutOf, into_four, into_two, out_of_four, out_of_two};
 use transforms::filter;
 
-/// Numbers that the transformed tiles of one task may take where the transformed weights fit a second-level
-/// cache beside them.
+/// Most elements of the transformed tiles of one task, if the transformed weights fit a second-level cache
+/// beside them.
 const SMALL_NUMBERS: usize = 256 << 10;
-/// Transformed weights up to which that is so.
+/// Largest number of transformed weights for which [`SMALL_NUMBERS`] applies.
 const SMALL_WEIGHTS: usize = 192 << 10;
-/// Tiles of a task at least where they do not: the weights are read anew by each task.
+/// Fewest tiles of a task if there are more weights: each task reads all of them again.
 const MANY_TILES: usize = 72;
 
-/// Cycles to transform one tile of one block, in or out, of F(2×2, 3×3), with what it waits for memory;
-/// measured on an Intel Xeon of 2023 (Emerald Rapids).
+/// Cycles to transform one tile of one block to or from F(2×2, 3×3), including waits for memory; measured on
+/// an Intel Xeon of 2023 (Emerald Rapids).
 const TRANSFORM_TWO: f64 = 130.0;
-/// Cycles to transform one tile of F(4×4, 3×3).
+/// Cycles to transform one tile of one block to or from F(4×4, 3×3).
 const TRANSFORM_FOUR: f64 = 330.0;
 
-/// Tasks for each thread, so that an unlucky last one costs little.
+/// Tasks for each thread. With several, threads wait less for the last task.
 const TASKS_PER_THREAD: usize = 2;
 
-/// Outputs of a tile along each side.
+/// Number of outputs of a tile along each side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outputs {
     /// F(2×2, 3×3).
@@ -63,12 +64,12 @@ impl Outputs {
         }
     }
 
-    /// Whether it rounds no worse than the direct convolution.
+    /// Whether its rounding errors are no larger than those of the direct convolution.
     pub fn is_exact(self) -> bool {
         self == Outputs::Two
     }
 
-    /// Inputs of a tile along each side.
+    /// Number of inputs of a tile along each side.
     fn inputs(self) -> usize {
         self.count() + 2
     }
@@ -78,24 +79,24 @@ impl Outputs {
     }
 }
 
-/// A correlation of 3×3 taps with its weights transformed.
+/// A 3×3 correlation with its transformed weights.
 #[derive(Debug)]
 pub struct Winograd {
     correlation: Correlation,
     isa: Isa,
     outputs: Outputs,
-    /// The lowest tap.
+    /// Smallest offset of the taps along each axis.
     low: [isize; 3],
-    /// Taps in depth.
+    /// Number of taps in depth.
     depth: usize,
     products: Products,
-    /// `[blocks][16]`.
+    /// Shape `[blocks][16]`.
     bias: Packed,
 }
 
 impl Winograd {
-    /// Whether a correlation has the form: one group, dense 3×3 taps in the plane, step 1, all of the
-    /// destination.
+    /// Whether this kernel can compute the correlation: one group, all 3×3 taps of the plane without
+    /// dilation, stride 1, and a grid that is the whole destination.
     pub fn takes(correlation: &Correlation) -> bool {
         let Some(shape) = shape_of(correlation) else { return false };
         correlation.groups == 1
@@ -104,8 +105,7 @@ impl Winograd {
             && correlation.taps.len() == shape.depth * 9
     }
 
-    /// Cost of one image, in cycles of a core by a simple count; to be compared with that of other
-    /// kernels.
+    /// Estimated cost of one image in cycles of one core, comparable with the `cost` of other kernels.
     pub fn cost(correlation: &Correlation, outputs: Outputs) -> f64 {
         let Correlation { c_in, c_out, dst, .. } = *correlation;
         let tiles = dst[0] * dst[1].div_ceil(outputs.count()) * dst[2].div_ceil(outputs.count());
@@ -118,10 +118,10 @@ impl Winograd {
         weights * tiles as f64 / PRODUCTS + weights * WEIGHT_COST + transforms
     }
 
-    /// Transforms weights, `weight(out, input, tap)`, and pads a bias `[c_out]`.
+    /// Transforms the weights that `weight(out, input, tap)` returns, and pads a bias `[c_out]`.
     ///
     /// # Panics
-    /// Where the correlation has not the form ([`Winograd::takes`]).
+    /// If [`Winograd::takes`] is false for the correlation.
     pub fn new(
         correlation: Correlation,
         isa: Isa,
@@ -132,7 +132,7 @@ impl Winograd {
         isa.require();
         assert!(Winograd::takes(&correlation), "not a 3×3 correlation of step 1: {correlation:?}");
         let Some(Shape { low, depth }) = shape_of(&correlation) else { unreachable!("just asked") };
-        // The tap at each place of the box.
+        // For each place of the box of taps, the index of its tap.
         let mut places = vec![0; depth * 9];
         for (index, tap) in correlation.taps.iter().enumerate() {
             let [z, y, x] = [0, 1, 2].map(|d| (tap[d] - low[d]) as usize);
@@ -147,15 +147,16 @@ impl Winograd {
         Winograd { correlation, isa, outputs, low, depth, products, bias }
     }
 
-    /// Outputs of a tile along each side.
+    /// Number of outputs of a tile along each side.
     pub fn outputs(&self) -> Outputs {
         self.outputs
     }
 
-    /// Computes into `dst`, or adds to it where `accumulate` is set (the bias is then left out).
+    /// Computes the correlation into `dst`, or adds it to `dst` if `accumulate` is set; the bias is then left
+    /// out.
     ///
     /// # Panics
-    /// Where a slice does not fit.
+    /// If a slice has the wrong length.
     pub fn run(&self, src: &[f32], dst: &mut [f32], accumulate: bool, epilogue: &mut Epilogue<'_>) {
         let c = &self.correlation;
         let (in_blocks, out_blocks) = (blocks_of(c.c_in), blocks_of(c.c_out));
@@ -188,13 +189,13 @@ impl Winograd {
         team::each(tasks, 1, run);
     }
 
-    /// Tiles along an axis.
+    /// Number of tiles along an axis.
     fn tiles(&self, axis: usize) -> usize {
         self.correlation.dst[axis].div_ceil(self.outputs.count())
     }
 
-    /// Cuts one image into bands of rows of tiles and parts of panels. The number of threads changes the
-    /// division, and so the speed, but no result.
+    /// Divides one image into bands of rows of tiles, and the output blocks into parts. The number of threads
+    /// changes the division, hence the speed, but no result.
     fn split(&self) -> Split {
         let c = &self.correlation;
         let threads = team::threads();
@@ -204,21 +205,21 @@ impl Winograd {
         let panels = self.products.panels();
         let tiles = tiles_of_a_task(&self.products, self.outputs.points());
         let bands = rows.div_ceil((tiles / per_row).max(1));
-        // Too few bands for the threads: split the outputs, which repeats the transform of the source, before
-        // rows.
+        // With too few bands for the threads, the output blocks are divided first. Each part then repeats the
+        // transform of the source. Only then are bands made smaller.
         let panel_parts =
             if c.batch * bands >= threads { 1 } else { threads.div_ceil(c.batch * bands).min(panels) };
         let bands = if c.batch * bands * panel_parts >= wanted {
             bands
         } else {
-            // A whole number of rounds for the threads.
+            // Rounds the number of bands up, so that no thread is idle in the last round.
             bands.next_multiple_of(threads.div_ceil(panel_parts)).min(rows)
         };
         Split { bands, panel_parts }
     }
 }
 
-/// Tiles that a task should have.
+/// Returns the number of tiles that a task should have.
 fn tiles_of_a_task(products: &Products, points: usize) -> usize {
     let channels = (blocks_of(products.c_in) + blocks_of(products.c_out)) * LANES;
     if products.are_small() { SMALL_NUMBERS / (points * channels) } else { MANY_TILES }
@@ -229,13 +230,13 @@ struct Split {
     panel_parts: usize,
 }
 
-/// The box of taps.
+/// The box of taps: its smallest offsets and its extent in depth.
 struct Shape {
     low: [isize; 3],
     depth: usize,
 }
 
-/// The box of taps, if it is three by three in the plane and every place is taken once.
+/// Returns the box of taps if it is 3×3 in the plane and each of its places has exactly one tap.
 fn shape_of(correlation: &Correlation) -> Option<Shape> {
     let low = [0, 1, 2].map(|d| correlation.taps.iter().map(|t| t[d]).min().unwrap_or(0));
     let high = [0, 1, 2].map(|d| correlation.taps.iter().map(|t| t[d]).max().unwrap_or(0));
@@ -253,10 +254,10 @@ fn shape_of(correlation: &Correlation) -> Option<Shape> {
     taken.iter().all(|&t| t).then_some(Shape { low, depth })
 }
 
-/// One task: a band of rows of tiles of one image, some panels.
+/// One task: a band of rows of tiles of one image, and some panels of output blocks.
 struct Job<'a> {
     winograd: &'a Winograd,
-    /// From the first plane of the image on.
+    /// The source from the first plane of the image on.
     src: &'a [f32],
     dst: &'a Disjoint<'a, f32>,
     image: usize,
@@ -279,11 +280,12 @@ impl Job<'_> {
         let in_blocks = blocks_of(c.c_in);
         let first_block = self.panels.0 * w.products.width;
         let blocks = (self.panels.1 * w.products.width).min(blocks_of(c.c_out)) - first_block;
-        // Frames of the source that the taps reach, with those before and behind it.
+        // Number of source frames that the taps reach, including frames of padding before and after the
+        // source.
         let in_frames = frames + w.depth - 1;
         let positions = frames * tiles;
-        // An odd number of lines from one point to the next, so that points do not fall into the same sets of
-        // a cache.
+        // The distance between two points is an odd number of cache lines, so that points do not fall into
+        // the same sets of a cache.
         let in_point = ((in_blocks * in_frames * tiles) | 1) * LANES;
         let out_point = ((blocks * positions) | 1) * LANES;
         let Scratch { source, product, offsets } = scratch;
@@ -312,7 +314,7 @@ impl Job<'_> {
                     point: in_point,
                 };
                 assert!(source.len() >= (points - 1) * in_point + to + tiles * LANES);
-                // SAFETY: the plane has the size given, and every point room for the tiles (asserted).
+                // SAFETY: the plane has the size given, and every point has room for the tiles (asserted).
                 unsafe {
                     match w.outputs {
                         Outputs::Two => into_two(w.isa, &call),
@@ -345,8 +347,8 @@ impl Job<'_> {
                     mask: row * super::mask_plane(dst_plane) + start,
                 };
                 assert!(product.len() >= (points - 1) * out_point + from + tiles * LANES);
-                // SAFETY: every point has the tiles (asserted), the destination the frame (its end was asked
-                // for); rows of tiles and blocks belong to this task alone.
+                // SAFETY: every point has the tiles (asserted), and the destination has the frame (its end
+                // was asked for). Rows of tiles and blocks belong to this task alone.
                 unsafe {
                     match w.outputs {
                         Outputs::Two => out_of_two(w.isa, &call),

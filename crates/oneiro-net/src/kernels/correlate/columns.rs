@@ -5,30 +5,31 @@
 //! panel[(channel, tap)][j] = src[channel, (p + j)·step + tap]      0 outside the source
 //! ```
 //!
-//! The source is seen through a *slab*: for one channel, the source lines that the block needs, with their
-//! zeros around them and each line split by remainder modulo the step. In the slab the columns of a tap along
-//! one grid row are contiguous, whatever the step, the dilation or the padding; so one loop copies them all.
-//! Where nothing is padded and the step is 1, the source itself is used as the slab.
+//! The source is read through a *slab*: for one channel, a copy of the source lines that the block needs,
+//! with padding zeros around them. Each line is split by remainder modulo the step. In the slab, the columns
+//! of a tap along one grid row are contiguous, whatever the step, the dilation or the padding; so one loop
+//! copies them all. Without padding and with step 1, the source itself serves as the slab.
 
 use super::Correlation;
 use super::slab::{Piece, Segment, Slab};
 use crate::kernels::isa::Isa;
 use crate::kernels::scratch::{AlignedBuffer, LINE};
 
-/// Numbers that a panel may write beyond its end: copies go by whole vectors, and the overhang of one is
-/// overwritten by the next or falls here.
+/// Elements that may be written beyond a panel's end. Copies write whole vectors; what exceeds a row is
+/// overwritten by the next row, or falls into this space.
 const OVERHANG: usize = LINE;
 
-/// The reading side of a correlation, with dimensions that are contiguous in the source joined into one.
+/// Source and grid of a correlation, with dimensions that are contiguous in the source joined into one.
 ///
-/// A 1×1 convolution of step 1 becomes one line as long as the plane, and a 3×1×1 one becomes
-/// two-dimensional: longer lines, fewer pieces.
+/// A 1×1 convolution of step 1 becomes one line as long as the plane, and a 3×1×1 convolution becomes
+/// two-dimensional. The lines are longer, so there are fewer pieces.
 #[derive(Clone, Copy)]
 pub(crate) struct Reading {
     pub(crate) src: [usize; 3],
     pub(crate) grid: [usize; 3],
     pub(crate) step: [usize; 3],
-    /// How often the last two dimensions were joined, with the widths they were joined at.
+    /// Widths at which the last two dimensions were joined, for each of at most two joins; 0 if there was no
+    /// join.
     joined: [usize; 2],
 }
 
@@ -57,7 +58,7 @@ impl Reading {
         reading
     }
 
-    /// A tap of the correlation in the joined dimensions.
+    /// Converts a tap of the correlation to the joined dimensions.
     pub(crate) fn tap(&self, mut tap: [isize; 3]) -> [isize; 3] {
         for width in self.joined {
             if width > 0 {
@@ -68,17 +69,17 @@ impl Reading {
     }
 }
 
-/// How to pack one block of columns; kept by each thread and refilled for each task, so that it allocates
+/// How to pack one block of columns. Each thread keeps one and refills it for each task, so that it allocates
 /// only to grow.
 pub(super) struct Columns {
     width: usize,
     panels: usize,
-    /// Where the columns lie in the slab, and how it is filled for each channel.
+    /// Positions of the columns in the slab, and the pieces from which the slab is filled for each channel.
     layout: Slab,
-    /// Where the segments of each panel begin, and the end.
+    /// Index of the first segment of each panel, then the number of segments.
     first_segment: Vec<usize>,
     slab: AlignedBuffer,
-    /// Numbers of the slab (or of a source plane) that whole-vector copies may read from its start.
+    /// Elements that copies by whole vectors may read from the start of the slab, or of a source plane.
     reach: usize,
     panel_data: AlignedBuffer,
 }
@@ -96,7 +97,7 @@ impl Columns {
         }
     }
 
-    /// Lays out the packing of grid positions `begin .. end` (linear, not empty) in panels `width` wide.
+    /// Prepares to pack the grid positions `begin .. end` (linear, not empty) into panels `width` wide.
     pub(super) fn prepare(&mut self, correlation: &Correlation, begin: usize, end: usize, width: usize) {
         self.width = width;
         self.panels = (end - begin).div_ceil(width);
@@ -116,8 +117,8 @@ impl Columns {
         }
     }
 
-    /// Packs `channels` channels, the first of which begins `src`, one plane apart; returns the panels and
-    /// the distance from one to the next. `src` may go on beyond the last channel.
+    /// Packs `channels` channels, `plane` elements apart, the first of which is at the start of `src`.
+    /// Returns the panels and the distance between two panels. `src` may extend beyond the last channel.
     pub(super) fn pack(&mut self, isa: Isa, src: &[f32], plane: usize, channels: usize) -> (&[f32], usize) {
         let distance = channels * self.layout.taps.len() * self.width + OVERHANG;
         self.panel_data.at_least(self.panels * distance);
@@ -143,9 +144,9 @@ impl Columns {
                 layout.copy_exactly(slab, to);
                 continue;
             }
-            // SAFETY: `isa` is there (asked above); every copy reads less than `reach` numbers from the
-            // slab's start (so `reach` was made) and writes at most an overhang beyond its row of a panel
-            // that has one at its end.
+            // SAFETY: the machine has `isa` (checked above). Every copy reads fewer than `reach` elements of
+            // the slab, by the definition of `reach`. It writes at most the overhang beyond its row, and each
+            // panel has an overhang at its end.
             unsafe {
                 match isa {
                     #[cfg(target_arch = "x86_64")]
@@ -185,24 +186,24 @@ crate::kernels::isa::multiversion! {
     }
 }
 
-/// Where the columns of one channel come from and go to.
+/// Where the columns of one channel are read and written.
 struct Layout<'a> {
     segments: &'a [Segment],
     first_segment: &'a [usize],
     taps: &'a [usize],
     width: usize,
-    /// From one panel to the next.
+    /// Distance in elements between two panels.
     distance: usize,
-    /// The channel's first row in every panel.
+    /// Index of the channel's first row in every panel.
     row: usize,
 }
 
 impl Layout<'_> {
-    /// Copies by vectors of `W` numbers. Within a panel, rows and segments go upwards, so that the overhang
-    /// of a copy is always overwritten by what belongs there.
+    /// Copies by vectors of `W` elements. Within a panel, rows and segments are written in ascending order.
+    /// So the right values always overwrite what an earlier copy wrote beyond its end.
     ///
     /// # Safety
-    /// From `slab`, every segment, rounded up to whole vectors, can be read at every tap; `to` has every
+    /// Every segment, rounded up to whole vectors, can be read from `slab` at every tap; `to` has every
     /// panel.
     #[inline(always)]
     unsafe fn copy<const W: usize>(&self, slab: *const f32, to: *mut f32) {
@@ -211,7 +212,7 @@ impl Layout<'_> {
             let start = panel * self.distance + self.row * self.width;
             for (row, &tap) in self.taps.iter().enumerate() {
                 for segment in segments {
-                    // SAFETY: reads lie in the slab and writes in the panels, as the caller grants.
+                    // SAFETY: reads lie in the slab and writes in the panels, as the caller guarantees.
                     unsafe {
                         let from = slab.add(segment.base + tap);
                         let to = to.add(start + row * self.width + segment.place % self.width);
@@ -229,26 +230,26 @@ impl Layout<'_> {
     /// As [`Layout::copy`], compiled for AVX-512.
     ///
     /// # Safety
-    /// As there, and the machine has AVX-512.
+    /// The contract of [`Layout::copy`], and the machine has AVX-512.
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx512f,avx512vl")]
     unsafe fn copy_avx512(&self, slab: *const f32, to: *mut f32) {
-        // SAFETY: the same contract.
+        // SAFETY: the caller keeps the contract of `copy`.
         unsafe { self.copy::<16>(slab, to) }
     }
 
     /// As [`Layout::copy`], compiled for AVX2.
     ///
     /// # Safety
-    /// As there, and the machine has AVX2.
+    /// The contract of [`Layout::copy`], and the machine has AVX2.
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2")]
     unsafe fn copy_avx2(&self, slab: *const f32, to: *mut f32) {
-        // SAFETY: the same contract.
+        // SAFETY: the caller keeps the contract of `copy`.
         unsafe { self.copy::<8>(slab, to) }
     }
 
-    /// As [`Layout::copy`] without reading beyond a segment: for the end of the source.
+    /// Copies like [`Layout::copy`], but reads nothing beyond a segment. Used at the end of the source.
     fn copy_exactly(&self, slab: &[f32], to: &mut [f32]) {
         for (panel, bounds) in self.first_segment.windows(2).enumerate() {
             let start = panel * self.distance + self.row * self.width;

@@ -3,34 +3,34 @@
 use super::{Correlation, PackedWeights};
 use crate::kernels::isa::Isa;
 
-/// A convolution as model files describe it. Sizes run D, H, W; leading dimensions that a network lacks are 1
-/// (pad 0).
+/// A convolution as model files describe it. Sizes are in the order D, H, W; leading dimensions that a
+/// network lacks are 1, with padding 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConvGeometry {
-    /// Images.
+    /// Number of images.
     pub batch: usize,
-    /// Groups of channels that do not mix.
+    /// Number of groups of channels.
     pub groups: usize,
-    /// Input channels of one group.
+    /// Number of input channels in each group.
     pub c_in: usize,
-    /// Output channels of one group.
+    /// Number of output channels in each group.
     pub c_out: usize,
-    /// Input plane.
+    /// Extent of the input.
     pub src: [usize; 3],
-    /// Output plane.
+    /// Extent of the output.
     pub dst: [usize; 3],
-    /// Kernel extent in taps.
+    /// Extent of the kernel in taps.
     pub kernel: [usize; 3],
-    /// Steps between output positions, in input positions.
+    /// Distance between output positions, in input positions.
     pub stride: [usize; 3],
-    /// Steps between taps, in input positions.
+    /// Distance between taps, in input positions.
     pub dilation: [usize; 3],
-    /// Zeros in front of the input. Zeros behind it follow from `dst`.
+    /// Zeros before the input along each dimension. The zeros after it follow from `dst`.
     pub pad_before: [usize; 3],
 }
 
 impl ConvGeometry {
-    /// Taps of the kernel.
+    /// Number of taps in the kernel.
     pub fn taps(&self) -> usize {
         self.kernel.iter().product()
     }
@@ -49,20 +49,22 @@ impl ConvGeometry {
 /// One part of a backward-data pass: a dense correlation over dY that writes every stride-th element of dX.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Phase {
-    /// Reads dY, writes dX. It may have no taps; it then writes zeros (or leaves dX, accumulating).
+    /// The correlation, which reads dY and writes dX. Without taps it writes zeros, or leaves dX unchanged if
+    /// it accumulates.
     pub correlation: Correlation,
-    /// The tap of the convolution's kernel behind each tap of the correlation.
+    /// Maps each tap of the correlation to a tap of the convolution's kernel.
     pub kernel_taps: Vec<usize>,
 }
 
-/// Every multi-index below `extent`, the last dimension fastest.
+/// Returns every multi-index below `extent`; the last dimension varies fastest.
 fn positions(extent: [usize; 3]) -> impl Iterator<Item = [usize; 3]> {
     let [depth, height, width] = extent;
     (0..depth).flat_map(move |z| (0..height).flat_map(move |y| (0..width).map(move |x| [z, y, x])))
 }
 
 impl Correlation {
-    /// The convolution itself: taps at `t · dilation - pad`, one output for each destination position.
+    /// Returns the convolution itself: taps at `t · dilation - pad`, and one output for each destination
+    /// position.
     pub fn forward_of(geometry: &ConvGeometry) -> Correlation {
         let tap = |t: [usize; 3]| {
             std::array::from_fn(|d| (t[d] * geometry.dilation[d]) as isize - geometry.pad_before[d] as isize)
@@ -82,12 +84,13 @@ impl Correlation {
         }
     }
 
-    /// Its adjoint with respect to the input, from dY (the convolution's `dst`) to dX (its `src`).
+    /// Returns the convolution's adjoint with respect to the input, from dY (the convolution's `dst`) to dX
+    /// (its `src`).
     ///
-    /// An input at i meets tap t in output o where `i + pad - t·dilation = o·stride`. Inputs of the same
-    /// remainder modulo the stride meet the same taps: each remainder is one [`Phase`], dense and of step 1.
-    /// The phases write disjoint parts of dX and together all of it. This is also the forward pass of a
-    /// transposed convolution.
+    /// Input i contributes to output o through tap t if `i + pad - t·dilation = o·stride`. Inputs of equal
+    /// remainder modulo the stride use the same taps. So each remainder is one [`Phase`], which is dense and
+    /// of step 1. The phases write disjoint parts of dX and together all of it. A transposed convolution
+    /// computes its forward pass in this way.
     pub fn backward_of(geometry: &ConvGeometry) -> Vec<Phase> {
         let remainders = std::array::from_fn(|d| geometry.stride[d].min(geometry.src[d]));
         positions(remainders).map(|remainder| phase_of(geometry, remainder)).collect()
@@ -96,7 +99,7 @@ impl Correlation {
     /// Packs a convolution's weights for its forward pass.
     ///
     /// # Panics
-    /// Unless `weight` has the size of `geometry`.
+    /// If `weight` does not have the size of `geometry`.
     pub fn pack_forward(&self, isa: Isa, geometry: &ConvGeometry, weight: &[f32]) -> PackedWeights {
         geometry.assert_weights(weight);
         self.pack(isa, |group, out, input, tap| weight[geometry.weight_index(group, out, input, tap)])
@@ -133,10 +136,10 @@ fn phase_of(geometry: &ConvGeometry, remainder: [usize; 3]) -> Phase {
 }
 
 impl Phase {
-    /// Packs a convolution's weights for this part of its backward pass.
+    /// Packs a convolution's weights for this phase of its backward pass.
     ///
     /// # Panics
-    /// Unless `weight` has the size of `geometry`, the geometry that the phase came from.
+    /// If `weight` does not have the size of `geometry`, the geometry of the phase's convolution.
     pub fn pack(&self, isa: Isa, geometry: &ConvGeometry, weight: &[f32]) -> PackedWeights {
         geometry.assert_weights(weight);
         self.correlation.pack(isa, |group, out, input, tap| {

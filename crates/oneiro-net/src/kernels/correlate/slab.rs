@@ -1,23 +1,23 @@
-//! How tiles see the source: as lines of positions in which the columns of every tap lie side by side.
+//! Slabs: copies of source lines in which the columns of every tap are contiguous.
 //!
-//! The positions of a block of outputs, seen through one tap, are a stretch of a source line; around the
-//! source there are zeros, and a step larger than 1 leaves gaps. A *slab* is a copy of the lines that the
-//! outputs need, with their zeros, each line split by remainder modulo the step: in it every tap is a
-//! constant distance away, whatever the padding, step and dilation. Where nothing is padded and the step is
-//! 1, the source itself is the slab.
+//! Seen through one tap, the positions of a block of outputs are a stretch of a source line. Around the
+//! source there is padding, and a step larger than 1 leaves gaps. A *slab* is a copy of the lines that the
+//! outputs need, with padding zeros. Each line is split by remainder modulo the step. In the slab every tap
+//! is a constant distance away, whatever the padding, step and dilation. Without padding and with step 1, the
+//! source itself serves as the slab.
 
 use super::{Correlation, Reading};
 
-/// Outputs that lie side by side in the slab and, a fixed step apart, in the destination.
+/// Outputs that are contiguous in the slab and equally spaced in the destination.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Segment {
-    /// Outputs.
+    /// Number of outputs.
     pub(crate) len: usize,
-    /// Where tap 0 of the first one lies in the slab.
+    /// Position in the slab of tap 0 of the first output.
     pub(crate) base: usize,
-    /// Position of the first one in the destination.
+    /// Position of the first output in the destination.
     pub(crate) to: usize,
-    /// Place of the first one in the range.
+    /// Index of the first output in the range of outputs.
     pub(crate) place: usize,
 }
 
@@ -29,23 +29,23 @@ pub(crate) struct Piece {
     pub(crate) len: usize,
 }
 
-/// The slab of one range of outputs; all in positions. Kept by each thread and refilled, so that it allocates
-/// only to grow.
+/// The slab of one range of outputs, counted in positions. Each thread keeps one and refills it, so that it
+/// allocates only to grow.
 #[derive(Debug, Default)]
 pub(crate) struct Slab {
     pub(crate) segments: Vec<Segment>,
-    /// Where each tap lies, from a segment's base.
+    /// Position of each tap, relative to a segment's base.
     pub(crate) taps: Vec<usize>,
-    /// Whether the source is the slab.
+    /// Whether the source itself serves as the slab.
     pub(crate) direct: bool,
     pub(crate) pieces: Vec<Piece>,
-    /// Ranges of zeros.
+    /// Ranges of padding zeros.
     pub(crate) zeros: Vec<(usize, usize)>,
-    /// From one position of a piece to the next in the source.
+    /// Distance in the source between two positions of a piece.
     pub(crate) step: usize,
-    /// Positions in it.
+    /// Number of positions in the slab.
     pub(crate) len: usize,
-    /// Per line and remainder, the range that the outputs need.
+    /// For each line and remainder, the range that the outputs need.
     needed: Vec<(usize, usize)>,
     width: usize,
 }
@@ -65,8 +65,8 @@ impl Slab {
         }
     }
 
-    /// Lays out the slab of grid positions `begin .. end` (linear, not empty). Segments end at multiples of
-    /// `width` from the beginning, too.
+    /// Lays out the slab of grid positions `begin .. end` (linear, not empty). Segments also end at multiples
+    /// of `width` from the beginning.
     pub(crate) fn lay(&mut self, correlation: &Correlation, begin: usize, end: usize, width: usize) {
         let reading = Reading::of(correlation);
         self.width = width;
@@ -111,7 +111,7 @@ impl Slab {
         }
     }
 
-    /// Cuts the range into segments at the ends of grid lines.
+    /// Divides the range into segments, which end where a grid line ends.
     fn cut(
         &mut self,
         correlation: &Correlation,
@@ -126,8 +126,8 @@ impl Slab {
         let mut position = begin;
         while position < end {
             let (row, x) = (position / grid_width, position % grid_width);
-            // Parts that are not written whole are cut at the original rows of the grid, which merging may
-            // have joined.
+            // If the grid is not the whole destination, segments end at the original rows of the grid,
+            // although rows may have been joined.
             let line = if whole { grid_width - x } else { grid[2] - position % grid[2] };
             let place = position - begin;
             let room = self.width - place % self.width;
@@ -150,7 +150,7 @@ impl Slab {
         }
     }
 
-    /// Lays out the lines, lists their zeros and what to copy into them.
+    /// Lays out the lines of a slab. Lists the ranges of zeros and the pieces to copy.
     fn lay_lines(
         &mut self,
         correlation: &Correlation,
@@ -161,7 +161,7 @@ impl Slab {
         end: usize,
     ) {
         let Reading { src, grid, step, .. } = *reading;
-        // The box of grid positions that the range lies in.
+        // The box of grid positions that contains the range.
         let (first, last) = (begin / grid[2], (end - 1) / grid[2]);
         let (z0, z1) = (first / grid[1], last / grid[1]);
         let (y0, y1) = if z0 == z1 { (first % grid[1], last % grid[1]) } else { (0, grid[1] - 1) };
@@ -208,7 +208,7 @@ impl Slab {
             let within = [line / remainders / height, line / remainders % height, line % remainders];
             let [z, y, x] = [0, 1, 2].map(|d| (origin[d] * step[d] + within[d]) as isize + low[d]);
             let stride = step[2] as isize;
-            // Of the range, the part whose source positions x + i·step lie inside the line.
+            // The part of the range whose source positions x + i·step lie inside the source line.
             let inside_rows = (0..src[0] as isize).contains(&z) && (0..src[1] as isize).contains(&y);
             let ceil = |a: isize| (a.max(0) as usize).div_ceil(stride as usize);
             let (valid, stop) = if inside_rows { (ceil(-x), ceil(src[2] as isize - x)) } else { (end, end) };

@@ -1,4 +1,4 @@
-//! One task of a correlation: some columns of one (image, group), some panels of its weights.
+//! One task of a correlation: some columns of one image and group, times some panels of its weights.
 
 use super::columns::Columns;
 use super::{Correlation, PackedWeights, volume};
@@ -8,16 +8,16 @@ use crate::kernels::isa::Isa;
 use crate::kernels::scratch::{AlignedBuffer, Disjoint};
 use std::cell::RefCell;
 
-/// Products of one pass over packed columns (channels · taps): a weight panel of 14 · 256 numbers stays in a
-/// first-level cache of 32 KB beside the columns that stream past it.
+/// Most products (channels · taps) of one pass over packed columns. A weight panel of 14 rows of 256 products
+/// then stays in a first-level cache of 32 KB beside the columns.
 const DEPTH_BLOCK: usize = 256;
 
-/// The memory of one thread.
+/// Memory of one thread.
 struct Scratch {
     columns: Columns,
     /// Sums of a task whose destination is not contiguous.
     sums: AlignedBuffer,
-    /// A tile that is only partly wanted.
+    /// Sums of a tile that is wider than the columns left.
     edge: AlignedBuffer,
 }
 
@@ -36,13 +36,13 @@ thread_local! {
 pub(super) struct Block {
     pub(super) image: usize,
     pub(super) group: usize,
-    /// Linear grid positions, from and to; the first is a whole mask word.
+    /// Linear grid positions, first and end. The first begins a mask word.
     pub(super) columns: (usize, usize),
-    /// Weight panels, from and to.
+    /// Weight panels, first and end.
     pub(super) panels: (usize, usize),
 }
 
-/// One call, as its tasks see it.
+/// One call of `Correlation::run`, shared by its tasks.
 pub(super) struct Job<'a> {
     pub(super) correlation: &'a Correlation,
     pub(super) isa: Isa,
@@ -58,12 +58,12 @@ pub(super) struct Job<'a> {
 /// The compiled tiles that a job needs.
 pub(super) struct Tiles {
     shape: TileShape,
-    /// For a panel and for the last panel: one and two registers wide.
+    /// Tiles for full panels and for the last panel, each one and two registers wide.
     by_panel: [[Option<Tile>; 2]; 2],
 }
 
 impl Tiles {
-    /// The tiles for weights that have at least one row.
+    /// Chooses the tiles for weights, which must have at least one row.
     pub(super) fn of(weights: &PackedWeights) -> Tiles {
         let shape = TileShape::of(weights.isa);
         let by_panel = [weights.panel_rows, weights.rows_of(weights.panels() - 1)].map(|rows| {
@@ -75,11 +75,11 @@ impl Tiles {
     }
 }
 
-/// Starts of chains without a bias.
+/// Zeros from which chains without a bias start.
 static ZEROS: [f32; MAX_ROWS] = [0.0; MAX_ROWS];
 
 impl Job<'_> {
-    /// Does one task.
+    /// Runs one task.
     pub(super) fn run(&self, block: Block) {
         SCRATCH.with_borrow_mut(|scratch| self.run_in(scratch, block));
     }
@@ -95,7 +95,8 @@ impl Job<'_> {
         let Scratch { columns, sums, edge } = scratch;
         columns.prepare(correlation, begin, end, self.tiles.shape.columns);
 
-        // Where sums are kept between passes: in the destination itself where its columns lie side by side.
+        // Between passes, the sums are kept in the destination itself if its columns are contiguous, else in
+        // scratch memory.
         let sums = Sums {
             start: if whole {
                 self.dst.pointer(self.row(block, first_row) * plane + begin)
@@ -134,19 +135,19 @@ impl Job<'_> {
         }
     }
 
-    /// The row of (image, group, channel) in the destination.
+    /// Index of the destination's row for an image, group and channel.
     fn row(&self, block: Block, channel: usize) -> usize {
         (block.image * self.correlation.groups + block.group) * self.correlation.c_out + channel
     }
 
-    /// The start of the chains of a panel's rows.
+    /// The bias of a panel's rows, or zeros: the start of their sums.
     fn start(&self, group: usize, panel: usize) -> &[f32] {
         let first = panel * self.weights.panel_rows;
         let rows = self.weights.rows_of(panel);
         self.bias.map_or(&ZEROS[..rows], |bias| &bias[group * self.correlation.c_out + first..][..rows])
     }
 
-    /// Adds the products `products.0 ..` (`products.1` of them) of one weight panel to the sums of the block.
+    /// Adds `products.1` products of one weight panel, from number `products.0` on, to the sums of the block.
     fn multiply(
         &self,
         block: Block,
@@ -173,10 +174,10 @@ impl Job<'_> {
             let width = vectors * self.tiles.shape.lanes;
             let Some(tile) = tiles[vectors - 1] else { unreachable!("a width that the family has") };
             let strip = &packed[strip * distance..][..count * self.tiles.shape.columns];
-            // SAFETY: the family is there (`tile_of` asked). `weights` and `strip` have `count` rows of the
-            // panel's and of the family's width. The sums have this task's rows and columns, which no other
-            // task has; where the tile is wider than what is left of them, it works in `edge`, which has a
-            // full tile.
+            // SAFETY: `tile_of` has checked the instruction set. `weights` and `strip` have `count` rows, of
+            // the panel's height and of the full tile's width. The sums have this task's rows and columns,
+            // which no other task has. A tile that is wider than the columns left works in `edge`, which has
+            // the size of a full tile.
             unsafe {
                 let at = sums.start.add(sum_row * sums.stride + first_column);
                 if first_column + width <= sums.width {
@@ -210,8 +211,8 @@ impl Job<'_> {
         for channel in 0..self.weights.rows_of(panel) {
             let row = self.row(block, panel * self.weights.panel_rows + channel);
             let first_word = row * mask_words(plane) + begin / MASK_BITS;
-            // SAFETY: rows and columns of this block belong to this task alone, and so do their mask words,
-            // since blocks of columns begin at whole words.
+            // SAFETY: rows and columns of this block belong to this task alone. So do their mask words, since
+            // blocks of columns begin at a new word.
             unsafe {
                 let row = self.dst.part(row * plane + begin, end - begin);
                 clip.apply(self.isa, row, first_word);
@@ -219,7 +220,7 @@ impl Job<'_> {
         }
     }
 
-    /// Begins the sums with what the destination holds, and the bias.
+    /// Starts the sums from the destination's contents plus the bias.
     fn load(&self, block: Block, first_row: usize, rows: usize, sums: &Sums) {
         let bias = |row: usize| {
             self.bias.map_or(0.0, |bias| bias[block.group * self.correlation.c_out + first_row + row])
@@ -233,7 +234,7 @@ impl Job<'_> {
         });
     }
 
-    /// Writes the finished sums to their places.
+    /// Writes the finished sums to their places in the destination.
     fn scatter(&self, block: Block, first_row: usize, rows: usize, sums: &Sums) {
         self.each(block, first_row, rows, |row, column, dst| {
             // SAFETY: the sum and the destination of this block's rows and columns belong to this task alone.
@@ -266,10 +267,10 @@ impl Job<'_> {
     }
 }
 
-/// Where the sums of a task are kept.
+/// Memory for the sums of a task.
 struct Sums {
     start: *mut f32,
     stride: usize,
-    /// Numbers of each row that may be written.
+    /// Number of elements that may be written in each row.
     width: usize,
 }

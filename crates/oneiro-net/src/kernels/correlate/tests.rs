@@ -1,4 +1,5 @@
-//! The engine against the definition in f64, its adjoints, and the same bits however the work is cut.
+//! Tests of the correlation against the definition in f64, and of its adjoints. Results must have the same
+//! bits however the work is divided.
 
 use super::*;
 use crate::kernels::clip::{clip, mask_words};
@@ -114,7 +115,7 @@ pub(crate) fn weights_of(geometry: &ConvGeometry) -> Vec<f32> {
     numbers(geometry.groups * geometry.c_out * geometry.c_in * geometry.taps(), 1)
 }
 
-/// The definition, in f64.
+/// The correlation by its definition, in f64.
 pub(crate) fn reference_correlate(
     correlation: &Correlation,
     weight: impl Fn(usize, usize, usize, usize) -> f32,
@@ -218,7 +219,7 @@ fn backward_equals_the_scattered_definition_and_writes_all_of_dx() {
         let w = weights_of(&g);
         let (x_len, y_len) = sizes(&g);
         let (dy, held) = (numbers(y_len, 5), numbers(x_len, 6));
-        // Scatter every dy through every tap.
+        // The reference adds every dy, times each tap's weight, to the dx that the tap reads.
         let mut sums = vec![0.0f64; x_len];
         for (n, group, m) in itertools(g.batch, g.groups, g.c_out) {
             for (oz, oy, ox) in itertools(g.dst[0], g.dst[1], g.dst[2]) {
@@ -361,7 +362,7 @@ fn a_clip_epilogue_equals_the_clip_of_the_result() {
 
 #[test]
 fn a_zero_in_the_source_hides_no_nan_of_its_neighbours_and_spreads_none_of_them() {
-    // What lies beside the packed columns in memory must not leak into the sums.
+    // A NaN next to the packed columns in memory must not reach the sums.
     let Case { geometry: g, .. } =
         case("", [1, 1, 2, 3], [1, 5, 5], [1, 3, 3], [1; 3], [1; 3], [[0, 0], [1, 1], [1, 1]]);
     let w = weights_of(&g);
@@ -372,7 +373,7 @@ fn a_zero_in_the_source_hides_no_nan_of_its_neighbours_and_spreads_none_of_them(
         forward(isa, &g, &w, None, &x, &mut y, false);
         let spread: Vec<usize> = (0..25).filter(|&i| y[i].is_nan()).collect();
         assert_eq!(spread, [0, 1, 5, 6], "{isa:?}");
-        // The next call on the same thread, whose scratch held the NaN, is clean.
+        // The next call on the same thread reuses the scratch memory that held the NaN.
         x[0] = 0.0;
         forward(isa, &g, &w, None, &x, &mut y, false);
         assert!(y.iter().all(|v| v.is_finite()), "{isa:?}");

@@ -1,32 +1,33 @@
-//! The smoothed gradient of max-pooling: routed as that of an L2 pool over the same window.
+//! The smoothed gradient of max-pooling: gradients are distributed as an L2 pool over the same window would
+//! do.
 
 use super::{PoolGeometry, ROW, volume};
 use crate::kernels::depthwise::positions_inside;
 use crate::kernels::isa::{Isa, multiversion};
 use rayon::prelude::*;
 
-/// Added to a window's sum of squares, so that a window of zeros divides by no zero: its numbers pass nothing
-/// anyway. Its root, 1e-15, is far below any activation that matters.
+/// Added to a window's sum of squares, so that a window of zeros causes no division by zero; its gradient is
+/// 0 in any case. The square root, 1e-15, is far below any activation that matters.
 pub const TINY: f32 = 1e-30;
 
-/// How a gradient passes a max-pooling, whose result is the maximum in any case.
+/// The rule for the gradient of a max-pooling. The forward result is the maximum under every rule.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum MaxPoolRule {
-    /// The derivative: all of it goes to the first of the largest.
+    /// The derivative: the whole gradient goes to the first of the largest values.
     #[default]
     Exact,
-    /// As an L2 pool, √Σ x², would pass it: dxᵢ += dy · xᵢ / √(Σⱼ xⱼ² + `TINY`) over the window. Everything
-    /// that is nearly the largest gets its share, so pictures lose the grid that the choice of one position
-    /// leaves (the idea is Lucid's `smoothed_maxpool_grad` with `smooth_type="L2"`, which differentiates
-    /// mean(x²) / (0.01 + mean(|x|)) instead of the norm).
+    /// The gradient of an L2 pool, √Σ x²: dxᵢ += dy · xᵢ / √(Σⱼ xⱼ² + `TINY`) over the window. All values
+    /// near the maximum get a share, so pictures lack the grid pattern that choosing a single position
+    /// causes. The idea is from Lucid: its `smoothed_maxpool_grad` with `smooth_type="L2"` differentiates
+    /// mean(x²) / (0.01 + mean(|x|)) instead of the norm.
     Smoothed,
 }
 
-/// Adds to `dx` (or, unless `accumulate`, writes) the gradient under [`MaxPoolRule::Smoothed`]; `src` is what
-/// was pooled.
+/// Computes the gradient under [`MaxPoolRule::Smoothed`]; `src` is the input of the pooling. With
+/// `accumulate` the gradient is added to `dx`, else `dx` is overwritten.
 ///
 /// # Panics
-/// Where the slices do not fit or a window sees nothing of the source.
+/// If a slice has the wrong length or a window covers no source position.
 pub fn smoothed_max_pool_backward(
     isa: Isa,
     geometry: &PoolGeometry,

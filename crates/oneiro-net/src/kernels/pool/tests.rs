@@ -1,11 +1,13 @@
-//! Pooling against its definition, its adjoints, and the same bits on any number of threads.
+//! Tests of pooling against its definition, and of its adjoints. Results must have the same bits on any
+//! number of threads.
 
 use super::*;
 use crate::kernels::testing::{assert_close, dot, in_pool, numbers};
 
 fn cases() -> Vec<PoolGeometry> {
     let one = [1, 1, 1];
-    // Padding before and after, and the output plane where `ceil_mode` adds windows.
+    // Builds a case with padding before and after, and the output extents, to which `ceil_mode` may add
+    // windows.
     let case = |src: [usize; 3],
                 kernel: [usize; 3],
                 stride: [usize; 3],
@@ -15,7 +17,7 @@ fn cases() -> Vec<PoolGeometry> {
         let dst = std::array::from_fn(|d| {
             let span = src[d] + pad[d][0] + pad[d][1] - (kernel[d] - 1) * dilation[d] - 1;
             let count = if ceil { span.div_ceil(stride[d]) } else { span / stride[d] } + 1;
-            // A window that begins behind source and front padding is dropped.
+            // `ceil_mode` adds no window that would begin after the source and the padding before it.
             count - usize::from(ceil && (count - 1) * stride[d] >= src[d] + pad[d][0])
         });
         let (pad_before, pad_after) = (pad.map(|p| p[0]), pad.map(|p| p[1]));
@@ -42,7 +44,7 @@ fn cases() -> Vec<PoolGeometry> {
     ]
 }
 
-/// Calls `visit(plane, output, tap, source)` for the taps of every window that lie inside the source, by the
+/// Calls `visit(output, tap, source)` for every tap of every window that lies inside the source, by the
 /// definition.
 fn each_tap(g: &PoolGeometry, mut visit: impl FnMut(usize, usize, usize)) {
     let positions = |e: [usize; 3]| {
@@ -64,7 +66,7 @@ fn each_tap(g: &PoolGeometry, mut visit: impl FnMut(usize, usize, usize)) {
     }
 }
 
-/// Divisors by counting every tap of every window.
+/// Divisors, found by counting the taps of every window.
 fn reference_counts(g: &PoolGeometry, include_pad: bool) -> Vec<f64> {
     let mut counts = vec![0.0; g.planes * volume(g.dst)];
     if include_pad {
@@ -169,7 +171,7 @@ fn the_average_and_its_adjoint_equal_the_definition() {
     assert!(failures.is_empty(), "{failures:#?}");
 }
 
-/// Norm of every window, in f64.
+/// The norm of every window, in f64.
 fn reference_norms(g: &PoolGeometry, x: &[f64]) -> Vec<f64> {
     let mut squares = vec![0.0; g.planes * volume(g.dst)];
     each_tap(g, |output, _, from| squares[output] += x[from] * x[from]);
@@ -182,7 +184,7 @@ fn the_smoothed_gradient_equals_its_definition_and_the_differences_of_an_l2_pool
     for g in cases() {
         let (x_len, y_len) = sizes(&g);
         let (mut x, dy, held) = (numbers(x_len, 1), numbers(y_len, 2), numbers(x_len, 3));
-        // As behind a ReLU: zeros, and windows of nothing else.
+        // Like the output of a ReLU: many zeros, and windows with nothing else.
         x.iter_mut().for_each(|v| *v = v.max(0.0));
         x[..x_len / 2].fill(0.0);
         let wide: Vec<f64> = x.iter().map(|&v| v.into()).collect();
@@ -201,7 +203,8 @@ fn the_smoothed_gradient_equals_its_definition_and_the_differences_of_an_l2_pool
         let pooled = |x: &[f64]| -> f64 {
             reference_norms(&g, x).iter().zip(&dy).map(|(norm, &dy)| norm * f64::from(dy)).sum()
         };
-        // At zero the norm has a kink, and the gradient is defined as 0.
+        // At zero the norm has a kink, where the gradient is defined as 0 and finite differences do not
+        // apply.
         for i in (0..x_len).filter(|&i| x[i] > 0.1).step_by(x_len / 8 + 1) {
             const STEP: f64 = 1e-5;
             let mut moved = wide.clone();

@@ -1,13 +1,14 @@
-//! Broadcasting: the shape of two operands together, and walks over operands beside the output.
+//! Broadcasting: the common shape of two operands, and the offsets of their elements for each output element.
 
 use rayon::prelude::*;
 
 use crate::error::OpError;
 
-/// Elements a task works on at least; fixed, so that the split never depends on the number of threads.
+/// Fewest elements of a task. It is fixed, so that the division of work never depends on the number of
+/// threads.
 const CHUNK: usize = 1 << 14;
 
-/// The shape two shapes broadcast to (ONNX, multidirectional).
+/// Returns the shape to which two shapes broadcast (ONNX, multidirectional).
 pub fn broadcast(a: &[usize], b: &[usize]) -> Result<Vec<usize>, OpError> {
     let rank = a.len().max(b.len());
     let at = |s: &[usize], i: usize| if i + s.len() < rank { 1 } else { s[i + s.len() - rank] };
@@ -21,7 +22,7 @@ pub fn broadcast(a: &[usize], b: &[usize]) -> Result<Vec<usize>, OpError> {
         .collect()
 }
 
-/// The output's axes, neighbours merged where both operands allow it, with each operand's strides.
+/// The output's axes with each operand's strides. Neighbouring axes are merged if both operands allow it.
 #[derive(Debug, Clone)]
 pub(crate) struct Walk {
     dims: Vec<usize>,
@@ -43,8 +44,8 @@ impl Walk {
         let full = [stride(operands[0]), stride(operands[1])];
         let mut walk = Walk { dims: vec![], strides: [vec![], vec![]] };
         for i in (0..out.len()).rev().filter(|&i| out[i] != 1) {
-            // Dimensions are collected innermost first; one merges if it continues the last for both
-            // operands.
+            // Axes are collected from the innermost on. An axis is merged if it continues the previous one in
+            // both operands.
             let merges = walk.dims.last().is_some_and(|&n| {
                 (0..2).all(|k| full[k][i] == walk.strides[k].last().copied().unwrap_or(0) * n)
             });
@@ -66,7 +67,7 @@ impl Walk {
         walk
     }
 
-    /// Positions in the operands of an element of the output.
+    /// Returns the offsets in both operands of an element of the output.
     pub(crate) fn offsets(&self, mut index: usize) -> [usize; 2] {
         let mut at = [0, 0];
         for i in (0..self.dims.len()).rev() {
@@ -78,13 +79,13 @@ impl Walk {
         at
     }
 
-    /// Calls `work(row, positions of its first element, steps)` for the innermost rows of the output.
+    /// Calls `work(row, offsets of its first elements, strides)` for the innermost rows of the output.
     pub(crate) fn each_row(&self, y: &mut [f32], work: impl Fn(&mut [f32], [usize; 2], [usize; 2]) + Sync) {
         if y.is_empty() {
             return;
         }
         let (inner, steps) = self.inner();
-        // A long row is cut, too.
+        // Long rows are divided among tasks, too.
         let piece = inner.min(CHUNK);
         let rows = CHUNK.div_ceil(inner);
         y.par_chunks_mut(inner * rows).enumerate().for_each(|(block, y)| {
@@ -102,8 +103,8 @@ impl Walk {
         });
     }
 
-    /// The gradient of operand `which`: every element sums `term(dy, i, j)` of the outputs that it is part
-    /// of, whose operands lie at i and j.
+    /// Computes the gradient of operand `which`. Each of its elements sums `term(dy, i, j)` over the outputs
+    /// that read it; i and j are the offsets in both operands.
     pub(crate) fn sum_back(
         &self,
         which: usize,
@@ -119,7 +120,7 @@ impl Walk {
             return;
         }
         let (inner, steps) = self.inner();
-        // Rows of the output that share an outermost index touch disjoint parts of dx if dx has that axis.
+        // If dx has the outermost axis, output rows with different indices on it write disjoint parts of dx.
         let (groups, part) = match self.strides[which][0] {
             0 => (1, dx.len()),
             step if self.dims.len() == 1 => (self.dims[0].div_ceil(CHUNK), CHUNK * step),
@@ -156,7 +157,7 @@ impl Walk {
         });
     }
 
-    /// Whether both operands lie as the output does, element by element.
+    /// Whether both operands have the output's layout, element by element.
     pub(crate) fn is_elementwise(&self) -> bool {
         self.dims.len() == 1 && self.strides.iter().all(|s| s[0] == 1)
     }

@@ -1,4 +1,4 @@
-//! `CenterCropPad`: some axes cut or padded with zeros about their middle.
+//! `CenterCropPad`: crops axes, or pads them with zeros, around their middle.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -10,13 +10,13 @@ use crate::ops::array::index_map::Origin;
 use crate::ops::{Attributes, Built, Fact, Facts, Operator, Reach, Site, axis};
 use crate::tensor::Tensor;
 
-/// The operator; inputs: data, extents wanted.
+/// The operator; inputs: data, requested extents.
 #[derive(Debug, Clone)]
 struct CenterCropPad {
     axes: Option<Vec<i64>>,
 }
 
-/// Reads the attributes.
+/// Reads the operator's attributes.
 pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     Ok(Arc::new(CenterCropPad { axes: a.ints("axes")?.map(<[i64]>::to_vec) }))
 }
@@ -36,7 +36,7 @@ impl CenterCropPad {
         check_volume(&shape)?;
         let mut origin = Origin::whole(x);
         for ((walked, &n), &wanted) in origin.axes.iter_mut().zip(x).zip(&shape) {
-            // An odd one is cut, and added, at the end.
+            // If the difference is odd, the additional element is cropped or padded at the end.
             let (cut, pad) = (n.saturating_sub(wanted) / 2, wanted.saturating_sub(n) / 2);
             let from = |k: usize| (k + cut).checked_sub(pad).filter(|&k| k < n);
             walked.positions = (0..wanted).map(from).collect();

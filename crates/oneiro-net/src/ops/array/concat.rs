@@ -20,7 +20,7 @@ pub struct Concat {
     axis: i64,
 }
 
-/// Reads the attributes.
+/// Reads the operator's attributes.
 pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     Ok(Arc::new(Concat { axis: a.int("axis")?.ok_or("attribute \"axis\" is missing")? }))
 }
@@ -93,7 +93,8 @@ impl Operator for Concat {
         Ok(Built::new(SideBySide { row, single: site.output.len() == row, parts }, n))
     }
 
-    /// Along the channels, of parts that are whole blocks (but for the last): then blocks stay whole.
+    /// Concatenation along the channels. All operands but the last must have whole blocks, so that blocks
+    /// stay whole.
     fn blocked(&self, site: Site<'_>) -> Result<Option<Built>, OpError> {
         let at = axis(self.axis, site.output.shape.len())?;
         let count = site.inputs.0.len();
@@ -129,11 +130,11 @@ impl Operator for Concat {
     }
 }
 
-/// Every row of the output holds one part of each operand.
+/// The kernel: every row of the output contains one part from each operand.
 #[derive(Debug)]
 struct SideBySide {
     row: usize,
-    /// Whether there is one row.
+    /// Whether the output has a single row.
     single: bool,
     parts: Vec<(usize, usize)>,
 }

@@ -1,4 +1,4 @@
-//! Operators whose result depends on shapes and attributes alone: they always fold.
+//! Operators whose result depends on shapes and attributes alone. They always fold to constants.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -7,17 +7,18 @@ use crate::error::OpError;
 use crate::ops::{Attributes, Built, Fact, Facts, Operator, Reach, Site};
 use crate::tensor::{DType, Tensor};
 
-/// Elements beyond which a computed constant is taken for a damaged file, which must not ask for more memory
-/// than it is worth.
+/// Most elements of a computed constant. A file that asks for more counts as damaged, so that it cannot
+/// exhaust memory.
 pub const MAX_ELEMENTS: usize = 1 << 26;
-/// Limit for one number repeated, which takes memory only in a plan, whose size is checked.
+/// Most elements of a constant that repeats one number. It takes memory only in a plan, whose size is
+/// checked.
 const MAX_REPEATED: usize = 1 << 30;
-/// Limit for the extent of one axis that an operator makes longer.
+/// Largest extent of an axis that an operator enlarges.
 pub const MAX_EXTENT: usize = 1 << 24;
-/// Extent of any axis of any tensor, weights included: the product of two still fits. A tensor without
-/// elements may claim any extents, and arithmetic on them must not overflow.
+/// Largest extent of any axis of any tensor, weights included: the product of two extents does not overflow.
+/// A tensor without elements may claim any extents, so they must be checked as well.
 pub const MAX_CLAIM: usize = 1 << 31;
-/// Limit for a tensor that depends on the data.
+/// Most elements of a tensor that depends on the data.
 const MAX_VOLUME: usize = 1 << 33;
 
 /// The operators.
@@ -27,20 +28,20 @@ pub enum Folding {
     Constant(Tensor),
     /// `Shape` from axis `start` to `end`.
     Shape {
-        /// First axis, negative from the back.
+        /// First axis; negative values count from the end.
         start: i64,
-        /// Axis after the last, negative from the back.
+        /// Axis after the last; negative values count from the end.
         end: i64,
     },
     /// `Size`.
     Size,
-    /// `ConstantOfShape` with its value (one element).
+    /// `ConstantOfShape` with the value to repeat (one element).
     ConstantOfShape(Tensor),
     /// `Range`.
     Range,
 }
 
-/// Reads the attributes.
+/// Reads the operator's attributes.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     Ok(Arc::new(match op_type {
         "Shape" => Folding::Shape { start: a.int_or("start", 0)?, end: a.int_or("end", i64::MAX)? },
@@ -127,7 +128,7 @@ fn count(span: f64, delta: f64) -> Result<usize, OpError> {
     }
 }
 
-/// Extents from constant integers, refusing negative ones and volumes that no honest file asks for.
+/// Converts constant integers to extents. Refuses negative ones, and volumes above the limit.
 pub fn sizes(shape: &[i64]) -> Result<Vec<usize>, OpError> {
     sizes_up_to(shape, MAX_ELEMENTS)
 }
@@ -175,7 +176,7 @@ impl Operator for Folding {
     }
 }
 
-/// Number of elements a shape rule may claim; shared with the operators that repeat data.
+/// Refuses a shape with too many elements. Operators that repeat data use this check, too.
 pub fn check_volume(shape: &[usize]) -> Result<(), OpError> {
     match shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)) {
         Some(n) if n <= MAX_VOLUME && shape.iter().all(|&d| d <= MAX_EXTENT) => Ok(()),

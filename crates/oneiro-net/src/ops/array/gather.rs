@@ -1,6 +1,6 @@
-//! Operators that move elements by a table: every element of the output is one of input 0, or zero. Where the
-//! axes are independent, [`super::layout`] does it without a table; where indices depend on the data,
-//! `lookup`.
+//! Operators that move elements by a table: every element of the output is an element of input 0, or zero.
+//! [`super::layout`] handles independent axes without a table, and `lookup` handles indices that depend on
+//! the data.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -15,28 +15,29 @@ use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Oper
 use crate::reads::Reads;
 use crate::tensor::{DType, Tensor, volume};
 
-/// Elements a task works on; fixed, so that the split never depends on the number of threads.
+/// Number of elements in a task. It is fixed, so that the division of work never depends on the number of
+/// threads.
 const CHUNK: usize = 1 << 14;
-/// Marks an element that is zero.
+/// Table entry of an element that is zero.
 const ZERO: u32 = u32::MAX;
 
 /// The operators.
 #[derive(Debug, Clone)]
 enum Pick {
-    /// Blocks of channels to blocks in space; `crd` says that the block's place is the faster part of the
-    /// channel.
+    /// Moves channels into blocks of positions. `crd` says that the position in the block is the faster part
+    /// of the channel index.
     DepthToSpace { block: usize, crd: bool },
-    /// The inverse (of the other order).
+    /// The inverse of `DepthToSpace` with `crd: false`.
     SpaceToDepth { block: usize },
-    /// Along one axis, an index for every element.
+    /// Takes elements along one axis by an index for every element.
     GatherElements { axis: i64 },
-    /// Slices by index tuples, after `batch` axes.
+    /// Takes slices by tuples of indices, after `batch` axes.
     GatherNd { batch: usize },
-    /// The upper or lower triangle of matrices, from diagonal input 1.
+    /// Keeps the upper or lower triangle of matrices; input 1 names the diagonal.
     Trilu { upper: bool },
 }
 
-/// Reads the attributes.
+/// Reads the operator's attributes.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     let block = || {
         usize::try_from(a.int("blocksize")?.unwrap_or(0))
@@ -65,7 +66,7 @@ pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpEr
     }))
 }
 
-/// Shape of the output and, for every element, its position in input 0.
+/// Shape of the output, and the position in input 0 of each output element.
 struct Table {
     shape: Vec<usize>,
     sources: Vec<u32>,
@@ -84,7 +85,7 @@ pub(crate) fn position(at: &[usize], shape: &[usize]) -> usize {
     at.iter().zip(shape).fold(0, |sum, (i, n)| sum * n + i)
 }
 
-/// The start of the slice of `x` that a tuple of indices names.
+/// Returns the position in `x` of the slice that a tuple of indices names.
 pub(crate) fn slice_start(x: &[usize], tuple: &[i64]) -> Result<usize, OpError> {
     let outside = |_| OpError::Refused(format!("index {tuple:?} is outside {x:?}"));
     let at =
@@ -93,7 +94,7 @@ pub(crate) fn slice_start(x: &[usize], tuple: &[i64]) -> Result<usize, OpError> 
 }
 
 impl Pick {
-    /// The output's shape; small things first, so that no claim of a size allocates.
+    /// Returns the output's shape. It checks cheap conditions first, so that a false shape allocates nothing.
     fn shape(&self, inputs: Facts<'_>) -> Result<Vec<usize>, OpError> {
         let x = inputs.shape(0)?;
         let blocks = |b: usize| match x {
@@ -290,7 +291,7 @@ impl Operator for Pick {
     }
 }
 
-/// For every element of the output, its position in the operand.
+/// The kernel. It holds the operand's position for every output element.
 #[derive(Debug)]
 struct Picked(Vec<u32>);
 

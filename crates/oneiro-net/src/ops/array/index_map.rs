@@ -1,4 +1,4 @@
-//! Where the elements of a moved tensor come from, axis by axis, and the copy and its adjoint that follow.
+//! Index maps: the input position of each output element, axis by axis. Copy and adjoint follow from the map.
 
 use rayon::prelude::*;
 
@@ -7,32 +7,33 @@ use crate::ops::{Backward, Forward, Kernel, Reach};
 use crate::reads::Reads;
 use crate::tensor::volume;
 
-/// Elements a task works on; fixed, so that the split never depends on the number of threads.
+/// Number of elements in a task. It is fixed, so that the division of work never depends on the number of
+/// threads.
 const CHUNK: usize = 1 << 14;
 
-/// One axis of the output: the axis of the input that it walks, if any, and the position there of every
-/// index, `None` outside.
+/// One axis of the output: the input axis that it reads, if any, and the position there for every index. A
+/// position is `None` outside the input.
 #[derive(Debug, Clone)]
 pub(crate) struct Walked {
-    /// The axis of the input.
+    /// The input axis that is read.
     pub axis: Option<usize>,
-    /// A position for every index of the output's axis.
+    /// The position on the input axis for every index of the output's axis.
     pub positions: Vec<Option<usize>>,
 }
 
-/// Where every element of an output comes from.
+/// For every element of an output, the element of the input that it copies.
 #[derive(Debug, Clone)]
 pub(crate) struct Origin {
     /// The input's shape.
     pub input: Vec<usize>,
-    /// Every axis of the output.
+    /// The maps of all axes of the output.
     pub axes: Vec<Walked>,
-    /// Value of elements outside the input.
+    /// Value of output elements that lie outside the input.
     pub fill: f32,
 }
 
 impl Origin {
-    /// The whole input as it is.
+    /// The identity map of an input.
     pub(crate) fn whole(input: &[usize]) -> Self {
         let axes = (0..input.len()).map(|i| Walked::whole(i, input[i])).collect();
         Self { input: input.to_vec(), axes, fill: 0.0 }
@@ -43,12 +44,12 @@ impl Origin {
         self.axes.iter().map(|a| a.positions.len()).collect()
     }
 
-    /// Meaning of the output's axes, given those of the input.
+    /// Returns the meaning of the output's axes, given the meaning of the input's.
     pub(crate) fn axes_of(&self, from: &Axes) -> Option<Axes> {
         Some(from.walked(self.axes.iter().map(|walked| (walked.axis, walked.positions.as_slice()))))
     }
 
-    /// The receptive field along axes with their own index rule.
+    /// Returns the positions that each output position reads, along axes with an index map of their own.
     pub(crate) fn reach(&self) -> Reach {
         let walks = self.axes.iter().enumerate().filter(|(at, walked)| {
             let all = walked.axis.and_then(|axis| self.input.get(axis)).copied().unwrap_or(0);
@@ -62,7 +63,7 @@ impl Origin {
         axis.axis.map_or(0, |a| volume(&self.input[a + 1..]))
     }
 
-    /// The input element of an output element.
+    /// Returns the input position of an output element, or `None` outside the input.
     pub(crate) fn of(&self, mut index: usize) -> Option<usize> {
         let mut at = 0;
         for axis in self.axes.iter().rev() {
@@ -73,7 +74,7 @@ impl Origin {
         Some(at)
     }
 
-    /// The kernel that copies, and its adjoint.
+    /// Returns the kernel that copies elements, and its adjoint.
     pub(crate) fn kernel(&self, gradients: bool) -> Move {
         let axes = self.axes.iter().map(|axis| {
             let step = self.step(axis);
@@ -84,11 +85,12 @@ impl Origin {
         Move { forward, backward: gradients.then(|| self.adjoint()) }
     }
 
-    /// For every element of the input, which elements of the output are copies of it.
+    /// Returns for every input element the output elements that copy it.
     fn adjoint(&self) -> Gather {
         let shape = self.shape();
         let mut axes: Vec<Vec<Vec<usize>>> = self.input.iter().map(|&n| vec![vec![]; n]).collect::<Vec<_>>();
-        // Axes that walk none of the input's repeat everything; so does more than one axis on the same.
+        // Output axes that read no input axis repeat the whole input. Several output axes may also read the
+        // same input axis.
         let mut repeats = vec![0usize];
         for (i, axis) in self.axes.iter().enumerate() {
             let step = volume(&shape[i + 1..]);
@@ -115,20 +117,20 @@ impl Origin {
 }
 
 impl Walked {
-    /// A whole axis of the input.
+    /// The identity map of an input axis.
     pub(crate) fn whole(axis: usize, extent: usize) -> Self {
         Self { axis: Some(axis), positions: (0..extent).map(Some).collect() }
     }
 }
 
-/// Offsets of the indices of an axis.
+/// Offsets to sum over, for each index of an axis.
 #[derive(Debug)]
 enum Offsets {
-    /// One each, in equal steps.
+    /// One offset for each index, in equal steps.
     Even { n: usize, first: usize, step: usize },
-    /// One each or, outside, none.
+    /// One offset for each index, or none outside the input.
     Single(Vec<Option<usize>>),
-    /// Any number, whose elements are summed.
+    /// Any number of offsets for each index, whose elements are summed.
     Many(Vec<Vec<usize>>),
 }
 
@@ -156,7 +158,7 @@ impl Offsets {
         }
     }
 
-    /// This axis and the one inside it as one, where their steps go on.
+    /// Merges this axis with the next inner axis, if the inner steps continue.
     fn merged(&self, inside: &Self) -> Option<Self> {
         let (Self::Even { n, first, step }, Self::Even { n: m, first: start, step: fine }) = (self, inside)
         else {
@@ -166,8 +168,8 @@ impl Offsets {
     }
 }
 
-/// Every element is the sum of the elements at the offsets that its axes add up to, or the fill value where
-/// an axis has none.
+/// Each output element sums the input elements at certain offsets: one offset from each axis, added up. If an
+/// axis has no offset for its index, the element gets the fill value.
 #[derive(Debug)]
 struct Gather {
     outer: Vec<Offsets>,
@@ -195,7 +197,7 @@ impl Gather {
         Self { outer, inner, fill }
     }
 
-    /// The offsets that a row starts at: none outside.
+    /// Returns the offsets at which a row starts, or none outside the input.
     fn starts(&self, mut row: usize, starts: &mut Vec<usize>) {
         starts.clear();
         starts.push(0);
@@ -260,7 +262,7 @@ impl Gather {
     }
 }
 
-/// The copy and its adjoint.
+/// The kernel: a copy by an index map, and its adjoint.
 #[derive(Debug)]
 pub(crate) struct Move {
     forward: Gather,

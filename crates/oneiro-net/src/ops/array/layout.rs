@@ -1,7 +1,8 @@
-//! Operators that only move elements: every element of the output is one of the input, or a fill value.
+//! Operators that only move elements: every element of the output is an element of the input, or a fill
+//! value.
 //!
-//! Each gives one function, where an output element comes from; value (for any element type), forward copy
-//! and gradient (a scatter) all follow from it.
+//! Each operator defines one function: the input position of an output element. The value (for any element
+//! type), the forward copy and the gradient (a scatter) follow from it.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -18,30 +19,30 @@ use crate::tensor::Tensor;
 /// The operators.
 #[derive(Debug, Clone)]
 pub enum Movement {
-    /// Ranges with steps along some axes; as attributes before operator set 10.
+    /// Ranges with steps along some axes. They are attributes before operator set 10.
     Slice {
-        /// The ranges as attributes.
+        /// The ranges, if they are attributes.
         attributes: Option<Ranges>,
     },
-    /// Axes in another order; reversed if none is given.
+    /// A permutation of axes. Without one, the order is reversed.
     Transpose(Option<Vec<usize>>),
     /// Repeats axes of extent 1.
     Expand,
-    /// Repeats the whole along each axis.
+    /// Repeats the whole tensor along each axis.
     Tile,
     /// Slices by indices along one axis.
     Gather {
         /// The axis.
         axis: i64,
     },
-    /// A border around.
+    /// Adds a border.
     Pad {
         /// How the border is filled.
         mode: PadMode,
         /// Extents and value as attributes (before operator set 11).
         attributes: Option<(Vec<i64>, f32)>,
     },
-    /// Parts along one axis.
+    /// Divides the tensor along one axis.
     Split {
         /// The axis.
         axis: i64,
@@ -49,7 +50,7 @@ pub enum Movement {
         attributes: Option<Vec<i64>>,
         /// Number of equal parts (operator set 18).
         parts: Option<i64>,
-        /// Number of results, which is that of the equal parts where nothing else says it.
+        /// Number of results. It is the number of equal parts if neither an attribute nor an input gives one.
         outputs: usize,
     },
 }
@@ -61,24 +62,24 @@ pub struct Ranges {
     starts: Vec<i64>,
     /// Indices after the last.
     ends: Vec<i64>,
-    /// Axes; the first ones in order if absent.
+    /// Axes; by default the first ones in order.
     axes: Option<Vec<i64>>,
 }
 
 /// How a border is filled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PadMode {
-    /// With one value.
+    /// The border has one value.
     Constant,
-    /// With the nearest element.
+    /// Each border element is a copy of the nearest element.
     Edge,
-    /// Mirrored about the outermost element.
+    /// The tensor is mirrored about its outermost elements.
     Reflect,
-    /// As if the tensor repeated.
+    /// The tensor is repeated periodically.
     Wrap,
 }
 
-/// Reads the attributes.
+/// Reads the operator's attributes.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     let list = |name: &str| a.ints(name).map(|v| v.map(<[i64]>::to_vec));
     Ok(Arc::new(match op_type {
@@ -115,8 +116,8 @@ pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpEr
 }
 
 impl Movement {
-    /// The constant pads of a `Pad` node that fills with one value: (before, after) for every axis, and the
-    /// value.
+    /// Returns the constant border of a `Pad` node that fills with one value: extents before and after each
+    /// axis, and the value.
     pub fn constant_border(&self, inputs: Facts<'_>) -> Option<(Vec<i64>, Vec<i64>, f32)> {
         let Movement::Pad { mode: PadMode::Constant, .. } = self else { return None };
         let (pads, value) = self.border(inputs).ok()?;
@@ -153,7 +154,7 @@ impl Movement {
         if pads.len() == 2 * rank { Ok((pads, value)) } else { Err("the pads do not match the rank".into()) }
     }
 
-    /// Where output `which` comes from.
+    /// Returns the index map of output `which`.
     fn origin(&self, inputs: Facts<'_>, which: usize) -> Result<Origin, OpError> {
         let x = inputs.shape(0)?;
         let mut origin = Origin::whole(x);
@@ -216,7 +217,7 @@ impl Movement {
                     .map(|&k| axis(k, x[at]).map(Some))
                     .collect::<Result<Vec<_>, _>>()
                     .map_err(|_| OpError::Refused(format!("an index is outside axis {at} of {x:?}")))?;
-                // An index tensor of another rank than 1 only changes the shape: see `shape_of`.
+                // An index tensor of another rank than 1 only changes the shape, which `shape_of` does.
                 axes[at].positions = picked;
             }
             Movement::Pad { mode, .. } => {
@@ -236,7 +237,7 @@ impl Movement {
             Movement::Split { axis: at, attributes, parts, outputs } => {
                 let at = axis(*at, x.len())?;
                 let extents = match (attributes.as_deref().or(inputs.ints(1)?), parts) {
-                    // Extents of one axis, not a shape: their product means nothing.
+                    // The list has extents of one axis. It is no shape, so their product is not checked.
                     (Some(given), _) => given
                         .iter()
                         .map(|&n| usize::try_from(n).ok().filter(|&n| n <= x[at]))
@@ -262,7 +263,7 @@ impl Movement {
         Ok(origin)
     }
 
-    /// A `Gather` whose indices are computed from the data, and its shape.
+    /// Returns a `Gather` whose indices are computed from the data, and its shape.
     fn lookup(&self, inputs: Facts<'_>) -> Result<Option<(Lookup, Vec<usize>)>, OpError> {
         let Movement::Gather { axis: at } = self else { return Ok(None) };
         let (x, indices) = (inputs.shape(0)?, inputs.need(1)?);
@@ -276,8 +277,8 @@ impl Movement {
         Ok(Some((Lookup::slices(x, at, indices)?, shape)))
     }
 
-    /// The output's shape, which differs from the origin's only for `Gather` with indices of another rank
-    /// than 1.
+    /// Returns the output's shape. It differs from the shape of the index map only for `Gather` with indices
+    /// of another rank than 1.
     fn shape_of(&self, inputs: Facts<'_>, origin: &Origin) -> Result<Vec<usize>, OpError> {
         let Movement::Gather { axis: at } = self else { return Ok(origin.shape()) };
         let mut shape = origin.shape();
@@ -296,7 +297,7 @@ impl Movement {
     }
 }
 
-/// Indices of a slice, as numpy clamps them.
+/// Returns the indices of a slice, clamped as in numpy.
 fn range(start: i64, end: i64, step: i64, n: usize) -> Result<Box<dyn Iterator<Item = usize>>, OpError> {
     let n = n as i64;
     let wrap = |i: i64| if i < 0 { i.saturating_add(n) } else { i };
@@ -332,8 +333,8 @@ fn border_index(mode: PadMode, k: i64, n: i64) -> Result<Option<usize>, OpError>
     })
 }
 
-/// Whether at most one axis behind the batch changes its place among the others, as channels do between
-/// layouts: the order of positions in space stays.
+/// Whether at most one axis after the batch moves among the others, as channels do between layouts. The order
+/// of spatial axes is then kept.
 fn moves_one_axis(order: &[usize]) -> bool {
     order.first() == Some(&0)
         && (1..order.len()).any(|moved| {
@@ -382,7 +383,7 @@ impl Operator for Movement {
     }
 
     fn by_entry(&self, site: Site<'_>) -> bool {
-        // A border's repeated elements depend on the extent, which changes with the number of entries.
+        // On the batch axis a border would depend on the extent, which changes with the number of entries.
         let none = |pads: &[i64]| pads.first() == Some(&0) && pads.get(pads.len() / 2) == Some(&0);
         let bordered = matches!(self, Movement::Pad { .. })
             && !self.border(site.inputs).is_ok_and(|(pads, _)| none(&pads));
@@ -411,7 +412,7 @@ impl Operator for Movement {
             Movement::Transpose(_) => Reach::Regroup,
             Movement::Tile => Reach::Whole,
             Movement::Gather { .. } => {
-                // An index tensor of another rank than 1 moves the axes behind.
+                // An index tensor of another rank than 1 moves the later axes.
                 let row = inputs.get(1).is_some_and(|fact| fact.value.is_some() && fact.shape.len() == 1);
                 let origin = self.origin(inputs, 0).ok().filter(|_| row);
                 origin.map_or(Reach::Whole, |origin| origin.reach())
@@ -439,7 +440,7 @@ impl Operator for Movement {
         if let Movement::Gather { axis: at } = self {
             let at = axis(*at, sources.shape(0).len()).ok()?;
             if sources.is_constant(0) {
-                // A table of learned vectors: each index becomes one.
+                // The data is a table of learned vectors: each index becomes a vector.
                 let mut axes = sources.get(1)?.clone();
                 let inner = output.shape.get(axes.0.len()..)?;
                 let table = at == 0 && inner.len() == 1;
@@ -455,7 +456,7 @@ impl Operator for Movement {
                 axes.0.splice(at..=at, indices.shape.iter().map(|&n| vec![Part::new(Kind::Other, n)]));
                 return Some(axes);
             }
-            // Indices of another rank pick as a list of them does, under another shape.
+            // Indices of another rank select the same elements as a list of indices, under another shape.
             return Some(self.origin(inputs, index).ok()?.axes_of(sources.get(0)?)?.regrouped(&output.shape));
         }
         self.origin(inputs, index).ok()?.axes_of(sources.get(0)?)

@@ -1,7 +1,7 @@
 //! `Gather`, `GatherElements` and `GatherND` by indices that depend on the data, for instance on an `ArgMax`.
 //!
-//! Indices flow as whole numbers. One that is outside its axis is an error in ONNX that only a run can find:
-//! its elements are NaN.
+//! Indices are whole numbers in f32. An index outside its axis is an error in ONNX that only a run can
+//! detect. Here its elements become NaN.
 
 use rayon::prelude::*;
 
@@ -9,23 +9,24 @@ use crate::error::OpError;
 use crate::ops::{Backward, Fact, Forward, Kernel, exact_positions};
 use crate::tensor::{DType, volume};
 
-/// Elements a task works on; fixed, so that the split never depends on the number of threads.
+/// Number of elements in a task. It is fixed, so that the division of work never depends on the number of
+/// threads.
 const CHUNK: usize = 1 << 14;
 
 /// Operands: the data, and indices into it.
 #[derive(Debug)]
 pub(crate) enum Lookup {
-    /// For each of `count` indices a slice of `inner` elements of an axis of extent `n`.
+    /// For each of `count` indices, a slice of `inner` elements on an axis of extent `n`.
     Slices { n: usize, inner: usize, count: usize },
-    /// For every element an index along one axis: (extent of the output, extent and step of the data) of all
-    /// axes.
+    /// For every element an index along one axis. `axes` holds (extent of the output, extent and step of the
+    /// data) for each axis.
     Elements { axes: Vec<(usize, usize, usize)>, along: usize },
-    /// For every tuple of indices a slice of `inner` elements; extents and steps of the axes that the tuple
-    /// names.
+    /// For every tuple of indices, a slice of `inner` elements. `axes` holds extent and step of the axes that
+    /// the tuple names.
     Tuples { axes: Vec<(usize, usize)>, inner: usize, per_batch: usize, batch_step: usize },
 }
 
-/// The position that a number names on an axis of extent `n`, from the end if negative.
+/// Converts a number to a position on an axis of extent `n`. Negative numbers count from the end.
 pub(crate) fn index(value: f32, n: usize) -> Option<usize> {
     let from = if value < 0.0 { n as f64 } else { 0.0 };
     let at = f64::from(value) + from;
@@ -71,7 +72,7 @@ impl Lookup {
         })
     }
 
-    /// Where element `i` of the output comes from.
+    /// Returns the position in the data of output element `i`.
     fn source(&self, i: usize, indices: &[f32]) -> Option<usize> {
         match self {
             Self::Slices { n, inner, count } => {

@@ -18,13 +18,13 @@ struct OneHot {
     axis: i64,
 }
 
-/// Reads the attributes.
+/// Reads the operator's attributes.
 pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     Ok(Arc::new(OneHot { axis: a.int_or("axis", -1)? }))
 }
 
 impl OneHot {
-    /// Shape, extent of the new axis, and elements after it.
+    /// Returns the shape, the extent of the new axis, and the number of elements after it.
     fn layout(&self, inputs: Facts<'_>) -> Result<(Vec<usize>, Marks), OpError> {
         let depth = inputs.need_constant(1)?.operand()?;
         let depth = depth.first().filter(|d| **d >= 0.0 && depth.len() == 1).ok_or("depth is no size")?;
@@ -75,7 +75,7 @@ impl Operator for OneHot {
 
     fn axes(&self, sources: &Sources<'_>, output: &Fact, _index: usize) -> Option<Axes> {
         let from = sources.get(0)?;
-        // The classes are a new axis between the indices' own.
+        // The new axis of classes lies between the axes of the indices.
         let at = (0..output.shape.len()).find(|&i| {
             let mut rest = output.shape.clone();
             rest.remove(i);
@@ -98,7 +98,7 @@ struct Marks {
 }
 
 impl Marks {
-    /// Whether element `i` of the output is marked; an index outside marks nothing.
+    /// Whether element `i` of the output is marked. An index outside the axis marks nothing.
     fn on(&self, i: usize, indices: &[f32]) -> bool {
         let (outer, k) = (i / self.inner / self.depth, i / self.inner % self.depth);
         index(indices[outer * self.inner + i % self.inner], self.depth) == Some(k)

@@ -1,10 +1,11 @@
-//! Between plain order and blocks of channels: what a plan puts between kernels of different layouts.
+//! Conversion between plain order and blocks of channels. A plan inserts it between kernels of different
+//! layouts.
 
 use crate::kernels::Isa;
 use crate::kernels::blocked::{block, unblock};
 use crate::ops::{Backward, Forward, Kernel, Layout};
 
-/// Brings a value of a shape with batch and channels into a layout.
+/// Converts a value with batch and channel axes to a layout.
 #[derive(Debug)]
 pub(crate) struct Reorder {
     isa: Isa,

@@ -1,7 +1,7 @@
 //! `ScatterElements` and `ScatterND`: a copy in which elements at constant indices are replaced by updates,
 //! or combined with them (`reduction`).
 //!
-//! Elements that meet at one position are a group: the element of the data first, then its updates in order.
+//! All elements for one position form a group: the element of the data first, then its updates in order.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -15,11 +15,11 @@ use crate::tensor::{DType, Tensor, volume};
 /// How updates combine with the existing elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reduction {
-    /// The last update stays.
+    /// The last update replaces the element.
     Replace,
     Add,
     Mul,
-    /// A tie shares the gradient.
+    /// The maximum. Equal maxima share the gradient.
     Max,
     Min,
 }
@@ -27,12 +27,12 @@ enum Reduction {
 /// The operators; inputs: data, indices, updates.
 #[derive(Debug, Clone)]
 struct Scatter {
-    /// Along this axis an index for every update; `None`: slices at index tuples.
+    /// The axis along which every update has an index. With `None`, updates are slices at tuples of indices.
     axis: Option<i64>,
     reduction: Reduction,
 }
 
-/// Reads the attributes.
+/// Reads the operator's attributes.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     let reduction = match a.text_or("reduction", "none")? {
         "none" => Reduction::Replace,
@@ -80,7 +80,7 @@ impl Scatter {
         let (x, indices) = (inputs.shape(0)?, inputs.need_constant(1)?);
         let shape = indices.shape();
         let data = indices.as_ints()?;
-        // Pairs (position, update).
+        // Pairs of (position, update).
         let mut pairs: Vec<(u32, u32)> = Vec::with_capacity(inputs.need(2)?.len());
         match self.axis {
             Some(along) => {
@@ -164,7 +164,7 @@ impl Operator for Scatter {
         sources.get(0).cloned()
     }
 
-    /// Which entry an update goes to is for the indices to say.
+    /// The indices decide which batch entry an update changes, so elements may mix along every axis.
     fn mixes_along(&self, inputs: Facts<'_>) -> Vec<usize> {
         inputs.shape(0).map_or_else(|_| Vec::new(), |x| (0..x.len()).collect())
     }
@@ -174,11 +174,11 @@ impl Operator for Scatter {
     }
 }
 
-/// The updates of every position that has any, in the order of positions.
+/// The updates of every position that has any, sorted by position.
 #[derive(Debug)]
 struct Groups {
     reduction: Reduction,
-    /// (position, first of its updates).
+    /// Pairs of (position, index of the first of its updates).
     at: Vec<(u32, u32)>,
     updates: Vec<u32>,
 }
@@ -205,7 +205,7 @@ impl Groups {
         }
     }
 
-    /// The derivative of a group's result with respect to one of its elements: an update, or the data
+    /// Returns the derivative of a group's result with respect to one of its elements: an update, or the data
     /// (`None`).
     fn slope(&self, which: Option<u32>, x: f32, members: &[u32], updates: &[f32]) -> f32 {
         let update = |u: u32| updates[u as usize];

@@ -1,7 +1,7 @@
-//! Positions of extremes: `ArgMax`, `ArgMin` and `TopK`, and `Hardmax`, which marks the largest with 1.
+//! Positions of extremes: `ArgMax`, `ArgMin` and `TopK`; and `Hardmax`, which marks the maximum with 1.
 //!
-//! Positions are integers and depend on the data in jumps: they flow as whole numbers, and no gradient flows
-//! through them. Through the values of `TopK` it flows to where they came from.
+//! Positions are integers that change in jumps with the data. They are computed as whole numbers in f32 and
+//! pass no gradient. The gradient of the values of `TopK` goes to the elements that were selected.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -18,15 +18,16 @@ use crate::tensor::{DType, Tensor, volume};
 /// The operators.
 #[derive(Debug, Clone)]
 enum Select {
-    /// The position of the largest (or smallest) along an axis; the last of equal ones if `last`.
+    /// The position of the largest (or smallest) element along an axis. Of equal ones the first is taken, or
+    /// the last if `last` is set.
     Arg { largest: bool, axis: i64, keep: bool, last: bool },
     /// The k largest (or smallest) along an axis, in order, with their positions.
     TopK { largest: bool, axis: i64, k: Option<i64> },
-    /// 1 at the first of the largest, else 0. Before operator set 13 everything from `axis` on is one row.
+    /// 1 at the first maximum, else 0. Before operator set 13, the axes from `axis` on form one row.
     Hardmax { axis: i64, flattens: bool },
 }
 
-/// Reads the attributes.
+/// Reads the operator's attributes.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     Ok(Arc::new(match op_type {
         "TopK" => Select::TopK {
@@ -61,14 +62,14 @@ impl Rows {
         Self { n, step, count: volume(&x[..at]) * step }
     }
 
-    /// Position of element `k` of row `row`.
+    /// Returns the offset of element `k` of row `row`.
     fn at(&self, row: usize, k: usize) -> usize {
         (row / self.step * self.n + k) * self.step + row % self.step
     }
 }
 
-/// Positions of a row in order, the wanted extreme first, equal ones by position. A NaN is larger than all
-/// numbers, as for max-pooling.
+/// Returns the positions of a row, sorted with the wanted extreme first and equal elements by position. A NaN
+/// is larger than all numbers, as in max-pooling.
 fn ranking<T: PartialOrd>(n: usize, largest: bool, value: impl Fn(usize) -> T) -> Vec<usize> {
     let mut order: Vec<usize> = (0..n).collect();
     let is_nan = |value: &T| value.partial_cmp(value).is_none();
@@ -237,7 +238,7 @@ struct Best {
 }
 
 impl Best {
-    /// Calls `visit(i, position)` for the extremes of a row, `value(k)` being its element `k`.
+    /// Calls `visit(i, position)` for each wanted extreme of a row, whose element `k` is `value(k)`.
     fn each(&self, value: impl Fn(usize) -> f32, mut visit: impl FnMut(usize, usize)) {
         if self.k != 1 {
             ranking(self.rows.n, self.largest, value)
@@ -257,14 +258,14 @@ impl Best {
         }
     }
 
-    /// Elements of a block of rows that lie together: in the operand, in the output.
+    /// Returns the number of elements of a contiguous block of rows, in the operand and in the output.
     fn blocks(&self) -> (usize, usize) {
         ((self.rows.n * self.rows.step).max(1), (self.k * self.rows.step).max(1))
     }
 }
 
 impl Kernel for Best {
-    /// The positions, for the gradient of the values.
+    /// The positions are saved for the gradient of the values.
     fn saved_words(&self) -> usize {
         if self.values { self.rows.count * self.k } else { 0 }
     }
@@ -316,7 +317,7 @@ impl Kernel for Best {
 #[derive(Debug)]
 struct Mark(Rows);
 
-/// Rows that [`Mark`] looks at together: their numbers stay in the nearest cache.
+/// Number of rows that [`Mark`] processes together. Their elements stay in the first-level cache.
 const SIDE_BY_SIDE: usize = 512;
 
 impl Kernel for Mark {
@@ -328,7 +329,7 @@ impl Kernel for Mark {
         let (x, y) = io.io(0);
         let Rows { n, step, .. } = self.0;
         let block = (n * step).max(1);
-        // Many rows at once, side by side, so that the loops vectorize.
+        // Many neighbouring rows are processed together, so that the loops vectorize.
         for (x, y) in x.chunks(block).zip(y.chunks_mut(block)) {
             for start in (0..step).step_by(SIDE_BY_SIDE) {
                 let len = SIDE_BY_SIDE.min(step - start);
@@ -379,7 +380,7 @@ mod tests {
 
     #[test]
     fn hardmax_marks_the_first_of_the_largest_along_any_axis() {
-        // More rows side by side than are looked at together, and whole numbers, so that some tie.
+        // More rows than are processed together. The elements are whole numbers, so some are equal.
         for (shape, axis) in [([2, 3, 700], 1), ([2, 5, 4], 2), ([3, 2, 5], 0)] {
             let mut net = Builder::new();
             let x = net.input("x", &shape.map(Dim::Fixed)).unwrap();

@@ -1,7 +1,6 @@
-//! A tap: a copy of a value in plain order, behind which a plan keeps the gradient with respect to that
-//! value.
+//! A tap: a copy of a value in plain order. A plan keeps the gradient of the copy, and so that of the value.
 //!
-//! It is no operator of ONNX. A plan puts it where a request asks for an inner gradient
+//! A tap is no ONNX operator. A plan inserts one where a request asks for an inner gradient
 //! ([`crate::Request::inner_gradients`]).
 
 use std::any::Any;
@@ -37,7 +36,7 @@ impl Operator for Tap {
     }
 }
 
-/// A copy of a value behind which no gradient goes back ([`crate::summary::detach`]); input: the value.
+/// A copy of a value that passes no gradient ([`crate::summary::detach`]); input: the value.
 #[derive(Debug, Clone)]
 pub(crate) struct Given;
 
@@ -67,7 +66,7 @@ impl Operator for Given {
     }
 }
 
-/// Copies; its gradient is zero.
+/// A kernel that copies; its gradient is zero.
 #[derive(Debug)]
 struct WithoutGradient;
 

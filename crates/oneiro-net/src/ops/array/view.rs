@@ -1,4 +1,4 @@
-//! Operators that only give the same elements another shape (or type): no data moves.
+//! Operators that give the same elements another shape or type, without moving data.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -13,34 +13,36 @@ use crate::tensor::{DType, Tensor, volume};
 /// The operators.
 #[derive(Debug, Clone)]
 pub enum View {
-    /// Shape as input 1 (or as an attribute in operator set 1); 0 copies an extent unless `allow_zero`.
+    /// Changes the shape to that of input 1 (an attribute in operator set 1). 0 copies an extent unless
+    /// `allow_zero` is set.
     Reshape {
         /// Whether 0 means an empty axis.
         allow_zero: bool,
     },
-    /// To a matrix, split before an axis.
+    /// Reshapes to a matrix: axes before `axis` become rows, the others columns.
     Flatten {
         /// First axis of the columns.
         axis: i64,
     },
-    /// Drops axes of extent 1: the given ones (attribute before operator set 13, then input 1) or all.
+    /// Removes axes of extent 1: the given ones (an attribute before operator set 13, then input 1) or all.
     Squeeze(Option<Vec<i64>>),
     /// Adds axes of extent 1.
     Unsqueeze(Option<Vec<i64>>),
     /// `Identity`.
     Identity,
-    /// `Dropout` of a frozen network, which drops nothing.
+    /// `Dropout` of a network in inference mode, which drops nothing.
     Dropout {
-        /// Whether the node names the mask of what was kept as a second result.
+        /// Whether the node has the mask of kept elements as a second result.
         mask: bool,
     },
-    /// To another element type. Between float types it is a view: everything computes in f32.
+    /// Converts to another element type. Between float types this is a view, because everything is computed
+    /// in f32.
     Cast(DType),
-    /// To the element type of input 1.
+    /// Converts to the element type of input 1.
     CastLike,
 }
 
-/// Reads the attributes.
+/// Reads the operator's attributes.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     let axes = || a.ints("axes").map(|v| v.map(<[i64]>::to_vec));
     Ok(Arc::new(match op_type {
@@ -50,7 +52,7 @@ pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpEr
         "Unsqueeze" => View::Unsqueeze(axes()?),
         "Dropout" => View::Dropout { mask: a.outputs > 1 },
         "CastLike" => View::CastLike,
-        // The codes of TensorProto.DataType in onnx.proto.
+        // Codes of `TensorProto.DataType` in onnx.proto.
         "Cast" => View::Cast(match a.int("to")?.ok_or("attribute \"to\" is missing")? {
             1 | 10 | 11 | 16 => DType::Float,
             2..=7 | 12 | 13 => DType::Int,
@@ -98,7 +100,7 @@ impl View {
         }
     }
 
-    /// The second result of `Dropout`: nothing is dropped.
+    /// Returns the second result of `Dropout`, which says that nothing is dropped.
     fn mask(&self, inputs: Facts<'_>) -> Result<Option<Tensor>, OpError> {
         let View::Dropout { mask: true } = self else { return Ok(None) };
         let x = inputs.need(0)?;
@@ -143,8 +145,8 @@ fn reshape(x: &[usize], wanted: &[i64], allow_zero: bool) -> Result<Vec<usize>, 
     Ok(shape)
 }
 
-/// Truth values are whole numbers and those are real ones, so data flows on as it is; the other way it would
-/// be rounded.
+/// Refuses casts that would round data. Booleans are whole numbers, and whole numbers are real numbers; so
+/// casts in this direction keep the data.
 pub(crate) fn loses_nothing(from: DType, to: DType) -> Result<(), OpError> {
     let rank = |d: DType| [DType::Bool, DType::Int, DType::Float].iter().position(|&x| x == d);
     if rank(from) > rank(to) {
@@ -175,7 +177,7 @@ impl Operator for View {
                 return Err("training_mode = 1: export the network in evaluation mode".into());
             }
         }
-        // Of its second input only the element type counts, so a constant stays one.
+        // Only the element type of input 1 matters, so a constant input 0 stays constant.
         if let (View::CastLike, Some(constant)) = (self, &inputs.need(0)?.value) {
             return Ok(vec![Fact::constant(constant.cast(self.dtype(inputs)?))]);
         }

@@ -1,4 +1,4 @@
-//! `AffineGrid`: the positions that affine maps send a regular grid to, for `GridSample`.
+//! `AffineGrid`: maps the positions of a regular grid by affine maps, as input of `GridSample`.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -10,13 +10,13 @@ use crate::ops::nn::matmul::Pair;
 use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site};
 use crate::tensor::volume;
 
-/// The operator; inputs: maps (N, axes, axes + 1), the size (N,C,…) of what will be sampled.
+/// The operator; inputs: maps (N, axes, axes + 1), and the size (N,C,…) of the tensor to be sampled.
 #[derive(Debug, Clone)]
 struct AffineGrid {
     align_corners: bool,
 }
 
-/// Reads the attributes.
+/// Reads the operator's attributes.
 pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     Ok(Arc::new(AffineGrid { align_corners: a.int_or("align_corners", 0)? != 0 }))
 }
@@ -49,7 +49,7 @@ impl Operator for AffineGrid {
         let (n, rank) = (shape[0], shape.len() - 2);
         let extents = &shape[1..=rank];
         let count = volume(extents);
-        // Homogeneous coordinates of every position, the last axis first.
+        // Homogeneous coordinates of every position; the last axis comes first.
         let mut base = Vec::with_capacity(count * (rank + 1));
         for p in 0..count {
             for d in (0..rank).rev() {

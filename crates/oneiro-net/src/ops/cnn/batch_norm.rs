@@ -1,17 +1,17 @@
-//! `BatchNormalization` of a frozen network: one scale and one shift a channel.
+//! `BatchNormalization` in inference mode: one scale and one shift for each channel.
 //!
-//! y = (x − mean)/√(var + ε)·scale + bias. Passes fold it into the convolution before it where nobody asks
-//! for the value in between ([`crate::passes`]); left alone it is the kernel below.
+//! y = (x − mean)/√(var + ε)·scale + bias. A pass folds it into the convolution before it, unless the value
+//! between them is requested ([`crate::passes`]). Otherwise the kernel below computes it.
 //!
-//! In training mode mean and variance are those of x itself (`statistics`), so entries of a batch depend on
-//! each other. A node is in training mode
+//! In training mode, mean and variance are computed from x (`statistics`), so batch entries depend on each
+//! other. A node is in training mode
 //!
 //! - from operator set 14 on, if `training_mode` is 1,
 //! - in operator sets 7 to 13, if it names a second result,
-//! - before, unless `is_test` is 1.
+//! - in earlier operator sets, unless `is_test` is 1.
 //!
-//! Exporters write weight standardisation so, too, on constants (Qiao et al. 2019, "Micro-Batch Training with
-//! Batch-Channel Normalization and Weight Standardization").
+//! Exporters also express weight standardisation this way, on constants (Qiao et al. 2019, "Micro-Batch
+//! Training with Batch-Channel Normalization and Weight Standardization").
 
 use std::any::Any;
 use std::sync::Arc;
@@ -34,20 +34,20 @@ mod statistics;
 
 use statistics::Statistics;
 
-/// Operator sets from here on say `training_mode`.
+/// First operator set with the attribute `training_mode`.
 const OPSET_OF_TRAINING_MODE: i64 = 14;
-/// Operator sets before this one say `is_test`.
+/// First operator set without the attribute `is_test`.
 const OPSET_WITHOUT_IS_TEST: i64 = 7;
 
 /// The operator; inputs X (N,C,…), scale, bias, mean, variance (C each).
 #[derive(Debug, Clone)]
 pub struct BatchNorm {
     epsilon: f32,
-    /// Whether mean and variance are those of x.
+    /// Whether mean and variance are computed from x.
     training: bool,
 }
 
-/// Reads the attributes.
+/// Reads the operator's attributes.
 pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     if a.int_or("spatial", 1)? != 1 {
         return Err(OpError::Refused("spatial = 0 is not supported".into()));
@@ -61,7 +61,7 @@ pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
 }
 
 impl BatchNorm {
-    /// One number a channel, from input `i`.
+    /// Returns one number for each channel, from input `i`.
     fn parameter(inputs: Facts<'_>, i: usize) -> Result<Vec<f32>, OpError> {
         let channels = *inputs.shape(0)?.get(1).ok_or("the input has no channel axis")?;
         let t = inputs.need_constant(i)?.as_floats()?.into_owned();
@@ -72,7 +72,8 @@ impl BatchNorm {
         }
     }
 
-    /// Scale and shift of every channel where the data do not decide them, computed in f64.
+    /// Returns scale and shift of every channel, computed in f64. They are constant unless x itself decides
+    /// them.
     pub fn scale_and_shift(&self, inputs: Facts<'_>) -> Result<(Vec<f32>, Vec<f32>), OpError> {
         let get = |i: usize| Self::parameter(inputs, i);
         let wide = |v: Vec<f32>| -> Vec<f64> { v.into_iter().map(f64::from).collect() };
@@ -199,7 +200,7 @@ impl Kernel for Affine {
     }
 }
 
-/// Scale and shift in blocks of channels.
+/// The normalisation's affine map over blocks of channels: scale and shift of every channel.
 #[derive(Debug)]
 struct BlockedAffine {
     maps: Maps,
@@ -244,7 +245,7 @@ mod tests {
     use crate::ops::testing::{Case, constant, data};
     use crate::tensor::Tensor;
 
-    /// Whether a node of these attributes computes statistics of its data.
+    /// Whether a node with these attributes computes statistics of its data.
     fn trains(opset: i64, outputs: usize, attributes: Vec<(&'static str, Attribute)>) -> bool {
         let mut attributes = Attributes::new(opset, attributes);
         attributes.named = outputs;
@@ -282,7 +283,7 @@ mod tests {
             epilogue: crate::kernels::Epilogue::none(),
             in_place: &[],
         });
-        // Means 2 and 20, deviations 1 and 10.
+        // The means are 2 and 20, the deviations 1 and 10.
         let expected = [-1.5, -1.5, 2.5, 2.5];
         assert!(y.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-4), "{y:?}");
     }

@@ -1,8 +1,8 @@
 //! `Conv`: 1-D to 3-D convolution with groups, strides, dilation and any padding.
 //!
-//! Forward is a correlation of the input with the weights; the gradient with respect to the input is a set of
-//! correlations of the output's gradient with the flipped weights, one for every phase of the stride
-//! ([`Correlation::backward_of`]). Both are packed once.
+//! The forward pass correlates the input with the weights. The gradient of the input is a set of correlations
+//! of the output's gradient with the flipped weights, one for every phase of the stride
+//! ([`Correlation::backward_of`]). Weights are packed once for both passes.
 
 use std::any::Any;
 use std::borrow::Cow;
@@ -28,15 +28,14 @@ pub struct Conv {
     pub window: WindowAttributes,
     /// Number of groups.
     pub groups: usize,
-    /// Whether input 3 is added to the result. Not ONNX's: a pass merges a sum into the convolution before
-    /// it.
+    /// Whether input 3 is added to the result. This is not in ONNX: a pass merges a sum into the convolution.
     pub adds: bool,
-    /// Factors of the filters, which a pass takes from a normalisation behind; the file's weights stay as
-    /// they are until they are packed.
+    /// Factors of the filters, which a pass takes from a later normalisation. The file's weights stay
+    /// unchanged until they are packed.
     pub scale: Option<Arc<Vec<f32>>>,
 }
 
-/// Reads the attributes.
+/// Reads the operator's attributes.
 pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     let groups = usize::try_from(a.int_or("group", 1)?).ok().filter(|&g| g > 0);
     let groups = groups.ok_or_else(|| OpError::Refused("attribute \"group\" should be at least 1".into()))?;
@@ -44,7 +43,7 @@ pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
 }
 
 impl Conv {
-    /// Whether every result depends on one position.
+    /// Whether every result depends on a single position.
     pub(crate) fn is_pointwise(&self, inputs: Facts<'_>) -> Result<bool, OpError> {
         let window = self.resolve(inputs)?;
         let all = |values: &[usize], value: usize| values.iter().all(|&v| v == value);
@@ -76,10 +75,10 @@ impl Conv {
     }
 }
 
-/// The inputs beside the first.
+/// Index of the weights among the inputs.
 pub(crate) const WEIGHTS: usize = 1;
 pub(crate) const BIAS: usize = 2;
-/// The input that is added to the result, where one is.
+/// Index of the input that is added to the result, if there is one.
 pub(crate) const ADDED: usize = 3;
 
 /// A convolution at fixed shapes.
@@ -90,7 +89,7 @@ struct Parts<'a> {
     bias: Option<Vec<f32>>,
 }
 
-/// One channel in and one out for each of several groups.
+/// Whether there are several groups with one input and one output channel each.
 fn is_depthwise(geometry: &ConvGeometry) -> bool {
     geometry.groups > 1 && geometry.c_in == 1 && geometry.c_out == 1
 }
@@ -199,7 +198,7 @@ impl Operator for Conv {
     }
 }
 
-/// A correlation with its weights in the form that its kernel takes.
+/// A correlation with its weights in the form that the kernel needs.
 #[derive(Debug)]
 struct Weighted {
     correlation: Correlation,
@@ -208,9 +207,9 @@ struct Weighted {
 
 #[derive(Debug)]
 enum Weights {
-    /// Many channels: a matrix product.
+    /// A matrix product, for many channels.
     Dense(PackedWeights),
-    /// One channel in, one out for each group.
+    /// One input and one output channel for each group.
     Depthwise(Vec<f32>),
 }
 
@@ -236,7 +235,7 @@ impl Weighted {
 struct ConvKernel {
     isa: Isa,
     forward: Weighted,
-    /// Backward-data, one for every phase of the stride; empty if no gradient is wanted.
+    /// The backward-data correlations, one for every phase of the stride; empty if no gradient is wanted.
     backward: Vec<Weighted>,
     bias: Option<Vec<f32>>,
 }
@@ -292,7 +291,7 @@ impl Kernel for ConvKernel {
     }
 }
 
-/// A convolution to which another value is added.
+/// A convolution to whose result another value is added.
 #[derive(Debug)]
 struct AddingConv(ConvKernel);
 
@@ -322,7 +321,7 @@ mod tests {
     use crate::attributes::Attribute;
     use crate::ops::testing::{Case, constant_data, data};
 
-    /// Input, weights, groups, strides, dilations, pads.
+    /// Shapes of input and weights, groups, strides, dilations and pads.
     type Geometry = (&'static [usize], &'static [usize], i64, &'static [i64], &'static [i64], &'static [i64]);
 
     #[test]

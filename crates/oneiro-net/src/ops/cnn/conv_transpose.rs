@@ -1,8 +1,8 @@
-//! Transposed convolution ("deconvolution"): the adjoint of a convolution, run forward.
+//! Transposed convolution ("deconvolution"): its forward pass is the adjoint of a convolution.
 //!
-//! Its weights (C, M/groups, …) are those of the convolution from its output back to its input, so the phases
-//! of that convolution's gradient ([`Correlation::backward_of`]) compute it, and the convolution itself is
-//! its gradient.
+//! Its weights (C, M/groups, …) are those of a convolution from its output back to its input. The phases of
+//! that convolution's gradient ([`Correlation::backward_of`]) compute the forward pass, and the convolution
+//! itself computes the gradient.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::ops::{
 use crate::reads::Reads;
 use crate::tensor::volume;
 
-/// Product of strides beyond which a file is taken for damaged.
+/// Largest product of strides. A file with more counts as damaged.
 const MAX_PHASES: usize = 1 << 16;
 
 /// The operator; inputs X (N,C,…), W (C,M/groups,…), optional B (M).
@@ -36,13 +36,13 @@ pub struct ConvTranspose {
 }
 
 impl ConvTranspose {
-    /// Groups that channels fall into.
+    /// Number of groups of channels.
     pub(crate) fn groups(&self) -> usize {
         self.groups
     }
 }
 
-/// Reads the attributes.
+/// Reads the operator's attributes.
 pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     let positive = |name: &str| match a.sizes(name)? {
         Some(v) if v.iter().any(|n| !(1..=MAX_EXTENT).contains(n)) => {
@@ -64,7 +64,7 @@ pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
 }
 
 impl ConvTranspose {
-    /// The convolution that leads from the output back to the input.
+    /// Returns the convolution from the output back to the input.
     fn geometry(&self, inputs: Facts<'_>) -> Result<(ConvGeometry, Vec<usize>), OpError> {
         let (x, w) = (inputs.shape(0)?, inputs.shape(1)?);
         let rank = x.len().saturating_sub(2);
@@ -102,7 +102,7 @@ impl ConvTranspose {
                 .and_then(|n| n.checked_add(extra[i]))
                 .and_then(|n| n.checked_add((w[i + 2] - 1).checked_mul(dilation[i])?.checked_add(1)?))
                 .ok_or_else(too_large)?;
-            // The extent wanted decides the padding, or the padding the extent.
+            // A given output extent determines the padding; otherwise the padding determines the extent.
             let wanted = match (&self.output_shape, self.auto_pad) {
                 (Some(shape), _) => Some(
                     *shape
@@ -258,7 +258,7 @@ mod tests {
     use crate::attributes::Attribute;
     use crate::ops::testing::{Case, constant_data, data};
 
-    /// Input, weights, groups, strides, dilations, pads, output padding.
+    /// Shapes of input and weights, groups, strides, dilations, pads and output padding.
     type Geometry = (
         &'static [usize],
         &'static [usize],

@@ -1,8 +1,9 @@
-//! `GridSample`: reads a tensor at positions that another one gives (spatial transformers, Jaderberg et al.
-//! 2015).
+//! `GridSample`: samples a tensor at positions that another tensor gives (spatial transformers, Jaderberg et
+//! al. 2015).
 //!
-//! A position is a sum of taps an axis, with weights that depend on it; hence the gradients of both operands.
-//! Positions in the grid run from −1 to 1, the last axis of the tensor first.
+//! Along each axis, a sample is a sum of taps whose weights depend on the position. Gradients of both
+//! operands follow from the weights and their derivatives. Positions in the grid run from −1 to 1; the last
+//! axis of the tensor comes first.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -15,9 +16,9 @@ use crate::ops::array::constant::check_volume;
 use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site};
 use crate::tensor::volume;
 
-/// Planes that share the taps of a position.
+/// Number of planes that share the taps of a position.
 const PLANES: usize = 8;
-/// Positions of a task of the grid's gradient.
+/// Number of positions in a task of the grid's gradient.
 const POSITIONS: usize = 256;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +28,7 @@ enum Mode {
     Cubic,
 }
 
-/// Treatment of positions outside.
+/// Rule for positions outside the tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outside {
     Zeros,
@@ -43,7 +44,7 @@ struct GridSample {
     align_corners: bool,
 }
 
-/// Reads the attributes; before operator set 20 the modes had the names of two dimensions.
+/// Reads the attributes. Before operator set 20, the names of the modes were those for two dimensions.
 pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     let not = |name: &str, value: &str| OpError::Refused(format!("{name} \"{value}\" is not one of ONNX's"));
     Ok(Arc::new(GridSample {
@@ -98,7 +99,8 @@ impl Operator for GridSample {
     }
 
     fn axes(&self, sources: &Sources<'_>, output: &Fact, _index: usize) -> Option<Axes> {
-        // The grid decides where a position lies; the axes are a map's all the same.
+        // The grid decides which position is sampled. The result's axes are those of a feature map in any
+        // case.
         Some(sources.convolved(&output.shape, false))
     }
 
@@ -111,17 +113,18 @@ impl Operator for GridSample {
 struct Sampler {
     op: GridSample,
     channels: usize,
-    /// Extents of the last three axes; 1 where there are fewer.
+    /// Extents of the last three axes, filled up with 1.
     extents: [usize; 3],
     rank: usize,
-    /// Positions of one entry.
+    /// Number of positions in one batch entry.
     positions: usize,
 }
 
-/// The taps of a position along one axis: offset, weight, and the weight's derivative.
+/// The taps of a position along one axis: offset, weight, and derivative of the weight.
 type Taps = [(usize, f32, f32); 4];
 
-/// Mirrors a position about the borders until it lies between them; also the sign of its direction.
+/// Reflects a position at the borders until it lies between them. Also returns 1 or −1: the derivative of the
+/// result.
 fn reflect(x: f32, low: f32, high: f32) -> (f32, f32) {
     let range = high - low;
     if range <= 0.0 {
@@ -136,7 +139,8 @@ fn reflect(x: f32, low: f32, high: f32) -> (f32, f32) {
     };
     let turns = (distance / range).floor();
     let rest = distance - turns * range;
-    // An even number of turns ends on the side where it began, walking back from there.
+    // After an even number of reflections, the position is at the side where it started, and moves away from
+    // that border.
     match (turns % 2.0 == 0.0, from_low) {
         (true, true) => (low + rest, -1.0),
         (true, false) => (high - rest, -1.0),
@@ -145,7 +149,8 @@ fn reflect(x: f32, low: f32, high: f32) -> (f32, f32) {
     }
 }
 
-/// Weights of four neighbours and their derivatives, at `t` behind the second (Keys 1981, a = −0.75).
+/// Weights of four neighbours and their derivatives (Keys 1981, a = −0.75). `t` is the distance after the
+/// second neighbour.
 fn cubic(t: f32) -> [(f32, f32); 4] {
     const A: f32 = -0.75;
     let outer =
@@ -161,7 +166,7 @@ impl Sampler {
         self.extents.iter().product()
     }
 
-    /// The taps of a coordinate along axis `d`.
+    /// Returns the taps of a coordinate along axis `d`.
     fn axis(&self, d: usize, coordinate: f32) -> Taps {
         let mut taps = [(0, 0.0, 0.0); 4];
         let (n, step) = (self.extents[d], volume(&self.extents[d + 1..]));
@@ -185,7 +190,7 @@ impl Sampler {
             (x, slope) = (inside, slope * sign);
         }
         if !x.is_finite() {
-            // Nowhere: the result is not a number either.
+            // A position that is not finite has no samples, so the result is NaN.
             taps[0] = (0, f32::NAN, f32::NAN);
             return taps;
         }
@@ -210,7 +215,7 @@ impl Sampler {
         taps
     }
 
-    /// The taps of a position; `grid` is its entry.
+    /// Returns the taps of a position; `grid` is the part of its batch entry.
     fn taps(&self, grid: &[f32], position: usize) -> [Taps; 3] {
         let at = &grid[position * self.rank..][..self.rank];
         std::array::from_fn(|d| match (d + self.rank).checked_sub(3) {
@@ -219,7 +224,8 @@ impl Sampler {
         })
     }
 
-    /// Visits the taps of a position: offset, weight, and its derivatives along the three axes.
+    /// Calls `visit` for the taps of a position with offset, weight, and the weight's derivatives along the
+    /// three axes.
     fn each(taps: &[Taps; 3], mut visit: impl FnMut(usize, f32, [f32; 3])) {
         let used = |t: &&(usize, f32, f32)| t.1 != 0.0 || t.2 != 0.0;
         for z in taps[0].iter().filter(used) {
@@ -282,7 +288,7 @@ impl Kernel for Sampler {
                             sums.iter_mut().zip(slopes).for_each(|(sum, s)| *sum += dy * s * x[at]);
                         });
                     }
-                    // The last axis comes first.
+                    // In the grid, the last axis comes first.
                     for (dx, sum) in dx.iter_mut().zip(sums.iter().rev()) {
                         *dx = if accumulate { *dx + sum } else { *sum };
                     }
@@ -326,7 +332,7 @@ mod tests {
                             .attribute("align_corners", Attribute::Int(align))
                             .check();
                     };
-                    // Positions inside, outside, and nowhere near the kinks between samples.
+                    // Positions inside and outside the tensor, none of them near the kinks between samples.
                     let grid = (0..12).map(|i| (i as f32 * 0.377).sin() * 1.23 + 0.0131).collect();
                     case(data(&[1, 2, 4, 5]), values(&[1, 2, 3, 2], grid));
                     let grid = (0..24).map(|i| (i as f32 * 0.71).cos() * 0.93 + 0.0171).collect();

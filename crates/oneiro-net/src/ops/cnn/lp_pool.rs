@@ -1,4 +1,4 @@
-//! `LpPool` and `GlobalLpPool`: the p-norm of every window, (Σ |x|^p)^(1/p); padding counts as zeros.
+//! `LpPool` and `GlobalLpPool`: the p-norm of every window, (Σ |x|^p)^(1/p). Padding counts as zeros.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -15,12 +15,12 @@ use crate::ops::{
 /// The operators.
 #[derive(Debug, Clone)]
 struct LpPool {
-    /// `None`: the whole plane.
+    /// The window; `None` for the whole plane.
     window: Option<WindowAttributes>,
     p: i32,
 }
 
-/// Reads the attributes.
+/// Reads the operator's attributes.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     let p = i32::try_from(a.int_or("p", 2)?).ok().filter(|&p| p > 0);
     let window = if op_type == "LpPool" { Some(WindowAttributes::read(a)?) } else { None };
@@ -101,7 +101,7 @@ struct Norms {
 }
 
 impl Norms {
-    /// Visits the elements of a plane that window `index` sees.
+    /// Calls `visit` for the elements of a plane that window `index` covers.
     fn each(&self, index: usize, mut visit: impl FnMut(usize)) {
         let [_, h, w] = self.dst;
         let out = [index / (h * w), index / w % h, index % w];

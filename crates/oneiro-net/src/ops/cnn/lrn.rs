@@ -1,7 +1,7 @@
 //! `LRN`: local response normalization across channels (Krizhevsky et al. 2012).
 //!
-//! y = x·s^−β with s = k + α/n·Σ x² over the n channels around. The gradient of channel c is
-//! dy·s^−β − 2αβ/n·x·Σ dy'·x'·s'^(−β−1) over the channels c' whose windows hold c.
+//! y = x·s^−β with s = k + α/n·Σ x² over n neighbouring channels. The gradient of channel c is dy·s^−β −
+//! 2αβ/n·x·Σ dy'·x'·s'^(−β−1), summed over the channels c' whose windows contain c.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ struct Lrn {
     bias: f32,
 }
 
-/// Reads the attributes.
+/// Reads the operator's attributes.
 pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     let size =
         usize::try_from(a.int("size")?.ok_or("attribute \"size\" is missing")?).ok().filter(|&n| n > 0);
@@ -75,19 +75,19 @@ struct Response {
 }
 
 impl Response {
-    /// The channels that channel `c` is normalized by.
+    /// Returns the channels whose squares are summed for channel `c`.
     fn window(&self, c: usize) -> std::ops::Range<usize> {
         let (before, after) = ((self.op.size - 1) / 2, self.op.size / 2);
         c.saturating_sub(before)..self.channels.min(c.saturating_add(after).saturating_add(1))
     }
 
-    /// The channels that are normalized by channel `c`.
+    /// Returns the channels whose sums contain channel `c`.
     fn readers(&self, c: usize) -> std::ops::Range<usize> {
         let (before, after) = ((self.op.size - 1) / 2, self.op.size / 2);
         c.saturating_sub(after)..self.channels.min(c.saturating_add(before).saturating_add(1))
     }
 
-    /// s at one position of one entry.
+    /// Returns s at one position of one batch entry.
     fn scale(&self, entry: &[f32], c: usize, p: usize) -> f32 {
         let squares: f32 = self.window(c).map(|k| entry[k * self.plane + p].powi(2)).sum();
         self.op.bias + self.op.alpha / self.op.size as f32 * squares
@@ -95,9 +95,9 @@ impl Response {
 }
 
 impl Response {
-    /// s^−β.
+    /// Returns s^−β.
     fn power(&self, s: f32) -> f32 {
-        // The exponent of Krizhevsky et al. 2012, which all networks have, without a logarithm.
+        // β = 0.75 (Krizhevsky et al. 2012), which all networks use, needs no logarithm.
         if self.op.beta == 0.75 { 1.0 / (s.sqrt() * s.sqrt().sqrt()) } else { s.powf(-self.op.beta) }
     }
 }

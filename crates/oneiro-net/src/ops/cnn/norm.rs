@@ -1,9 +1,9 @@
 //! Normalization by statistics of the data itself: `InstanceNormalization`, `GroupNormalization`,
 //! `LayerNormalization`, `RMSNormalization`.
 //!
-//! All four work on rows that lie together in memory: y = (x − mean)/√(var + ε)·scale + bias, where
-//! `RMSNormalization` takes the mean for 0. With x̂ the normalized row and g = dy·scale, dx = (g − mean(g) −
-//! x̂·mean(g·x̂))/√(var + ε).
+//! All four operators work on contiguous rows: y = (x − mean)/√(var + ε)·scale + bias. `RMSNormalization`
+//! sets the mean to 0. With x̂ the normalized row and g = dy·scale, dx = (g − mean(g) − x̂·mean(g·x̂))/√(var
+//! + ε).
 
 use std::any::Any;
 use std::sync::Arc;
@@ -20,14 +20,15 @@ use crate::ops::{
 };
 use crate::tensor::volume;
 
-/// Which elements are a row, and whom scale and bias belong to.
+/// Which elements form a row, and which share a scale and a bias.
 #[derive(Debug, Clone)]
 enum Rows {
-    /// One channel of one entry; scale and bias a channel.
+    /// A row is one channel of one batch entry; scale and bias are per channel.
     Instance,
-    /// A group of channels of one entry; scale and bias a channel, or a group before operator set 21.
+    /// A row is a group of channels of one batch entry. Scale and bias are per channel, or per group before
+    /// operator set 21.
     Group { groups: usize, per_group: bool },
-    /// All axes from this one on; scale and bias have their shape.
+    /// A row has all axes from this one on; scale and bias have the row's shape.
     From { axis: i64, centred: bool },
 }
 
@@ -38,7 +39,7 @@ pub struct Norm {
     epsilon: f32,
 }
 
-/// Reads the attributes.
+/// Reads the operator's attributes.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     if a.int_or("stash_type", 1)? != 1 {
         return Err("stash_type other than 1 (computing in f32) is not supported".into());
@@ -58,7 +59,8 @@ pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpEr
 }
 
 impl Norm {
-    /// Elements of a row, and of the run of elements that share a scale; the number of scales.
+    /// Returns the number of elements in a row, the number of consecutive elements that share a scale, and
+    /// the number of scales.
     fn layout(&self, x: &[usize]) -> Result<(usize, usize, usize), OpError> {
         if let Rows::From { axis: at, .. } = self.rows {
             let n = volume(&x[axis(at, x.len())?..]);
@@ -81,7 +83,7 @@ impl Norm {
         !matches!(self.rows, Rows::From { centred: false, .. })
     }
 
-    /// Scale or bias, one for each run of a layout.
+    /// Returns scale or bias: one number for each stretch of elements that share it.
     fn parameter(&self, inputs: Facts<'_>, i: usize, default: f32) -> Result<Vec<f32>, OpError> {
         let x = inputs.shape(0)?;
         let (_, _, count) = self.layout(x)?;
@@ -150,7 +152,8 @@ impl Operator for Norm {
 
     fn reach(&self, inputs: Facts<'_>) -> Reach {
         match self.rows {
-            // Over the channels of one position, if those are the last axis; else over space.
+            // With fewer than four axes, the last axis holds the channels of one position, so no positions
+            // are mixed.
             Rows::From { axis: at, .. } => match inputs.shape(0).map(|x| (x.len(), axis(at, x.len()))) {
                 Ok((rank, Ok(at))) if rank < 4 && at + 1 == rank => Reach::Point,
                 _ => Reach::Whole,
@@ -173,7 +176,7 @@ impl Operator for Norm {
             None if sources.shape(0).first() == Some(&sources.batch) => Axes::batch_only(sources.shape(0)),
             None => return None,
         };
-        // An axis along which values are normalised, with a scale for each index, holds features.
+        // If values are normalised along an axis with a scale for each index, that axis holds features.
         if at + 1 == rank && axes.channel().is_none() && axes.0[at].iter().all(|p| p.kind == Kind::Other) {
             axes.0[at] = vec![Part::new(Kind::Channel, *sources.shape(0).last()?)];
         }
@@ -203,10 +206,10 @@ impl Operator for Norm {
     }
 }
 
-/// Partial sums of a row, which are added up in halves.
+/// Number of partial sums of a row. At the end the upper half is added to the lower half, repeatedly.
 const LANES: usize = 8;
 
-/// Σ term(k) in f64; the order depends on n alone.
+/// Sums term(k) in f64. The order of the sum depends on n alone.
 fn sum(n: usize, term: impl Fn(usize) -> f64) -> f64 {
     let mut lanes = [0f64; LANES];
     let whole = n - n % LANES;
@@ -220,7 +223,7 @@ fn sum(n: usize, term: impl Fn(usize) -> f64) -> f64 {
     ((a + e) + (c + g)) + ((b + f) + (d + h))
 }
 
-/// Mean and 1/√(var + ε) of a row, in f64.
+/// Returns mean and 1/√(var + ε) of a row, in f64.
 fn moments(x: &[f32], centred: bool, epsilon: f64) -> (f64, f64) {
     let n = x.len() as f64;
     let mean = if centred { sum(x.len(), |k| f64::from(x[k])) / n } else { 0.0 };
@@ -239,7 +242,8 @@ struct Standardize {
 }
 
 impl Standardize {
-    /// Calls `visit(range, scales)` for the parts of a row, a scale for each element or one for all of them.
+    /// Calls `visit(range, scales)` for the parts of a row. A part has a scale for each element, or one for
+    /// all of them.
     fn parts(&self, row: usize, len: usize, mut visit: impl FnMut(std::ops::Range<usize>, usize, bool)) {
         if self.run == 1 {
             return visit(0..len, row * self.row % self.scale.len(), true);
@@ -284,7 +288,7 @@ impl Kernel for Standardize {
             |(row, ((dx, x), dy))| {
                 let (mean, factor) = moments(x, self.centred, self.epsilon);
                 let normal = |k: usize| (f64::from(x[k]) - mean) * factor;
-                // Σ g and Σ g·x̂, g = dy·scale.
+                // Σ g and Σ g·x̂ with g = dy·scale.
                 let (mut shift, mut pull) = (0.0, 0.0);
                 self.parts(row, x.len(), |range, first, each| {
                     let scale = &self.scale[first..];
@@ -309,7 +313,7 @@ impl Kernel for Standardize {
     }
 }
 
-/// The second and third result of `LayerNormalization`: mean and 1/√(var + ε) of every row.
+/// The second or third result of `LayerNormalization`: mean or 1/√(var + ε) of every row.
 #[derive(Debug)]
 struct Moment {
     row: usize,

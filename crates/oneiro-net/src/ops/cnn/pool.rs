@@ -24,11 +24,11 @@ pub enum Pool {
     Max {
         /// The window.
         window: WindowAttributes,
-        /// Whether positions count along the first spatial axis first.
+        /// Whether positions of maxima are counted along the first spatial axis first.
         columns_first: bool,
-        /// Whether the node names the positions of the maxima as a second result.
+        /// Whether the node has the positions of the maxima as a second result.
         positions: bool,
-        /// Where the gradient goes.
+        /// The rule for the gradient.
         rule: MaxPoolRule,
     },
     /// The mean of a window.
@@ -40,14 +40,14 @@ pub enum Pool {
     },
     /// The largest value of each channel.
     GlobalMax {
-        /// Where the gradient goes.
+        /// The rule for the gradient.
         rule: MaxPoolRule,
     },
     /// The mean of each channel.
     GlobalAverage,
 }
 
-/// Reads the attributes.
+/// Reads the operator's attributes.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     Ok(Arc::new(match op_type {
         "GlobalMaxPool" => Pool::GlobalMax { rule: MaxPoolRule::Exact },
@@ -65,7 +65,8 @@ pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpEr
     }))
 }
 
-/// The operator with gradients under this rule, if it is a max-pooling. Its result is the same.
+/// Returns the operator with another rule for the gradient, if it is a max-pooling. The forward result stays
+/// the same.
 pub fn under_rule(op: &dyn Operator, rule: MaxPoolRule) -> Option<Arc<dyn Operator>> {
     let mut pool = op.as_any().downcast_ref::<Pool>()?.clone();
     match &mut pool {
@@ -76,7 +77,7 @@ pub fn under_rule(op: &dyn Operator, rule: MaxPoolRule) -> Option<Arc<dyn Operat
 }
 
 impl Pool {
-    /// Whether an average of a constant is that constant everywhere.
+    /// Whether the average of a constant input is that constant everywhere, also at the border.
     pub(crate) fn keeps_constants(&self, input: &Fact) -> Result<bool, OpError> {
         Ok(match self {
             Pool::Average { count_padding: true, .. } => {
@@ -105,7 +106,7 @@ impl Pool {
 }
 
 impl Pool {
-    /// The geometry for a number of planes.
+    /// Returns the geometry for a number of planes.
     fn geometry(&self, inputs: Facts<'_>, planes: usize) -> Result<PoolGeometry, OpError> {
         let (window, x) = (self.window(inputs)?, inputs.shape(0)?);
         let geometry = PoolGeometry {
@@ -147,7 +148,8 @@ impl Operator for Pool {
         Ok(facts)
     }
 
-    /// Positions of maxima count the elements of all entries.
+    /// Positions of maxima count the elements of all batch entries, so a node with positions is not
+    /// independent.
     fn by_entry(&self, site: Site<'_>) -> bool {
         site.output_index == 0
     }
@@ -238,7 +240,7 @@ impl Kernel for Max {
     }
 }
 
-/// Where in the whole input the maximum of each window lies; the same one that [`Max`] takes.
+/// The position, in the whole input, of the maximum of each window. It is the maximum that [`Max`] takes.
 #[derive(Debug)]
 struct Positions {
     geometry: PoolGeometry,

@@ -1,7 +1,6 @@
-//! Linear maps that are a product of one sparse matrix an axis: `Resize`, `Upsample`, `CumSum`.
+//! Linear maps that are a product of one sparse matrix for each axis: `Resize`, `Upsample`, `CumSum`.
 //!
-//! Each axis says, for every index of the output, which indices of the input it sums with which weights (its
-//! taps).
+//! For every output index along an axis, its taps are the input indices that are summed, with their weights.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -19,7 +18,7 @@ use crate::ops::{
 use crate::reads::Reads;
 use crate::tensor::{DType, Tensor, volume};
 
-/// Elements that the taps of a running sum may take.
+/// Most taps of a running sum.
 const MAX_TAPS: usize = 1 << 22;
 
 /// The operators.
@@ -29,14 +28,14 @@ pub enum Resample {
     Resize(Resize),
     /// Running sums along the axis that input 1 names.
     CumSum {
-        /// Whether an element counts not for its own sum.
+        /// Whether an element is excluded from its own sum.
         exclusive: bool,
         /// Whether sums run from the end.
         reverse: bool,
     },
 }
 
-/// Reads the attributes.
+/// Reads the operator's attributes.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     Ok(Arc::new(match op_type {
         "CumSum" => Resample::CumSum {
@@ -73,7 +72,7 @@ impl Resample {
 }
 
 impl Resample {
-    /// Positions that are read along stretched axes: the taps that have a weight.
+    /// Returns the positions that are read along resized axes: the taps whose weight is not zero.
     fn stretched(&self, inputs: Facts<'_>) -> Option<Vec<(usize, Reads)>> {
         let (map, x) = (self.map(inputs).ok()?, inputs.shape(0).ok()?);
         let ends = |taps: &Taps| {
@@ -155,7 +154,7 @@ impl Operator for Resample {
     }
 
     fn states_shape_only(&self, whole: &[i64], part: &[i64]) -> bool {
-        // The extent of axis 0, where all extents are named.
+        // If all extents are given, only axis 0 may differ between the whole batch and a part.
         self.op_type() == "Resize" && whole.len() > 2 && whole.len() == part.len() && whole[1..] == part[1..]
     }
 
@@ -164,12 +163,12 @@ impl Operator for Resample {
     }
 }
 
-/// The taps of every index of an axis, one after the other; an index outside everything has none.
+/// The taps of every index of an axis, one index after the other. An index outside the input has none.
 #[derive(Debug)]
 struct Axis {
-    /// Where the taps of an index begin, and where the last ones end; whether it is inside.
+    /// For every index, where its taps begin, and whether it is inside the input. The last entry is the end.
     starts: Vec<(usize, bool)>,
-    /// Offset in the plane, and weight.
+    /// Offset in the plane, and weight, of each tap.
     taps: Vec<(usize, f32)>,
 }
 
@@ -188,13 +187,13 @@ impl Axis {
         self.starts.len() - 1
     }
 
-    /// The taps of an index; `None` outside.
+    /// Returns the taps of an index, or `None` outside the input.
     fn taps(&self, k: usize) -> Option<&[(usize, f32)]> {
         self.starts[k].1.then(|| &self.taps[self.starts[k].0..self.starts[k + 1].0])
     }
 }
 
-/// The map on planes: leading axes that stay as they are only repeat it.
+/// The map on one plane. Leading axes that stay unchanged only repeat it.
 #[derive(Debug)]
 struct Kron {
     outer: Vec<Axis>,
@@ -217,7 +216,8 @@ impl Kron {
         Self { outer, inner, plane_in: volume(&x[first..]), plane_out, fill: map.fill }
     }
 
-    /// Summands of row `row` of a plane of the output: offsets with weights; false if it lies outside.
+    /// Collects the offsets and weights that all elements of output row `row` have in common. Returns whether
+    /// the row is inside the input.
     fn row(&self, mut row: usize, terms: &mut Vec<(usize, f32)>) -> bool {
         terms.clear();
         terms.push((0, 1.0));
@@ -235,7 +235,7 @@ impl Kron {
         true
     }
 
-    /// Elements of a row of the output.
+    /// Number of elements in a row of the output.
     fn width(&self) -> usize {
         self.inner.len().max(1)
     }

@@ -1,39 +1,39 @@
-//! `Resize` and `Upsample`: from attributes to the taps of every axis, see [`super::resample`].
+//! `Resize` and `Upsample`: turns their attributes into the taps of every axis, see [`super::resample`].
 //!
-//! Where ONNX leaves a choice the numbers are those of ONNX Runtime, which PyTorch's agree with: `nearest`
-//! rounds positions computed in 32 bits (8 / 1.6 is 5 there, and 4.9999999 in 64 bits), and an extent that a
-//! scale gives is rounded down before corners are aligned to it.
+//! Where ONNX leaves a choice, results equal those of ONNX Runtime, with which PyTorch agrees. `nearest`
+//! rounds positions that are computed in 32 bits (8 / 1.6 is 5 in 32 bits, and 4.9999999 in 64 bits). An
+//! extent that a scale gives is rounded down before corners are aligned to it.
 
 use crate::error::OpError;
 use crate::ops::array::constant::{MAX_EXTENT, check_volume};
 use crate::ops::cnn::taps::{Resampling, Taps};
 use crate::ops::{Attributes, Facts, axis};
 
-/// Roundings of a position within which two neighbours are equally near (found by comparison with ONNX
-/// Runtime 1.32).
+/// Tolerance, in roundings of a position, within which two neighbours count as equally near (found by
+/// comparison with ONNX Runtime 1.32).
 const TIE: f64 = 4.0;
 
-/// How values between samples are made.
+/// How values between samples are computed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Mode {
     Nearest(Rounding),
     Linear,
-    /// With its coefficient a (Keys 1981).
+    /// Cubic interpolation with its coefficient a (Keys 1981).
     Cubic(f64),
 }
 
-/// Which neighbour `nearest` takes.
+/// The neighbour that `nearest` takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rounding {
     PreferFloor,
     PreferCeil,
     Floor,
     Ceil,
-    /// Cut off where an axis grows, rounded up where it shrinks (operator sets before 11).
+    /// Rounded down if the axis grows, rounded up if it shrinks (operator sets before 11).
     Simple,
 }
 
-/// Where an output index lies in the input.
+/// How an output index is mapped to a position in the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Coordinates {
     HalfPixel,
@@ -46,7 +46,7 @@ enum Coordinates {
     Crop,
 }
 
-/// Which scale counts where sizes do not keep the proportions.
+/// The scale that applies if the requested sizes do not keep the proportions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Proportions {
     Stretch,
@@ -54,7 +54,7 @@ enum Proportions {
     NotSmaller,
 }
 
-/// Where index `k` of `n` lies on an axis of extent `len`, computed in a float type.
+/// Maps index `k` of `n` to a position on an axis of extent `len`, computed in a given float type.
 macro_rules! position {
     ($float:ty, $coordinates:expr, $len:expr, $scale:expr, $n:expr, $k:expr, $crop:expr) => {{
         let (len, wanted, k, scale) = ($len as $float, $n as $float, $k as $float, $scale as $float);
@@ -89,12 +89,12 @@ pub struct Resize {
     axes: Option<Vec<i64>>,
     /// Scales as an attribute (`Upsample` of operator set 7).
     scales: Option<Vec<f32>>,
-    /// Position of the scales among the inputs.
+    /// Index of the scales among the inputs.
     scales_at: usize,
 }
 
 impl Resize {
-    /// Reads the attributes. Before operator set 11, indices were divided by the scale.
+    /// Reads the attributes. Before operator set 11, an index was divided by the scale.
     pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Self, OpError> {
         let old = op_type == "Upsample" || a.opset < 11;
         let not =
@@ -146,7 +146,7 @@ impl Resize {
         &self.name
     }
 
-    /// Scale and extent of the result along every axis; (1, as it is) where an axis stays.
+    /// Returns scale and extent of the result along every axis; an unchanged axis has scale 1.
     fn extents(&self, inputs: Facts<'_>) -> Result<Vec<(f64, usize)>, OpError> {
         let x = inputs.shape(0)?;
         let axes = self.axes(x.len())?;
@@ -205,7 +205,7 @@ impl Resize {
         }
     }
 
-    /// The map for these inputs.
+    /// Returns the linear map for these inputs.
     pub fn map(&self, inputs: Facts<'_>) -> Result<Resampling, OpError> {
         let x = inputs.shape(0)?;
         let axes = self.axes(x.len())?;
@@ -237,7 +237,7 @@ impl Resize {
         Ok(Resampling { axes: out, fill: self.extrapolation })
     }
 
-    /// Taps of index `k` of `n`, on an axis of extent `len`.
+    /// Returns the taps of index `k` of `n` on an axis of extent `len`.
     fn taps(&self, len: usize, scale: f64, n: usize, k: usize, crop: Option<(f64, f64)>) -> Taps {
         let crop = crop.unwrap_or((0.0, 1.0));
         let exact = position!(f64, self.coordinates, len, scale, n, k, crop);
@@ -279,8 +279,8 @@ impl Resize {
         Some(taps.into_iter().map(|(i, w)| (i, (w / sum) as f32)).collect())
     }
 
-    /// Weights of a kernel with this support, and the first index relative to the position's floor. With
-    /// `antialias` the kernel grows as the picture shrinks, and the weights are normalized.
+    /// Returns the weights of a kernel with this support, and the first index relative to the position's
+    /// floor. With `antialias` the kernel is widened if the picture shrinks, and the weights are normalized.
     fn weights(&self, support: f64, ratio: f64, scale: f64, kernel: impl Fn(f64) -> f64) -> (i64, Vec<f64>) {
         let scale = if self.antialias { scale.min(1.0) } else { 1.0 };
         let reach = ((support / scale).ceil() as i64).min(MAX_EXTENT as i64);
@@ -311,7 +311,7 @@ mod tests {
     use crate::ops::Fact;
     use crate::tensor::Tensor;
 
-    /// Result that a row of the table asks for: the ramp 0, 1, … resized along its last axis.
+    /// Returns the result for a row of the table: the ramp 0, 1, … resized along its last axis.
     fn resized(row: &[&str]) -> Vec<f32> {
         let [opset, mode, coordinates, rounding, len, scale, size] = row else { panic!("{row:?}") };
         let text = |name, value: &str| (value != "-").then(|| (name, Attribute::Text(value.to_owned())));

@@ -1,9 +1,10 @@
-//! `MaxUnpool`: values back to the positions of the maxima that a `MaxPool` reported, zero elsewhere.
+//! `MaxUnpool`: puts values back at the positions of the maxima that a `MaxPool` reported; other elements are
+//! zero.
 //!
-//! Positions count in the tensor that was pooled. Its shape is that of the `MaxPool`'s input, where the
-//! positions come from one in the graph. Otherwise it is inferred from the attributes, as ONNX does;
-//! positions that do not fit it count in the output, as in ONNX Runtime and PyTorch. An output of another
-//! shape has the pooled tensor in its first corner.
+//! Positions count elements of the tensor that was pooled. If a `MaxPool` of the graph computes the
+//! positions, that tensor's shape is known. Otherwise it is inferred from the attributes, as in ONNX.
+//! Positions that do not fit the inferred shape count elements of the output, as in ONNX Runtime and PyTorch.
+//! An output of another shape has the pooled tensor in its first corner.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -18,8 +19,8 @@ use crate::ops::{
 use crate::reads::Reads;
 use crate::tensor::{DType, Tensor, volume};
 
-/// The operator; inputs: values, positions, optional shape of the output, and the pooled tensor where it is
-/// known (`format/onnx/links.rs`); of that only the shape is read.
+/// The operator; inputs: values, positions, optional shape of the output, and the pooled tensor if it is
+/// known (`format/onnx/links.rs`). Only the shape of the pooled tensor is read.
 #[derive(Debug, Clone)]
 struct Unpool {
     kernel: Vec<i64>,
@@ -27,7 +28,7 @@ struct Unpool {
     pads: Option<Vec<i64>>,
 }
 
-/// Reads the attributes.
+/// Reads the operator's attributes.
 pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     let list = |name: &str| a.ints(name).map(|v| v.map(<[i64]>::to_vec));
     Ok(Arc::new(Unpool {
@@ -38,7 +39,7 @@ pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
 }
 
 impl Unpool {
-    /// The shape that the attributes infer for the pooled tensor.
+    /// Returns the shape of the pooled tensor that the attributes imply.
     fn inferred_from(&self, x: &[usize]) -> Result<Vec<usize>, OpError> {
         let rank = x.len().checked_sub(2).filter(|&r| r > 0 && r == self.kernel.len());
         let rank =
@@ -56,7 +57,7 @@ impl Unpool {
         Ok([&x[..2], &sizes(&extents)?].concat())
     }
 
-    /// The pooled shape, and that of the output.
+    /// Returns the shapes of the pooled tensor and of the output.
     fn shapes(&self, inputs: Facts<'_>) -> Result<[Vec<usize>; 2], OpError> {
         let (x, indices) = (inputs.shape(0)?, inputs.need(1)?);
         if indices.shape != x || indices.dtype != DType::Int {
@@ -102,7 +103,7 @@ impl Operator for Unpool {
     }
 
     fn reach(&self, _inputs: Facts<'_>) -> Reach {
-        // An element lies somewhere within the window that it was the largest of.
+        // An element lies anywhere within the window whose maximum it was.
         let size = |list: &Option<Vec<i64>>, i: usize, default: i64| {
             let n = list.as_ref().and_then(|list| list.get(i).copied()).unwrap_or(default);
             usize::try_from(n).unwrap_or(0)
@@ -130,7 +131,7 @@ struct Back {
 }
 
 impl Back {
-    /// Where a position of the pooled tensor lies in the output.
+    /// Returns where a position of the pooled tensor lies in the output.
     fn place(&self, position: f32) -> Option<usize> {
         let mut rest = index(position, self.pooled.iter().product())?;
         let (mut at, mut step) = (0, 1);
@@ -146,7 +147,7 @@ impl Back {
 }
 
 impl Kernel for Back {
-    /// Number of the last writer of an element, counted from 1.
+    /// For each output element, the index (from 1) of the value that was written last.
     fn saved_words(&self) -> usize {
         self.out.iter().product()
     }
@@ -172,7 +173,7 @@ impl Kernel for Back {
                         *writer = i as u32 + 1;
                     }
                 }
-                // Positions of another tensor: there is no result to speak of.
+                // The position belongs to another tensor, so the result is undefined.
                 None => y.fill(f32::NAN),
             }
         }

@@ -5,7 +5,7 @@ use crate::ops::array::constant::MAX_EXTENT;
 use crate::ops::{Attributes, Reach};
 use crate::reads::Reads;
 
-/// Spatial axes beyond which no kernel exists here.
+/// Most spatial axes for which kernels exist.
 pub const MAX_SPATIAL: usize = 3;
 
 /// How a window's padding is given (`auto_pad`).
@@ -30,7 +30,7 @@ impl AutoPad {
     }
 }
 
-/// The `n` entries of an attribute, or its default for each where it is left out.
+/// Returns the `n` entries of an attribute, or `n` times its default if it is omitted.
 pub(crate) fn filled(
     given: &Option<Vec<usize>>,
     name: &str,
@@ -57,14 +57,14 @@ pub struct WindowAttributes {
     ceil_mode: bool,
 }
 
-/// A window resolved for an input: one entry a spatial axis.
+/// A window resolved for an input. Each field has one entry for each spatial axis.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Window {
-    /// Taps.
+    /// Number of taps.
     pub kernel: Vec<usize>,
-    /// Step between windows.
+    /// Distance between windows.
     pub stride: Vec<usize>,
-    /// Step between taps.
+    /// Distance between taps.
     pub dilation: Vec<usize>,
     /// Padding before the first element.
     pub before: Vec<usize>,
@@ -104,7 +104,8 @@ impl WindowAttributes {
         })
     }
 
-    /// Adds explicit padding (from a `Pad` node before the window); `None` if the padding is not explicit.
+    /// Adds explicit padding, from a `Pad` node before the window. Returns `None` if the window's padding is
+    /// not explicit.
     pub fn padded(&self, before: &[usize], after: &[usize]) -> Option<Self> {
         if self.auto_pad != AutoPad::Explicit || self.ceil_mode {
             return None;
@@ -118,7 +119,8 @@ impl WindowAttributes {
         Some(Self { pads: Some(pads), ..self.clone() })
     }
 
-    /// The window over an input of these spatial extents. `weights` are the taps that the weights imply.
+    /// Resolves the window for an input of these spatial extents. `weights` gives the numbers of taps if
+    /// weights determine them.
     pub fn resolve(&self, spatial: &[usize], weights: Option<&[usize]>) -> Result<Window, OpError> {
         let rank = spatial.len();
         if !(1..=MAX_SPATIAL).contains(&rank) {
@@ -165,7 +167,8 @@ impl WindowAttributes {
             }
             let mut out = (padded - extent) / s + 1;
             if self.ceil_mode && !(padded - extent).is_multiple_of(s) {
-                // A last window may hang over the end, but must start inside the input or its left padding.
+                // The last window may extend beyond the end, but must start inside the input or the padding
+                // before it.
                 if out * s < n + before {
                     out += 1;
                 }
@@ -179,7 +182,7 @@ impl WindowAttributes {
 }
 
 impl Window {
-    /// One window over everything.
+    /// A window that covers everything.
     pub fn whole(spatial: &[usize]) -> Self {
         let all = |n: usize| vec![n; spatial.len()];
         Self {
@@ -192,7 +195,7 @@ impl Window {
         }
     }
 
-    /// The receptive field of one output position.
+    /// Returns the positions that one output position reads.
     pub fn reach(&self) -> Reach {
         let reads = |i: usize| {
             let extent = self.dilation[i] * (self.kernel[i] - 1) + 1;
@@ -202,7 +205,7 @@ impl Window {
     }
 }
 
-/// Spatial values as the kernels want them: three, leading ones filled with `fill`.
+/// Returns three spatial values, as kernels need them: leading values are filled with `fill`.
 pub fn three(values: &[usize], fill: usize) -> [usize; MAX_SPATIAL] {
     let mut out = [fill; MAX_SPATIAL];
     out[MAX_SPATIAL - values.len()..].copy_from_slice(values);

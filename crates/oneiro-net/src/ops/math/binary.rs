@@ -22,15 +22,15 @@ pub enum Function {
     Pow,
     Min,
     Max,
-    /// The remainder: with the sign of a (`fmod`, as C does) or of b (integers only).
+    /// The remainder. It has the sign of a (`fmod`, as in C) or of b (integers only).
     Mod {
         fmod: bool,
     },
-    /// a where it is positive, else a·b.
+    /// a if it is positive, else a·b.
     PRelu,
 }
 
-/// Reads the attributes.
+/// Reads the operator's attributes.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     if a.has("broadcast") || a.has("axis") {
         return Err(OpError::Refused("the broadcasting of operator sets before 7 is not supported".into()));
@@ -55,7 +55,7 @@ impl Function {
             Function::Sub => a - b,
             Function::Mul => a * b,
             Function::Div => a / b,
-            // The square is what a variance is written with.
+            // Squares are common, since variances are written with them.
             Function::Pow if b == 2.0 => a * a,
             Function::Pow => a.powf(b),
             Function::Min => {
@@ -83,7 +83,8 @@ impl Function {
         }
     }
 
-    /// The derivative with respect to operand `which`. A tie of `Min` and `Max` is shared, as in PyTorch.
+    /// Returns the derivative with respect to operand `which`. Equal operands of `Min` and `Max` share the
+    /// gradient, as in PyTorch.
     #[inline(always)]
     fn partial(self, which: usize, a: f32, b: f32) -> f32 {
         let first = which == 0;
@@ -99,7 +100,7 @@ impl Function {
             (Function::Div, true) => 1.0 / b,
             (Function::Div, false) => -a / (b * b),
             (Function::Pow, true) if b == 2.0 => 2.0 * a,
-            // A root at 0, as in `super::unary`.
+            // The derivative of a root at 0 is taken to be 0, as in `super::unary`.
             (Function::Pow, true) if b == 0.0 || a == 0.0 && 0.0 < b && b < 1.0 => 0.0,
             (Function::Pow, true) => b * a.powf(b - 1.0),
             (Function::Pow, false) => {
@@ -183,7 +184,7 @@ impl Operator for Binary {
             return Ok(None);
         }
         let shape = broadcast(a.shape(), b.shape())?;
-        // `Pow` may have an exponent of another type.
+        // The exponent of `Pow` may have another element type.
         let whole = |t: &Tensor| t.as_floats().is_ok_and(|v| v.iter().all(|x| x.fract() == 0.0));
         let b = if self.function == Function::Pow && whole(b) { &b.cast(DType::Int) } else { b };
         let (ia, ib) = (a.as_ints()?, b.as_ints()?);
@@ -250,11 +251,11 @@ impl Kernel for Zip {
         let dy = io.reader.read(io.output_gradient);
         let read = |i: usize| io.operands[i].data(&io.reader);
         let (walk, dx) = (&self.walk, &mut *io.gradient);
-        // Each its own loop. Addition and subtraction do not keep their operands.
+        // Each case has its own loop. The gradients of addition and subtraction need no operands.
         match (self.function, which) {
             (Function::Sub, 1) => walk.sum_back(which, dy, dx, accumulate, |dy, _, _| -dy),
             (Function::Add | Function::Sub, _) => walk.sum_back(which, dy, dx, accumulate, |dy, _, _| dy),
-            // Tensors of one shape: loops that vectorize.
+            // Operands of equal shape have loops that vectorize.
             (Function::Mul, _) if walk.is_elementwise() => {
                 zip(read(1 - which), dy, dx, accumulate, |other, dy| dy * other)
             }
@@ -286,7 +287,7 @@ impl Kernel for Zip {
     }
 }
 
-/// `dx[i] = term(operand[i], dy[i])`, or added.
+/// Writes `term(operand[i], dy[i])` to `dx[i]`, or adds it.
 fn zip(operand: &[f32], dy: &[f32], dx: &mut [f32], accumulate: bool, term: impl Fn(f32, f32) -> f32 + Sync) {
     if accumulate {
         kernels::zip_accumulate(operand, dy, dx, term);

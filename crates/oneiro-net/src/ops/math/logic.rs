@@ -1,6 +1,7 @@
-//! Truth values: comparisons, logical functions, and the choice between two tensors (`Where`).
+//! Booleans: comparisons, logical functions, and the choice between two tensors (`Where`).
 //!
-//! On data they flow as 0 and 1 and pass no gradient; `Where` passes it to the operand that was chosen.
+//! If the operands depend on the network's inputs, results are computed as 0 and 1 and pass no gradient.
+//! `Where` passes the gradient to the chosen operand.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -30,7 +31,7 @@ pub enum Logic {
     IsInf { negative: bool, positive: bool },
 }
 
-/// Reads the attributes.
+/// Reads the operator's attributes.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     if a.has("broadcast") || a.has("axis") {
         return Err(OpError::Refused("the broadcasting of operator sets before 7 is not supported".into()));
@@ -59,7 +60,7 @@ impl Logic {
         matches!(self, Logic::Not | Logic::IsNaN | Logic::IsInf { .. })
     }
 
-    /// The value at (a, b); functions of one variable ignore b.
+    /// Returns the value at (a, b). Functions of one variable ignore b.
     fn value<T: PartialOrd + Into<f64> + Copy>(self, a: T, b: T) -> bool {
         let (x, y): (f64, f64) = (a.into(), b.into());
         match self {
@@ -185,7 +186,7 @@ impl Kernel for Truth {
 
     fn forward(&self, io: &mut Forward<'_>) {
         let (a, b, y) = io.io2(0, if self.function.unary() { 0 } else { 1 });
-        // Comparisons each have a loop of their own.
+        // Each comparison has a loop of its own.
         match self.function {
             Logic::Equal => self.compare(a, b, y, |a, b| a == b),
             Logic::Less => self.compare(a, b, y, |a, b| a < b),
@@ -261,13 +262,13 @@ impl Operator for Where {
     }
 }
 
-/// One of two numbers, without a branch, which on data nobody could predict.
+/// Chooses one of two numbers without a branch, since a branch on data would be mispredicted.
 fn select(first: bool, a: f32, b: f32) -> f32 {
     let mask = u32::from(first).wrapping_neg();
     f32::from_bits((a.to_bits() & mask) | (b.to_bits() & !mask))
 }
 
-/// Positions in the condition and in a choice, for both choices.
+/// Offsets in the condition and in a choice, for both choices.
 #[derive(Debug)]
 struct Choice([Walk; 2]);
 

@@ -18,7 +18,7 @@ struct LpNormalization {
     squared: bool,
 }
 
-/// Reads the attributes.
+/// Reads the operator's attributes.
 pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     let squared = match a.int_or("p", 2)? {
         1 => false,
@@ -69,7 +69,7 @@ impl Operator for LpNormalization {
     }
 }
 
-/// Vectors of `n` elements, `step` apart.
+/// The kernel for vectors of `n` elements, `step` apart.
 #[derive(Debug)]
 struct Unit {
     squared: bool,
@@ -118,7 +118,7 @@ impl Kernel for Unit {
             let dot: f64 = (0..self.n).map(|i| f64::from(dy[at(i)]) * f64::from(x[at(i)])).sum();
             for i in (0..self.n).map(at) {
                 let v = f64::from(x[i]);
-                // d‖x‖/dx
+                // The derivative d‖x‖/dx.
                 let slope = match (self.squared, v == 0.0) {
                     (_, true) => 0.0,
                     (true, _) => v / norm,

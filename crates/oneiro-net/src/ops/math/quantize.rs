@@ -1,10 +1,11 @@
-//! `QuantizeLinear` and `DequantizeLinear`: between numbers and the integers that a quantized model computes
-//! with.
+//! `QuantizeLinear` and `DequantizeLinear`: convert between real numbers and the integers of a quantized
+//! model.
 //!
-//! q = clamp(round(x/scale) + zero point), x = (q − zero point)·scale, with one scale for all, one a slice of
-//! an axis, or one a block along an axis. On constants (weights) both are exact. On data nothing is rounded,
-//! for a rounded value has no gradient: q is a real number, clamped to the range of its integer type, which
-//! often stands for a ReLU. Reading such a file adds a note that says so (`format::onnx`).
+//! q = clamp(round(x/scale) + zero point), x = (q − zero point)·scale. There is one scale for all elements,
+//! one for each slice along an axis, or one for each block along an axis. Both operators are exact for
+//! constants (weights). Values that depend on the network's inputs are not rounded, because a rounded value
+//! has no gradient. For them, q is a real number that is clamped to the range of its integer type. This clamp
+//! often takes the place of a ReLU. Reading such a file adds a note that says so (`format::onnx`).
 
 use std::any::Any;
 use std::sync::Arc;
@@ -17,9 +18,9 @@ use crate::ops::{
 };
 use crate::tensor::{DType, Tensor, volume};
 
-/// Numbers of element types in ONNX's `TensorProto.DataType`.
+/// Codes of element types in ONNX's `TensorProto.DataType`.
 const UINT8: i64 = 2;
-/// Integer types that numbers are quantized to: (number in `TensorProto.DataType`, bits, signed).
+/// Integer types to which numbers are quantized: (code in `TensorProto.DataType`, bits, signed).
 const TYPES: [(i64, u32, bool); 7] = [
     (UINT8, 8, false),
     (3, 8, true),
@@ -30,7 +31,7 @@ const TYPES: [(i64, u32, bool); 7] = [
     (22, 4, true),
 ];
 
-/// Which scale and zero point belong to which element.
+/// Which elements share a scale and a zero point.
 #[derive(Debug, Clone)]
 struct Grid {
     axis: i64,
@@ -40,13 +41,13 @@ struct Grid {
 /// The operators.
 #[derive(Debug, Clone)]
 enum Quantization {
-    /// To integers between these bounds.
+    /// Quantizes to integers between these bounds.
     To(Grid, [i64; 2]),
-    /// Back to numbers.
+    /// Dequantizes to real numbers.
     From(Grid),
 }
 
-/// Reads the attributes.
+/// Reads the operator's attributes.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     let block =
         usize::try_from(a.int_or("block_size", 0)?).map_err(|_| OpError::from("negative block_size"))?;
@@ -63,11 +64,11 @@ pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpEr
     Ok(Arc::new(Quantization::To(grid, range)))
 }
 
-/// Scale and zero point of each element of a shape.
+/// Scale and zero point for each element of a shape.
 struct Scales {
     scales: Vec<f32>,
     zeros: Vec<i64>,
-    /// Elements behind one step of the axis, extent of the axis, scales along it.
+    /// Elements after the axis, extent of the axis, and number of scales along it.
     inner: usize,
     extent: usize,
     along: usize,
@@ -102,7 +103,7 @@ impl Grid {
             || (self.block > 0
                 && s.len() == x.len()
                 && (0..x.len()).all(|i| s[i] == if i == at { x[i].div_ceil(self.block) } else { x[i] }));
-        // One scale may come with a zero point for every slice.
+        // A single scale may come with a zero point for every slice.
         let zeros_fit = |n: usize| {
             n == scale.len()
                 || n == 1
@@ -138,8 +139,8 @@ impl Quantization {
     }
 }
 
-/// The clamp that quantizing and dequantizing leave of a value, if both use one and the same scale for all
-/// elements.
+/// Returns the clamp that remains of a quantization followed by a dequantization, if both use the same single
+/// scale.
 pub fn clamp_of_pair(
     to: &dyn Operator,
     to_inputs: Facts<'_>,
@@ -155,7 +156,8 @@ pub fn clamp_of_pair(
     }
     let bound = |q: i64| q.saturating_sub(a.zeros[0]) as f32 * a.scales[0];
     let low = bound(range[0]);
-    // A range from zero up is where quantizers hide ReLUs.
+    // If the range starts at zero, the quantizer may have replaced a ReLU, so rules for gradients of ReLUs
+    // apply.
     Some(Bounds { low, high: bound(range[1]), saturates: low != 0.0 })
 }
 
@@ -238,7 +240,7 @@ impl Operator for Quantization {
     }
 }
 
-/// y = clamp(x/s + z) to a range, or without one y = (x − z)·s.
+/// Computes y = clamp(x/s + z) to a range, or y = (x − z)·s if there is no range.
 struct Scale {
     scales: Scales,
     range: Option<[f32; 2]>,

@@ -18,10 +18,10 @@ mod blocked;
 
 pub(crate) use blocked::Mean;
 
-/// Elements a task works on at least.
+/// Fewest elements of a task.
 const CHUNK: usize = 1 << 12;
 
-/// Function of the elements x that are reduced to one.
+/// The function that reduces elements x to one number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Σ x.
@@ -30,9 +30,9 @@ pub enum Kind {
     Mean,
     /// Π x.
     Prod,
-    /// The largest; a tie shares the gradient, as in PyTorch's `amax`.
+    /// The largest element. Equal maxima share the gradient, as in PyTorch's `amax`.
     Max,
-    /// The smallest.
+    /// The smallest element.
     Min,
     /// Σ |x|.
     L1,
@@ -55,7 +55,7 @@ pub struct Reduce {
     noop_if_empty: bool,
 }
 
-/// Reads the attributes.
+/// Reads the operator's attributes.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     let kind = match op_type {
         "ReduceSum" => Kind::Sum,
@@ -79,7 +79,7 @@ pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpEr
 }
 
 impl Reduce {
-    /// A reduction over these axes, which stay with extent 1.
+    /// Creates a reduction over these axes, which stay with extent 1.
     pub fn over(kind: Kind, axes: impl IntoIterator<Item = usize>) -> Self {
         let axes = axes.into_iter().map(|a| a as i64).collect();
         Self { kind, axes: Some(axes), keep: true, noop_if_empty: true }
@@ -101,7 +101,7 @@ impl Reduce {
             let axis = (x[i], volume(&x[i + 1..]));
             let list = if axes.contains(&i) { &mut groups.reduced } else { &mut groups.kept };
             match list.last_mut() {
-                // Neighbours merge into one longer axis.
+                // Neighbouring axes are merged into one longer axis.
                 Some((n, step)) if *step == axis.0 * axis.1 => (*n, *step) = (*n * axis.0, axis.1),
                 _ => list.push(axis),
             }
@@ -158,7 +158,7 @@ impl Operator for Reduce {
         Ok(Some(vec![Tensor::ints(&shape, out)]))
     }
 
-    /// The mean over all positions, where they stay as axes of extent 1.
+    /// The mean over all positions, if their axes stay with extent 1.
     fn blocked(&self, site: Site<'_>) -> Result<Option<Built>, OpError> {
         let input = site.inputs.need(0)?;
         let spatial: Vec<usize> = (2..input.shape.len()).collect();
@@ -199,7 +199,7 @@ impl Operator for Reduce {
     }
 }
 
-/// Which elements fall together: axes as (extent, step in the input).
+/// The elements that are reduced together: axes as (extent, step in the input).
 #[derive(Debug)]
 struct Groups {
     kept: Vec<(usize, usize)>,
@@ -216,7 +216,7 @@ fn offset(axes: &[(usize, usize)], mut index: usize) -> usize {
 }
 
 impl Groups {
-    /// Visits the group that starts at `base`, in a fixed order.
+    /// Calls `visit` for the elements of the group that starts at `base`, in a fixed order.
     fn each(&self, base: usize, mut visit: impl FnMut(usize)) {
         let (outer, (n, step)) = match self.reduced.split_last() {
             None => (&[][..], (1, 0)),
@@ -239,7 +239,7 @@ impl Groups {
         sum
     }
 
-    /// Elements of a group where groups lie one after the other.
+    /// Returns the number of elements of a group, if the groups are contiguous and follow each other.
     fn rows(&self) -> Option<usize> {
         match (self.kept.as_slice(), self.reduced.as_slice()) {
             ([(_, step)], [(n, 1)]) if step == n && *n > 0 => Some(*n),
@@ -263,7 +263,7 @@ impl Reduction {
         matches!(self.kind, Kind::Sum | Kind::Mean)
     }
 
-    /// The result for the group at `base`, in f64.
+    /// Returns the result of the group at `base`, in f64.
     fn value(&self, x: &[f32], base: usize) -> f64 {
         let groups = &self.groups;
         match self.kind {
@@ -289,7 +289,7 @@ impl Reduction {
         }
     }
 
-    /// The derivative of the group's result with respect to each of its elements.
+    /// Returns the derivative of the group's result, as a function of each of its elements.
     fn slope(&self, x: &[f32], base: usize) -> impl Fn(f32) -> f32 + use<> {
         let kind = self.kind;
         let y = if self.linear() { 0.0 } else { self.value(x, base) };

@@ -1,5 +1,5 @@
-//! A summary of each channel over its positions ([`crate::summary`]). It is no operator of ONNX: whoever
-//! looks at the data's effect on layers adds it to a graph.
+//! A summary of each channel over its positions ([`crate::summary`]). It is no ONNX operator: a scan adds it
+//! to a graph.
 
 use std::any::Any;
 
@@ -12,12 +12,12 @@ use crate::ops::blocked::plane_of;
 use crate::ops::{Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site, exact_positions};
 use crate::tensor::volume;
 
-/// The operator. Inputs: a value (N, C, positions …), and a seed for each image, (N, 1, 1).
+/// The operator. Inputs: a value (N, C, positions …), and a random seed for each image, (N, 1, 1).
 #[derive(Debug, Clone)]
 pub(crate) struct Summary {
-    /// The bounds of the activation function behind the value; infinite without one.
+    /// The bounds of the activation function after the value; infinite if there is none.
     pub(crate) clip: Clip,
-    /// Positions that are drawn of each channel.
+    /// Number of positions that are sampled from each channel.
     pub(crate) samples: usize,
 }
 
@@ -67,7 +67,7 @@ impl Operator for Summary {
     }
 }
 
-/// Of a value in blocks of channels.
+/// The kernel for a value in blocks of channels.
 #[derive(Debug)]
 struct Blocked {
     isa: Isa,
@@ -86,7 +86,7 @@ impl Kernel for Blocked {
     }
 
     fn forward(&self, io: &mut Forward<'_>) {
-        // Of the sixteen numbers of an image's block, the first is the seed.
+        // The seeds, too, are in blocks of channels: the first of sixteen lanes holds the seed of an image.
         let seeds: Vec<f32> = io.input(1).iter().step_by(BLOCK).copied().take(self.batch).collect();
         let (x, y) = io.io(0);
         summary::summarize(self.isa, [self.plane, self.summary.samples], self.summary.clip, x, &seeds, y);
@@ -97,7 +97,7 @@ impl Kernel for Blocked {
     }
 }
 
-/// Of a value in plain order: sixteen channels at a time are brought side by side.
+/// The kernel for a value in plain order. It reorders sixteen channels at a time.
 #[derive(Debug)]
 struct Plain {
     isa: Isa,

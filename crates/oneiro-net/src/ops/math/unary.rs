@@ -1,9 +1,9 @@
-//! Elementwise functions of one variable: a table of value and derivative.
+//! Elementwise functions of one variable: a table of values and derivatives.
 //!
-//! At the end of its domain, where a function is finite and its derivative is not (√ at 0, arc functions at
-//! ±1), the derivative is taken for 0. Then √Σx² has the gradient 0 at x = 0, as `ReduceL2` has it and
-//! PyTorch's `norm`: the smallest of the subgradients. The limit ∞ would meet the 0 of x² and give NaN, which
-//! a ReLU in front of it stops only under the exact rule.
+//! At the end of a function's domain, the function may be finite and its derivative infinite (√ at 0, arc
+//! functions at ±1). There the derivative is taken to be 0. So √Σx² has gradient 0 at x = 0, as with
+//! `ReduceL2` and PyTorch's `norm`; 0 is the smallest of the subgradients. The limit ∞ times the 0 of x²
+//! would give NaN. A ReLU before it would stop the NaN only under the exact rule.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -67,7 +67,7 @@ pub enum Function {
     },
 }
 
-/// Reads the attributes; `None` if this is no function of the table.
+/// Reads the operator's attributes. Returns `None` if the operator is not in the table.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Option<Result<Arc<dyn Operator>, OpError>> {
     use Function as F;
     let table = |f: Function| Ok(Kind::Table(f));
@@ -110,7 +110,7 @@ pub fn read(op_type: &str, a: &Attributes<'_>) -> Option<Result<Arc<dyn Operator
         "Neg" => table(F::Neg),
         "Reciprocal" => table(F::Reciprocal),
         "Round" => table(F::Round),
-        // The constants of Klambauer et al. 2017, as the ONNX specification rounds them.
+        // The constants of Klambauer et al. 2017, rounded as in the ONNX specification.
         "Selu" => with(&|| {
             table(F::Selu {
                 alpha: a.float_or("alpha", 1.673_263_2)?,
@@ -197,11 +197,12 @@ impl Function {
         }
     }
 
-    /// The derivative at x, where y is the value there. Zero where the function is flat or jumps.
+    /// Returns the derivative at x, where the function's value is y. It is zero where the function is flat or
+    /// jumps.
     #[inline(always)]
     pub fn slope(self, x: f32, y: f32) -> f32 {
         match self {
-            // Without a branch, which on data nobody could predict.
+            // Computed without a branch, since a branch on data would be mispredicted.
             Function::Abs => f32::from(u8::from(x > 0.0)) - f32::from(u8::from(x < 0.0)),
             Function::Acos => -finite_or_zero((1.0 - x * x).sqrt().recip()),
             Function::Acosh => finite_or_zero((x * x - 1.0).sqrt().recip()),
@@ -277,7 +278,7 @@ impl Function {
     }
 }
 
-/// A slope, or 0 where it is infinite. NaN stays, for there the function has no value.
+/// Returns the slope, or 0 if it is infinite. NaN stays, because there the function is undefined.
 #[inline(always)]
 fn finite_or_zero(slope: f32) -> f32 {
     if slope.is_infinite() { 0.0 } else { slope }
@@ -293,14 +294,14 @@ struct Unary {
     kind: Kind,
 }
 
-/// Where the function is: here, or with the kernels.
+/// The implementation of the function: in this file, or among the kernels.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     Table(Function),
     Smooth(Smooth),
 }
 
-/// The function of the kernels that an operator is, if it is one.
+/// Returns the kernel function for an operator, if there is one.
 pub(crate) fn smooth(op: &dyn Operator) -> Option<Smooth> {
     match op.as_any().downcast_ref::<Unary>()?.kind {
         Kind::Smooth(function) => Some(function),
@@ -308,12 +309,12 @@ pub(crate) fn smooth(op: &dyn Operator) -> Option<Smooth> {
     }
 }
 
-/// x·sigmoid(x).
+/// The operator x·sigmoid(x).
 pub(crate) fn swish() -> Arc<dyn Operator> {
     Arc::new(Unary { name: "Swish".into(), kind: Kind::Smooth(Smooth::Swish(1.0)) })
 }
 
-/// Functions that networks have behind their layers.
+/// Functions that networks use as activation functions.
 const ACTIVATIONS: &[&str] = &[
     "Celu",
     "Elu",
@@ -382,8 +383,8 @@ impl Operator for Unary {
 #[derive(Debug)]
 struct Map(Function);
 
-/// A loop over slices with a function. Those that cost less than the choice among all get a loop compiled for
-/// each.
+/// Defines a loop over slices for a function. Cheap functions get a loop of their own, because matching the
+/// function for every element would cost more than the function.
 macro_rules! looped {
     ($function:expr, |$f:ident| $loop:expr) => {
         looped!($function, |$f| $loop, Abs, Neg, Reciprocal, Sign, Sqrt)

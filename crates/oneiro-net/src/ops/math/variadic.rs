@@ -14,10 +14,11 @@ use crate::ops::{
 };
 use crate::tensor::{DType, Tensor, volume};
 
-/// Elements a task works on; fixed, so that the split never depends on the number of threads.
+/// Number of elements in a task. It is fixed, so that the division of work never depends on the number of
+/// threads.
 const CHUNK: usize = 1 << 14;
 
-/// The operators. A tie of `Min` and `Max` shares the gradient.
+/// The operators. Equal operands of `Min` and `Max` share the gradient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
 enum Variadic {
@@ -27,7 +28,7 @@ enum Variadic {
     Max,
 }
 
-/// Reads the attributes.
+/// Reads the operator's attributes.
 pub fn read(op_type: &str, _a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     Ok(Arc::new(match op_type {
         "Sum" => Variadic::Sum,
@@ -139,7 +140,7 @@ impl Operator for Variadic {
 #[derive(Debug)]
 struct Fold {
     function: Variadic,
-    /// Where each operand's element lies, given that of the output.
+    /// For each operand, the offsets of its elements for every output element.
     walks: Vec<Walk>,
 }
 
@@ -152,7 +153,7 @@ impl Fold {
         if self.function == Variadic::Mean { 1.0 / self.walks.len() as f32 } else { 1.0 }
     }
 
-    /// The smallest or largest of one element of every operand.
+    /// Returns the smallest or largest of the operands' elements at one position.
     fn best(&self, mut elements: impl Iterator<Item = f32>) -> f32 {
         let first = elements.next().unwrap_or(0.0);
         elements.fold(first, |a, b| self.function.choose(a, b))
@@ -165,7 +166,7 @@ impl Kernel for Fold {
     }
 
     fn forward(&self, io: &mut Forward<'_>) {
-        // Operand after operand, which for each element is the order of the fold.
+        // The operands are processed one after another, which is the order of the sum for each element.
         for (n, (operand, walk)) in io.operands.iter().zip(&self.walks).enumerate() {
             let x = operand.data(&io.reader);
             walk.each_row(io.output, |y, [i, _], [step, _]| {

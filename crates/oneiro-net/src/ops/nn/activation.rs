@@ -1,9 +1,9 @@
-//! `Relu` and `Clip`: clamps with a gradient of their own.
+//! `Relu` and `Clip`: clamps whose gradients follow a rule of their own.
 //!
-//! They are the epilogue of a step ([`crate::typed::TypedNode::epilogue`]). A pass fuses them with the step
-//! that computes their input, unless the value in between is a target. Backward then needs one bit (ReLU) or
-//! two (`Clip`) a value. Standing alone they are a copy with that epilogue. The gradient rule (exact,
-//! redirected, …) is data of a run, see [`crate::Rules`].
+//! They run as the epilogue of a step ([`crate::typed::TypedNode::epilogue`]). A pass fuses them with the
+//! step that computes their input, unless the value between them is a target. The backward pass then needs
+//! one bit (ReLU) or two (`Clip`) for each element. A clamp that is not fused is a copy with that epilogue.
+//! The gradient rule (exact, redirected, …) is chosen for each run, see [`crate::Rules`].
 
 use std::any::Any;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ pub enum Activation {
     ClipByInputs,
 }
 
-/// Reads the attributes.
+/// Reads the operator's attributes.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     Ok(Arc::new(match op_type {
         "Relu" => Activation::Relu,
@@ -43,7 +43,7 @@ pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpEr
 }
 
 impl Activation {
-    /// The bounds, which have to be constant.
+    /// Returns the bounds, which must be constant.
     pub fn bounds(&self, inputs: Facts<'_>) -> Result<Bounds, OpError> {
         let Bounds { low, high, saturates } = match self {
             Activation::Relu => Bounds { low: 0.0, high: f32::INFINITY, saturates: false },
@@ -54,7 +54,7 @@ impl Activation {
                 saturates: false,
             },
         };
-        // Where the bounds cross, ONNX lets the upper one win.
+        // If the lower bound exceeds the upper one, ONNX uses the upper bound.
         Ok(Bounds { low: low.min(high), high, saturates })
     }
 }
@@ -130,7 +130,7 @@ impl Operator for Activation {
     }
 }
 
-/// Output = input, in blocks of channels.
+/// A kernel that copies its input in blocks of channels.
 #[derive(Debug)]
 struct BlockedCopy(Maps);
 
@@ -164,7 +164,7 @@ impl Kernel for BlockedCopy {
     }
 }
 
-/// Output = input.
+/// A kernel that copies its input.
 #[derive(Debug)]
 pub struct Copy;
 

@@ -1,6 +1,6 @@
-//! The mask of `Attention` on its scores, before the softmax: adds numbers, or takes positions out.
+//! The mask of `Attention`, applied to the scores before the softmax. It adds numbers, or excludes keys.
 //!
-//! `MaskedScores` is no operator of ONNX's; `Attention` is rewritten into it and others.
+//! `MaskedScores` is no ONNX operator; `Attention` is rewritten into it and other operators.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -12,14 +12,14 @@ use crate::error::OpError;
 use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site};
 use crate::tensor::{DType, volume};
 
-/// The operator; inputs: scores (batch, heads, queries, keys), optional mask (truth values, or numbers to
-/// add), optional number of keys before the first query, optional number of keys of each entry.
+/// The operator. Inputs: scores (batch, heads, queries, keys), optional mask (booleans, or numbers to add),
+/// optional number of keys before the first query, optional number of keys for each batch entry.
 #[derive(Debug, Clone)]
 struct MaskedScores {
     causal: bool,
 }
 
-/// Reads the attributes.
+/// Reads the operator's attributes.
 pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     Ok(Arc::new(MaskedScores { causal: a.int_or("is_causal", 0)? != 0 }))
 }
@@ -91,11 +91,11 @@ impl MaskedScores {
     }
 }
 
-/// Where the mask's row for a row of scores lies.
+/// The layout of the mask: which of its rows belongs to a row of scores.
 #[derive(Debug)]
 struct Mask {
     truth: bool,
-    /// Keys that it has; those after it are out.
+    /// Number of keys in the mask. Later keys are excluded.
     width: usize,
     /// Steps along batch, heads and queries.
     steps: [usize; 3],
@@ -104,17 +104,17 @@ struct Mask {
 #[derive(Debug)]
 struct Masking {
     causal: bool,
-    /// Heads, queries, keys.
+    /// Numbers of heads, queries and keys.
     shape: [usize; 3],
-    /// Keys before the first query.
+    /// Number of keys before the first query.
     before: usize,
-    /// Keys of each entry.
+    /// Number of keys for each batch entry.
     lengths: Vec<usize>,
     mask: Option<Mask>,
 }
 
 impl Masking {
-    /// Keys that a row may see at all.
+    /// Number of keys that a row of scores may attend to, before the mask is applied.
     fn visible(&self, row: usize) -> usize {
         let [heads, queries, keys] = self.shape;
         let mut n = keys.min(self.lengths[row / queries / heads]);
@@ -124,7 +124,7 @@ impl Masking {
         self.mask.as_ref().map_or(n, |mask| n.min(mask.width))
     }
 
-    /// Start of the mask's row.
+    /// Offset of the mask's row for a row of scores.
     fn start(&self, mask: &Mask, row: usize) -> usize {
         let [heads, queries, _] = self.shape;
         let at = [row / queries / heads, row / queries % heads, row % queries];

@@ -1,7 +1,7 @@
-//! `Einsum`: sums of products of elements that share indices, as an equation like `bij,bjk->bik` says.
+//! `Einsum`: sums of products of elements that share indices, by an equation such as `bij,bjk->bik`.
 //!
-//! With two operands it is a contraction, as products of matrices are; with more (or one) it is computed as
-//! it is written, one sum an element of the output.
+//! With two operands it is a contraction, like a matrix product. Otherwise each output element is computed as
+//! one sum, as the equation is written.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::ops::nn::matmul::Pair;
 use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site};
 use crate::tensor::volume;
 
-/// The operator: the labels of each operand's axes, and of the output's where the equation gives them.
+/// The operator: labels of each operand's axes, and labels of the output's axes if the equation gives them.
 #[derive(Debug, Clone)]
 struct Einsum {
     operands: Vec<Vec<Label>>,
@@ -27,13 +27,13 @@ struct Einsum {
 enum Label {
     /// A letter.
     Letter(char),
-    /// Any number of axes.
+    /// The ellipsis: any number of axes.
     Ellipsis,
-    /// An axis of the ellipsis, counted from the last.
+    /// An axis of the ellipsis, counted from the last one.
     Dot(usize),
 }
 
-/// Reads the attributes.
+/// Reads the operator's attributes.
 pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     let equation: String = a.text_or("equation", "")?.chars().filter(|c| !c.is_whitespace()).collect();
     let fail = || OpError::Refused(format!("equation \"{equation}\" is not understood"));
@@ -57,18 +57,18 @@ pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     Ok(Arc::new(Einsum { operands: left.split(',').map(labels).collect::<Result<_, _>>()?, output: right }))
 }
 
-/// Loops over labels: extents, and each operand's step along every one.
+/// Loops over labels: their extents, and each operand's stride for every label.
 #[derive(Debug)]
 struct Loops {
     /// Extents of the output's axes.
     kept: Vec<usize>,
-    /// Extents of the labels that are summed.
+    /// Extents of the labels that are summed over.
     summed: Vec<usize>,
-    /// For each operand, its steps along the kept and the summed labels.
+    /// For each operand, its strides for the kept and for the summed labels.
     steps: Vec<(Vec<usize>, Vec<usize>)>,
 }
 
-/// The labels of all operands and of the result, ellipses written out, and the extent of each label.
+/// The labels of all operands and of the result, with ellipses expanded, and the extent of each label.
 struct Labels {
     extents: Vec<(Label, usize)>,
     terms: Vec<Vec<Label>>,
@@ -84,7 +84,7 @@ impl Einsum {
                 self.operands.len()
             )));
         }
-        // Every label with its extent, in the order of appearance.
+        // Every label with its extent, in order of first appearance.
         let mut extents: Vec<(Label, usize)> = Vec::new();
         let mut terms = Vec::new();
         let mut dots = 0;
@@ -112,7 +112,8 @@ impl Einsum {
         let output = match &self.output {
             Some(output) => expand(output, dots),
             None => {
-                // The ellipsis, then the letters that appear once, in alphabetical order.
+                // By default the output has the ellipsis, then the letters that appear once, in alphabetical
+                // order.
                 let count = |label: Label| terms.iter().flatten().filter(|l| **l == label).count();
                 let mut letters: Vec<char> = extents
                     .iter()
@@ -150,7 +151,7 @@ impl Einsum {
             .enumerate()
             .map(|(i, term)| {
                 let x = inputs.shape(i)?;
-                // A label that repeats in a term walks a diagonal: its steps add up.
+                // A label that occurs twice in a term means a diagonal, so its strides are added.
                 let step = |label: &Label| {
                     (0..term.len())
                         .filter(|&k| term[k] == *label && x[k] != 1)
@@ -164,7 +165,7 @@ impl Einsum {
     }
 }
 
-/// A term with its ellipsis as that many labels.
+/// Replaces the ellipsis of a term by `dots` labels.
 fn expand(term: &[Label], dots: usize) -> Vec<Label> {
     term.iter()
         .flat_map(|l| match l {
@@ -230,7 +231,7 @@ fn offset(mut index: usize, extents: &[usize], steps: &[usize]) -> usize {
 }
 
 impl Loops {
-    /// The sum of two operands as a contraction.
+    /// Expresses the sum over two operands as a contraction.
     fn pair(&self, site: Site<'_>) -> Option<Contracted> {
         let [a, b] = self.steps.as_slice() else { return None };
         let kept = (0..self.kept.len()).map(|i| Index {

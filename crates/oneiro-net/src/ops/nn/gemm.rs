@@ -1,7 +1,7 @@
-//! `Gemm` and `MatMul`. With constant weights they are dense layers, which this file computes; for other
-//! forms see [`super::matmul`].
+//! `Gemm` and `MatMul`. With constant weights they are dense layers, which this file computes.
+//! [`super::matmul`] computes the other forms.
 //!
-//! y = x·Wᵀ + b for every row of x; the gradient is dx = dy·W. W is kept with one row an output.
+//! y = x·Wᵀ + b for every row of x; the gradient is dx = dy·W. W is stored with one row for each output.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ pub enum Dense {
     MatMul,
 }
 
-/// Reads the attributes.
+/// Reads the operator's attributes.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     Ok(Arc::new(if op_type == "MatMul" {
         Dense::MatMul
@@ -88,7 +88,7 @@ impl Operator for Dense {
         Ok(vec![Fact { dtype: inputs.need(0)?.dtype, shape: product.shape, value: None }])
     }
 
-    /// The entries are rows of a matrix of data, or whole matrices.
+    /// Batch entries are rows of a matrix of data, or whole matrices.
     fn by_entry(&self, site: Site<'_>) -> bool {
         let (Ok(a), Ok(b)) = (site.inputs.need(0), site.inputs.need(1)) else { return false };
         let constant = |fact: &Fact| fact.value.is_some();
@@ -112,8 +112,9 @@ impl Operator for Dense {
             return Ok(Built::new(self.product(site.inputs)?.kernel(site.isa, site.gradients)?, operands));
         }
         let weights = site.inputs.need_constant(1)?;
-        // Rows of one entry share the weights, so they are worth packing. That may not hang on the number of
-        // rows, which the batch is a part of; hence on the rank.
+        // If a batch entry has several rows, they share the weights, which are then worth packing. The
+        // decision must not depend on the number of rows, which includes the batch; so it depends on the
+        // rank.
         if site.inputs.shape(0)?.len() > 2 {
             let pair = self.product(site.inputs)?.pair(site.isa, site.gradients)?;
             return Ok(Built::new(Layer { pair, weights: weights.shared_floats()? }, 1));
@@ -154,7 +155,7 @@ impl Operator for Dense {
     }
 
     fn reach(&self, inputs: Facts<'_>) -> Reach {
-        // After a flattened map a dense layer is a convolution of the map's size.
+        // After a flattened map, a dense layer is a convolution of the map's size.
         if inputs.shape(0).is_ok_and(|a| a.len() == 2) { Reach::Regroup } else { Reach::Point }
     }
 
@@ -196,7 +197,7 @@ impl Operator for Dense {
     }
 }
 
-/// A dense layer at many positions, as a matrix product.
+/// A dense layer applied at many positions, computed as a matrix product.
 #[derive(Debug)]
 struct Layer {
     pair: Pair,

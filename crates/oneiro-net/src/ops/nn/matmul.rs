@@ -1,8 +1,8 @@
-//! Products of two matrices that both may depend on the data: attention, and forms of `Gemm` beside dense
+//! Products of two matrices that may both depend on the data: attention, and forms of `Gemm` other than dense
 //! layers.
 //!
-//! Y = α·A'·B' + β·C for every batch, batches broadcast. dA' = α·dY·B'ᵀ, dB' = α·A'ᵀ·dY, each a contraction
-//! of its own.
+//! Y = α·A'·B' + β·C for every batch index, with broadcasting. dA' = α·dY·B'ᵀ and dB' = α·A'ᵀ·dY are
+//! contractions, too.
 
 use crate::error::OpError;
 use crate::kernels::{Contraction, Index, Isa};
@@ -10,20 +10,20 @@ use crate::ops::array::broadcast::{Walk, broadcast};
 use crate::ops::{Backward, Forward, Kernel};
 use crate::tensor::volume;
 
-/// How two operands multiply: Y\[m, n\] = Σ over k.
+/// The product of two operands: Y\[m, n\] = Σₖ A\[m, k\]·B\[k, n\].
 #[derive(Debug, Clone)]
 pub struct Product {
-    /// Extents, and steps in A, B and Y.
+    /// The indices, with extents and strides in A, B and Y.
     indices: Vec<Index>,
     /// Shape of the result.
     pub shape: Vec<usize>,
     /// Factor of the product.
     alpha: f32,
-    /// Factor of the third operand, and where its elements lie.
+    /// Factor of the third operand, and the offsets of its elements.
     third: Option<(f32, Walk)>,
 }
 
-/// Steps of a shape along the axes of a longer one; 0 where it is broadcast.
+/// Strides of a shape along the axes of a shape of rank `rank`; 0 where it is broadcast.
 fn steps(shape: &[usize], rank: usize) -> Vec<usize> {
     let mut steps = vec![0; rank - shape.len()];
     steps.extend((0..shape.len()).map(|i| if shape[i] == 1 { 0 } else { volume(&shape[i + 1..]) }));
@@ -31,8 +31,8 @@ fn steps(shape: &[usize], rank: usize) -> Vec<usize> {
 }
 
 impl Product {
-    /// `MatMul`: the last two axes multiply, the others broadcast; a vector is a row (first) or a column
-    /// (second).
+    /// `MatMul`: multiplies along the last two axes and broadcasts the others. A vector is a row if it comes
+    /// first, else a column.
     pub fn batched(a: &[usize], b: &[usize]) -> Result<Self, OpError> {
         let fail = || OpError::Refused(format!("shapes {a:?} and {b:?} do not multiply"));
         if a.is_empty() || b.is_empty() {
@@ -64,7 +64,7 @@ impl Product {
         Ok(Self { indices, shape, alpha: 1.0, third: None })
     }
 
-    /// `Gemm`.
+    /// `Gemm` with optional transposes.
     pub fn transposed(
         a: &[usize],
         b: &[usize],
@@ -95,18 +95,18 @@ impl Product {
         Ok(Self { indices, shape, alpha, third })
     }
 
-    /// The contractions, without the factors.
+    /// Prepares the contractions of the product and its gradients, without the factors α and β.
     pub(crate) fn pair(&self, isa: Isa, gradients: bool) -> Result<Pair, OpError> {
         Pair::new(isa, &self.indices, gradients)
     }
 
-    /// The kernel.
+    /// Returns the kernel of the product.
     pub fn kernel(self, isa: Isa, gradients: bool) -> Result<impl Kernel + use<>, OpError> {
         Ok(Multiply { pair: self.pair(isa, gradients)?, alpha: self.alpha, third: self.third })
     }
 }
 
-/// The contraction of two tensors, and those that give the gradients of both.
+/// The contraction of two tensors, and the contractions that give both gradients.
 #[derive(Debug)]
 pub(crate) struct Pair {
     isa: Isa,
@@ -115,7 +115,7 @@ pub(crate) struct Pair {
 }
 
 impl Pair {
-    /// Prepares what is needed; an error where no contraction is possible.
+    /// Prepares the contractions that are needed. Returns an error if a contraction is refused.
     pub(crate) fn new(isa: Isa, indices: &[Index], gradients: bool) -> Result<Self, OpError> {
         let build = |turn: &dyn Fn(&Index) -> Index| {
             let turned: Vec<Index> = indices.iter().map(turn).collect();
@@ -135,7 +135,7 @@ impl Pair {
         self.forward.run(self.isa, scale, a, b, y, false);
     }
 
-    /// The gradient of factor `which`, given the other factor.
+    /// Computes the gradient of factor `which` from the other factor.
     pub(crate) fn backward(
         &self,
         which: usize,
@@ -179,7 +179,7 @@ impl Kernel for Multiply {
         let dy = io.reader.read(io.output_gradient);
         let dx = &mut *io.gradient;
         if operand < 2 {
-            // Of which the gradient is wanted is not read.
+            // The operand whose gradient is computed is not read itself.
             let other = io.operands[1 - operand].data(&io.reader);
             self.pair.backward(operand, self.alpha, other, dy, dx, accumulate);
             return;

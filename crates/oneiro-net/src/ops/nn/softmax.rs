@@ -12,7 +12,7 @@ use crate::ops::{
 };
 use crate::tensor::volume;
 
-/// The operator. Before operator set 13 everything from `axis` on is one distribution.
+/// The operator. Before operator set 13, the axes from `axis` on form one distribution.
 #[derive(Debug, Clone)]
 pub struct Softmax {
     log: bool,
@@ -20,7 +20,7 @@ pub struct Softmax {
     flattens: bool,
 }
 
-/// Reads the attributes.
+/// Reads the operator's attributes.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     let flattens = a.opset < 13;
     let axis = a.int_or("axis", if flattens { 1 } else { -1 })?;
@@ -72,7 +72,7 @@ impl Operator for Softmax {
     }
 }
 
-/// Distributions of `n` elements, `step` apart.
+/// The kernel for distributions of `n` elements, `step` apart.
 #[derive(Debug)]
 struct Distribution {
     isa: Isa,

@@ -4,7 +4,7 @@ use crate::ops::{Attribute, Attributes, build};
 use crate::passes::testing::Net;
 use crate::tensor::Tensor;
 
-/// A convolution 3×3 of so many channels; its weights are no data of this process.
+/// A 3×3 convolution of `channels` channels. Its weights exist as a shape only.
 fn convolution(channels: usize) -> Graph {
     let value = |name: &str, constant| Value { name: name.into(), constant };
     let weights = Tensor::repeated(&[channels, channels, 3, 3], 0.1);
@@ -27,7 +27,7 @@ fn convolution(channels: usize) -> Graph {
     }
 }
 
-/// How a batch of pictures is taken on so many threads.
+/// Returns micro-batch size and number of replicas that are chosen for a batch of pictures.
 fn chosen(channels: usize, batch: usize, side: usize, threads: usize) -> [usize; 2] {
     let graph = convolution(channels);
     let request = Request::of_shapes(vec![vec![batch, channels, side, side]], graph.outputs.clone());
@@ -38,19 +38,19 @@ fn chosen(channels: usize, batch: usize, side: usize, threads: usize) -> [usize;
 
 #[test]
 fn as_many_as_the_caches_hold_are_computed_at_once() {
-    // Operand and result of 64 channels of 64² take 2 MB for each picture, the weights 0.15.
+    // Operand and result of 64 channels of 64² take 2 MB a picture, and the weights 0.15 MB.
     assert_eq!(chosen(64, 4, 64, 2), [2, 2]);
     assert_eq!(chosen(64, 64, 64, 2), [4, 2]);
     assert_eq!(chosen(64, 64, 64, 1), [4, 1]);
     assert_eq!(chosen(64, 64, 64, 16), [4, 16]);
-    // 7 and 13 divide by nothing but 1 and themselves.
+    // Batches of 7 and 13 cannot be divided among two threads.
     assert_eq!(chosen(64, 7, 64, 2), [7, 1]);
     assert_eq!(chosen(64, 13, 64, 2), [1, 1]);
 }
 
 #[test]
 fn weights_that_outweigh_the_data_are_read_once() {
-    // Weights of 2 MB and 0.13 of data a picture; weights of 151 MB and 4.
+    // First weights of 2 MB with 0.13 MB of data a picture, then weights of 151 MB with 4 MB a picture.
     assert_eq!(chosen(256, 32, 8, 2), [32, 1]);
     assert_eq!(chosen(2048, 32, 16, 2), [32, 1]);
 }
@@ -90,7 +90,7 @@ fn tensors_repeat_along_axis_0_only() {
     assert!(!Tensor::repeated(&[4, 3], 0.5).repeats(&Tensor::repeated(&[2, 3], 0.25), 2));
 }
 
-/// Flattened by a shape that either follows the batch or states it, and a product.
+/// A reshape to rows, whose shape follows the batch or fixes it, and a matrix product.
 fn flattened(first: i64) -> Graph {
     let (mut net, x) = Net::new(&[4, 2, 3]);
     let shape = net.ints("shape", &[first, 6]);

@@ -4,7 +4,7 @@ use crate::ops::Attribute;
 use crate::passes::testing::{Net, ints};
 use crate::plan::testing::{lowered, lowered_by, names, optimised, request, storage};
 
-/// Storages by name, with the lives of value and gradient.
+/// Names of storages, with the lives of value and gradient.
 type Lives = Vec<(String, [Option<Life>; 2])>;
 
 fn timetable_of(lowering: &mut Lowering<'_>) -> (Timetable, Lives) {
@@ -22,7 +22,7 @@ fn named(lives: &[(&str, [Option<Life>; 2])]) -> Lives {
     lives.iter().map(|&(name, lives)| (name.to_owned(), lives)).collect()
 }
 
-/// `Tanh` and `Exp` in a row.
+/// A chain of `Tanh` and `Exp`.
 fn chain() -> (Net, [ValueId; 3]) {
     let (mut net, x) = Net::new(&[2, 4]);
     let a = net.node("Tanh", "a", &[x], &[]);
@@ -34,7 +34,8 @@ fn chain() -> (Net, [ValueId; 3]) {
 fn values_live_to_their_last_reader_and_gradients_from_their_first_writer() {
     let (net, [.., b]) = chain();
     let graph = net.graph(&[b]);
-    // 0 inputs, 1 and 2 forward, 3 seeds, 4 and 5 back, 6 the end. Both read their operand to go back.
+    // Moments: 0 inputs, 1 and 2 forward, 3 seeds, 4 and 5 backward, 6 the end. Both steps read their operand
+    // in the backward pass.
     let wanted = [
         ("x", [Some((0, 5)), Some((5, 6))]),
         ("a", [Some((1, 4)), Some((4, 5))]),
@@ -63,7 +64,7 @@ fn a_convolution_keeps_no_operand_and_a_relu_only_its_mask() {
     // One word for each of two planes of 16 positions.
     assert_eq!((below.map(|r| r.len), *above), (Some(2), None));
     assert!(plan.steps[1].epilogue.is_none());
-    // Without a way back there is no mask.
+    // Without a backward pass there is no mask.
     let forward = Request { gradients: false, ..request(&graph) };
     let plan = optimised(&graph, &forward).schedule();
     let Some(EpilogueFunction::Clip { below, above, .. }) = &plan.steps[0].epilogue else { panic!() };
@@ -120,13 +121,13 @@ fn without_input_gradients_the_way_back_ends_at_the_kept_ones() {
     let plan = lowered(&graph, &request).schedule();
     let ran: Vec<&str> = plan.backward.iter().map(|b| plan.steps[b.step].name.as_str()).collect();
     assert_eq!(plan.steps.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["a", "a", "b"]);
-    // The tap's own gradient is kept; nothing flows on from it.
+    // The tap keeps its gradient; no gradient flows to earlier nodes.
     assert_eq!((ran[0], plan.inputs[0].gradient), ("b", None));
     assert_eq!(plan.inner[0].gradient, plan.backward[0].gradients[0].region);
     assert!(plan.backward[1..].iter().all(|b| b.gradients.is_empty()));
 }
 
-/// Convolutions of 16 channels with a function in between, which `passes` attach.
+/// Two convolutions of 16 channels with a function between them, which `passes` attach to the first.
 fn two_convolutions(function: &str) -> (Net, [ValueId; 2]) {
     let (mut net, x) = Net::new(&[1, 16, 4, 4]);
     let w = net.weights("w", &[16, 16, 1, 1]);
@@ -149,7 +150,7 @@ fn the_last_contribution_applies_the_mask_where_its_kernel_can() {
         assert_eq!(of("z").contributions[0].activation_mask_of, Some(at("y")), "{function}");
         assert!(timetable.masked[at("y")] && !timetable.masked[at("z")]);
     }
-    // A second reader runs back last, in plain order.
+    // With a second reader in plain order, that reader's backward step comes last.
     let (mut net, x) = Net::new(&[1, 16, 4, 4]);
     let w = net.weights("w", &[16, 16, 1, 1]);
     let conv = net.node("Conv", "conv", &[x, w], &[]);
@@ -163,10 +164,10 @@ fn the_last_contribution_applies_the_mask_where_its_kernel_can() {
     assert!(timetable.backward.iter().flat_map(|b| &b.contributions).all(|c| c.activation_mask_of.is_none()));
 }
 
-/// A block of a plan: name, number of its home, place and life.
+/// A block of a plan: name, index of its outermost storage, region and life.
 type Occupied = (String, usize, Region, Life);
 
-/// Everything that a plan keeps in its arena, and the arena's length.
+/// Returns all blocks that a plan keeps in its arena, and the arena's length.
 fn occupied(mut lowering: Lowering<'_>) -> (Vec<Occupied>, usize) {
     let (timetable, lives) = timetable_of(&mut lowering);
     let count = lives.len();
@@ -208,7 +209,7 @@ fn occupied(mut lowering: Lowering<'_>) -> (Vec<Occupied>, usize) {
     (found, plan.arena_len)
 }
 
-/// A residual block, a concatenation, a pooling and functions of every kind.
+/// A residual block, a concatenation, a pooling, and functions of every kind.
 fn network() -> Graph {
     let (mut net, x) = Net::new(&[1, 3, 8, 8]);
     let w = net.weights("w", &[16, 3, 3, 3]);
@@ -248,7 +249,7 @@ fn nothing_overlaps_while_both_are_alive() {
                     assert!(!(together && overlap), "{name} {place:?} {life:?}, {other} {at:?} {lives:?}");
                 }
             }
-            // Memory is reused: all blocks one behind another would take more.
+            // Blocks share memory: their total length exceeds the arena's.
             let mut homes: Vec<(usize, usize)> =
                 found.iter().map(|f| (f.1, end(&f.2) - f.2.offset)).collect();
             homes.sort_unstable_by_key(|&(home, len)| (home, std::cmp::Reverse(len)));
@@ -274,7 +275,7 @@ fn rows_of_masks_are_planes_or_entries() {
     };
     assert_eq!(rows(&[2, 3, 4, 5], 2, Layout::Plain), (2, 3, 20, false));
     assert_eq!(rows(&[2, 30], 2, Layout::Plain), (2, 1, 30, false));
-    // Rows that are not those of the batch's entries.
+    // Rows that cannot be divided by the number of batch entries.
     assert_eq!(rows(&[3, 10], 2, Layout::Plain), (1, 3, 10, false));
     assert_eq!(rows(&[1, 2, 20, 16], 2, Layout::Blocked), (2, 1, 320, true));
 }

@@ -1,35 +1,35 @@
-//! Why a model file cannot be opened.
+//! Reasons why a model file cannot be opened.
 
 use std::io;
 use std::path::PathBuf;
 
-/// Why a model file cannot be opened.
+/// The reason why a model file cannot be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// There is no such file.
+    /// The file does not exist.
     #[error("there is no file {}; check the spelling and the current folder", path.display())]
     NotFound {
         /// The file.
         path: PathBuf,
     },
-    /// A folder in place of a model file.
+    /// The path is a folder instead of a model file.
     #[error("{} is a folder; name the .onnx file in it", path.display())]
     IsFolder {
         /// The folder.
         path: PathBuf,
     },
-    /// A file of another framework.
+    /// The file belongs to another framework.
     #[error("{} is {what}; export it to ONNX first: {how} (see docs/bringing-models.md)", path.display())]
     OtherFramework {
         /// The file.
         path: PathBuf,
-        /// "a PyTorch file"
+        /// The kind of file: "a PyTorch file".
         what: &'static str,
         /// How to export it.
         how: &'static str,
     },
-    /// The system refuses to read the model or its card.
+    /// The system cannot read the model or its card.
     #[error("could not read {}", path.display())]
     Read {
         /// The file.
@@ -37,12 +37,12 @@ pub enum OpenError {
         /// The system's own error.
         source: io::Error,
     },
-    /// The file, or one with weights beside it, is no ONNX model that can be read.
+    /// The file, or a file with its weights, is no readable ONNX model.
     #[error("could not load {}: {source}", path.display())]
     Network {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// What is wrong.
         source: oneiro_net::Error,
     },
     /// The card cannot be used.
@@ -50,10 +50,10 @@ pub enum OpenError {
     Card {
         /// The card's file, or the model file that holds it.
         path: PathBuf,
-        /// Why not.
+        /// What is wrong.
         source: crate::card::CardError,
     },
-    /// Nothing says how pictures are prepared for the network.
+    /// Nothing defines how pictures are prepared for the network.
     #[error(
         "nothing says how pictures are prepared for {}: write the numbers of its training into a model card, {}, such as\n{example}",
         model.display(), card.display()
@@ -61,10 +61,9 @@ pub enum OpenError {
     NoCard {
         /// The model file.
         model: PathBuf,
-        /// Where its card belongs.
+        /// Path at which its card should be.
         card: PathBuf,
-        /// A card for a network of colour pictures trained on ImageNet, with the names of this network's
-        /// inputs.
+        /// An example of a card, for a network trained on ImageNet, with the names of this network's inputs.
         example: String,
     },
     /// The value of an input that is no picture cannot be used.
@@ -74,7 +73,7 @@ pub enum OpenError {
         card: PathBuf,
         /// The input.
         input: String,
-        /// Why not, and what to try.
+        /// What is wrong, and what to try.
         why: String,
     },
 }

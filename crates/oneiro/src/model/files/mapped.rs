@@ -1,8 +1,9 @@
-//! Model files mapped into memory: their weights come in when a plan packs them, and go again once it has.
+//! Model files mapped into memory. Pages of weights are loaded when a plan packs them, and released
+//! afterwards.
 //!
-//! The one place of this crate with `unsafe`. A mapped file has to stay as it is while it is used, which
-//! nobody can promise for a file system; what reads it treats the content as bytes that may be anything, and
-//! a file that is cut off meanwhile ends the process, as it would end one that runs from it.
+//! This is the only module of the crate with `unsafe`. A mapped file must not change while it is used, which
+//! no program can guarantee for a file system. Readers treat its content as arbitrary bytes. If the file is
+//! truncated while it is mapped, the process ends.
 
 use std::fs::File;
 use std::io;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use memmap2::Mmap;
 
-/// The content of a file, mapped into memory where that can be done.
+/// The content of a file, mapped into memory if possible.
 #[derive(Debug, Clone)]
 pub struct Mapped(Arc<Content>);
 
@@ -32,9 +33,9 @@ impl AsRef<[u8]> for Mapped {
 }
 
 impl Mapped {
-    /// Maps a regular file; for others (a device or a pipe could go on for ever) it is an error.
+    /// Maps a regular file. Other files are an error, because a device or a pipe may never end.
     pub fn open(path: &Path) -> io::Result<Mapped> {
-        // Before it is opened: that waits for whoever writes to a pipe.
+        // The check comes before opening, because opening a pipe waits for a writer.
         let metadata = std::fs::metadata(path)?;
         if !metadata.is_file() {
             return Err(io::Error::other("it is not a regular file"));
@@ -43,11 +44,12 @@ impl Mapped {
             return Ok(Mapped(Arc::new(Content::Read(Vec::new()))));
         }
         let file = File::open(path)?;
-        // SAFETY: the map is read only; that the file stays as it is, see above.
+        // SAFETY: the map is read only. That the file does not change is an assumption, see the head of this
+        // module.
         Ok(Mapped(Arc::new(Content::Map(unsafe { Mmap::map(&file)? }))))
     }
 
-    /// Maps a regular file, and reads anything else to its end.
+    /// Maps a regular file, or reads another file to its end.
     pub fn open_any(path: &Path) -> io::Result<Mapped> {
         if std::fs::metadata(path)?.is_file() {
             return Mapped::open(path);
@@ -55,21 +57,22 @@ impl Mapped {
         Ok(Mapped(Arc::new(Content::Read(std::fs::read(path)?))))
     }
 
-    /// The content; slices of it keep it alive.
+    /// Returns the content. Slices of it keep the map alive.
     pub fn bytes(&self) -> Bytes {
         Bytes::from_owner(self.clone())
     }
 
-    /// Gives the memory of a part of the content back, if it is one of this file; it comes in again when it
-    /// is read.
+    /// Releases the memory of a part of the content, if it belongs to this file. The system loads it again
+    /// when it is read.
     pub fn give_back(&self, part: &[u8]) {
         let Content::Map(map) = &*self.0 else { return };
         let (start, at) = (map.as_ptr() as usize, part.as_ptr() as usize);
         let inside = at >= start && at + part.len() <= start + map.len();
         #[cfg(unix)]
         if inside {
-            // SAFETY: the map is read-only and of a file, so nothing written is lost. Dropped pages come in
-            // again from the file, which stays as it is (see above). The range lies inside the map.
+            // SAFETY: the map is read-only and of a file, so no written data is lost. Released pages are
+            // loaded again from the file, which is assumed not to change (see the head of this module). The
+            // range lies inside the map.
             let _ = unsafe {
                 map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, at - start, part.len())
             };

@@ -7,8 +7,8 @@
 //! 2. it has more than one entry,
 //! 3. it ends in a softmax or sigmoid,
 //! 4. a dense layer computes it,
-//! 5. neither its name nor its layer's says `aux`,
-//! 6. it lies deeper: more operators lie in front of it,
+//! 5. neither its name nor its layer's contains `aux`,
+//! 6. it lies deeper: more operators come before it,
 //! 7. it has more entries,
 //! 8. it holds the scores, not a result of `ArgMax` or the like,
 //! 9. it comes first in the file.
@@ -25,15 +25,15 @@ use crate::model::Model;
 
 type Facts = Vec<Option<Fact>>;
 
-/// One output with its end.
+/// One output with its last operators.
 struct Candidate {
     output: ValueId,
     ending: Ending,
-    /// Entries, if they are one row of numbers.
+    /// Number of entries, if they form a single row.
     classes: Option<usize>,
 }
 
-/// The head of a network; an error if no output holds classes.
+/// Returns the head of a network, or an error if no output holds classes.
 pub(super) fn choose(model: &Model, labels: Option<usize>) -> Result<Head, OutputError> {
     let graph = &model.graph;
     let named = match &model.card.output {
@@ -84,7 +84,7 @@ pub(super) fn choose(model: &Model, labels: Option<usize>) -> Result<Head, Outpu
     }
     let known = |c: &&Candidate| facts.get(c.ending.logits.index()).is_some_and(Option::is_some);
     match (&candidates[..], named) {
-        // Where nothing is known of a shape, the plan says why.
+        // If no shapes are known, the first output is taken, and compiling a plan reports why.
         ([first, ..], _) if !candidates.iter().any(|c| known(&c)) => Ok(head(first)),
         (_, Some(output)) => {
             Err(OutputError::NoScores { output: graph.name(output).to_owned(), outputs: described(model) })
@@ -93,7 +93,7 @@ pub(super) fn choose(model: &Model, labels: Option<usize>) -> Result<Head, Outpu
     }
 }
 
-/// The output of this name.
+/// Returns the output of this name.
 fn output_named(model: &Model, name: &str) -> Result<ValueId, OutputError> {
     let graph = &model.graph;
     graph
@@ -104,12 +104,12 @@ fn output_named(model: &Model, name: &str) -> Result<ValueId, OutputError> {
         .ok_or_else(|| OutputError::Unknown { name: name.to_owned(), outputs: described(model) })
 }
 
-/// Entries of a value, if they are one row of numbers.
+/// Returns the number of entries of a value, if they form a single row.
 pub(super) fn count(model: &Model, value: ValueId) -> Option<usize> {
     facts_of_outputs(model).get(value.index())?.as_ref().and_then(row_of)
 }
 
-/// The outputs with the shapes of their entries where those are known.
+/// Describes the outputs with the shapes of their entries, where known.
 pub(super) fn described(model: &Model) -> String {
     let facts = facts_of_outputs(model);
     let one = |&output: &ValueId| {
@@ -138,7 +138,7 @@ fn facts_of_outputs(model: &Model) -> Facts {
 fn candidate(graph: &Graph, output: ValueId, facts: &Facts) -> Candidate {
     let row = |value: ValueId| facts.get(value.index()).and_then(Option::as_ref).and_then(row_of);
     let mut end = ending(graph, output);
-    // The largest of a row of scores: the class is in the row.
+    // The maximum of a row of scores: the row itself has the classes.
     let bare = stripped(graph, end.logits);
     if end.behind.is_none()
         && op_type(graph, bare) == "ReduceMax"
@@ -152,7 +152,7 @@ fn candidate(graph: &Graph, output: ValueId, facts: &Facts) -> Candidate {
     Candidate { output, classes, ending: end }
 }
 
-/// Whether a value is boolean: a comparison without scores behind it.
+/// Whether a value is a boolean from a comparison that does not compare scores.
 fn is_truth(graph: &Graph, value: ValueId) -> bool {
     let op = op_type(graph, stripped(graph, value));
     matches!(
@@ -161,14 +161,14 @@ fn is_truth(graph: &Graph, value: ValueId) -> bool {
     )
 }
 
-/// Entries of a value whose entries are one row of numbers, computed from the input.
+/// Returns the number of entries of a value that depends on the input and forms a single row.
 fn row_of(fact: &Fact) -> Option<usize> {
     if fact.dtype != DType::Float || fact.value.is_some() {
         return None;
     }
     let entry = match fact.shape[..] {
         [] => return None,
-        // Without a batch axis.
+        // A value without a batch axis.
         [n] if n != 1 => &fact.shape[..],
         _ => &fact.shape[1..],
     };
@@ -180,10 +180,10 @@ fn row_of(fact: &Fact) -> Option<usize> {
     }
 }
 
-/// Whether a dense layer, with its bias and a temperature, computes a value.
+/// Whether a dense layer computes a value, apart from a bias and a temperature.
 fn is_dense(graph: &Graph, value: ValueId) -> bool {
     let mut value = stripped(graph, value);
-    // A bias, a factor, another factor.
+    // Largest number of operators after the dense layer: a bias and two factors.
     const STEPS: usize = 3;
     for _ in 0..STEPS {
         let constant = |i: usize| {
@@ -214,7 +214,7 @@ fn is_auxiliary(graph: &Graph, candidate: &Candidate) -> bool {
     names.into_iter().flatten().any(|name| name.to_ascii_lowercase().contains("aux"))
 }
 
-/// The number of operators that a value depends on.
+/// Returns the number of operators on which a value depends.
 fn depth(graph: &Graph, value: ValueId) -> usize {
     analysis::ancestors(graph, &[value]).into_iter().filter(|&needed| needed).count()
 }

@@ -1,12 +1,12 @@
-//! From an output back to its logits: past a softmax or sigmoid, also where it is written out in several
-//! operators, and past operators that leave positions or words instead of scores.
+//! Walks from an output back to its logits. It passes a softmax or sigmoid, even if written as several
+//! operators, and operators whose result is positions or words instead of scores.
 
 use oneiro_net::graph::{Bounds, Fact, Facts};
 use oneiro_net::{Graph, ValueId};
 
 use super::{Activation, is_constant, op_type, operand, scalar, stripped};
 
-/// Operators that are followed at most, back from an output: longer tails belong to no head.
+/// Most operators that are followed back from an output. More operators cannot belong to a head.
 const MAX_TAIL: usize = 64;
 
 /// The last operators of an output.
@@ -14,11 +14,11 @@ const MAX_TAIL: usize = 64;
 pub(super) struct Ending {
     pub logits: ValueId,
     pub activation: Activation,
-    /// The operator of positions or words that was gone behind.
+    /// The operator that was skipped because its result is positions or words.
     pub behind: Option<String>,
 }
 
-/// The end of the network at an output.
+/// Returns the end of the network at an output.
 pub(super) fn ending(graph: &Graph, output: ValueId) -> Ending {
     let (scores, behind) = match scores_behind(graph, output, false, MAX_TAIL) {
         Some((scores, op)) => (scores, Some(op)),
@@ -35,15 +35,16 @@ pub(super) fn ending(graph: &Graph, output: ValueId) -> Ending {
     }
 }
 
-/// The scores behind a value that holds positions or words, and the operator that made those. `None` if the
-/// value falls while the scores rise, since maximising the scores would then minimise the value.
+/// Returns the scores from which positions or words were computed, and the operator that did so. Returns
+/// `None` if the value decreases while the scores increase, since maximising the scores would then minimise
+/// the value.
 ///
-/// `negated`: whether the value is read through a `Not`.
+/// `negated`: whether a `Not` reads the value.
 fn scores_behind(graph: &Graph, value: ValueId, negated: bool, left: usize) -> Option<(ValueId, String)> {
     let left = left.checked_sub(1)?;
     let value = stripped(graph, value);
     let op = op_type(graph, value);
-    // The operand that flows, where the other one is a constant.
+    // The operand that depends on the data, if the other one is a constant.
     let flowing = || {
         let mut flowing = [0, 1].into_iter().filter_map(|i| Some((i, operand(graph, value, i)?)));
         let is_flowing = |&(_, v): &(usize, ValueId)| !is_constant(graph, stripped(graph, v));
@@ -61,7 +62,7 @@ fn scores_behind(graph: &Graph, value: ValueId, negated: bool, left: usize) -> O
         "Not" => return scores_behind(graph, operand(graph, value, 0)?, !negated, left),
         _ if negated => return None,
         "ArgMax" | "TopK" | "Hardmax" | "ZipMap" | "Round" => operand(graph, value, 0)?,
-        // A table looked up by a position: follow the position's scores.
+        // The operator looks up a table at a position, so the scores of that position are followed.
         "LabelEncoder" | "CategoryMapper" | "OneHot" => {
             return scores_behind(graph, operand(graph, value, 0)?, false, left);
         }
@@ -79,7 +80,7 @@ fn scores_behind(graph: &Graph, value: ValueId, negated: bool, left: usize) -> O
     )
 }
 
-/// A softmax or sigmoid that was found.
+/// A softmax or sigmoid with its logits.
 struct Found {
     logits: ValueId,
     activation: Activation,
@@ -109,13 +110,14 @@ impl Tail<'_> {
         stripped(self.graph, value)
     }
 
-    /// The operand of a value that is this operator of one operand.
+    /// Returns the operand of a value, if operator `op` with one operand computes the value.
     fn of(&self, value: ValueId, op: &str) -> Option<ValueId> {
         let value = self.bare(value);
         (self.op(value) == op).then(|| self.input(value, 0))?
     }
 
-    /// The other operand of a value that is this operator with a constant number, in any order.
+    /// Returns the other operand and the number, if operator `op` combines a value with a constant number in
+    /// any order.
     fn with_number(&self, value: ValueId, op: &str) -> Option<(ValueId, f32)> {
         let value = self.bare(value);
         if self.op(value) != op {
@@ -129,12 +131,12 @@ impl Tail<'_> {
         }
     }
 
-    /// Whether two values are the same, but for operators that change no number.
+    /// Whether two values are equal apart from operators that change no number.
     fn same(&self, a: ValueId, b: ValueId) -> bool {
         self.bare(a) == self.bare(b)
     }
 
-    /// The bounds of a clamp.
+    /// Returns the bounds of a clamp.
     fn bounds(&self, value: ValueId) -> Option<Bounds> {
         let node = &self.graph.nodes[self.graph.producer(value)?];
         node.op.obeys_relu_rule().then_some(())?;
@@ -150,7 +152,7 @@ impl Tail<'_> {
         node.op.epilogue(Facts(&[None, low.as_ref(), high.as_ref()])).ok()??.bounds()
     }
 
-    /// The softmax or sigmoid that a value is the result of.
+    /// Returns the softmax or sigmoid that computes a value.
     fn activated(&self, value: ValueId, left: usize) -> Option<Found> {
         let left = left.checked_sub(1)?;
         let value = self.bare(value);
@@ -180,7 +182,7 @@ impl Tail<'_> {
                 }
                 _ => None,
             },
-            // A small number keeps a logarithm or a quotient finite.
+            // A small constant is added to keep a logarithm or a quotient finite.
             "Add" => match self.with_number(value, "Add") {
                 Some((inner, n)) if n.abs() <= SMALL => self.activated(inner, left),
                 _ => self.by_tanh(value),
@@ -190,7 +192,7 @@ impl Tail<'_> {
                 self.activated(inner, left)
             }
             "Neg" => {
-                // −log(1 + exp(−z)).
+                // The pattern −log(1 + exp(−z)).
                 let logits = self.negative(self.of(first, "Softplus")?)?;
                 Some(Found { logits, activation: Activation::Sigmoid, log: true })
             }
@@ -205,7 +207,8 @@ impl Tail<'_> {
         }
     }
 
-    /// exp(z) / Σ exp(z), 1 / (1 + exp(−z)), exp(z) / (1 + exp(z)), clamp(z, 0, h) / h, p / Σ p.
+    /// Recognizes exp(z) / Σ exp(z), 1 / (1 + exp(−z)), exp(z) / (1 + exp(z)), clamp(z, 0, h) / h, and p / Σ
+    /// p.
     fn quotient(&self, value: ValueId, left: usize) -> Option<Found> {
         let (above, below) = (self.input(value, 0)?, self.input(value, 1)?);
         let found = |logits, activation| Some(Found { logits, activation, log: false });
@@ -234,7 +237,7 @@ impl Tail<'_> {
         }
     }
 
-    /// exp(z) · (1 / Σ exp(z)), clamp(z, 0, h) · (1 / h), (1 + tanh(z / 2)) / 2.
+    /// Recognizes exp(z) · (1 / Σ exp(z)), clamp(z, 0, h) · (1 / h), and (1 + tanh(z / 2)) / 2.
     fn product(&self, value: ValueId) -> Option<Found> {
         if let Some((inner, factor)) = self.with_number(value, "Mul") {
             let half_and_tanh = || match self.with_number(inner, "Add") {
@@ -255,7 +258,7 @@ impl Tail<'_> {
         })
     }
 
-    /// clamp(z + c, 0, h) times a factor of 1/h.
+    /// Recognizes clamp(z + c, 0, h) times a factor of 1/h.
     fn clamped(&self, value: ValueId, factor: f32) -> Option<Found> {
         let value = self.bare(value);
         let bounds = self.bounds(value)?;
@@ -268,7 +271,7 @@ impl Tail<'_> {
         Some(Found { logits, activation, log: false })
     }
 
-    /// ½ + ½·tanh(z / 2).
+    /// Recognizes ½ + ½·tanh(z / 2).
     fn by_tanh(&self, value: ValueId) -> Option<Found> {
         match self.with_number(value, "Add")? {
             (half, 0.5) => match self.with_number(half, "Mul")? {
@@ -279,7 +282,7 @@ impl Tail<'_> {
         }
     }
 
-    /// The sigmoid's logits z of tanh(z / 2).
+    /// Returns the logits z of a sigmoid that is written with tanh(z / 2).
     fn halved_in_tanh(&self, value: ValueId) -> Option<Found> {
         let half = self.of(value, "Tanh")?;
         let logits = match (self.with_number(half, "Mul"), self.bare(half)) {
@@ -292,7 +295,7 @@ impl Tail<'_> {
         Some(Found { logits, activation: Activation::Sigmoid, log: false })
     }
 
-    /// z − log Σ exp(z).
+    /// Recognizes z − log Σ exp(z).
     fn written_log_softmax(&self, value: ValueId) -> Option<Found> {
         let (z, norm) = (self.input(value, 0)?, self.bare(self.input(value, 1)?));
         let summed = match self.op(norm) {
@@ -308,13 +311,14 @@ impl Tail<'_> {
         })
     }
 
-    /// The operand of a sum over an axis.
+    /// Returns the operand of a sum over an axis.
     fn summed(&self, value: ValueId) -> Option<ValueId> {
         let value = if self.op(self.bare(value)) == "Expand" { self.of(value, "Expand")? } else { value };
         self.of(value, "ReduceSum")
     }
 
-    /// z before its maximum was subtracted, which keeps exponentials finite and changes no probability.
+    /// Returns z before its maximum was subtracted. The subtraction keeps exponentials finite and changes no
+    /// probability.
     fn unshifted(&self, value: ValueId) -> ValueId {
         let shifted = || {
             let bare = self.bare(value);
@@ -328,7 +332,7 @@ impl Tail<'_> {
         shifted().unwrap_or(value)
     }
 
-    /// z of 1 + exp(−z).
+    /// Returns z of 1 + exp(−z).
     fn one_and_exp_of_negative(&self, value: ValueId) -> Option<ValueId> {
         match self.with_number(value, "Add")? {
             (exp, 1.0) => self.negative(self.of(exp, "Exp")?),
@@ -336,7 +340,7 @@ impl Tail<'_> {
         }
     }
 
-    /// z of −z.
+    /// Returns z of −z.
     fn negative(&self, value: ValueId) -> Option<ValueId> {
         let bare = self.bare(value);
         match self.op(bare) {
@@ -350,7 +354,7 @@ impl Tail<'_> {
         }
     }
 
-    /// Whether the classes of a value are independent, for values computed from probabilities only (entries,
+    /// Whether the classes of a value are independent, for a value computed only from probabilities (entries,
     /// complements and means of a softmax or sigmoid). They are if all probabilities come from a sigmoid.
     /// `None` for other values.
     fn probabilities(&self, value: ValueId, left: usize) -> Option<bool> {
@@ -364,7 +368,7 @@ impl Tail<'_> {
             "Slice" | "Gather" | "Split" | "Clip" | "ReduceMean" => of(0),
             "Sub" if self.number(self.input(value, 0)?) == Some(1.0) => of(1),
             "Concat" | "Mean" => self.of_all(value, of),
-            // A mean written out: sums of probabilities over their number.
+            // A mean written as a sum of probabilities divided by their number.
             "Div" if self.number(self.input(value, 1)?).is_some_and(|n| n > 1.0) => {
                 self.summed_probabilities(self.input(value, 0)?, left)
             }
@@ -388,12 +392,12 @@ impl Tail<'_> {
         }
     }
 
-    /// Whether something holds of every operand of a value; `None` if it is unknown of one.
+    /// Returns whether `of` holds for every operand of a value, or `None` if it is unknown for one.
     fn of_all(&self, value: ValueId, of: impl Fn(usize) -> Option<bool>) -> Option<bool> {
         let node = &self.graph.nodes[self.graph.producer(value)?];
         (0..node.inputs.len()).try_fold(true, |all, i| Some(of(i)? && all))
     }
 }
 
-/// Largest constant that counts as one added to keep a logarithm or a quotient finite.
+/// Largest constant that counts as added only to keep a logarithm or a quotient finite.
 const SMALL: f32 = 1e-4;

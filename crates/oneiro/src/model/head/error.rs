@@ -1,32 +1,32 @@
-//! Why no output holds the scores of classes.
+//! Reasons why no output holds the scores of classes.
 
-/// Why no output holds the scores of classes.
+/// The reason why no output holds the scores of classes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OutputError {
     /// The network has no output.
     #[error("the network has no output")]
     None,
-    /// The card names an output that is not there.
+    /// The card names an output that does not exist.
     #[error("the network has no output \"{name}\"; its outputs are {outputs}")]
     Unknown {
         /// The name.
         name: String,
-        /// The outputs with their shapes, in words.
+        /// Description of the outputs with their shapes.
         outputs: String,
     },
-    /// The output that the card names holds something else.
+    /// The output that the card names holds no scores.
     #[error("the output \"{output}\" holds no row of class scores; the network's outputs are {outputs}")]
     NoScores {
         /// The output.
         output: String,
-        /// The outputs with their shapes, in words.
+        /// Description of the outputs with their shapes.
         outputs: String,
     },
-    /// Every output holds something else.
+    /// No output holds scores.
     #[error("none of the network's outputs holds a row of class scores: {outputs}")]
     NoneHasScores {
-        /// The outputs with their shapes, in words.
+        /// Description of the outputs with their shapes.
         outputs: String,
     },
 }

@@ -15,7 +15,7 @@ mod outputs;
 const FEATURES: usize = 6;
 const SIDE: usize = 4;
 
-/// A network on pictures of 4x4 with a convolution and a pool, and whatever ends are added.
+/// A network for pictures of 4x4 with a convolution and a pooling, to which tests add ends.
 struct Net {
     builder: Builder,
     features: ValueId,
@@ -62,7 +62,8 @@ impl Net {
         self.builder.constant(name, Tensor::ints(&[list.len()], list.to_vec())).unwrap()
     }
 
-    /// A dense layer of this many outputs on the features, or on another value of as many columns.
+    /// Adds a dense layer with this many outputs on the features, or on another value with its number of
+    /// columns.
     fn dense(&mut self, name: &str, from: Option<(ValueId, usize)>, outputs: usize) -> ValueId {
         let (from, columns) = from.unwrap_or((self.features, FEATURES));
         let seed = outputs as u64 + 10;
@@ -82,16 +83,16 @@ fn model(graph: Graph, card: &str) -> Model {
     Model::new(graph, card).unwrap()
 }
 
-/// The logits by name, and the activation.
+/// Returns the name of the logits that are found, and the activation.
 fn found(model: &Model) -> (String, Activation) {
     let head = model.head().unwrap();
     (model.graph.name(head.logits).to_owned(), head.activation)
 }
 
-/// What makes an output of logits.
+/// Builds the end of a network on its logits.
 type Tail = fn(&mut Net, ValueId) -> ValueId;
 
-/// Ends of networks: what they are called, how they are built behind logits, and how they act.
+/// Ends of networks: a description, a function that builds the end on logits, and the activation.
 fn tails() -> Vec<(&'static str, Tail, Activation)> {
     use Activation::{HardSigmoid, Sigmoid, Softmax};
     vec![
@@ -211,13 +212,13 @@ fn tails() -> Vec<(&'static str, Tail, Activation)> {
     ]
 }
 
-/// The images of a batch as the network reads them.
+/// Returns the images of a batch in the network's units.
 fn pictures(batch: usize) -> Vec<f32> {
     let mut stream = Stream::new(7, 0);
     (0..batch * 3 * SIDE * SIDE).map(|_| stream.normal() as f32).collect()
 }
 
-/// Value of an expression and its gradient, for one picture.
+/// Returns the value of an expression and its gradient, for one picture.
 fn value_and_gradient(model: &Model, expression: &str) -> (f64, Vec<f32>) {
     let objective = [Objective::parse(expression, &AnyNames).unwrap()];
     let shapes = model.input_shapes(1, None).unwrap();
@@ -229,7 +230,7 @@ fn value_and_gradient(model: &Model, expression: &str) -> (f64, Vec<f32>) {
     (session.value(0), session.input_gradient(0).to_vec())
 }
 
-/// The first output for one picture.
+/// Returns the first output for one picture.
 fn output(model: &Model) -> Vec<f32> {
     let shapes = model.input_shapes(1, None).unwrap();
     let mut session = ObjectiveSession::new(model, &[], &model.graph.outputs[..1], shapes, false).unwrap();
@@ -247,7 +248,7 @@ fn logits_stand_in_front_of_what_makes_probabilities_of_them() {
         let cast = net.node("Identity", "out", &[p]);
         let model = net.model(&[cast]);
         assert_eq!(found(&model), ("dense".to_owned(), activation), "{what}");
-        // The probability of a class is what the network says, but for its logarithm.
+        // The probability of a class equals the network's output, apart from a logarithm.
         let log = what.contains("log-softmax") && !what.contains("exponential") || what.contains("logarithm");
         let said = f64::from(output(&model)[2]);
         let said = if log { said.exp() } else { said };
@@ -255,7 +256,7 @@ fn logits_stand_in_front_of_what_makes_probabilities_of_them() {
         assert!((ours - said).abs() < 1e-5, "{what}: {ours} {said}");
         let (_, of_logit) = value_and_gradient(&model, "channel(dense,2)");
         assert_eq!(value_and_gradient(&model, "logit(2)").1, of_logit, "{what}");
-        // By the chain rule, where classes are independent.
+        // The expected gradient follows by the chain rule if classes are independent.
         let slope = match activation {
             Activation::Sigmoid => ours * (1.0 - ours),
             Activation::HardSigmoid { slope, .. } if ours > 0.0 && ours < 1.0 => f64::from(slope),
@@ -342,7 +343,8 @@ fn joined_heads_are_independent_if_all_end_in_a_sigmoid() {
 
 #[test]
 fn the_scores_behind_a_comparison_rise_where_it_becomes_true() {
-    // Operator, whether the scores stand first, whether a `Not` follows, and whether they rise.
+    // Operator, whether the scores are its first operand, whether a `Not` follows, and whether the value
+    // rises with the scores.
     let cases = [
         ("Greater", true, false, true),
         ("Greater", false, false, false),
@@ -351,7 +353,7 @@ fn the_scores_behind_a_comparison_rise_where_it_becomes_true() {
         ("Less", true, true, true),
         ("GreaterOrEqual", true, true, false),
     ];
-    // Written as a number the truth says no more.
+    // A cast of the boolean to a number gives the same head.
     for ((op, first, not, rises), as_number) in cases.into_iter().flat_map(|c| [(c, false), (c, true)]) {
         let mut net = Net::new();
         let logits = net.dense("dense", None, 5);

@@ -1,4 +1,4 @@
-//! Measures of activations as they are: channels, neurons, energy, probability.
+//! Measures of the activations themselves: channels, neurons, energy, probability.
 
 use super::Measure;
 use super::window::Window;
@@ -6,7 +6,7 @@ use crate::model::Activation;
 use crate::model::head::{hard_sigmoid, sigmoid};
 use crate::objective::Position;
 
-/// Index of a neuron in an entry of this shape.
+/// Returns the index of a neuron in a batch entry of this shape.
 pub(super) fn neuron(channel: usize, position: &Position, shape: &[usize]) -> usize {
     let space = shape.get(1..).unwrap_or_default();
     space.iter().enumerate().fold(channel, |at, (axis, n)| {
@@ -18,7 +18,7 @@ pub(super) fn neuron(channel: usize, position: &Position, shape: &[usize]) -> us
     })
 }
 
-/// Mean of a channel over positions, by their weights.
+/// Weighted mean of a channel over positions.
 pub(super) struct Channel {
     pub channel: usize,
     pub window: Window,
@@ -80,12 +80,12 @@ impl Measure for Energy {
     }
 }
 
-/// Softmax at a class.
+/// The softmax of a class.
 pub(super) struct Probability {
     pub class: usize,
 }
 
-/// Largest logit, and the sum of exponentials relative to it.
+/// Returns the largest logit, and the sum of exponentials relative to it.
 fn softmax_norm(logits: &[f32]) -> (f64, f64) {
     let max = logits.iter().fold(f64::NEG_INFINITY, |m, &a| m.max(f64::from(a)));
     (max, logits.iter().map(|&a| (f64::from(a) - max).exp()).sum())
@@ -108,7 +108,7 @@ impl Measure for Probability {
     }
 }
 
-/// The probability of a class that does not depend on the others.
+/// The probability of a class that is independent of the others.
 pub(super) struct Independent {
     pub class: usize,
     pub activation: Activation,
@@ -125,7 +125,7 @@ impl Measure for Independent {
 }
 
 impl Independent {
-    /// The probability and its derivative by the logit.
+    /// Returns the probability and its derivative with respect to the logit.
     fn of(&self, activations: &[f32]) -> (f64, f64) {
         let z = f64::from(activations[self.class]);
         match self.activation {

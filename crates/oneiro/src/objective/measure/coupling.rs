@@ -3,10 +3,11 @@
 use super::style::{gram, gram_adjoint, planes};
 use super::{Coupling, dot};
 
-/// Neighbours up to this far are compared (Lucid, `objectives.alignment`).
+/// Largest distance in the batch at which neighbours are compared (Lucid, `objectives.alignment`).
 const ALIGNED: usize = 4;
 
-/// mean_i Σ_{j≠i} ⟨ĝ_i, ĝ_j⟩ over Gram matrices of length 1. Its derivative is exact, lengths included.
+/// Diversity: mean_i Σ_{j≠i} ⟨ĝ_i, ĝ_j⟩ over Gram matrices that are normalized to length 1. The derivative
+/// includes the normalization.
 pub(super) struct Diversity {
     channels: usize,
     positions: usize,
@@ -18,12 +19,12 @@ impl Diversity {
         Self { channels, positions }
     }
 
-    /// Gram matrices of length 1, and the lengths that they had.
+    /// Returns normalized Gram matrices, with their original lengths.
     fn units(&self, activations: &[f32], entries: usize) -> Vec<(Vec<f32>, f64)> {
         let unit = |a: &[f32]| {
             let mut gram = gram(a, self.channels, self.positions);
             let norm = dot(&gram, &gram).sqrt();
-            // Without any activation the Gram matrix is zero and has no direction to compare.
+            // If all activations are zero, the Gram matrix is zero and cannot be normalized.
             let inverse = if norm > 0.0 { 1.0 / norm } else { 0.0 };
             gram.iter_mut().for_each(|g| *g = (f64::from(*g) * inverse) as f32);
             (gram, norm)
@@ -58,7 +59,8 @@ impl Coupling for Diversity {
             if *norm <= 0.0 {
                 continue;
             }
-            // On ĝ: share · Σ_{j≠e} ĝ_j; on G what of it is across ĝ, divided by the length.
+            // The gradient with respect to ĝ is share · Σ_{j≠e} ĝ_j. With respect to G it is the component
+            // orthogonal to ĝ, divided by the length.
             let mut grad: Vec<f32> = sum.iter().zip(unit).map(|(s, u)| s - u).collect();
             let along = dot(&grad, unit);
             let scale = share / norm;
@@ -71,10 +73,10 @@ impl Coupling for Diversity {
     }
 }
 
-/// −Σ_{d=1..4} Σ_i mean((x_{i+d} − x_i)²) / 2^d.
+/// Alignment: −Σ_{d=1..4} Σ_i mean((x_{i+d} − x_i)²) / 2^d.
 pub(super) struct Alignment;
 
-/// Pairs of neighbours, and their weights.
+/// Returns pairs of neighbours with their weights.
 fn neighbours(entries: usize) -> impl Iterator<Item = (usize, usize, f64)> {
     (1..=ALIGNED)
         .flat_map(move |d| (0..entries.saturating_sub(d)).map(move |i| (i, i + d, 0.5f64.powi(d as i32))))

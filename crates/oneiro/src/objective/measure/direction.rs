@@ -1,4 +1,4 @@
-//! Activations along a direction among the channels: dot · max(.1, cos)^p.
+//! Measures of activations along a direction among the channels: dot · max(.1, cos)^p.
 
 use std::sync::Arc;
 
@@ -6,10 +6,10 @@ use super::window::Window;
 use super::{Measure, channel};
 use crate::objective::{self, Toward};
 
-/// The least that a cosine counts as (Lucid, `objectives.direction`): below it, the product alone decides.
+/// Lower bound of the cosine (Lucid, `objectives.direction`). Below it, only the dot product matters.
 pub(super) const MIN_COSINE: f64 = 0.1;
 
-/// Lengths below this have no direction.
+/// Shorter vectors count as having no direction.
 const TINY: f64 = 1e-12;
 
 /// Mean over positions of dot · max(.1, cos)^p.
@@ -17,13 +17,13 @@ pub(super) struct Direction {
     vector: Vec<f64>,
     norm: f64,
     power: f64,
-    /// One position instead of the mean.
+    /// The position that is read instead of the mean over all.
     at: Option<usize>,
     window: Window,
 }
 
 impl Direction {
-    /// `features` are the activations of the pictures that the direction is made of.
+    /// Creates the measure. `features` are the activations of the pictures that define the direction.
     pub fn new(
         direction: &objective::Direction,
         shape: &[usize],
@@ -47,7 +47,7 @@ impl Direction {
         if direction.minus.is_some() {
             vector.iter_mut().zip(next()?).for_each(|(v, m)| *v -= m);
         }
-        // Channels outside the window do not count.
+        // Channels outside the window are set to zero.
         for (c, v) in vector.iter_mut().enumerate() {
             if !window.channels.contains(&c) {
                 *v = 0.0;
@@ -61,7 +61,7 @@ impl Direction {
         Ok(Self { vector, norm, power: direction.power, at, window })
     }
 
-    /// Weight of each position; they sum to one.
+    /// Weight of each position; the weights sum to one.
     fn share(&self, position: usize) -> f64 {
         match self.at {
             Some(at) => f64::from(u8::from(position == at)),
@@ -69,7 +69,7 @@ impl Direction {
         }
     }
 
-    /// Product with the direction, and the length, at a position.
+    /// Returns the dot product with the direction, and the length of the activations, at a position.
     fn at(&self, activations: &[f32], position: usize) -> (f64, f64) {
         let (mut dot, mut square) = (0.0, 0.0);
         for c in self.window.channels.clone() {
@@ -85,7 +85,7 @@ impl Direction {
     }
 }
 
-/// dot · max(.1, cos)^p and its derivatives with respect to the product and the length.
+/// Returns dot · max(.1, cos)^p and its derivatives with respect to the dot product and the length.
 pub(super) fn by_cosine(dot: f64, length: f64, norm: f64, power: f64) -> (f64, f64, f64) {
     if power == 0.0 {
         return (dot, 1.0, 0.0);

@@ -1,11 +1,11 @@
-//! The best match anywhere: the activations of a picture at all positions, as vectors over the channels
+//! The best match with a guide: a picture's activations at all positions, as vectors over the channels
 //! (Google's DeepDream notebook, `objective_guide`).
 
 use rayon::prelude::*;
 
 use super::Measure;
 
-/// Numbers that are added up side by side in a dot product.
+/// Number of parallel partial sums of a dot product.
 const LANES: usize = 16;
 
 /// The vectors over the channels of a layer, one for each position of a guide.
@@ -16,24 +16,24 @@ pub(crate) struct Guide {
 }
 
 impl Guide {
-    /// From the guide's activations [C, positions].
+    /// Creates the vectors from the guide's activations [C, positions].
     pub fn new(activations: &[f32], channels: usize) -> Self {
         Self { channels, vectors: vectors(activations, channels) }
     }
 
-    /// Whether all activations are numbers.
+    /// Whether all activations are finite.
     pub fn is_finite(&self) -> bool {
         self.vectors.iter().all(|x| x.is_finite())
     }
 
-    /// For every position of activations [C, positions], of which there may be others than in the guide:
-    /// which of the guide's vectors has the largest product with its own, the first of equals, and that
-    /// product.
+    /// For every position of activations [C, positions], returns the index of the guide's vector with the
+    /// largest dot product (the first of equal ones), and that product. The number of positions may differ
+    /// from the guide's.
     pub fn best(&self, activations: &[f32]) -> Vec<(usize, f32)> {
         vectors(activations, self.channels).par_chunks(self.channels).map(|a| self.nearest(a)).collect()
     }
 
-    /// Mean of the best products over positions.
+    /// Returns the mean of the largest products over positions.
     pub fn mean(best: &[(usize, f32)]) -> f64 {
         best.iter().map(|(_, product)| f64::from(*product)).sum::<f64>() / best.len() as f64
     }
@@ -54,7 +54,7 @@ impl Guide {
     }
 }
 
-/// Mean over positions of the largest product with any position of a guide.
+/// The mean over positions of the largest dot product with any position of a guide.
 impl Measure for Guide {
     fn value(&self, activations: &[f32]) -> f64 {
         Self::mean(&self.best(activations))
@@ -65,7 +65,7 @@ impl Measure for Guide {
     }
 }
 
-/// A dot product in lanes, whose order is always the same.
+/// Computes a dot product in parallel partial sums, always in the same order.
 fn dot(a: &[f32], b: &[f32]) -> f32 {
     let (a, rest_a) = a.as_chunks::<LANES>();
     let (b, rest_b) = b.as_chunks::<LANES>();
@@ -78,7 +78,7 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
     sums.iter().sum::<f32>() + rest_a.iter().zip(rest_b).map(|(a, b)| a * b).sum::<f32>()
 }
 
-/// Activations [C, positions] as one vector a position.
+/// Converts activations [C, positions] to one vector for each position.
 fn vectors(activations: &[f32], channels: usize) -> Vec<f32> {
     let positions = activations.len() / channels;
     let mut out = vec![0.0; activations.len()];

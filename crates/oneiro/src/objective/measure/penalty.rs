@@ -1,4 +1,4 @@
-//! Penalties: how large, how rough. All are ≥ 0, of an input in display units or of a layer.
+//! Penalties on the size or roughness of an input in display units, or of a layer. All are ≥ 0.
 
 use std::sync::Arc;
 
@@ -7,8 +7,8 @@ use oneiro_image::Extent;
 use super::{Measure, Variation, dot};
 use crate::objective::{Penalty, TermError};
 
-/// The measure of a penalty on values of this shape (channels first). `has_alpha`: whether the last channel
-/// is a picture's opacity.
+/// Creates the measure of a penalty on values of this shape (channels first). `has_alpha`: whether the last
+/// channel is opacity.
 pub(super) fn new(penalty: Penalty, shape: &[usize], has_alpha: bool) -> Result<Arc<dyn Measure>, TermError> {
     let positions: usize = shape.get(1..).unwrap_or_default().iter().product();
     let plane = |what| match *shape {
@@ -64,7 +64,7 @@ impl Measure for L2 {
     }
 }
 
-/// Mean over positions of the channels' norm to a power.
+/// The norm over the channels, raised to a power; mean over positions.
 struct AlphaNorm {
     positions: usize,
     alpha: f64,
@@ -102,7 +102,7 @@ struct Blur {
 }
 
 impl Blur {
-    /// x − Bx.
+    /// Computes x − Bx.
     fn rest(&self, x: &[f32]) -> Vec<f32> {
         let [h, w] = self.plane;
         let mut rest = x.to_vec();

@@ -1,4 +1,4 @@
-//! Measures against the activations of a picture: difference, inversion, caricature.
+//! Measures that compare with the activations of a picture: difference, inversion, caricature.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use super::direction::by_cosine;
 use super::window::Window;
 use crate::objective::TermError;
 
-/// −mean |Φ − Φ0|.
+/// Difference: −mean |Φ − Φ0|.
 pub(super) struct Difference {
     target: Arc<[f32]>,
     window: Window,
@@ -41,11 +41,11 @@ impl Measure for Difference {
     }
 }
 
-/// −‖(Φ − Φ0) ⊙ m‖² / ‖Φ0 ⊙ m‖².
+/// Inversion: −‖(Φ − Φ0) ⊙ m‖² / ‖Φ0 ⊙ m‖².
 pub(super) struct Inversion {
     target: Arc<[f32]>,
     window: Window,
-    /// ‖Φ0 ⊙ m‖².
+    /// The denominator ‖Φ0 ⊙ m‖².
     energy: f64,
 }
 
@@ -82,11 +82,11 @@ impl Measure for Inversion {
     }
 }
 
-/// Σ over positions of w · dot · max(.1, cos)^p, with the picture's activations divided by Σ w · (relu Φ0)²:
-/// 1 for the picture itself where no activation is negative. Products and lengths are of the window's
-/// channels.
+/// Caricature: Σ over positions of w · dot · max(.1, cos)^p. The picture's activations are divided by Σ w ·
+/// (relu Φ0)². So the value is 1 for the picture itself if no activation is negative. Dot products and
+/// lengths include only the window's channels.
 pub(super) struct Caricature {
-    /// w · relu Φ0 / Σ w · (relu Φ0)²; zero outside the window.
+    /// The target w · relu Φ0 / Σ w · (relu Φ0)²; zero outside the window.
     target: Vec<f32>,
     /// Length of the target at each position.
     norms: Vec<f64>,
@@ -99,7 +99,7 @@ impl Caricature {
         let mut target = vec![0.0f32; features.len()];
         let mut energy = 0.0;
         for i in window.range() {
-            // A maximum would make zero of what is no number.
+            // `max` would turn NaN into zero.
             let feature = if features[i] < 0.0 { 0.0 } else { features[i] };
             target[i] = window.weight(i) as f32 * feature;
             energy += window.weight(i) * f64::from(feature).powi(2);
@@ -121,7 +121,7 @@ impl Caricature {
         Ok(Self { target, norms, power, window })
     }
 
-    /// Product with the target, and the length, at every position.
+    /// Returns the dot product with the target, and the length, at every position.
     fn products(&self, activations: &[f32]) -> (Vec<f64>, Vec<f64>) {
         let (len, range) = (self.window.len, self.window.range());
         let (mut dots, mut lengths) = (vec![0.0; len], vec![0.0; len]);

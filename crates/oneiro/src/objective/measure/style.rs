@@ -1,4 +1,4 @@
-//! Measures of what is there rather than where: Gram matrices.
+//! Measures of which features occur together, wherever they are: Gram matrices.
 
 use std::sync::Arc;
 
@@ -7,12 +7,12 @@ use rayon::prelude::*;
 use super::{Measure, dot};
 use crate::objective::TermError;
 
-/// Channels and positions of an entry's shape.
+/// Returns the numbers of channels and positions of a batch entry's shape.
 pub(super) fn planes(shape: &[usize]) -> (usize, usize) {
     (shape.first().copied().unwrap_or(1), shape.get(1..).unwrap_or_default().iter().product::<usize>().max(1))
 }
 
-/// G(c, d) = Σ over positions of a_c · a_d, row by row.
+/// Computes the Gram matrix G(c, d) = Σ over positions of a_c · a_d, row by row.
 pub(super) fn gram(activations: &[f32], channels: usize, positions: usize) -> Vec<f32> {
     let row = |c: usize| &activations[c * positions..(c + 1) * positions];
     let mut gram = vec![0.0; channels * channels];
@@ -24,7 +24,8 @@ pub(super) fn gram(activations: &[f32], channels: usize, positions: usize) -> Ve
     gram
 }
 
-/// Adds to `seed` the gradient on the activations, given a symmetric one on their Gram matrix: 2·D·A.
+/// Adds 2·D·A to `seed`: the gradient with respect to the activations A, for a symmetric gradient D with
+/// respect to their Gram matrix.
 pub(super) fn gram_adjoint(grad: &[f32], activations: &[f32], positions: usize, seed: &mut [f32]) {
     let channels = activations.len() / positions;
     seed.par_chunks_exact_mut(positions).zip(grad.par_chunks_exact(channels)).for_each(|(seed, grad)| {
@@ -34,7 +35,7 @@ pub(super) fn gram_adjoint(grad: &[f32], activations: &[f32], positions: usize, 
     });
 }
 
-/// −Σ (G − G0)² / Σ G0².
+/// Style: −Σ (G − G0)² / Σ G0².
 pub(super) struct Style {
     target: Vec<f32>,
     energy: f64,
@@ -57,7 +58,7 @@ impl Style {
         Ok(Self { target, energy, channels, positions })
     }
 
-    /// G − G0.
+    /// Computes G − G0.
     fn difference(&self, activations: &[f32]) -> Vec<f32> {
         let mut gram = gram(activations, self.channels, self.positions);
         gram.iter_mut().zip(&self.target).for_each(|(g, t)| *g -= t);

@@ -17,8 +17,8 @@ fn value(kind: TermKind, shape: &[usize], a: &[f32]) -> f64 {
 
 #[test]
 fn values_are_those_of_the_specification() {
-    // Two channels, one position, every activation 1.3. Sums of absolute values and norms are given there,
-    // means are ours.
+    // Two channels, one position, and every activation 1.3. The source sums absolute values and takes norms;
+    // here they are means.
     let (a, shape) = ([1.3f32, 1.3], [2, 1, 1]);
     let near = |x: f64, y: f64| assert!((x - y).abs() < 1e-6, "{x} {y}");
     near(value(TermKind::Layer, &shape, &a), 1.69);
@@ -32,8 +32,8 @@ fn values_are_those_of_the_specification() {
     near(of_batch(&Term::new("l", TermKind::Alignment), &shape).unwrap().value(&batch, 2), 0.0);
     near(value(TermKind::Penalty(Penalty::L1), &[1, 1, 2], &[-4.0, 4.0]), 4.0);
     let image = [0.0, 0.0, 0.0, 0.0, 2.0, 0.0, 0.0, 0.0, 1.0];
-    // Absolute differences sum to 10, squared ones (4 + 4 + 1 along each axis) to 18; ours is the mean over
-    // positions.
+    // Absolute differences sum to 10, squared ones (4 + 4 + 1 along each axis) to 18. Here the penalty is the
+    // mean over positions.
     near(9.0 * value(TermKind::Penalty(Penalty::TotalVariation(2.0)), &[1, 3, 3], &image), 18.0);
 }
 
@@ -90,7 +90,7 @@ fn channels_outside_the_region_change_no_cosine() {
     }
 }
 
-/// Seeds against central differences in every coordinate.
+/// Compares the gradient with central differences in every coordinate.
 fn assert_seed(name: &str, value: &dyn Fn(&[f32]) -> f64, seed: &dyn Fn(&[f32], &mut [f32]), a: &[f32]) {
     let mut ours = vec![0.25f32; a.len()];
     seed(a, &mut ours);
@@ -111,7 +111,7 @@ fn assert_seed(name: &str, value: &dyn Fn(&[f32]) -> f64, seed: &dyn Fn(&[f32], 
 #[test]
 fn seeds_are_the_derivatives_of_values() {
     let mut rng = Stream::new(3, 0);
-    // Away from zero, where absolute values have a kink.
+    // Values keep away from zero, where absolute values have a kink.
     let mut draw = || {
         let x = rng.normal() as f32;
         x + 0.05 * x.signum()
@@ -226,7 +226,7 @@ fn features_that_are_not_finite_are_told_from_those_that_are_zero() {
         let zero = made(kind(), &[0.0; 4]).err();
         assert!(zero.is_none_or(|error| !error.is_not_finite()));
     }
-    // A region that leaves the broken channel out has nothing to complain of.
+    // A region without the broken channel is accepted.
     let region = Region { channels: Some((1, 1)), ..Region::default() };
     let term = Term { layer: "l".into(), kind: TermKind::Inversion(reference()), region };
     let features = [Arc::from(vec![f32::NAN, 1.0, 0.5, 2.0])];

@@ -1,25 +1,25 @@
-//! The part of a layer that a measure reads, as weights.
+//! The part of a layer that a measure reads, expressed as weights.
 
 use oneiro_image::Image;
 
 use crate::objective::{Reference, Region};
 use crate::preprocess::REC601_LUMA;
 
-/// Weights of positions and a run of channels.
+/// Weights of positions, and a range of channels.
 #[derive(Debug, Clone)]
 pub(super) struct Window {
-    /// One weight a position; all 1 if absent.
+    /// One weight for each position; by default all 1.
     pub positions: Option<Vec<f32>>,
-    /// First channel and the one after the last.
+    /// The range of channels.
     pub channels: std::ops::Range<usize>,
-    /// Positions of a channel.
+    /// Number of positions in a channel.
     pub len: usize,
     /// Sum of the weights of positions.
     pub total: f64,
 }
 
 impl Window {
-    /// The part of a layer whose entries have this shape, channels first.
+    /// Creates the window for a layer whose batch entries have this shape, channels first.
     pub fn new(region: &Region, shape: &[usize]) -> Result<Self, String> {
         let channels = shape.first().copied().unwrap_or(1);
         let space = shape.get(1..).unwrap_or_default();
@@ -49,30 +49,30 @@ impl Window {
         Ok(Self { positions, channels, len, total })
     }
 
-    /// Where the channels of the window lie in an entry.
+    /// Returns the range of indices of the window's channels in a batch entry.
     pub fn range(&self) -> std::ops::Range<usize> {
         self.channels.start * self.len..self.channels.end * self.len
     }
 
-    /// Weight of the value at an index within [`Window::range`].
+    /// Returns the weight of the value at an index within [`Window::range`].
     #[inline]
     pub fn weight(&self, index: usize) -> f64 {
         self.positions.as_ref().map_or(1.0, |p| f64::from(p[index % self.len]))
     }
 
-    /// How many values there are, counted by their weights.
+    /// Returns the number of values, counted by their weights.
     pub fn count(&self) -> f64 {
         self.total * self.channels.len() as f64
     }
 }
 
-/// The plane once for every frame.
+/// Repeats a plane for every frame.
 fn repeated(plane: Vec<f32>, len: usize) -> Vec<f32> {
     let frames = len / plane.len().max(1);
     plane.repeat(frames)
 }
 
-/// The luma of a picture, averaged over the area of each of `h` × `w` positions.
+/// Averages the luma of a picture over the area of each of `h` × `w` positions.
 fn averaged_luma(picture: &Reference, h: usize, w: usize) -> Vec<f32> {
     let Image { channels, height, width, ref data, .. } = *picture.image;
     let plane = height * width;
@@ -80,7 +80,7 @@ fn averaged_luma(picture: &Reference, h: usize, w: usize) -> Vec<f32> {
         3 => (0..3).map(|c| REC601_LUMA[c] * data[c * plane + i]).sum(),
         _ => data[i],
     };
-    // At least one source pixel, also where the map is finer than the mask.
+    // Each area has at least one pixel, even if the map is finer than the mask.
     let span = |i: usize, n: usize, source: usize| {
         let first = i * source / n;
         first..((i + 1) * source).div_ceil(n).max(first + 1).min(source)

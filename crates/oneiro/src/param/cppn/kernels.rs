@@ -1,14 +1,14 @@
-//! The network at a block of pixels, and its gradients: products of small matrices with a row of pixels.
+//! The network at a block of pixels, and its gradients: products of small matrices with rows of pixels.
 //!
 //! Values are `[unit][BLOCK]`, so that the innermost loops run over pixels.
 
 use super::Layer;
 
-/// Pixels that go through the network at once.
+/// Number of pixels that go through the network together.
 pub const BLOCK: usize = 256;
-/// Pixels that an inner loop keeps in registers.
+/// Number of pixels that an inner loop keeps in registers.
 const LANES: usize = 8;
-/// Rows of a product that share one pass over its operand.
+/// Number of rows of a product that are computed in one pass over its operand.
 const ROWS: usize = 4;
 
 /// Divisor of u in a layer's output (Lucid, `optvis/param/cppn.py`): about the standard deviation of u for
@@ -25,9 +25,9 @@ pub struct Scratch {
     before: Vec<Vec<f32>>,
     /// The image's values, `[C][BLOCK]`.
     pub output: Vec<f32>,
-    /// The gradient on the output of the layer at hand.
+    /// The gradient with respect to the current layer's output.
     pub gradient: Vec<f32>,
-    /// The gradient on its input.
+    /// The gradient with respect to the current layer's input.
     below: Vec<f32>,
 }
 
@@ -45,7 +45,7 @@ impl Scratch {
     }
 }
 
-/// From `inputs[0]` to `output`.
+/// Computes `output` from `inputs[0]`.
 pub fn forward(layers: &[Layer], params: &[f32], scratch: &mut Scratch) {
     for (at, layer) in layers.iter().enumerate() {
         let weights = &params[layer.weights..layer.biases];
@@ -66,8 +66,8 @@ pub fn forward(layers: &[Layer], params: &[f32], scratch: &mut Scratch) {
     }
 }
 
-/// From the gradient on the image's values, in `gradient`, to those on weights and biases, which are added to
-/// `sum`. The scratch is as [`forward`] left it.
+/// Computes the gradients of weights and biases from the gradient of the image's values in `gradient`, and
+/// adds them to `sum`. The scratch memory must be as [`forward`] left it.
 pub fn backward(layers: &[Layer], params: &[f32], scratch: &mut Scratch, sum: &mut [f32]) {
     scratch.gradient.iter_mut().zip(&scratch.output).for_each(|(g, s)| *g *= s * (1.0 - s));
     for (at, layer) in layers.iter().enumerate().rev() {
@@ -93,8 +93,8 @@ pub fn backward(layers: &[Layer], params: &[f32], scratch: &mut Scratch, sum: &m
     }
 }
 
-/// out[row] = biases[row] + Σ_column entry(row, column) · input[column], for every pixel of a block. Without
-/// biases they are 0.
+/// Computes out[row] = biases[row] + Σ_column entry(row, column) · input[column] for every pixel of a block.
+/// Empty biases count as 0.
 fn product(
     rows: usize,
     columns: usize,
@@ -105,7 +105,7 @@ fn product(
 ) {
     let mut packed = vec![[0.0; ROWS]; columns];
     for first in (0..rows).step_by(ROWS) {
-        // A row beyond the last is computed as the last once more and not kept.
+        // Rows beyond the last repeat the last row, and their results are discarded.
         let row = |r: usize| (first + r).min(rows - 1);
         for (column, weights) in packed.iter_mut().enumerate() {
             *weights = std::array::from_fn(|r| entry(row(r), column));
@@ -126,11 +126,11 @@ fn product(
     }
 }
 
-/// weights[column] += <gradient, input[column]> over the pixels of a block; the sum of each lane comes first.
+/// Adds <gradient, input[column]> over the pixels of a block to weights[column]. Each lane is summed first.
 fn add_products(gradient: &[f32], input: &[f32], weights: &mut [f32]) {
     let gradient = gradient.as_chunks::<LANES>().0;
     for (input, weights) in input.chunks(ROWS * BLOCK).zip(weights.chunks_mut(ROWS)) {
-        // A column beyond the last is read as the first once more and not kept.
+        // Columns beyond the last repeat the first column, and their results are discarded.
         let columns: [&[[f32; LANES]]; ROWS] = std::array::from_fn(|r| {
             input.get(r * BLOCK..(r + 1) * BLOCK).unwrap_or(&input[..BLOCK]).as_chunks().0
         });
@@ -147,7 +147,7 @@ fn add_products(gradient: &[f32], input: &[f32], weights: &mut [f32]) {
     }
 }
 
-/// Coefficients of arctan(x)/x in powers of x², |x| ≤ 1, correct to 2e-8 (Abramowitz & Stegun, 4.4.49).
+/// Coefficients of arctan(x)/x in powers of x² for |x| ≤ 1, accurate to 2e-8 (Abramowitz & Stegun, 4.4.49).
 const ARC_TANGENT: [f32; 9] = [
     1.0,
     -0.333_331_45,
@@ -160,7 +160,8 @@ const ARC_TANGENT: [f32; 9] = [
     0.002_866_225_7,
 ];
 
-/// The arc tangent without branches, so that loops over it are vectorized, and the same on every platform.
+/// Computes the arc tangent without branches, so that loops vectorize, with the same result on every
+/// platform.
 fn arc_tangent(a: f32) -> f32 {
     let size = a.abs();
     let inverted = size > 1.0;

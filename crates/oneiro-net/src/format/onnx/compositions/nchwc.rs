@@ -1,14 +1,14 @@
-//! Operators of ONNX Runtime's domain `com.microsoft.nchwc`, whose values lie in blocks of channels.
+//! Operators of ONNX Runtime's domain `com.microsoft.nchwc`, whose values are stored in blocks of channels.
 //!
-//! Here such a value is an ordinary (N, C, H, W) with C rounded up to whole blocks; the added channels are
-//! fed by filters of zeros and read by zeros. Filters lie as [O/B][I/B][H][W][B of I][B of O] or, where they
-//! read a plain image or one channel each, as [O/B][I][H][W][B of O] (`nchwc_transformer.cc`,
-//! `mlas/lib/reorder.cpp`).
+//! Here such a value becomes an ordinary (N, C, H, W) with C rounded up to whole blocks. The added channels
+//! have filters of zeros, and are read with weights of zero. Filters are stored as [O/B][I/B][H][W][B of I][B
+//! of O]. Filters that read a plain image, or one channel each, are stored as [O/B][I][H][W][B of O]
+//! (`nchwc_transformer.cc`, `mlas/lib/reorder.cpp`).
 //!
-//! B is 8 or 16, as the processor was that wrote the file, and nothing in the file says which. [`annotate`]
-//! finds it by the channel counts that only one of them allows, or else by the sizes of the filters: read in
-//! blocks of the wrong extent, each filter is a mixture of two, and mixtures differ less in size
-//! ([`spread`]).
+//! The block size B is 8 or 16. It depends on the processor that wrote the file, and the file does not say
+//! it. [`annotate`] derives it from channel counts that only one of the two allows. Otherwise it compares the
+//! mean squares of the filters. Read with the wrong block size, each filter is a mixture of two, and mixtures
+//! differ less ([`spread`]).
 
 use std::collections::{HashMap, HashSet};
 
@@ -19,25 +19,25 @@ use crate::format::onnx::proto::tensor_proto::DataType;
 use crate::format::onnx::proto::{AttributeProto, FunctionProto, GraphProto, NodeProto, TensorProto};
 
 const DOMAIN: &str = "com.microsoft.nchwc";
-/// Attributes that [`annotate`] gives the nodes: channels in a block, extents of the filters, whether filters
-/// read blocks.
+/// Attributes that [`annotate`] adds to nodes: channels in a block, extents of the filters, and whether the
+/// input is in blocks.
 const BLOCK: &str = "oneiro.block";
 const FILTER: &str = "oneiro.filter";
 const BLOCKS_IN: &str = "oneiro.blocks_in";
-/// AVX2.
+/// Block size on AVX2.
 const SMALL: i64 = 8;
-/// AVX-512, and ARM.
+/// Block size on AVX-512 and on Arm.
 const LARGE: i64 = 16;
-/// How many times the spread of the filters' sizes one reading must have of the other's to be believed. A
-/// mixture of two independent filters has half the variance.
+/// Factor by which the filters' spread under one block size must exceed that under the other. The mixture of
+/// two independent filters has half the variance.
 const CLEARLY: f64 = 1.25;
-/// How many times the spread of pure noise that has to be.
+/// Factor by which the filters' spread must exceed that of random weights.
 const ABOVE_NOISE: f64 = 3.0;
-/// The version of the default operator set that the bodies are written in.
+/// The version of the default operator set for the functions in this file.
 const OPSET: i64 = 21;
 
-/// Finds the block of the file and writes it, with the extents of filters, onto its nodes. Returns a note for
-/// the user.
+/// Finds the file's block size. Adds it and the extents of filters to the nodes as attributes. Returns a note
+/// for the user if the block size is uncertain.
 pub fn annotate(graph: &mut GraphProto) -> Option<String> {
     if !graph.node.iter().any(|n| n.domain() == DOMAIN) {
         return None;
@@ -45,7 +45,7 @@ pub fn annotate(graph: &mut GraphProto) -> Option<String> {
     let dims: HashMap<String, Vec<i64>> =
         graph.initializer.iter().map(|t| (t.name().to_owned(), t.dims.clone())).collect();
     let extents = |node: &NodeProto| node.input.get(1).and_then(|w| dims.get(w)).cloned();
-    // Values in blocks, with their channels where those are known.
+    // Values in blocks of channels, with their number of channels if it is known.
     let mut blocked: HashMap<&str, Option<i64>> = HashMap::new();
     let (mut small, mut large) = (false, false);
     let mut reads_blocks = Vec::with_capacity(graph.node.len());
@@ -82,7 +82,7 @@ pub fn annotate(graph: &mut GraphProto) -> Option<String> {
             blocked.extend(node.output.iter().map(|o| (o.as_str(), channels)));
         }
     }
-    // Channel counts that no block explains leave the nodes as they are, which refuses them.
+    // If channel counts contradict both block sizes, the nodes stay unchanged and are refused later.
     if small && large {
         return None;
     }
@@ -114,7 +114,7 @@ pub fn annotate(graph: &mut GraphProto) -> Option<String> {
     })
 }
 
-/// The block in which the filters differ more in size, and whether that is more than chance.
+/// Returns the block size under which the filters differ more, and whether the difference is significant.
 fn by_sizes(graph: &GraphProto) -> (i64, bool) {
     let convolutions: HashSet<&str> = graph
         .node
@@ -133,9 +133,9 @@ fn by_sizes(graph: &GraphProto) -> (i64, bool) {
     if clear(large, small) { (LARGE, true) } else { (SMALL, clear(small, large)) }
 }
 
-/// How much the mean squares of the filters differ, read in blocks of this many: their variance over their
-/// squared mean, and what that would be if all numbers were drawn alike (2/n for n numbers a filter). `None`
-/// where the data do not lie in the file as 32-bit floats.
+/// Measures how much the filters differ if they are read in blocks of `block` channels. Returns the variance
+/// of their mean squares over the squared mean, and the value expected for random weights (2/n with n
+/// elements a filter). Returns `None` if the data are not 32-bit floats in the file.
 fn spread(tensor: &TensorProto, block: i64) -> Option<(f64, f64)> {
     let extents = tensor.dims.iter().map(|&d| usize::try_from(d).ok()).collect::<Option<Vec<_>>>()?;
     let (&[o, i, h, w], block) = (extents.as_slice(), usize::try_from(block).ok()?) else { return None };
@@ -158,7 +158,7 @@ fn spread(tensor: &TensorProto, block: i64) -> Option<(f64, f64)> {
     (mean > 0.0 && mean.is_finite()).then(|| (variance / (mean * mean), 2.0 / each as f64))
 }
 
-/// The function behind a node of this domain, if it is one of these and in a form that is known.
+/// Returns the function that a node of this domain calls, if it has a supported form.
 pub(super) fn of(node: &NodeProto) -> Option<FunctionProto> {
     let block = attribute(node, BLOCK).map(AttributeProto::i)?;
     let mut b = Body(Vec::new());
@@ -177,7 +177,7 @@ pub(super) fn of(node: &NodeProto) -> Option<FunctionProto> {
             } else {
                 "X"
             };
-            // −C mod B channels of zeros.
+            // −C mod B channels of zeros are appended.
             b.extents(x, "channels", 1, 2);
             b.integers("block", &[block]);
             b.add("Neg", &["channels"], "missing");
@@ -212,7 +212,7 @@ fn without_notes(node: &NodeProto) -> NodeProto {
     node
 }
 
-/// The filters in ONNX's order.
+/// Adds nodes that bring the filters into ONNX's order.
 fn filters(b: &mut Body, node: &NodeProto, block: i64) -> Option<&'static str> {
     let &[o, i, h, w] = attribute(node, FILTER)?.ints.as_slice() else { return None };
     if o <= 0 || i <= 0 || o % block != 0 {
@@ -232,7 +232,7 @@ fn filters(b: &mut Body, node: &NodeProto, block: i64) -> Option<&'static str> {
     Some(b.add("Reshape", &["ordered", "filter_shape"], "filters"))
 }
 
-/// By whole numbers.
+/// Adds nodes for an enlargement by whole numbers.
 fn upsample(b: &mut Body, node: &NodeProto) -> Option<()> {
     let scales = &attribute(node, "scales")?.ints;
     let string = |name: &str| attribute(node, name).map(|a| String::from_utf8_lossy(a.s()).into_owned());
@@ -240,7 +240,7 @@ fn upsample(b: &mut Body, node: &NodeProto) -> Option<()> {
     let coordinates = string("coordinate_transformation_mode").unwrap_or_else(|| "asymmetric".into());
     b.numbers("scales", scales.iter().map(|&s| s as f32).collect());
     let attributes = if mode == "nearest" {
-        // A pixel is repeated, however its neighbours are counted.
+        // Each pixel is repeated, so the coordinate convention does not matter.
         vec![
             text("mode", "nearest"),
             text("coordinate_transformation_mode", "asymmetric"),
@@ -257,8 +257,8 @@ fn upsample(b: &mut Body, node: &NodeProto) -> Option<()> {
 mod tests {
     use super::*;
 
-    /// A convolution's node from `input`, with filters of these extents, whose sizes differ (or not), in
-    /// blocks.
+    /// Adds a convolution of `input` with filters of these extents, stored in blocks. With `alike`, all
+    /// filters have similar mean squares.
     fn convolution(graph: &mut GraphProto, input: &str, name: &str, dims: [i64; 4], block: i64, alike: bool) {
         let mut state = 7u64;
         let mut noise = || {
@@ -287,7 +287,7 @@ mod tests {
         });
     }
 
-    /// The block size that is found, and whether it gives a note.
+    /// Returns the block size that is found, and whether there is a note.
     fn found(mut graph: GraphProto) -> (i64, bool) {
         let note = annotate(&mut graph);
         (attribute(&graph.node[0], BLOCK).map_or(0, AttributeProto::i), note.is_some())

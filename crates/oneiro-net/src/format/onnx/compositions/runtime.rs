@@ -1,22 +1,22 @@
-//! Operators that ONNX Runtime writes into the files it optimizes (domain `com.microsoft`): a convolution or
-//! product with the activation function behind it, sums in front of a normalization, attention with packed
-//! operands. The source is `docs/ContribOperators.md` of ONNX Runtime.
+//! Operators that ONNX Runtime writes into the files that it optimizes (domain `com.microsoft`). Examples are
+//! a convolution or product with an activation function, a sum before a normalization, and attention with
+//! packed operands. Their definition is `docs/ContribOperators.md` of ONNX Runtime.
 
 use super::{Body, attribute, given, int, names};
 use crate::format::onnx::proto::attribute_proto::AttributeType;
 use crate::format::onnx::proto::{AttributeProto, FunctionProto, GraphProto, NodeProto, OperatorSetIdProto};
 
-/// The version of the default operator set that the bodies are written in.
+/// The version of the default operator set for the functions in this file.
 const OPSET: i64 = 21;
-/// The last version in which `Softmax` takes all axes from one on together.
+/// The last operator-set version in which `Softmax` flattens the axes from `axis` on.
 const OPSET_OF_FLAT_SOFTMAX: i64 = 12;
-/// Operators that the default domain has as well.
+/// Operators that also exist in the default domain.
 const STANDARD: &[&str] =
     &["Gelu", "LayerNormalization", "SimplifiedLayerNormalization", "GridSample", "Trilu"];
-/// α of x·sigmoid(αx) where the file gives none.
+/// The default α of x·sigmoid(αx).
 const QUICK_GELU_ALPHA: f32 = 1.702;
 
-/// The function behind a node of ONNX Runtime's, if it is one of these and in a form that is known.
+/// Returns the function that a node of ONNX Runtime calls, if it has a supported form.
 pub(super) fn of(node: &NodeProto) -> Option<FunctionProto> {
     let mut b = Body(Vec::new());
     let mut opset = OPSET;
@@ -81,27 +81,26 @@ pub(super) fn of(node: &NodeProto) -> Option<FunctionProto> {
         }
         _ => return None,
     };
-    // A result beyond those that the body computes is refused with the node.
+    // A node with more results than the function computes is refused.
     if (outputs.len()..node.output.len()).any(|i| given(&node.output, i)) {
         return None;
     }
     Some(function(names(inputs), names(&outputs), b.0, opset))
 }
 
-/// `SimplifiedLayerNormalization`, which ONNX Runtime writes into the default domain: x/√(mean(x²) +
-/// ε)·scale.
+/// `SimplifiedLayerNormalization`: x/√(mean(x²) + ε)·scale. ONNX Runtime writes it into the default domain.
 pub(super) fn simplified_norm(node: &NodeProto) -> FunctionProto {
     let inner = NodeProto { op_type: Some("RMSNormalization".into()), name: None, ..node.clone() };
     function(node.input.clone(), node.output.clone(), vec![inner], OPSET)
 }
 
-/// `ImageScaler` of the experimental operators before ONNX 1.5: scale·x + a bias a channel.
+/// `ImageScaler`, an experimental operator before ONNX 1.5: scale·x plus a bias for each channel.
 pub(super) fn image_scaler(node: &NodeProto) -> Option<FunctionProto> {
     let scale = attribute(node, "scale").map_or(1.0, AttributeProto::f);
     let bias = attribute(node, "bias")?.floats.clone();
     let channels = bias.len();
     let mut b = Body(Vec::new());
-    // A normalization by mean 0 and variance 1, which refuses another number of channels.
+    // A batch normalization with mean 0 and variance 1, which refuses any other number of channels.
     b.numbers("scale", vec![scale; channels]);
     b.numbers("bias", bias);
     b.numbers("mean", vec![0.0; channels]);
@@ -147,13 +146,13 @@ pub(super) fn text(name: &str, value: &str) -> AttributeProto {
     }
 }
 
-/// The attributes of the operator inside, without those of the activation function behind it.
+/// Returns the attributes of the operator itself, without those of its activation function.
 fn own_attributes(node: &NodeProto) -> Vec<AttributeProto> {
     node.attribute.iter().filter(|a| !a.name().starts_with("activation")).cloned().collect()
 }
 
-/// A convolution of `X` by the filters called `weights`, with the sum and the activation function that `node`
-/// names. `weights` is an input of the body or a value that it computes.
+/// Adds a convolution of `X` with the filters `weights`, then the sum and the activation function that `node`
+/// asks for. `weights` is an input of the function or a value computed in it.
 pub(super) fn convolution(b: &mut Body, node: &NodeProto, weights: &str) -> Option<()> {
     let bias = if given(&node.input, 2) { "B" } else { "" };
     let inputs = ["X", weights, bias];
@@ -179,7 +178,7 @@ pub(super) fn convolution(b: &mut Body, node: &NodeProto, weights: &str) -> Opti
     activation(b, &function?, parameters, before)
 }
 
-/// The activation function of this name, as the body's result.
+/// Adds the activation function of this name; its result is the function's result.
 fn activation(b: &mut Body, name: &str, parameters: &[f32], x: &str) -> Option<()> {
     let at = |i: usize| parameters.get(i).copied();
     match name {
@@ -221,7 +220,7 @@ fn fused_gemm(b: &mut Body, node: &NodeProto) -> Option<()> {
     activation(b, &name, &parameters, "product")
 }
 
-/// α·A·B, each transposed in its last two axes if need be.
+/// Adds α·A·B, with each operand transposed in its last two axes if required.
 fn fused_matmul(b: &mut Body, node: &NodeProto) -> Option<()> {
     if int(node, "transBatchA") != 0 || int(node, "transBatchB") != 0 {
         return None;
@@ -244,7 +243,7 @@ fn fused_matmul(b: &mut Body, node: &NodeProto) -> Option<()> {
     Some(())
 }
 
-/// A normalization of X + skip (+ bias) over the last axis.
+/// Adds a normalization of X + skip (+ bias) over the last axis.
 fn skip_norm(b: &mut Body, node: &NodeProto, op: &str, bias: usize) {
     if given(&node.input, bias) {
         b.add("Add", &["X", "skip"], "without_bias");
@@ -254,7 +253,7 @@ fn skip_norm(b: &mut Body, node: &NodeProto, op: &str, bias: usize) {
     }
     let beta = op == "LayerNormalization" && given(&node.input, 3);
     let inputs: &[&str] = if beta { &["sum", "gamma", "beta"] } else { &["sum", "gamma"] };
-    // ONNX Runtime's default.
+    // The default of ONNX Runtime.
     let epsilon = attribute(node, "epsilon").map_or(1e-12, AttributeProto::f);
     b.last(op, inputs, &[float("epsilon", epsilon), integer("axis", -1)]);
     let asked = [given(&node.output, 1), given(&node.output, 2)];
@@ -266,7 +265,8 @@ fn skip_norm(b: &mut Body, node: &NodeProto, op: &str, bias: usize) {
     }
 }
 
-/// softmax(scale·Q·Kᵀ + mask)·V over heads, by the default domain's `Attention`, as the body's result.
+/// Adds softmax(scale·Q·Kᵀ + mask)·V over heads by the default domain's `Attention`. Its result is the
+/// function's result.
 fn attention(b: &mut Body, node: &NodeProto, [q, k, v]: [&str; 3], mask: bool) -> Option<()> {
     let heads = attribute(node, "num_heads").map(AttributeProto::i).filter(|&n| n > 0)?;
     let mut attributes = vec![
@@ -282,8 +282,8 @@ fn attention(b: &mut Body, node: &NodeProto, [q, k, v]: [&str; 3], mask: bool) -
     Some(())
 }
 
-/// Query, key and value of three axes each, or packed in one of five axes (batch, positions, heads, 3, size).
-/// The forms with a padding mask, with keys of the past, or with keys of four axes are not known.
+/// Attention of query, key and value with three axes each, or packed with five axes (batch, positions, heads,
+/// 3, size). Not supported: a padding mask, past keys, and keys with four axes.
 fn multi_head_attention(b: &mut Body, node: &NodeProto) -> Option<()> {
     if [4, 6, 7, 8, 9].iter().any(|&i| given(&node.input, i)) {
         return None;
@@ -291,7 +291,7 @@ fn multi_head_attention(b: &mut Body, node: &NodeProto) -> Option<()> {
     let mut operands = ["Q", "K", "V"];
     match (given(&node.input, 1), given(&node.input, 2)) {
         (true, true) => {
-            // Refuses operands of another rank.
+            // This node refuses operands of another rank.
             for (operand, name) in operands.iter_mut().zip(["q_flat", "k_flat", "v_flat"]) {
                 *operand = b.with_ints("Transpose", &[*operand], name, "perm", &[0, 1, 2]);
             }
@@ -320,7 +320,7 @@ fn multi_head_attention(b: &mut Body, node: &NodeProto) -> Option<()> {
     attention(b, node, operands, given(&node.input, 5))
 }
 
-/// Query, key and value as one product of X. The forms with lengths or with keys of the past are not known.
+/// Attention whose query, key and value are one product of X. Not supported: sequence lengths and past keys.
 fn packed_attention(b: &mut Body, node: &NodeProto) -> Option<()> {
     if [3, 4, 6].iter().any(|&i| given(&node.input, i)) || int(node, "do_rotary") != 0 {
         return None;
@@ -339,8 +339,8 @@ fn packed_attention(b: &mut Body, node: &NodeProto) -> Option<()> {
     b.0.last_mut()?.output.extend(["k_flat".to_owned(), "v_flat".to_owned()]);
     attention(b, node, ["q_flat", "k_flat", "v_flat"], given(&node.input, 5))
 }
-/// A note if ONNX Runtime merged activation functions into the operators before them: the names of these
-/// layers mean the merged results.
+/// Returns a note for the user if ONNX Runtime merged activation functions into earlier operators. The names
+/// of these layers then refer to the merged results.
 pub fn merged(graph: &GraphProto) -> Option<String> {
     let activated = |node: &&NodeProto| {
         node.domain().starts_with("com.microsoft") && node.attribute.iter().any(|a| a.name() == "activation")

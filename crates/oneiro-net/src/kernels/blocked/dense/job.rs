@@ -1,4 +1,4 @@
-//! The tasks of a direct convolution: slabs of the source, and tiles over them.
+//! The tasks of a direct convolution. A task fills slabs of the source and runs register tiles over them.
 
 use super::{CHAIN, Dense, Panel, Weights};
 use crate::kernels::blocked::blocks_of;
@@ -15,7 +15,8 @@ use std::ops::Range;
 struct Scratch {
     slab: Slab,
     data: AlignedBuffer,
-    /// Weights that are laid out for some products of a panel.
+    /// Transposed weights for one group of products of a panel, if the weights are shared with the
+    /// convolution.
     weights: AlignedBuffer,
     offsets: Vec<usize>,
 }
@@ -31,7 +32,7 @@ thread_local! {
     };
 }
 
-/// One call, as its tasks see it.
+/// One call of `Dense::run`, shared by its tasks.
 pub(super) struct Job<'a> {
     pub(super) dense: &'a Dense,
     pub(super) src: &'a [f32],
@@ -40,8 +41,8 @@ pub(super) struct Job<'a> {
     pub(super) epilogue: Option<EpilogueAddresses>,
 }
 
-// SAFETY: the addresses in `epilogue` are of slices that outlive the job; tasks write masks at disjoint
-// places, those of their own outputs.
+// SAFETY: the addresses in `epilogue` belong to slices that outlive the job. Each task writes only the masks
+// of its own outputs.
 unsafe impl Sync for Job<'_> {}
 
 impl Job<'_> {
@@ -65,7 +66,7 @@ impl Job<'_> {
         slab.lay(c, columns.0, columns.1, usize::MAX);
         let src_plane = volume(c.src);
         let in_blocks = blocks_of(c.c_in);
-        // From one block of channels to the next lie the other images.
+        // Distance between two blocks of channels of one image: the images of a batch lie between them.
         let src_block = c.batch * src_plane;
         let source = &self.src[(group * in_blocks * c.batch + image) * src_plane * LANES..];
         let taps = c.taps.len();
@@ -123,7 +124,7 @@ impl Job<'_> {
         }
     }
 
-    /// Adds the products of some runs to the outputs of one panel.
+    /// Adds the products of some runs to the outputs of one panel. A run is a pair (input block, tap).
     fn multiply(
         &self,
         image: usize,
@@ -156,8 +157,7 @@ impl Job<'_> {
         let all_tiles = slab.segments.iter().map(|s| s.len.div_ceil(most)).sum();
         for segment in &slab.segments {
             let end = segment.to + (segment.len - 1) * step;
-            // The last output of the last block is in bounds (checked above), so all earlier outputs are,
-            // too.
+            // The last output of the last block is in bounds (checked here), so all earlier outputs are, too.
             self.dst.pointer(((first_plane + (panel.blocks - 1) * c.batch) * plane + end + 1) * LANES);
             let count = segment.len.div_ceil(most);
             for tile in 0..count {
@@ -184,8 +184,8 @@ impl Job<'_> {
                     mask_block: c.batch * mask_plane,
                     mask_step: step,
                 };
-                // SAFETY: weights and bias have what the panel asks for (sliced above), the source and the
-                // outputs what the segment asks for (checked above); no other task writes these outputs.
+                // SAFETY: the slices of weights and bias have the panel's lengths. Source and outputs have
+                // the positions of the segment (checked above). No other task writes these outputs.
                 unsafe { tiles.get(end - x)(&call) };
                 tiles_run += 1;
             }
@@ -193,18 +193,19 @@ impl Job<'_> {
     }
 }
 
-/// Some products of every output of a group: consecutive runs, (block of inputs, tap) pairs.
+/// Some of the products of which every output of a group is the sum: consecutive runs, each a pair (input
+/// block, tap).
 struct Products {
     group: usize,
     runs: Range<usize>,
-    /// How many products of an output come before.
+    /// Number of products of an output that come before these.
     first: usize,
-    /// Of each run.
+    /// Number of products in each run.
     steps: usize,
 }
 
 impl Products {
-    /// Their weights in one panel, as its tiles read them.
+    /// Returns the weights of these products for one panel, in the order in which tiles read them.
     fn weights<'a>(&self, dense: &'a Dense, panel: Panel, laid: &'a mut AlignedBuffer) -> &'a [f32] {
         let c = &dense.correlation;
         let len = self.runs.len() * self.steps * panel.blocks * LANES;
@@ -222,8 +223,8 @@ impl Products {
         }
     }
 
-    /// The part of the next panel's weights that a tile, one of `tiles`, prefetches while it computes, and
-    /// the prefetch distance per product, so that all tiles together prefetch the whole panel.
+    /// Returns the part of the next panel's weights that one tile, out of `tiles`, prefetches while it
+    /// computes, and the prefetch distance per product. All tiles together prefetch the whole panel.
     fn ahead(
         &self,
         dense: &Dense,
@@ -246,7 +247,7 @@ impl Products {
     }
 }
 
-/// The compiled tiles of one number of blocks; the last one is remembered.
+/// The compiled tiles for one number of blocks. Remembers the tile used last, to save a look-up.
 struct Tiles {
     isa: Isa,
     blocks: usize,
@@ -270,7 +271,7 @@ impl Tiles {
     }
 }
 
-/// Fills the slabs of some blocks; those below `laid` have their zeros already.
+/// Copies the source of some channel blocks into slabs. Blocks below `laid` already have their padding zeros.
 fn fill(slab: &Slab, source: &[f32], plane: usize, blocks: usize, laid: usize, data: &mut [f32]) {
     for block in 0..blocks {
         let to = &mut data[block * slab.len * LANES..(block + 1) * slab.len * LANES];

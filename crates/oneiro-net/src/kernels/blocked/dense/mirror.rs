@@ -1,8 +1,8 @@
-//! Weights of an adjoint that are read from those of its convolution, so that memory holds one copy for both
-//! directions.
+//! Weights of an adjoint that are read from its convolution's packed weights, so that memory holds one copy
+//! for both directions.
 //!
-//! Tiles read weights in the order of their own direction: before the tiles of a few products run, blocks of
-//! 16 × 16 numbers are transposed in registers, into memory that stays in a first-level cache.
+//! Tiles read weights in the order of their own direction. So blocks of 16 × 16 weights are transposed in
+//! registers before the tiles run. The transposed weights stay in a first-level cache.
 
 use super::{Dense, Panel, Weights};
 use crate::kernels::blocked::isa_dispatch::isa_dispatch;
@@ -14,34 +14,34 @@ use crate::kernels::isa::Isa;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Bytes of weights below which a second copy costs less than transposing them each time.
+/// If the weights take fewer bytes, a second copy costs less than transposing them in every run.
 const FEWEST_BYTES: usize = 64 << 10;
 
-/// Positions below which they are not transposed either: a block takes about as long as its products at
-/// twelve positions.
+/// If the adjoint has fewer positions, a second copy is cheaper. Transposing a block takes about as long as
+/// its products at twelve positions.
 const FEWEST_POSITIONS: usize = 128;
 
-/// The weights of a convolution, seen from its adjoint.
+/// The packed weights of a convolution, read by its adjoint.
 #[derive(Debug)]
 pub(super) struct Mirror {
     packed: Arc<Packed>,
-    /// Of the convolution, as are the numbers below.
+    /// Panels of the convolution. All counts below are the convolution's, too.
     panels: Vec<Panel>,
     c_in: usize,
     out_blocks: usize,
     taps: usize,
-    /// Which of its taps each tap of the adjoint is.
+    /// Maps each tap of the adjoint to a tap of the convolution.
     kernel_taps: Vec<usize>,
 }
 
 impl Mirror {
-    /// Whether an adjoint should be without weights of its own.
+    /// Whether an adjoint should share its convolution's weights instead of keeping a copy.
     pub(super) fn pays(adjoint: &Correlation) -> bool {
         let weights = adjoint.groups * adjoint.c_in * adjoint.c_out * adjoint.taps.len();
         weights * size_of::<f32>() >= FEWEST_BYTES && volume(adjoint.grid) >= FEWEST_POSITIONS
     }
 
-    /// `None` where the convolution has no weights to lend.
+    /// Returns `None` if the convolution itself has no weights of its own.
     pub(super) fn new(of: &Dense, kernel_taps: &[usize]) -> Option<Mirror> {
         let Weights::Own(packed) = &of.weights else { return None };
         let c = &of.correlation;
@@ -55,8 +55,8 @@ impl Mirror {
         })
     }
 
-    /// The weights of some runs, (block of inputs, tap) pairs of the adjoint, for one of its panels: for each
-    /// run `steps` products of the panel's width.
+    /// Writes the weights of some runs for one panel of the adjoint. A run is a pair (input block, tap) of
+    /// the adjoint; it has `steps` products of the panel's width.
     pub(super) fn lay(
         &self,
         isa: Isa,
@@ -75,7 +75,7 @@ impl Mirror {
         }
     }
 
-    /// Where the convolution's weights for an output block, and the input blocks from `input` on, begin.
+    /// Offset of the convolution's weights for an output block, a tap and the input blocks from `input` on.
     fn start(&self, group: usize, out: usize, tap: usize, input: usize) -> usize {
         let panel = self.panels[out / self.panels[0].blocks];
         let rows = LANES.min(self.c_in - input * LANES);
@@ -86,8 +86,9 @@ impl Mirror {
             + (out - panel.first) * LANES
     }
 
-    /// What the panel after `panel` reads for some runs: the weights of each of the convolution's panels lie
-    /// together, and `piece` counts these. `None` where there is no more.
+    /// Returns the address of weights that the next panel of the adjoint will read, for prefetching. `piece`
+    /// counts the convolution's panels, each of which is contiguous in memory. Returns `None` after the last
+    /// piece.
     pub(super) fn ahead(
         &self,
         group: usize,
@@ -104,8 +105,8 @@ impl Mirror {
         })
     }
 
-    /// The products of output block `out` with input block `input`, by which the convolution goes, as rows of
-    /// inputs.
+    /// Transposes the weights between output block `out` and input block `input` of the convolution: rows are
+    /// inputs in the convolution's order, and become columns.
     fn transpose(
         &self,
         isa: Isa,
@@ -123,12 +124,13 @@ impl Mirror {
         let from = &self.packed.as_slice()[start..start + (rows - 1) * from_step + LANES];
         let to = &mut to[..(columns - 1) * to_step + LANES];
         let call = Transpose { from: from.as_ptr(), from_step, rows, to: to.as_mut_ptr(), to_step, columns };
-        // SAFETY: both slices have what the call says.
+        // SAFETY: both slices have the lengths that `call` names.
         unsafe { transpose(isa, &call) }
     }
 }
 
-/// `to[j][i] = from[i][j]` for i below `rows` and j below `columns`, 0 for the other i up to 16.
+/// Transposes a matrix: `to[j][i] = from[i][j]` for i below `rows` and j below `columns`. For i from `rows`
+/// to 15, `to[j][i]` becomes 0.
 struct Transpose {
     from: *const f32,
     from_step: usize,
@@ -143,10 +145,10 @@ isa_dispatch! {
 }
 
 /// # Safety
-/// `rows` rows of sixteen numbers can be read, and `columns` of them written.
+/// `rows` rows of sixteen elements can be read from `from`, and `columns` rows of sixteen written to `to`.
 #[inline(always)]
 unsafe fn transpose_in<X: Lanes>(call: &Transpose) {
-    // SAFETY: as the caller grants.
+    // SAFETY: the caller keeps the contract of this function.
     unsafe {
         let mut rows = [X::splat(0.0); LANES];
         for (i, row) in rows.iter_mut().enumerate().take(call.rows) {

@@ -1,4 +1,4 @@
-//! The division of a direct convolution's work: panels of output blocks, ranges of positions.
+//! Divides the work of a direct convolution into tasks: panels of output blocks, times ranges of positions.
 
 use super::{Dense, Weights};
 use crate::kernels::blocked::blocks_of;
@@ -8,40 +8,43 @@ use crate::kernels::correlate::{Correlation, Reading};
 use crate::kernels::isa::Isa;
 use crate::kernels::team;
 
-/// Numbers of the destination that a task goes through for every pass: half of a second-level cache of 1 MB.
+/// Output elements that stay in a core's cache from one pass to the next: half of a second-level cache of 1
+/// MB. A task with more of them reads and writes them in memory in every pass.
 const TASK_NUMBERS: usize = 128 << 10;
 
-/// Columns below which a range is not cut: a few tiles.
+/// Fewest columns (output positions) of a range: a few tiles.
 const MIN_COLUMNS: usize = 28;
-/// Ranges of columns for each thread at most.
+/// Most ranges of columns for each thread.
 const MAX_PARTS: usize = 8;
 
-// Costs of a task other than its products, measured on an Intel Xeon of 2023 (Emerald Rapids) within a factor
-// of two.
+// Costs of a task other than its products, measured within a factor of two on an Intel Xeon of 2023 (Emerald
+// Rapids).
 
-/// Bytes of weights that arrive in a cycle from the caches that threads share.
+/// Bytes of weights that a core reads per cycle from the caches that all threads share.
 const WEIGHT_BYTES: f64 = 8.0;
-/// Bytes of sums that come and go in a cycle where they do not fit a second-level cache.
+/// Bytes of partial sums that a core reads or writes per cycle if they do not fit its second-level cache.
 const FAR_BYTES: f64 = 8.0;
-/// Cycles to reorder a weight from the layout of the other pass to the layout of the tiles.
+/// Cycles to transpose one weight of the convolution for its adjoint.
 const TURN_CYCLES: f64 = 0.4;
-/// Cycles to copy the sixteen numbers of a position into a slab.
+/// Cycles to copy the sixteen values of a position into a slab.
 const SLAB_CYCLES: f64 = 2.0;
-/// Cycles to hand over a task.
+/// Cycles to hand over a task to a thread.
 const TASK_CYCLES: f64 = 4000.0;
-/// Cycles for every pass over a block of outputs while another core writes the columns next to these: what
-/// the hardware fetches beyond the last column has to be taken back from it (AMD Zen 5, 2025: 2400 to 2600).
+/// Cycles that a pass over a block of outputs loses while another core writes the neighbouring columns. Cache
+/// lines prefetched beyond the last column then move between the two cores (AMD Zen 5, 2025: 2400 to 2600
+/// cycles).
 const BORDER_CYCLES: f64 = 2500.0;
 
-/// Into how many parts one (image, group) is cut.
+/// Into how many ranges of columns and of panels the outputs of one image and group are divided.
 pub(super) struct Split {
     pub(super) column_parts: usize,
     pub(super) panel_parts: usize,
 }
 
 impl Dense {
-    /// Cuts one (image, group) into ranges of columns and of panels: the cut that takes the fewest cycles by
-    /// a simple count. The number of threads changes the division, and so the speed, but no result.
+    /// Divides the outputs of one image and group into ranges of columns and of panels, so that the estimated
+    /// number of cycles is smallest. The number of threads changes the division, hence the speed, but no
+    /// result.
     pub(super) fn split(&self, columns: usize) -> Split {
         let c = &self.correlation;
         let threads = team::threads();
@@ -66,10 +69,10 @@ impl Dense {
             let revisits =
                 if sums > TASK_NUMBERS as f64 { sums * passes as f64 * 8.0 / FAR_BYTES } else { 0.0 };
             let tasks = images * column_parts * panel_parts;
-            // Where a thread has several tasks, neighbours come at different times.
+            // If a thread has several tasks, neighbouring ranges are computed at different times.
             let meets = column_parts > 1 && tasks < 2 * threads;
             let border = if meets { blocks * passes as f64 * BORDER_CYCLES } else { 0.0 };
-            // A last round that is not full leaves threads idle; many rounds even out.
+            // Counts rounds of tasks: in the last round, threads may be idle.
             tasks.div_ceil(threads) as f64 * (products + weights + slab + revisits + border + TASK_CYCLES)
         };
         let most_columns = columns.div_ceil(MIN_COLUMNS).min(MAX_PARTS * threads);
@@ -84,10 +87,10 @@ impl Dense {
     }
 }
 
-/// The width of panels, in blocks, that takes the fewest cycles by a simple count: a tile needs half a cycle
-/// for each multiply-add and for each load, and at least the latency of a multiply-add for each product.
+/// Returns the number of blocks in a panel that takes the fewest cycles. A tile needs half a cycle for each
+/// multiply-add and each load, and at least the latency of a multiply-add for each product.
 pub(super) fn best_width(correlation: &Correlation, isa: Isa, blocks: usize) -> usize {
-    /// Cycles from a multiply-add to the next that needs its result (Intel and AMD, 2015 to 2024: 4).
+    /// Cycles until the result of a multiply-add can be used by the next (Intel and AMD, 2015 to 2024: 4).
     const LATENCY: f64 = 4.0;
     let line = if correlation.is_whole() { Reading::of(correlation).grid[2] } else { correlation.grid[2] };
     let cycles = |width: usize| -> f64 {
@@ -106,7 +109,7 @@ pub(super) fn best_width(correlation: &Correlation, isa: Isa, blocks: usize) -> 
         full as f64 * of(width) + if rest > 0 { of(rest) } else { 0.0 }
     };
     let widths = (1..=MAX_BLOCKS.min(blocks.max(1))).filter(|&w| most_positions(isa, w) > 0);
-    // Two blocks win a tie: they read the source half as often as one.
+    // Two blocks win a tie, because they read the source half as often as one block does.
     widths
         .min_by(|&a, &b| cycles(a).total_cmp(&cycles(b)).then((a != 2).cmp(&(b != 2))).then(a.cmp(&b)))
         .unwrap_or(1)

@@ -1,4 +1,4 @@
-//! Registers of AVX-512 (one) and AVX2 (two of eight).
+//! Sixteen lanes on x86-64: one register of AVX-512, or two AVX2 registers of eight lanes.
 
 use super::{BIAS, Lanes, MANTISSA};
 use std::arch::x86_64::*;
@@ -11,43 +11,42 @@ impl Lanes for __m512 {
     }
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self {
-        // SAFETY: here and below, the caller has the instructions, and the numbers at the address (see the
-        // trait).
+        // SAFETY: the caller guarantees the instruction set and the elements at each address (see `Lanes`).
         unsafe { _mm512_set1_ps(value) }
     }
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self {
-        // SAFETY: see above.
+        // SAFETY: the caller guarantees the instruction set and the elements at each address (see `Lanes`).
         unsafe { _mm512_loadu_ps(from) }
     }
     #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
-        // SAFETY: see above.
+        // SAFETY: the caller guarantees the instruction set and the elements at each address (see `Lanes`).
         unsafe { _mm512_storeu_ps(to, self) }
     }
     #[inline(always)]
     unsafe fn add(self, other: Self) -> Self {
-        // SAFETY: see above.
+        // SAFETY: the caller guarantees the instruction set and the elements at each address (see `Lanes`).
         unsafe { _mm512_add_ps(self, other) }
     }
     #[inline(always)]
     unsafe fn sub(self, other: Self) -> Self {
-        // SAFETY: see above.
+        // SAFETY: the caller guarantees the instruction set and the elements at each address (see `Lanes`).
         unsafe { _mm512_sub_ps(self, other) }
     }
     #[inline(always)]
     unsafe fn mul(self, other: Self) -> Self {
-        // SAFETY: see above.
+        // SAFETY: the caller guarantees the instruction set and the elements at each address (see `Lanes`).
         unsafe { _mm512_mul_ps(self, other) }
     }
     #[inline(always)]
     unsafe fn div(self, other: Self) -> Self {
-        // SAFETY: see above.
+        // SAFETY: the caller guarantees the instruction set and the elements at each address (see `Lanes`).
         unsafe { _mm512_div_ps(self, other) }
     }
     #[inline(always)]
     unsafe fn times_power(self, n: Self) -> Self {
-        // SAFETY: see above.
+        // SAFETY: the caller guarantees the instruction set and the elements at each address (see `Lanes`).
         unsafe {
             let exponent = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(BIAS));
             let power = _mm512_castsi512_ps(_mm512_slli_epi32::<MANTISSA>(exponent));
@@ -56,30 +55,30 @@ impl Lanes for __m512 {
     }
     #[inline(always)]
     unsafe fn multiply_add(self, a: Self, b: Self) -> Self {
-        // SAFETY: see above.
+        // SAFETY: the caller guarantees the instruction set and the elements at each address (see `Lanes`).
         unsafe { _mm512_fmadd_ps(a, b, self) }
     }
     #[inline(always)]
     unsafe fn max(self, other: Self) -> Self {
-        // SAFETY: see above.
+        // SAFETY: the caller guarantees the instruction set and the elements at each address (see `Lanes`).
         unsafe { _mm512_max_ps(self, other) }
     }
     #[inline(always)]
     unsafe fn min(self, other: Self) -> Self {
-        // SAFETY: see above.
+        // SAFETY: the caller guarantees the instruction set and the elements at each address (see `Lanes`).
         unsafe { _mm512_min_ps(self, other) }
     }
     #[inline(always)]
     unsafe fn exceeds(self, other: Self) -> u16 {
-        // SAFETY: see above.
+        // SAFETY: the caller guarantees the instruction set and the elements at each address (see `Lanes`).
         unsafe {
             _mm512_cmp_ps_mask::<_CMP_NLE_UQ>(self, other) & !_mm512_cmp_ps_mask::<_CMP_UNORD_Q>(other, other)
         }
     }
     #[inline(always)]
     unsafe fn clip(self, low: Self, high: Self) -> (Self, u16, u16) {
-        // The second operand, which is the number, wins where it is NaN or equal.
-        // SAFETY: see above.
+        // `max` and `min` return their second operand, here the value, if it is NaN or equal to the bound.
+        // SAFETY: the caller guarantees the instruction set and the elements at each address (see `Lanes`).
         unsafe {
             let below = _mm512_cmp_ps_mask::<_CMP_LE_OQ>(self, low);
             let above = _mm512_cmp_ps_mask::<_CMP_GE_OQ>(self, high);
@@ -88,30 +87,31 @@ impl Lanes for __m512 {
     }
     #[inline(always)]
     unsafe fn zero_where(self, bits: u16) -> Self {
-        // SAFETY: see above.
+        // SAFETY: the caller guarantees the instruction set and the elements at each address (see `Lanes`).
         unsafe { _mm512_maskz_mov_ps(!bits, self) }
     }
     #[inline(always)]
     unsafe fn store_bytes(self, to: *mut u8) {
-        // SAFETY: see above.
+        // SAFETY: the caller guarantees the instruction set and the elements at each address (see `Lanes`).
         unsafe { _mm_storeu_si128(to.cast(), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(self))) }
     }
     #[inline(always)]
     unsafe fn bytes_are(from: *const u8, byte: u8) -> u16 {
-        // SAFETY: see above.
+        // SAFETY: the caller guarantees the instruction set and the elements at each address (see `Lanes`).
         unsafe { _mm_cmpeq_epi8_mask(_mm_loadu_si128(from.cast()), _mm_set1_epi8(byte as i8)) }
     }
     #[inline(always)]
     unsafe fn blend(self, other: Self, bits: u16) -> Self {
-        // SAFETY: see above.
+        // SAFETY: the caller guarantees the instruction set and the elements at each address (see `Lanes`).
         unsafe { _mm512_mask_mov_ps(self, bits, other) }
     }
     #[inline(always)]
     unsafe fn transpose(rows: [Self; 16]) -> [Self; 16] {
-        // SAFETY: see above.
+        // SAFETY: the caller guarantees the instruction set and the elements at each address (see `Lanes`).
         unsafe {
             let mut out = rows;
-            // In each quarter of a register: the column 4 · quarter + j of four rows.
+            // First transpose within each quarter of a register: `fours[j]` gets the columns 4 · quarter + j
+            // of four rows.
             let mut fours = rows;
             for (four, rows) in fours.chunks_exact_mut(4).zip(rows.chunks_exact(4)) {
                 let low = _mm512_castps_pd(_mm512_unpacklo_ps(rows[0], rows[1]));
@@ -124,7 +124,8 @@ impl Lanes for __m512 {
                 four[3] = _mm512_castpd_ps(_mm512_unpackhi_pd(high, high2));
             }
             for j in 0..4 {
-                // Quarters 0 and 2, then 1 and 3, of the upper eight rows and of the lower.
+                // Combines quarters 0 and 2, and quarters 1 and 3, of the upper eight rows and of the lower
+                // eight.
                 let even = _mm512_shuffle_f32x4::<0x88>(fours[j], fours[4 + j]);
                 let even2 = _mm512_shuffle_f32x4::<0x88>(fours[8 + j], fours[12 + j]);
                 let odd = _mm512_shuffle_f32x4::<0xdd>(fours[j], fours[4 + j]);
@@ -139,27 +140,27 @@ impl Lanes for __m512 {
     }
 }
 
-/// Bits where one of sixteen bytes is this one.
+/// Returns a bit for each of sixteen bytes, set where the byte equals `byte`.
 ///
 /// # Safety
 /// Sixteen bytes lie at the address.
 #[inline(always)]
 unsafe fn bytes_equal(from: *const u8, byte: u8) -> u16 {
-    // SAFETY: SSE2 belongs to x86-64; the caller has the bytes.
+    // SAFETY: SSE2 belongs to x86-64; the caller guarantees sixteen bytes at the address.
     unsafe {
         let equal = _mm_cmpeq_epi8(_mm_loadu_si128(from.cast()), _mm_set1_epi8(byte as i8));
         _mm_movemask_epi8(equal) as u16
     }
 }
 
-/// Two registers of eight.
+/// Two registers of eight lanes.
 #[derive(Clone, Copy)]
 pub(crate) struct Pair(__m256, __m256);
 
-/// All ones where the bit of a lane is set.
+/// Returns all ones in each lane whose bit is set.
 #[inline(always)]
 unsafe fn spread(bits: u16) -> (__m256, __m256) {
-    // SAFETY: the caller has the instructions.
+    // SAFETY: the caller guarantees that the machine has the instruction set.
     unsafe {
         let select = _mm256_set_epi32(128, 64, 32, 16, 8, 4, 2, 1);
         let of = |bits: i32| {
@@ -172,7 +173,7 @@ unsafe fn spread(bits: u16) -> (__m256, __m256) {
 
 #[inline(always)]
 unsafe fn gather(low: __m256, high: __m256) -> u16 {
-    // SAFETY: the caller has the instructions.
+    // SAFETY: the caller guarantees that the machine has the instruction set.
     unsafe { _mm256_movemask_ps(low) as u16 | (_mm256_movemask_ps(high) as u16) << 8 }
 }
 
@@ -184,18 +185,17 @@ impl Lanes for Pair {
     }
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self {
-        // SAFETY: here and below, the caller has the instructions, and the numbers at the address (see the
-        // trait).
+        // SAFETY: the caller guarantees the instruction set and the elements at each address (see `Lanes`).
         unsafe { Pair(_mm256_set1_ps(value), _mm256_set1_ps(value)) }
     }
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self {
-        // SAFETY: see above.
+        // SAFETY: the caller guarantees the instruction set and the elements at each address (see `Lanes`).
         unsafe { Pair(_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8))) }
     }
     #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
-        // SAFETY: see above.
+        // SAFETY: the caller guarantees the instruction set and the elements at each address (see `Lanes`).
         unsafe {
             _mm256_storeu_ps(to, self.0);
             _mm256_storeu_ps(to.add(8), self.1);
@@ -203,27 +203,27 @@ impl Lanes for Pair {
     }
     #[inline(always)]
     unsafe fn add(self, other: Self) -> Self {
-        // SAFETY: see above.
+        // SAFETY: the caller guarantees the instruction set and the elements at each address (see `Lanes`).
         unsafe { Pair(_mm256_add_ps(self.0, other.0), _mm256_add_ps(self.1, other.1)) }
     }
     #[inline(always)]
     unsafe fn sub(self, other: Self) -> Self {
-        // SAFETY: see above.
+        // SAFETY: the caller guarantees the instruction set and the elements at each address (see `Lanes`).
         unsafe { Pair(_mm256_sub_ps(self.0, other.0), _mm256_sub_ps(self.1, other.1)) }
     }
     #[inline(always)]
     unsafe fn mul(self, other: Self) -> Self {
-        // SAFETY: see above.
+        // SAFETY: the caller guarantees the instruction set and the elements at each address (see `Lanes`).
         unsafe { Pair(_mm256_mul_ps(self.0, other.0), _mm256_mul_ps(self.1, other.1)) }
     }
     #[inline(always)]
     unsafe fn div(self, other: Self) -> Self {
-        // SAFETY: see above.
+        // SAFETY: the caller guarantees the instruction set and the elements at each address (see `Lanes`).
         unsafe { Pair(_mm256_div_ps(self.0, other.0), _mm256_div_ps(self.1, other.1)) }
     }
     #[inline(always)]
     unsafe fn times_power(self, n: Self) -> Self {
-        // SAFETY: see above.
+        // SAFETY: the caller guarantees the instruction set and the elements at each address (see `Lanes`).
         unsafe {
             let bias = _mm256_set1_epi32(BIAS);
             let power = |n| {
@@ -235,22 +235,22 @@ impl Lanes for Pair {
     }
     #[inline(always)]
     unsafe fn multiply_add(self, a: Self, b: Self) -> Self {
-        // SAFETY: see above.
+        // SAFETY: the caller guarantees the instruction set and the elements at each address (see `Lanes`).
         unsafe { Pair(_mm256_fmadd_ps(a.0, b.0, self.0), _mm256_fmadd_ps(a.1, b.1, self.1)) }
     }
     #[inline(always)]
     unsafe fn max(self, other: Self) -> Self {
-        // SAFETY: see above.
+        // SAFETY: the caller guarantees the instruction set and the elements at each address (see `Lanes`).
         unsafe { Pair(_mm256_max_ps(self.0, other.0), _mm256_max_ps(self.1, other.1)) }
     }
     #[inline(always)]
     unsafe fn min(self, other: Self) -> Self {
-        // SAFETY: see above.
+        // SAFETY: the caller guarantees the instruction set and the elements at each address (see `Lanes`).
         unsafe { Pair(_mm256_min_ps(self.0, other.0), _mm256_min_ps(self.1, other.1)) }
     }
     #[inline(always)]
     unsafe fn exceeds(self, other: Self) -> u16 {
-        // SAFETY: see above.
+        // SAFETY: the caller guarantees the instruction set and the elements at each address (see `Lanes`).
         unsafe {
             let of = |a, b| {
                 _mm256_andnot_ps(_mm256_cmp_ps::<_CMP_UNORD_Q>(b, b), _mm256_cmp_ps::<_CMP_NLE_UQ>(a, b))
@@ -260,7 +260,7 @@ impl Lanes for Pair {
     }
     #[inline(always)]
     unsafe fn clip(self, low: Self, high: Self) -> (Self, u16, u16) {
-        // SAFETY: see above.
+        // SAFETY: the caller guarantees the instruction set and the elements at each address (see `Lanes`).
         unsafe {
             let below = gather(
                 _mm256_cmp_ps::<_CMP_LE_OQ>(self.0, low.0),
@@ -276,7 +276,7 @@ impl Lanes for Pair {
     }
     #[inline(always)]
     unsafe fn zero_where(self, bits: u16) -> Self {
-        // SAFETY: see above.
+        // SAFETY: the caller guarantees the instruction set and the elements at each address (see `Lanes`).
         unsafe {
             let (low, high) = spread(bits);
             Pair(_mm256_andnot_ps(low, self.0), _mm256_andnot_ps(high, self.1))
@@ -284,8 +284,8 @@ impl Lanes for Pair {
     }
     #[inline(always)]
     unsafe fn store_bytes(self, to: *mut u8) {
-        // SAFETY: see above. The packings saturate, which numbers below 256 never do, and work within halves
-        // of a register, which the permutation undoes.
+        // SAFETY: the caller guarantees the instruction set and the address. Packing saturates, but values
+        // below 256 do not. It works within halves of a register, and the permutation restores the order.
         unsafe {
             let (low, high) = (_mm256_cvtps_epi32(self.0), _mm256_cvtps_epi32(self.1));
             let pairs = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packs_epi32(low, high));
@@ -295,12 +295,12 @@ impl Lanes for Pair {
     }
     #[inline(always)]
     unsafe fn bytes_are(from: *const u8, byte: u8) -> u16 {
-        // SAFETY: see above.
+        // SAFETY: the caller guarantees the instruction set and the elements at each address (see `Lanes`).
         unsafe { bytes_equal(from, byte) }
     }
     #[inline(always)]
     unsafe fn blend(self, other: Self, bits: u16) -> Self {
-        // SAFETY: see above.
+        // SAFETY: the caller guarantees the instruction set and the elements at each address (see `Lanes`).
         unsafe {
             let (low, high) = spread(bits);
             Pair(_mm256_blendv_ps(self.0, other.0, low), _mm256_blendv_ps(self.1, other.1, high))

@@ -1,5 +1,5 @@
-//! Max pooling where most of its time goes: windows of 3×3 inside the source, and the gradient of overlapping
-//! ones of three.
+//! Fast paths of max pooling for the commonest windows: 3×3 windows that lie inside the source, and the
+//! gradient of overlapping windows of width three.
 
 use super::window::Inner;
 use super::{Back, Piece};
@@ -7,21 +7,21 @@ use crate::kernels::blocked::lanes::LANES;
 use crate::kernels::blocked::lanes::Lanes;
 use crate::kernels::pool::PoolGeometry;
 
-/// The largest of some numbers, and which tap it is.
+/// The largest value of each lane, and the index of its tap.
 type Best<X> = (X, X);
 
-/// Pools the windows of a piece that lie inside, if this is for them: 3×3, without gaps, at steps of one or
-/// two lines. Returns whether it was.
+/// Pools the windows of a piece that lie inside the source, if they are 3×3, not dilated, and one or two
+/// lines apart. Returns whether that holds.
 ///
 /// # Safety
-/// As for [`super::piece`].
+/// The contract of [`super::piece`].
 #[inline(always)]
 pub(super) unsafe fn columns<X: Lanes>(call: &Piece<'_>, inner: &Inner) -> bool {
     let g = call.geometry;
     if g.kernel != [1, 3, 3] || g.dilation != [1; 3] {
         return false;
     }
-    // SAFETY: the caller's contract.
+    // SAFETY: the caller keeps the contract of this function.
     unsafe {
         match g.stride[1] {
             1 => columns_at::<X, 1>(call, inner),
@@ -32,17 +32,18 @@ pub(super) unsafe fn columns<X: Lanes>(call: &Piece<'_>, inner: &Inner) -> bool 
     true
 }
 
-/// Goes down the columns of outputs, and reuses the maxima of a source row for the next outputs.
+/// Pools column by column of outputs, from top to bottom. The maxima of a source row are reused by the next
+/// output of the column.
 ///
 /// # Safety
-/// As for [`super::piece`], for windows of 3×3 at steps of S lines.
+/// The contract of [`super::piece`], for windows of 3×3 that are S lines apart.
 #[inline(always)]
 unsafe fn columns_at<X: Lanes, const S: usize>(call: &Piece<'_>, inner: &Inner) {
     let g = call.geometry;
     let [_, height, width] = g.dst;
     let mut line = call.lines.0;
     while line < call.lines.1 {
-        // The outputs of one slice.
+        // Outputs of one plane of depth: the lines from `y` to the end of the plane or of the piece.
         let (z, y) = (line / height, line % height);
         let end = call.lines.1.min((z + 1) * height);
         let (low, high) = (y.max(inner.ranges[1].0), (y + end - line).min(inner.ranges[1].1));
@@ -54,8 +55,7 @@ unsafe fn columns_at<X: Lanes, const S: usize>(call: &Piece<'_>, inner: &Inner) 
             let at = row.wrapping_mul(g.src[2]).wrapping_add(x * g.stride[2]).wrapping_sub(g.pad_before[2]);
             let mut src = call.src.wrapping_add(at.wrapping_mul(LANES));
             let below = g.src[2] * LANES;
-            // SAFETY: the windows lie inside the source (that is what the ranges say), the outputs in the
-            // piece.
+            // SAFETY: the ranges hold only windows inside the source, and the outputs lie in the piece.
             unsafe {
                 let mut held = [of_row::<X>(src), of_row::<X>(if S == 1 { src.add(below) } else { src })];
                 for y in low..high {
@@ -78,13 +78,13 @@ unsafe fn columns_at<X: Lanes, const S: usize>(call: &Piece<'_>, inner: &Inner) 
     }
 }
 
-/// Of three neighbours in a line.
+/// Returns the maximum of three neighbours in a line.
 ///
 /// # Safety
-/// They can be read, and the machine has the family.
+/// The three positions can be read, and the machine has the instruction set of `X`.
 #[inline(always)]
 unsafe fn of_row<X: Lanes>(first: *const f32) -> Best<X> {
-    // SAFETY: the caller's contract.
+    // SAFETY: the caller keeps the contract of this function.
     unsafe {
         let (mut best, mut winner) = (X::load(first), X::splat(0.0));
         for tap in 1..3 {
@@ -97,13 +97,13 @@ unsafe fn of_row<X: Lanes>(first: *const f32) -> Best<X> {
     }
 }
 
-/// Of three lines below each other.
+/// Returns the maximum of three lines, from the maximum of each.
 ///
 /// # Safety
-/// The machine has the family.
+/// The machine has the instruction set of `X`.
 #[inline(always)]
 unsafe fn of_rows<X: Lanes>(rows: [Best<X>; 3]) -> Best<X> {
-    // SAFETY: the caller's contract.
+    // SAFETY: the caller keeps the contract of this function.
     unsafe {
         let (mut best, mut winner) = rows[0];
         for (above, (value, tap)) in rows.into_iter().enumerate().skip(1) {
@@ -115,7 +115,7 @@ unsafe fn of_rows<X: Lanes>(rows: [Best<X>; 3]) -> Best<X> {
     }
 }
 
-/// The windows that see a position of the source, along one dimension; positions go up one by one.
+/// The windows that cover a source position along one dimension. The position only grows.
 struct Seen {
     first: usize,
     end: usize,
@@ -124,7 +124,7 @@ struct Seen {
 impl Seen {
     const NONE: Seen = Seen { first: 0, end: 0 };
 
-    /// Goes on to a position of dimension `d`; returns the tap by which the first window sees it.
+    /// Moves to a source position of dimension `d`. Returns the tap with which the first window covers it.
     #[inline(always)]
     fn at(&mut self, g: &PoolGeometry, d: usize, position: usize) -> usize {
         let padded = position + g.pad_before[d];
@@ -138,31 +138,33 @@ impl Seen {
     }
 }
 
-/// Lines of windows that see a line of the source.
+/// Lines of windows that cover one line of the source.
 struct Lines {
-    /// First window of each, in the plane of outputs, and the tap at which its lines begin.
+    /// For each line of windows: the index of its first window in the output plane, and the first tap that
+    /// reads the source line.
     of: [(usize, u8); MOST_LINES],
     count: usize,
 }
 
-/// As many as windows of 3×3×3 have at every position.
+/// A position is covered by at most nine lines of 3×3×3 windows.
 const MOST_LINES: usize = 9;
-/// Positions in a line of a window whose gradient is gathered.
+/// Width of the windows whose gradient is gathered.
 const WIDTH: usize = 3;
-/// Stands for as many lines as there are.
+/// Value of `N` for which [`gather_line`] reads the number of lines at run time.
 const ANY: usize = 0;
 
-/// Whether to gather is the short way: measured, it is for windows of three positions in width at steps of
-/// one or two, which overlap. Otherwise every window adds its gradient at its maximum.
+/// Whether gathering is faster than scattering. Measurements say so for overlapping windows of width three at
+/// strides of one or two. For others, each window adds its gradient at its maximum.
 pub(super) fn gathers(g: &PoolGeometry) -> bool {
     let lines = g.kernel[0].div_ceil(g.stride[0]) * g.kernel[1].div_ceil(g.stride[1]);
     g.dilation == [1; 3] && g.kernel[2] == WIDTH && g.stride[2] <= 2 && lines <= MOST_LINES
 }
 
-/// The gradient of one plane: each position gathers from the windows that it won, in their order.
+/// Computes the gradient of one plane. Each position adds up the gradients of the windows whose maximum it
+/// is, in the order of the windows.
 ///
 /// # Safety
-/// As for [`super::back`], for windows that are for it ([`gathers`]).
+/// The contract of [`super::back`], for a geometry that [`gathers`] accepts.
 #[inline(always)]
 pub(super) unsafe fn gather<X: Lanes>(call: &Back<'_>) {
     let g = call.geometry;
@@ -185,7 +187,7 @@ pub(super) unsafe fn gather<X: Lanes>(call: &Back<'_>) {
                     visit(oz * g.dst[1] + oy, tap_z * g.kernel[1] + tap_y);
                 }
             }
-            // SAFETY: the caller's contract.
+            // SAFETY: the caller keeps the contract of this function.
             unsafe {
                 let (z, y) = ((&seen_z, tap_z), (&seen_y, tap_y));
                 match (g.stride[2], lines.count) {
@@ -201,11 +203,11 @@ pub(super) unsafe fn gather<X: Lanes>(call: &Back<'_>) {
     }
 }
 
-/// The gradient of one line, which N lines of windows see, three positions wide at steps of S; `at` is its
-/// first position.
+/// Computes the gradient of one source line that N lines of windows cover. The windows are three wide and S
+/// apart; `at` is the line's first position.
 ///
 /// # Safety
-/// As for [`gather`].
+/// The contract of [`gather`].
 #[inline(always)]
 unsafe fn gather_line<X: Lanes, const S: usize, const N: usize>(
     call: &Back<'_>,
@@ -215,18 +217,18 @@ unsafe fn gather_line<X: Lanes, const S: usize, const N: usize>(
     y: (&Seen, usize),
 ) {
     let g = call.geometry;
-    // Windows whose positions lie inside the source, with all `before` earlier windows in place.
+    // The range of windows that lie inside the source and have all `before` overlapping predecessors.
     let pad = g.pad_before[2];
     let before = WIDTH.div_ceil(S) - 1;
     let first = before.max(pad.div_ceil(S));
     let end = g.dst[2].min((g.src[2] + pad) / S);
     if first >= end {
-        // SAFETY: the caller's contract.
+        // SAFETY: the caller keeps the contract of this function.
         unsafe { gather_some::<X>(call, at, 0..g.src[2], z, y) };
         return;
     }
     let lines = if N == ANY { &lines.of[..lines.count] } else { &lines.of[..N] };
-    // SAFETY: the caller's contract; positions and windows are those of the ranges above.
+    // SAFETY: the caller keeps the contract of this function. Positions and windows lie in the ranges above.
     unsafe {
         gather_some::<X>(call, at, 0..first * S - pad, z, y);
         for ox in first..end {
@@ -251,11 +253,11 @@ unsafe fn gather_line<X: Lanes, const S: usize, const N: usize>(
     }
 }
 
-/// The gradient of some positions of a line, whatever the windows; `z` and `y` are those that see it, each
-/// with the tap by which its first does.
+/// Computes the gradient of some positions of a line, whatever windows cover them. `z` and `y` hold the
+/// covering windows along these dimensions, and the tap with which the first window covers the line.
 ///
 /// # Safety
-/// As for [`gather`].
+/// The contract of [`gather`].
 #[inline(always)]
 unsafe fn gather_some<X: Lanes>(
     call: &Back<'_>,
@@ -268,7 +270,7 @@ unsafe fn gather_some<X: Lanes>(
     let mut seen_x = Seen::NONE;
     for x in positions {
         let tap_x = seen_x.at(g, 2, x);
-        // SAFETY: the caller's contract; the windows are those of the geometry.
+        // SAFETY: the caller keeps the contract of this function, and the windows belong to the geometry.
         unsafe {
             let dx = call.dx.add((at + x) * LANES);
             let mut sum = if call.accumulate { X::load(dx) } else { X::splat(0.0) };

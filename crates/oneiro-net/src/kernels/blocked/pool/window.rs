@@ -3,7 +3,7 @@
 use super::MAX_TAPS;
 use crate::kernels::pool::PoolGeometry;
 
-/// The taps of a window that lie inside the source: (tap, position in the plane).
+/// Calls `visit(tap, position in the plane)` for each tap of a window that lies inside the source.
 #[inline(always)]
 pub(super) fn window(geometry: &PoolGeometry, line: usize, x: usize, mut visit: impl FnMut(usize, usize)) {
     let [_, taps_y, taps_x] = geometry.kernel;
@@ -21,11 +21,11 @@ pub(super) fn window(geometry: &PoolGeometry, line: usize, x: usize, mut visit: 
     }
 }
 
-/// Windows that lie wholly inside the source: the same offsets for each.
+/// Windows that lie wholly inside the source. Their taps have the same offsets everywhere.
 pub(super) struct Inner {
-    /// Lines of outputs, as (z, y) ranges, and the range along a line.
+    /// Range of these windows along depth, height and width.
     pub(super) ranges: [(usize, usize); 3],
-    /// Offsets of the taps from the first one, in positions.
+    /// Offsets of the taps from tap 0, in positions.
     pub(super) offsets: [usize; MAX_TAPS],
 }
 
@@ -49,7 +49,8 @@ impl Inner {
         Inner { ranges, offsets }
     }
 
-    /// The range of inner windows of a line, and where tap 0 of its window 0 would lie.
+    /// Returns the range of inner windows along an output line, and the source position of tap 0 of window 0.
+    /// That position may be outside the source.
     pub(super) fn line(&self, geometry: &PoolGeometry, line: usize) -> (usize, usize, isize) {
         let (z, y) = (line / geometry.dst[1], line % geometry.dst[1]);
         let inside = |d: usize, o: usize| (self.ranges[d].0..self.ranges[d].1).contains(&o);
@@ -62,8 +63,8 @@ impl Inner {
     }
 }
 
-/// Calls `visit(tap, position)` for the taps of one output, by the short way where the window is an inner
-/// one.
+/// Calls `visit(tap, position)` for the taps of one output that lie inside the source. Inner windows use
+/// their table of offsets.
 macro_rules! taps {
     ($geometry:ident, $inner:ident, $line:expr, $range:expr, $x:ident, |$tap:pat_param, $from:ident| $body:expr) => {
         if ($range.0..$range.1).contains(&$x) {

@@ -1,4 +1,4 @@
-//! Functions of elements and the ways between the layouts against their definitions.
+//! Tests of elementwise maps, and of the conversions between layouts, against their definitions.
 
 use super::*;
 

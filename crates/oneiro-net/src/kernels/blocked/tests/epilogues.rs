@@ -1,14 +1,14 @@
-//! Epilogues of engines against separate steps.
+//! Tests of epilogues of convolution engines, against the same work in separate steps.
 
 use super::*;
 use crate::kernels::{Bounds, EpilogueFunction};
 
-/// An engine with a source, and what it computes without an epilogue.
+/// An engine with a source, and the result without an epilogue.
 struct Run<'a> {
     name: &'a str,
     isa: Isa,
     engine: Engine,
-    /// Planes of the result, and positions of each.
+    /// Number of planes of the result, and of positions in each.
     rows: usize,
     plane: usize,
     src: &'a [f32],
@@ -23,7 +23,8 @@ impl Run<'_> {
     }
 }
 
-/// Runs every engine for every whole correlation of every case; `check` says what is wrong.
+/// Runs every engine on every case whose grid is the whole destination. `check` returns a message if a result
+/// is wrong.
 fn assert_for_each(mut check: impl FnMut(&Run<'_>) -> Option<String>) {
     let mut failures = Vec::new();
     for Case { name, geometry: g } in all_cases() {

@@ -1,8 +1,9 @@
-//! Winograd's filtering along one axis: kernels of some taps in a line, in width, height or time, of step 1.
+//! Winograd's filtering along one axis (width, height or time), for kernels of stride 1 whose taps form
+//! lines.
 //!
-//! M outputs of R taps cost M + R − 1 products instead of M·R. F(2, 3) rounds as the direct convolution does;
-//! the others are for gradients, as F(4×4, 3×3) is. A kernel of several lines is filtered along each: the
-//! products of all of them add up before they are transformed back.
+//! M outputs of R taps cost M + R − 1 products instead of M·R. F(2, 3) has the rounding errors of the direct
+//! convolution. The other forms have larger ones and are used for gradients only. A kernel of several lines
+//! is filtered along each line; the products of all lines are added before the transform back.
 
 mod nested;
 mod tiles;
@@ -21,38 +22,39 @@ use crate::kernels::team;
 use tiles::{Into, Lines, OutOf};
 use transforms::{Matrices, into, out_of};
 
-/// Cycles for each vector that a transform reads or writes, with what it waits for memory; measured on an
-/// Intel Xeon of 2023 (Emerald Rapids).
+/// Cycles for each vector that a transform reads or writes, including waits for memory; measured on an Intel
+/// Xeon of 2023 (Emerald Rapids).
 const TRANSFORM: f64 = 7.0;
 
-/// Tasks for each thread, so that an unlucky last one costs little.
+/// Tasks for each thread. With several, threads wait less for the last task.
 const TASKS_PER_THREAD: usize = 2;
 
-/// A filtering along a line.
+/// F(M, R) along a line: M outputs of R taps, evaluated at certain points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LineOutputs {
-    /// F(3, 2), at 0, ±1, ∞.
+    /// F(3, 2), at the points 0, ±1, ∞.
     ThreeOfTwo,
-    /// F(2, 3), at 0, ±1, ∞.
+    /// F(2, 3), at the points 0, ±1, ∞.
     TwoOfThree,
-    /// F(4, 3), at 0, ±5/8, ±3/2, ∞.
+    /// F(4, 3), at the points 0, ±5/8, ±3/2, ∞.
     FourOfThree,
     /// F(3, 4), at the points of F(4, 3).
     ThreeOfFour,
-    /// F(4, 5), at those of F(2, 7).
+    /// F(4, 5), at the points of F(2, 7).
     FourOfFive,
-    /// Four of seven from F(2, 3) of F(2, 2) at 0, 1, ∞, and the last tap by itself (`line::nested`): four
-    /// products an output.
+    /// F(4, 7): six taps by F(2, 3) nested in F(2, 2) at 0, 1, ∞, and the last tap separately
+    /// (`line::nested`). It takes four products an output.
     Nested,
-    /// F(2, 7), at 0, ±1/2, ±1, ±2, ∞. Of the triples tried it has the smallest error (1.2e-6; the direct sum
-    /// 6.8e-7).
+    /// F(2, 7), at 0, ±1/2, ±1, ±2, ∞. Of the triples of pairs tried it has the smallest error (1.2e-6; the
+    /// direct sum 6.8e-7).
     TwoOfSeven,
-    /// F(4, 7), at 0, ±3/8, ±3/4, ±5/4, ±2, ∞. Of the quadruples tried it has the smallest error (2.7e-6).
+    /// F(4, 7), at 0, ±3/8, ±3/4, ±5/4, ±2, ∞. Of the quadruples of pairs tried it has the smallest error
+    /// (2.7e-6).
     FourOfSeven,
 }
 
 impl LineOutputs {
-    /// All of them.
+    /// All variants.
     pub const ALL: [LineOutputs; 8] = [
         LineOutputs::ThreeOfTwo,
         LineOutputs::TwoOfThree,
@@ -64,7 +66,7 @@ impl LineOutputs {
         LineOutputs::FourOfSeven,
     ];
 
-    /// Outputs and taps.
+    /// Numbers of outputs and of taps.
     fn shape(self) -> (usize, usize) {
         match self {
             LineOutputs::ThreeOfTwo => (3, 2),
@@ -77,7 +79,7 @@ impl LineOutputs {
         }
     }
 
-    /// The positive points beside 0 and ∞; each comes with its negative.
+    /// The finite points other than 0: each value stands for itself and its negative.
     fn pairs(self) -> &'static [f64] {
         match self {
             LineOutputs::ThreeOfTwo | LineOutputs::TwoOfThree => &[1.0],
@@ -88,18 +90,19 @@ impl LineOutputs {
         }
     }
 
-    /// Points with weights of their own.
+    /// Number of points that have transformed weights.
     fn points(self) -> usize {
         let (outputs, taps) = self.shape();
         if self == LineOutputs::Nested { nested::POINTS } else { outputs + taps - 1 }
     }
 
-    /// Products of a tile, for each pair of channels: points, and outputs where the last tap goes by itself.
+    /// Products of a tile for each pair of channels: one for each point, and one for each output if the last
+    /// tap is separate.
     fn products(self) -> usize {
         self.points() + if self == LineOutputs::Nested { nested::OUTPUTS } else { 0 }
     }
 
-    /// Its usual name.
+    /// The variant's usual name.
     pub fn name(self) -> &'static str {
         match self {
             LineOutputs::ThreeOfTwo => "F(3,2)",
@@ -113,13 +116,13 @@ impl LineOutputs {
         }
     }
 
-    /// Whether it rounds no worse than the direct convolution.
+    /// Whether its rounding errors are no larger than those of the direct convolution.
     pub fn is_exact(self) -> bool {
         matches!(self, LineOutputs::TwoOfThree | LineOutputs::Nested)
     }
 }
 
-/// A correlation along one axis with its weights transformed.
+/// A correlation along one axis with its transformed weights.
 #[derive(Debug)]
 pub struct LineWinograd {
     correlation: Correlation,
@@ -128,25 +131,26 @@ pub struct LineWinograd {
     matrices: Matrices,
     form: Form,
     products: Products,
-    /// Of the last tap, where that goes by itself.
+    /// Weights of the last tap, if it is computed separately.
     last: Option<Products>,
-    /// `[blocks][16]`.
+    /// Shape `[blocks][16]`.
     bias: Packed,
 }
 
-/// How taps lie: in lines along one axis, of which a plane may have several, one below the other.
+/// How the taps lie: on one or more lines along one axis. Lines lie below each other in a plane.
 #[derive(Clone, Copy, Debug)]
 struct Form {
     axis: usize,
-    /// The lowest tap along the axis.
+    /// Smallest offset of the taps along the axis.
     low: isize,
-    /// The lowest line, and how many there are.
+    /// Smallest offset of the lines; below, their number.
     low_line: isize,
     lines: usize,
 }
 
 impl Form {
-    /// The form of taps that fill lines of this many, each once, where nothing else moves.
+    /// Returns the form of the taps if they fill lines of `taps` taps, each place once, and the correlation
+    /// leaves other axes unchanged.
     fn of(c: &Correlation, taps: usize) -> Option<Form> {
         let low = [0, 1, 2].map(|d| c.taps.iter().map(|t| t[d]).min().unwrap_or(0));
         let high = [0, 1, 2].map(|d| c.taps.iter().map(|t| t[d]).max().unwrap_or(0));
@@ -163,7 +167,7 @@ impl Form {
             taken[line * taps + (tap[axis] - low[axis]) as usize] = true;
         }
         let full = c.taps.len() == lines * taps && taken.iter().all(|&t| t);
-        // Squares of three have a transform in the plane.
+        // 3×3 taps are left to `Winograd`, which transforms along both axes.
         let fits = full && [lines, taps] != [3, 3] && c.groups == 1 && c.src_step == [1; 3];
         let low_line = if axis == 2 { low[1] } else { 0 };
         fits.then_some(Form { axis, low: low[axis], low_line, lines })
@@ -171,14 +175,13 @@ impl Form {
 }
 
 impl LineWinograd {
-    /// Whether a correlation has the form for a filtering.
+    /// Whether this kernel can compute the correlation with these outputs.
     pub fn takes(correlation: &Correlation, outputs: LineOutputs) -> bool {
         let form = Form::of(correlation, outputs.shape().1);
         form.is_some_and(|form| form.lines == 1 || outputs != LineOutputs::Nested)
     }
 
-    /// Cost of one image, in cycles of a core by a simple count; to be compared with that of other
-    /// kernels.
+    /// Estimated cost of one image in cycles of one core, comparable with the `cost` of other kernels.
     pub fn cost(correlation: &Correlation, outputs: LineOutputs) -> f64 {
         let Correlation { c_in, c_out, grid, .. } = *correlation;
         let ((m, taps), n) = (outputs.shape(), outputs.points());
@@ -195,10 +198,10 @@ impl LineWinograd {
         products * tiles / PRODUCTS + weights * WEIGHT_COST + transforms
     }
 
-    /// Transforms weights, `weight(out, input, tap)`, and pads a bias `[c_out]`.
+    /// Transforms the weights that `weight(out, input, tap)` returns, and pads a bias `[c_out]`.
     ///
     /// # Panics
-    /// Where the correlation has not the form ([`LineWinograd::takes`]).
+    /// If [`LineWinograd::takes`] is false for the correlation.
     pub fn new(
         correlation: Correlation,
         isa: Isa,
@@ -230,15 +233,16 @@ impl LineWinograd {
         LineWinograd { correlation, isa, outputs, matrices, form, products, last, bias }
     }
 
-    /// The correlation.
+    /// Returns the variant of the filtering.
     pub fn outputs(&self) -> LineOutputs {
         self.outputs
     }
 
-    /// Computes into `dst`, or adds to it where `accumulate` is set (the bias is then left out).
+    /// Computes the correlation into `dst`, or adds it to `dst` if `accumulate` is set; the bias is then left
+    /// out.
     ///
     /// # Panics
-    /// Where a slice does not fit.
+    /// If a slice has the wrong length.
     pub fn run(&self, src: &[f32], dst: &mut [f32], accumulate: bool, epilogue: &mut Epilogue<'_>) {
         let c = &self.correlation;
         let (in_blocks, out_blocks) = (blocks_of(c.c_in), blocks_of(c.c_out));
@@ -256,8 +260,8 @@ impl LineWinograd {
         let threads = team::threads();
         let wanted = if threads == 1 { 1 } else { threads * TASKS_PER_THREAD };
         let fit = all.div_ceil(tiles_of_a_task(&self.products, self.outputs.products()).max(1));
-        // Few tiles read many weights: then threads take different outputs, and each transforms the whole
-        // source.
+        // With few tiles and many weights, reading weights dominates. Threads then take different output
+        // blocks, and each transforms the whole source.
         let panels = self.products.panels();
         let few = c.batch * all < 2 * threads * MANY_TILES && !self.products.are_small();
         let panel_parts = if few { threads.div_ceil(c.batch).min(panels) } else { 1 };
@@ -285,7 +289,8 @@ impl LineWinograd {
         }
     }
 
-    /// Where in its plane an output lies: `along` the line of the axes before it and after it.
+    /// Index of an output in its plane: `along` counts positions on the line, `outer` and `inner` on the axes
+    /// before and after it.
     #[inline(always)]
     fn position(&self, outer: usize, along: usize, inner: usize) -> usize {
         let c = &self.correlation;
@@ -298,8 +303,8 @@ impl LineWinograd {
         (z * c.dst[1] + y) * c.dst[2] + x
     }
 
-    /// Tiles `range.0 ..` of one image; they are counted along the inner axes, then the line, then the outer
-    /// axes.
+    /// Computes tiles `range.0 .. range.1` of one image. Tiles are counted along the inner axes first, then
+    /// along the line, then along the outer axes.
     fn task(
         &self,
         scratch: &mut Scratch,
@@ -322,16 +327,16 @@ impl LineWinograd {
         let out_blocks = (panels.1 * self.products.width).min(blocks_of(c.c_out)) - first_block;
         let (src_plane, dst_plane) = (volume(c.src), volume(c.dst));
         let n = self.outputs.points();
-        // An odd number of lines from one point to the next, so that points do not fall into the same sets of
-        // a cache. This is the distance to the next line's tiles; those of all lines under the taps are
-        // needed.
+        // `shift` is the distance from the tiles of one line of taps to those of the next. Tiles of all lines
+        // are needed. The distance between two points is an odd number of cache lines, so that points do not
+        // fall into the same sets of a cache.
         let shift = lines.tiles * lines.inner;
         let in_count = count + (self.form.lines - 1) * shift;
         let in_point = ((in_blocks * in_count) | 1) * LANES;
         let out_point = ((out_blocks * count) | 1) * LANES;
         let Scratch { source, product, offsets } = scratch;
-        // The inputs of the last tap and its products are stored after the points, one for each output of a
-        // tile.
+        // The inputs of the last tap and its products are stored after the points. There is one of each for
+        // every output of a tile.
         let each = if self.last.is_some() { nested::OUTPUTS * count } else { 0 };
         let (in_all, out_all) =
             (n * in_point + in_blocks * each * LANES, n * out_point + out_blocks * each * LANES);
@@ -381,8 +386,8 @@ impl LineWinograd {
                 epilogue: epilogue.get(),
                 mask: row * mask_plane(dst_plane),
             };
-            // SAFETY: every point has the tiles (asserted), the destination the plane (its end was asked
-            // for); outputs of a tile belong to this task alone.
+            // SAFETY: every point has the tiles (asserted), and the destination has the plane (its end was
+            // asked for). The outputs of a tile belong to this task alone.
             unsafe { out_of(self.isa, &call) };
         }
     }

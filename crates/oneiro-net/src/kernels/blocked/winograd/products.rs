@@ -1,4 +1,4 @@
-//! Transformed weights, and the products with transformed tiles at every point.
+//! Transformed weights, and their products with transformed tiles at every point.
 
 use crate::kernels::blocked::lanes::LANES;
 use crate::kernels::blocked::tile::{MAX_BLOCKS, TileCall, most_positions, tile_of};
@@ -8,7 +8,7 @@ use crate::kernels::scratch::{AlignedBuffer, Disjoint};
 use rayon::prelude::*;
 use std::cell::RefCell;
 
-/// Memory of a task of either transform.
+/// Memory of one task, of the planar or of the line transform.
 pub(super) struct Scratch {
     pub(super) source: AlignedBuffer,
     pub(super) product: AlignedBuffer,
@@ -16,32 +16,33 @@ pub(super) struct Scratch {
 }
 
 thread_local! {
-    /// Of each thread.
+    /// Each thread's memory.
     pub(super) static SCRATCH: RefCell<Scratch> = const {
         RefCell::new(Scratch { source: AlignedBuffer::new(), product: AlignedBuffer::new(), offsets: Vec::new() })
     };
 }
 
-/// Multiply-adds of one chain at most, as for direct convolution.
+/// Most multiply-adds of one chain, as for direct convolution.
 const CHAIN: usize = 144;
 
-/// Transformed weights in the order in which tiles read them.
+/// Transformed weights, in the order in which register tiles read them.
 #[derive(Debug)]
 pub(super) struct Products {
     isa: Isa,
     points: usize,
     pub(super) c_in: usize,
     pub(super) c_out: usize,
-    /// Taps that are not transformed: those of other frames.
+    /// Number of taps along the axis that is not transformed: frames, or lines of a line filtering.
     depth: usize,
-    /// Output blocks of a panel but the last.
+    /// Number of output blocks in each panel but the last.
     pub(super) width: usize,
     /// `[points][panels][blocks, taps in depth][steps][width][16]`.
     weights: Packed,
 }
 
 impl Products {
-    /// Packs weights; `filter(out, input, tap in depth, put)` calls `put(point, value)` for each point.
+    /// Packs transformed weights. `filter(out, input, tap in depth, put)` calls `put(point, value)` for each
+    /// point.
     pub(super) fn new(
         isa: Isa,
         points: usize,
@@ -66,7 +67,8 @@ impl Products {
                             + (product * panel_blocks + block - first) * LANES
                             + out % LANES;
                         filter(out, input, z, &mut |point, value| {
-                            // SAFETY: each weight has one place, and each block of outputs one task.
+                            // SAFETY: each weight has one place, and each block of outputs belongs to one
+                            // task.
                             unsafe { all.part(point * per_point + at, 1)[0] = value };
                         });
                     }
@@ -76,19 +78,19 @@ impl Products {
         Products { isa, points, c_in, c_out, depth, width, weights }
     }
 
-    /// Panels of output blocks.
+    /// Number of panels of output blocks.
     pub(super) fn panels(&self) -> usize {
         blocks_of(self.c_out).div_ceil(self.width)
     }
 
-    /// Whether they fit a second-level cache beside transformed tiles.
+    /// Whether the weights fit a second-level cache beside the transformed tiles.
     pub(super) fn are_small(&self) -> bool {
         self.points * self.c_in * self.c_out * self.depth <= super::SMALL_WEIGHTS
     }
 
-    /// The products of some panels at every point: `source` `[points][blocks][in_plane][16]`, points
-    /// `in_point` numbers apart, `product` `[points][blocks of the panels][positions][16]`. Taps in depth are
-    /// `shift` positions apart.
+    /// Computes the products of some panels at every point. `source` is `[points][blocks][in_plane][16]` with
+    /// `in_point` elements from one point to the next. `product` is
+    /// `[points][blocks of the panels][positions][16]`. Taps in depth are `shift` positions apart.
     pub(super) fn multiply(
         &self,
         panels: (usize, usize),
@@ -108,7 +110,7 @@ impl Products {
         assert!(in_plane >= positions + (self.depth - 1) * shift);
         let depth = self.c_in * self.depth;
         let per_point = out_blocks * LANES * depth;
-        // Runs of whole blocks, then those of the last, narrower one.
+        // Runs of whole blocks of channels come first, then the runs of the last, incomplete block.
         let whole = self.c_in / LANES * self.depth;
         let chunks = whole.div_ceil(CHAIN / LANES);
         let tail = self.c_in % LANES;
@@ -149,8 +151,8 @@ impl Products {
                             mask_block: 0,
                             mask_step: 0,
                         };
-                        // SAFETY: the source has every block and frame (asserted), weights and products are
-                        // sliced.
+                        // SAFETY: the source has every block and frame (asserted). Weights and products are
+                        // slices of the right lengths.
                         unsafe { tile_of(self.isa, end - at, blocks)(&call) };
                         ahead = ahead.wrapping_add(runs.len() * steps * pace);
                     }

@@ -1,4 +1,5 @@
-//! Source tiles of a plane to their values at the points, and products at the points back to outputs.
+//! Transforms source tiles of a plane to their values at the points, and products at the points back to
+//! outputs.
 
 use super::transforms::{input_line, output_line};
 use crate::kernels::blocked::isa_dispatch::isa_dispatch;
@@ -6,26 +7,26 @@ use crate::kernels::blocked::lanes::LANES;
 use crate::kernels::blocked::lanes::Lanes;
 use crate::kernels::epilogue::EpilogueAddresses;
 
-/// The transform of the source tiles of one plane.
+/// Arguments of the transform of one plane's source tiles.
 pub(super) struct Into<'a> {
     pub(super) plane: &'a [f32],
     pub(super) size: [usize; 2],
-    /// Where tile 0 begins.
+    /// Position of tile 0's first value, which may lie in the padding.
     pub(super) low: [isize; 2],
     pub(super) rows: (usize, usize),
     pub(super) row_tiles: usize,
     pub(super) to: *mut f32,
-    /// From one point to the next.
+    /// Distance in elements between two points.
     pub(super) point: usize,
 }
 
-/// The transform back of one plane.
+/// Arguments of the transform of one plane's products back to outputs.
 pub(super) struct OutOf<'a> {
     pub(super) from: *const f32,
     pub(super) point: usize,
     pub(super) rows: (usize, usize),
     pub(super) row_tiles: usize,
-    /// The plane.
+    /// The destination plane.
     pub(super) to: *mut f32,
     pub(super) size: [usize; 2],
     pub(super) bias: *const f32,
@@ -52,43 +53,43 @@ isa_dispatch! {
 }
 
 /// # Safety
-/// As [`into`].
+/// The contract of [`into`].
 #[inline(always)]
 unsafe fn into_of_two<X: Lanes>(call: &Into<'_>) {
-    // SAFETY: the same contract.
+    // SAFETY: the caller keeps the contract of `into`, which is this function's own.
     unsafe { into::<X, 2, 4>(call) }
 }
 
 /// # Safety
-/// As [`into`].
+/// The contract of [`into`].
 #[inline(always)]
 unsafe fn into_of_four<X: Lanes>(call: &Into<'_>) {
-    // SAFETY: the same contract.
+    // SAFETY: the caller keeps the contract of `into`, which is this function's own.
     unsafe { into::<X, 4, 6>(call) }
 }
 
 /// # Safety
-/// As [`out_of`].
+/// The contract of [`out_of`].
 #[inline(always)]
 unsafe fn out_of_of_two<X: Lanes>(call: &OutOf<'_>) {
-    // SAFETY: the same contract.
+    // SAFETY: the caller keeps the contract of `out_of`, which is this function's own.
     unsafe { out_of::<X, 2, 4>(call) }
 }
 
 /// # Safety
-/// As [`out_of`].
+/// The contract of [`out_of`].
 #[inline(always)]
 unsafe fn out_of_of_four<X: Lanes>(call: &OutOf<'_>) {
-    // SAFETY: the same contract.
+    // SAFETY: the caller keeps the contract of `out_of`, which is this function's own.
     unsafe { out_of::<X, 4, 6>(call) }
 }
 
 /// # Safety
-/// The plane has `size` positions; from `to`, every point has room for the tiles.
+/// The plane has `size` positions. Every point has room for the tiles from `to` on.
 #[inline(always)]
 unsafe fn into<X: Lanes, const M: usize, const N: usize>(call: &Into<'_>) {
     let [height, width] = call.size;
-    // SAFETY: the caller's contract; positions outside the plane are not read.
+    // SAFETY: the caller keeps the contract of this function. Positions outside the plane are not read.
     unsafe {
         let mut to = call.to;
         for row in call.rows.0..call.rows.1 {
@@ -118,10 +119,10 @@ unsafe fn into<X: Lanes, const M: usize, const N: usize>(call: &Into<'_>) {
 }
 
 /// # Safety
-/// `load` may be called for every place of a tile; from `to`, every point has room.
+/// `load` may be called for every place of a tile. Every point has room for the tiles from `to` on.
 #[inline(always)]
 unsafe fn one_into<X: Lanes, const N: usize>(load: impl Fn(usize, usize) -> X, to: *mut f32, point: usize) {
-    // SAFETY: the caller's contract.
+    // SAFETY: the caller keeps the contract of this function.
     unsafe {
         let mut half = [[X::splat(0.0); N]; N];
         for j in 0..N {
@@ -140,11 +141,11 @@ unsafe fn one_into<X: Lanes, const N: usize>(load: impl Fn(usize, usize) -> X, t
 }
 
 /// # Safety
-/// From `from`, every point has the tiles; `to` is a plane of `size` positions.
+/// Every point has the tiles from `from` on; `to` is a plane of `size` positions.
 #[inline(always)]
 unsafe fn out_of<X: Lanes, const M: usize, const N: usize>(call: &OutOf<'_>) {
     let [height, width] = call.size;
-    // SAFETY: the caller's contract; outputs outside the plane are not written.
+    // SAFETY: the caller keeps the contract of this function. Outputs outside the plane are not written.
     unsafe {
         let bias = X::load(call.bias);
         let mut from = call.from;

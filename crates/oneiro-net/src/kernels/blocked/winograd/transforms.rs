@@ -1,20 +1,20 @@
-//! The transforms of F(2, 3) and F(4, 3), after Toom and Cook: values of polynomials at points.
+//! The transforms of F(2, 3) and F(4, 3) after Toom and Cook, which evaluate polynomials at points.
 //!
-//! For points p₀ … p_{n−2} and ∞, with fⱼ = Π_{k≠j} (pⱼ − pₖ): the filter is evaluated at the points and
-//! divided by fⱼ, the source multiplied by the coefficients of Π_{k≠j} (x − pₖ), the products by the powers
-//! of the points.
+//! Let the points be p₀ … p_{n−2} and ∞, and fⱼ = Π_{k≠j} (pⱼ − pₖ). The filter is evaluated at the points
+//! and divided by fⱼ. The source is multiplied by the coefficients of Π_{k≠j} (x − pₖ), the products by the
+//! powers of the points.
 //!
-//! The points of F(2, 3) are 0, ±1, ∞: no rounding but that of sums. Those of F(4, 3) are 0, ±5/8, ±3/2, ∞:
-//! of the pairs tried, ±5/8 and ±3/2 have the smallest error (6.8e-7 against 1.5e-6 with the usual ±1 and ±2,
-//! and 2.4e-7 for F(2, 3); 256 channels, random weights; `docs/performance.md` has the table). Their powers
-//! are exact in f32.
+//! The points of F(2, 3) are 0, ±1, ∞; its transforms of source and result round in additions only. Those of
+//! F(4, 3) are 0, ±5/8, ±3/2, ∞. Of the pairs tried, ±5/8 and ±3/2 have the smallest error: 6.8e-7, against
+//! 1.5e-6 with the usual ±1 and ±2, and 2.4e-7 for F(2, 3). These errors were measured with 256 channels and
+//! random weights; `docs/performance.md` has the table. The powers of the points are exact in f32.
 
 use super::Outputs;
 use crate::kernels::blocked::lanes::Lanes;
 
 /// The inner pair of points of F(4, 3).
 const P: f32 = 0.625;
-/// The outer pair.
+/// The outer pair of points of F(4, 3).
 const Q: f32 = 1.5;
 
 const P2: f32 = P * P;
@@ -22,7 +22,7 @@ const Q2: f32 = Q * Q;
 const P3: f32 = P2 * P;
 const Q3: f32 = Q2 * Q;
 
-/// The transformed 3×3 filter: calls `put(point, value)` for each point.
+/// Transforms a 3×3 filter: calls `put(point, value)` for each point.
 pub(super) fn filter(outputs: Outputs, taps: &[f32; 9], put: &mut dyn FnMut(usize, f32)) {
     match outputs {
         Outputs::Two => transform(&[0.0, 1.0, -1.0], taps, put),
@@ -33,7 +33,7 @@ pub(super) fn filter(outputs: Outputs, taps: &[f32; 9], put: &mut dyn FnMut(usiz
     }
 }
 
-/// G · taps · Gᵀ in f64, rounded once.
+/// Computes G · taps · Gᵀ in f64, rounded once at the end.
 fn transform(points: &[f64], taps: &[f32; 9], put: &mut dyn FnMut(usize, f32)) {
     let row = |j: usize| -> [f64; 3] {
         let Some(&p) = points.get(j) else { return [0.0, 0.0, 1.0] };
@@ -52,13 +52,13 @@ fn transform(points: &[f64], taps: &[f32; 9], put: &mut dyn FnMut(usize, f32)) {
     }
 }
 
-/// Bᵀ · d.
+/// Computes Bᵀ · d, the transform of one line of a source tile.
 ///
 /// # Safety
-/// As [`Lanes`].
+/// The contract of [`Lanes`].
 #[inline(always)]
 pub(super) unsafe fn input_line<X: Lanes, const N: usize>(d: [X; N]) -> [X; N] {
-    // SAFETY: the caller has the instructions.
+    // SAFETY: the caller guarantees that the machine has the instruction set.
     unsafe {
         let mut out = d;
         if N == 4 {
@@ -68,7 +68,7 @@ pub(super) unsafe fn input_line<X: Lanes, const N: usize>(d: [X; N]) -> [X; N] {
             out[3] = d[3].sub(d[1]);
         } else {
             let minus = |x: f32| X::splat(-x);
-            // Even and odd parts at ±p, then at ±q.
+            // Sums over even and over odd positions: first for the points ±p, then for ±q.
             let even = d[4].multiply_add(d[2], minus(Q2));
             let odd = d[3].multiply_add(d[1], minus(Q2));
             out[1] = even.multiply_add(odd, X::splat(P));
@@ -85,13 +85,13 @@ pub(super) unsafe fn input_line<X: Lanes, const N: usize>(d: [X; N]) -> [X; N] {
     }
 }
 
-/// Aᵀ · m.
+/// Computes Aᵀ · m, the transform of one line of products back to outputs.
 ///
 /// # Safety
-/// As [`Lanes`].
+/// The contract of [`Lanes`].
 #[inline(always)]
 pub(super) unsafe fn output_line<X: Lanes, const M: usize, const N: usize>(m: [X; N]) -> [X; M] {
-    // SAFETY: the caller has the instructions.
+    // SAFETY: the caller guarantees that the machine has the instruction set.
     unsafe {
         let mut out = [m[0]; M];
         let (sum, difference) = (m[1].add(m[2]), m[1].sub(m[2]));

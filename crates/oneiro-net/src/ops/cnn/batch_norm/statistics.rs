@@ -1,13 +1,13 @@
 //! The kernel of a normalization by the batch's own mean and variance, with the gradient through both.
 //!
-//! With x̂ = (x − mean)/√(var + ε) a channel, y = x̂·scale + bias and, with means over the batch and all
+//! For each channel, x̂ = (x − mean)/√(var + ε) and y = x̂·scale + bias. With means over the batch and all
 //! positions, dx = scale/√(var + ε)·(dy − mean(dy) − x̂·mean(dy·x̂)) (Ioffe and Szegedy 2015, §3).
 
 use rayon::prelude::*;
 
 use crate::ops::{Backward, Forward, Kernel, put_with};
 
-/// Normalizes each channel of (N, C, plane) by its own moments.
+/// Normalizes each channel of (N, C, plane) by its own mean and variance.
 #[derive(Debug)]
 pub(super) struct Statistics {
     pub scale: Vec<f32>,
@@ -17,12 +17,12 @@ pub(super) struct Statistics {
 }
 
 impl Statistics {
-    /// The rows of one channel, entry by entry.
+    /// Returns the rows of one channel, one for each batch entry.
     fn rows<'a>(&self, of: &'a [f32], channel: usize) -> impl Iterator<Item = &'a [f32]> + use<'a> {
         of.chunks(self.plane.max(1)).skip(channel).step_by(self.scale.len().max(1))
     }
 
-    /// Mean and 1/√(var + ε) of every channel.
+    /// Returns mean and 1/√(var + ε) of every channel.
     fn moments(&self, x: &[f32]) -> Vec<(f64, f64)> {
         let count = (x.len() / self.scale.len().max(1)).max(1) as f64;
         let of = |channel: usize| {

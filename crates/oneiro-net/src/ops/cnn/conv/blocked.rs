@@ -11,26 +11,26 @@ use crate::ops::{Backward, Forward, Kernel, Site};
 #[derive(Debug)]
 pub(super) struct BlockedConv {
     forward: Engine,
-    /// One for every phase of the stride; empty if no gradient is wanted.
+    /// Engines of the adjoint, one for every phase of the stride; empty if no gradient is wanted.
     backward: Vec<Engine>,
-    /// Maps over the result.
+    /// Elementwise maps over the result.
     maps: Maps,
 }
 
 /// An algorithm for a correlation.
 #[derive(Debug)]
 enum Engine {
-    /// Tiles straight over the source.
+    /// Direct convolution by register tiles.
     Dense(Dense),
-    /// Fewer products by Winograd's transforms.
+    /// Winograd's transforms in the plane, which need fewer products.
     Winograd(Winograd),
     /// Winograd's transform along one axis.
     Line(Box<LineWinograd>),
-    /// Each channel with a kernel of its own.
+    /// Depthwise convolution.
     Depthwise(Depthwise),
 }
 
-/// Whether and how products are saved.
+/// The Winograd transform of an engine, if it has one.
 #[derive(Clone, Copy)]
 enum Transform {
     None,
@@ -39,9 +39,9 @@ enum Transform {
 }
 
 impl Engine {
-    /// Chooses the cheapest engine for a correlation that mixes channels. `exact` leaves out the
-    /// transform that rounds worse than the direct convolution. The adjoint of a direct convolution, `of`
-    /// with its taps, may read the weights of that.
+    /// Chooses the cheapest engine for a correlation that mixes channels. `exact` excludes transforms whose
+    /// rounding errors exceed those of the direct convolution. If `of` is given, this is the adjoint of that
+    /// engine with these taps, and may share its weights.
     fn dense(
         correlation: Correlation,
         isa: Isa,
@@ -107,7 +107,7 @@ impl Engine {
 }
 
 impl BlockedConv {
-    /// `None` for groups that share blocks.
+    /// Returns `None` if a block would contain channels of two groups.
     pub(super) fn new(
         site: Site<'_>,
         geometry: &ConvGeometry,
@@ -137,7 +137,7 @@ impl BlockedConv {
                 let taps = phase.kernel_taps.as_slice();
                 let weight =
                     |group, out, input, tap| data[geometry.weight_index(group, input, out, taps[tap])];
-                // Nothing branches on a gradient.
+                // No branch depends on a gradient, so transforms with larger rounding errors are allowed.
                 Engine::dense(phase.correlation, isa, false, Some((&forward, taps)), weight, None)
             })
             .collect();
@@ -202,12 +202,12 @@ impl Kernel for BlockedConv {
     }
 }
 
-/// The first convolution of a network, from a plain image.
+/// The first convolution of a network, which reads an image in plain order.
 #[derive(Debug)]
 pub(super) struct FirstConv(blocked::FirstConv);
 
 impl FirstConv {
-    /// `None` for what is no first convolution.
+    /// Returns `None` if the convolution does not have the form of a first convolution.
     pub(super) fn new(
         site: Site<'_>,
         geometry: &ConvGeometry,

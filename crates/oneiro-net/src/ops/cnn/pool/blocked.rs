@@ -8,7 +8,8 @@ use crate::ops::cnn::pool::Pool;
 use crate::ops::math::reduce::Mean;
 use crate::ops::{Backward, Built, Forward, Kernel, Site};
 
-/// The kernel, where there is one: not for positions, the smoothed rule and very large windows.
+/// Returns the kernel over blocks of channels. There is none for positions, the smoothed rule and very large
+/// windows.
 pub(super) fn built(pool: &Pool, site: Site<'_>) -> Result<Option<Built>, OpError> {
     let input = site.inputs.need(0)?;
     let rows = rows_of(input);

@@ -1,5 +1,5 @@
-//! Sums and products of two values in blocks of channels: of one shape, or one of them with one number a
-//! channel.
+//! Sums and products of two values in blocks of channels. They have the same shape, or one has a single
+//! number for each channel.
 
 use crate::error::OpError;
 use crate::kernels::blocked::{Map, Per, sum};
@@ -7,18 +7,18 @@ use crate::ops::blocked::{Maps, padded, plane_of};
 use crate::ops::math::binary::Function;
 use crate::ops::{Backward, Built, Fact, Forward, Kernel, Site};
 
-/// How an operand lies.
+/// How an operand is stored.
 #[derive(Debug, Clone)]
 enum Side {
-    /// As the result does.
+    /// One number for each element of the result.
     Element,
-    /// One number a channel of every image, computed.
+    /// One number for each channel of every image, computed from the data.
     Channel,
-    /// One number a channel, the same for all images: part of the kernel.
+    /// A constant with one number for each channel. It is part of the kernel.
     Constant(Vec<f32>),
 }
 
-/// The kernel, where these operands have one.
+/// Returns the kernel, if there is one for these operands.
 pub(super) fn built(function: Function, site: Site<'_>) -> Result<Option<Built>, OpError> {
     let map = match function {
         Function::Add => Map::Add,
@@ -31,7 +31,7 @@ pub(super) fn built(function: Function, site: Site<'_>) -> Result<Option<Built>,
     else {
         return Ok(None);
     };
-    // A result of which one operand is a number a channel has the shape of the other.
+    // At least one operand must have the shape of the result.
     if !matches!(a, Side::Element) && !matches!(b, Side::Element) {
         return Ok(None);
     }
@@ -51,7 +51,8 @@ fn side(fact: &Fact, output: &Fact) -> Result<Option<Side>, OpError> {
             of_channels.then_some(Side::Channel)
         }
         Some(constant) => {
-            // Right-aligned with the result: one number, or one for each position of axis 1.
+            // Aligned with the result's last axes, the constant has one number, or one for each index of axis
+            // 1.
             let ones = fact.shape.iter().rev().skip(shape.len() - 2).skip(1).all(|&d| d == 1);
             let spatial = fact.shape.iter().rev().take(shape.len() - 2).all(|&d| d == 1);
             let values = constant.as_floats()?;
@@ -74,12 +75,12 @@ struct BlockedZip {
 }
 
 impl BlockedZip {
-    /// Position among the kernel's operands of side `i`.
+    /// Index of side `i` among the kernel's operands.
     fn operand(&self, i: usize) -> usize {
         i - usize::from(i == 1 && matches!(self.sides[0], Side::Constant(_)))
     }
 
-    /// The side that kernel operand `k` is.
+    /// Index of the side that is kernel operand `k`.
     fn side_of(&self, k: usize) -> usize {
         k + usize::from(matches!(self.sides[0], Side::Constant(_)))
     }

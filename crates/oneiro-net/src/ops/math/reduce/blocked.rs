@@ -1,4 +1,4 @@
-//! Means over all positions, of values in blocks of channels.
+//! Means over all positions of values in blocks of channels.
 
 use crate::kernels::blocked::{self, Map, Per};
 use crate::ops::blocked::Maps;
@@ -35,7 +35,7 @@ impl Kernel for Mean {
     fn backward(&self, io: &mut Backward<'_>) {
         let (accumulate, mut epilogue) = (io.accumulate, io.epilogue());
         let (dy, dx) = io.io();
-        // dy is one number a channel, and so is the divisor.
+        // dy has one number for each channel, and so does the divisor.
         let factor = [self.factor; blocked::BLOCK];
         let operands = [Per::Channel(dy), Per::Channel(&factor), Per::None];
         self.maps.run(Map::Mul, operands, dx, accumulate, &mut epilogue);

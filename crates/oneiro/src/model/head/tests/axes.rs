@@ -1,4 +1,4 @@
-//! On which axis the classes stand, and what is none of them.
+//! Tests of the axis on which classes are, and of values that hold no classes.
 
 use super::*;
 
@@ -56,7 +56,7 @@ fn classes_may_stand_on_any_axis() {
             if what == "none" {
                 continue;
             }
-            // Beside a term that reads the logits as a layer, too.
+            // The logits are read as a layer, too, by a second term.
             let (both, _) = value_and_gradient(&model, "logit(3) + 0*layer(shaped)");
             assert_eq!(both, wanted, "{what}");
         }

@@ -1,4 +1,4 @@
-//! Which of several outputs holds the classes.
+//! Tests of the choice among several outputs.
 
 use super::*;
 

@@ -1,10 +1,10 @@
-//! Seven taps by F(2, 3) of F(2, 2), and the last tap by itself.
+//! Filters of seven taps: six taps by F(2, 3) nested in F(2, 2), and the last tap separately.
 //!
-//! Tap 2·t + s and output 2·o + p meet at the source's 2·(o + t) + (p + s): along the first sum it is a
-//! filter of three taps, along the second one of two, and F(2, 3) ⊗ F(2, 2) takes 4 · 3 products for six taps
-//! and four outputs. The seventh tap takes four more, 16 instead of 28. All points are 0, ±1 and ∞, so that
-//! nothing is multiplied but by ½ in the filter: of 192 channels the error is 1.6 times that of the direct
-//! sum, where F(4, 7) has 4 times.
+//! Tap 2·t + s of output 2·o + p reads the source at 2·(o + t) + (p + s). In t and o this is a filter of
+//! three taps, in s and p one of two taps. F(2, 3) ⊗ F(2, 2) takes 4 · 3 products for six taps and four
+//! outputs. The seventh tap takes four more: 16 in all instead of 28. All points are 0, ±1 and ∞, so the
+//! transforms only add and subtract, except for factors ½ in the filter's. With 192 channels the error is 1.6
+//! times that of the direct sum; F(4, 7) has 4 times.
 
 use super::tiles::{Into, OutOf, each_seen, each_tile};
 use crate::kernels::blocked::lanes::LANES;
@@ -12,21 +12,21 @@ use crate::kernels::blocked::lanes::Lanes;
 
 /// Points of F(2, 3) times those of F(2, 2).
 pub(super) const POINTS: usize = OUTER * INNER;
-/// Outputs of a tile.
+/// Number of outputs of a tile.
 pub(super) const OUTPUTS: usize = 4;
-/// Sums of a transform, in or out, that a core does one a cycle.
+/// Additions of a transform, in either direction. A core computes about one a cycle.
 pub(super) const SUMS: f64 = 20.0;
 
 /// Points of F(2, 3): 0, 1, −1, ∞.
 const OUTER: usize = 4;
 /// Points of F(2, 2): 0, 1, ∞.
 const INNER: usize = 3;
-/// Numbers of the source that a tile sees.
+/// Number of source values that a tile reads.
 const SEEN: usize = 10;
-/// Taps of the nested part.
+/// Number of taps that are filtered by the nested transforms.
 const TAPS: usize = 6;
 
-/// The filter's transform, `[points][taps]`, the last tap left out.
+/// The transform of the filter, `[points][taps]`, without the last tap.
 pub(super) fn filter() -> Vec<Vec<f64>> {
     const OF_THREE: [[f64; 3]; OUTER] = [[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]];
     const OF_TWO: [[f64; 2]; INNER] = [[1.0, 0.0], [1.0, 1.0], [0.0, 1.0]];
@@ -39,11 +39,11 @@ pub(super) fn filter() -> Vec<Vec<f64>> {
 }
 
 /// # Safety
-/// As for the other lines, with room for the source of the last tap.
+/// The contract of the other lines' transforms, with room for the source of the last tap.
 #[inline(always)]
 pub(super) unsafe fn into<X: Lanes>(call: &Into<'_>) {
     let count = call.range.1 - call.range.0;
-    // SAFETY: the caller has room for the tiles at every point and behind them.
+    // SAFETY: the caller guarantees room for the tiles at every point, and after the points.
     unsafe {
         each_seen::<X, SEEN>(call, |place, d| {
             let mut rows = [[X::splat(0.0); OUTER]; INNER];
@@ -68,7 +68,7 @@ pub(super) unsafe fn into<X: Lanes>(call: &Into<'_>) {
 }
 
 /// # Safety
-/// As for the other lines, with the products of the last tap.
+/// The contract of the other lines' transforms, with the products of the last tap.
 #[inline(always)]
 pub(super) unsafe fn out_of<X: Lanes>(call: &OutOf<'_>) {
     let line = call.line;
@@ -77,7 +77,7 @@ pub(super) unsafe fn out_of<X: Lanes>(call: &OutOf<'_>) {
     let count = call.range.1 - call.range.0;
     each_tile(call.lines, call.range, |place, outer, tile, q| {
         let first = line.position(outer, tile * OUTPUTS, q);
-        // SAFETY: outputs outside the line are not written; the caller has the rest.
+        // SAFETY: outputs outside the line are not written; the caller guarantees the rest.
         unsafe {
             let from = call.from.add(place * LANES);
             let mut halves = [[X::splat(0.0); INNER]; 2];

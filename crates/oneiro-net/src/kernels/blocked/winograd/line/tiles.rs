@@ -1,10 +1,11 @@
-//! The tiles of a plane: which numbers of the source each sees, and which outputs it makes.
+//! The tiles of a plane: which source values each tile reads, and which outputs it computes.
 
 use super::{Form, LineWinograd};
 use crate::kernels::blocked::lanes::{LANES, Lanes};
 use crate::kernels::epilogue::EpilogueAddresses;
 
-/// How tiles are counted.
+/// Numbers of tiles along the line, and of positions on the axes before (`outer`) and after (`inner`) the
+/// line. Tiles are counted over `inner` first.
 #[derive(Clone, Copy)]
 pub(super) struct Lines {
     pub(super) outer: usize,
@@ -40,7 +41,7 @@ pub(super) struct Into<'a> {
     pub(super) plane: &'a [f32],
     pub(super) to: *mut f32,
     pub(super) point: usize,
-    /// Products of the last tap, which has points of its own.
+    /// Source values of the last tap, which is not transformed.
     pub(super) last: *mut f32,
 }
 
@@ -50,7 +51,7 @@ pub(super) struct OutOf<'a> {
     pub(super) range: (usize, usize),
     pub(super) from: *const f32,
     pub(super) point: usize,
-    /// Products of the last tap, which has points of its own.
+    /// Products of the last tap, which is not transformed back.
     pub(super) last: *const f32,
     pub(super) to: *mut f32,
     pub(super) bias: *const f32,
@@ -59,10 +60,10 @@ pub(super) struct OutOf<'a> {
     pub(super) mask: usize,
 }
 
-/// Calls `visit(place, numbers)` with the N numbers of the source that each tile sees.
+/// Calls `visit(place, values)` with the N source values that each tile reads.
 ///
 /// # Safety
-/// The machine has the family's instructions.
+/// The machine has the instruction set of `X`.
 #[inline(always)]
 pub(super) unsafe fn each_seen<X: Lanes, const N: usize>(
     call: &Into<'_>,
@@ -79,7 +80,7 @@ pub(super) unsafe fn each_seen<X: Lanes, const N: usize>(
         let first = (tile * m) as isize + low;
         let outer = outer.wrapping_add_signed(low_line);
         let mut d;
-        // SAFETY: positions outside the line, or in a line that is not there, are not read.
+        // SAFETY: positions outside the line, or on a line that does not exist, are not read.
         unsafe {
             d = [X::splat(0.0); N];
             if outer < source_lines {
@@ -102,19 +103,20 @@ pub(super) unsafe fn each_seen<X: Lanes, const N: usize>(
 }
 
 impl OutOf<'_> {
-    /// Numbers from one output of a tile to the next.
+    /// Distance in positions between two outputs of a tile.
     pub(super) fn step(&self) -> usize {
         let (c, axis) = (&self.line.correlation, self.line.form.axis);
         c.dst_step[axis] * c.dst[axis + 1..].iter().product::<usize>()
     }
 
-    /// Writes a sum, finished, to its position in the plane.
+    /// Adds a sum to the bias or the destination, applies the epilogue, and stores it at a position of the
+    /// plane.
     ///
     /// # Safety
-    /// The plane has the position, and the machine the family.
+    /// The plane has the position, and the machine has the instruction set of `X`.
     #[inline(always)]
     pub(super) unsafe fn put<X: Lanes>(&self, sum: X, at: usize) {
-        // SAFETY: the caller's contract.
+        // SAFETY: the caller keeps the contract of this function.
         unsafe {
             let to = self.to.add(at * LANES);
             let before = if self.accumulate { X::load(to) } else { X::load(self.bias) };

@@ -1,4 +1,4 @@
-//! The transforms of lines: matrices after Toom and Cook, and their products with source and result.
+//! Transforms along a line: the matrices of Toom and Cook, and their products with source and result.
 
 use super::tiles::{Into, OutOf, each_seen, each_tile};
 use super::{LineOutputs, nested};
@@ -6,10 +6,10 @@ use crate::kernels::blocked::isa_dispatch::isa_dispatch;
 use crate::kernels::blocked::lanes::LANES;
 use crate::kernels::blocked::lanes::Lanes;
 
-/// The most points and outputs of a filtering.
+/// Most points or outputs of a filtering.
 const MOST: usize = 10;
 
-/// The transforms, after Toom and Cook (see [`super::super::transforms`]): filter, source, result.
+/// The transforms of filter, source and result, after Toom and Cook (see [`super::super::transforms`]).
 #[derive(Debug)]
 pub(super) struct Matrices {
     /// `[points][taps]`.
@@ -23,7 +23,7 @@ pub(super) struct Matrices {
 impl Matrices {
     pub(super) fn of(outputs: LineOutputs) -> Matrices {
         if outputs == LineOutputs::Nested {
-            // The others are written out.
+            // The source and result transforms of this variant are written out in `nested`, without matrices.
             let unused = [[0.0; MOST]; MOST];
             return Matrices { filter: nested::filter(), source: unused, result: unused };
         }
@@ -32,7 +32,7 @@ impl Matrices {
         let points: Vec<f64> =
             std::iter::once(0.0).chain(outputs.pairs().iter().flat_map(|&p| [p, -p])).collect();
         assert_eq!(points.len(), n - 1, "points of {outputs:?}");
-        // Coefficients of Π (x − q), the lowest first.
+        // Returns the coefficients of Π (x − q) over the roots q, the lowest power first.
         let polynomial = |roots: &mut dyn Iterator<Item = f64>| {
             roots.fold(vec![1.0], |c: Vec<f64>, q| {
                 let shifted = |i: usize| if i > 0 { c[i - 1] } else { 0.0 };
@@ -76,10 +76,10 @@ isa_dispatch! {
 }
 
 /// # Safety
-/// From `to`, every point has room for the tiles.
+/// Every point has room for the tiles from `to` on.
 #[inline(always)]
 unsafe fn into_any<X: Lanes>(call: &Into<'_>) {
-    // SAFETY: the caller's contract.
+    // SAFETY: the caller keeps the contract of this function.
     unsafe {
         match call.line.outputs {
             LineOutputs::ThreeOfTwo | LineOutputs::TwoOfThree => into_line::<X, 4>(call),
@@ -92,10 +92,10 @@ unsafe fn into_any<X: Lanes>(call: &Into<'_>) {
 }
 
 /// # Safety
-/// As [`into_any`].
+/// The contract of [`into_any`].
 #[inline(always)]
 unsafe fn into_line<X: Lanes, const N: usize>(call: &Into<'_>) {
-    // SAFETY: the caller has room for the tiles at every point.
+    // SAFETY: the caller guarantees room for the tiles at every point.
     unsafe {
         each_seen::<X, N>(call, |place, d| {
             for (j, row) in call.line.matrices.source.iter().enumerate().take(N) {
@@ -112,10 +112,10 @@ unsafe fn into_line<X: Lanes, const N: usize>(call: &Into<'_>) {
 }
 
 /// # Safety
-/// From `from`, every point has the tiles; `to` is a plane of the destination.
+/// Every point has the tiles from `from` on; `to` is a plane of the destination.
 #[inline(always)]
 unsafe fn out_of_any<X: Lanes>(call: &OutOf<'_>) {
-    // SAFETY: the caller's contract.
+    // SAFETY: the caller keeps the contract of this function.
     unsafe {
         match call.line.outputs {
             LineOutputs::ThreeOfTwo => out_of_line::<X, 3, 4>(call),
@@ -131,7 +131,7 @@ unsafe fn out_of_any<X: Lanes>(call: &OutOf<'_>) {
 }
 
 /// # Safety
-/// As [`out_of_any`].
+/// The contract of [`out_of_any`].
 #[inline(always)]
 unsafe fn out_of_line<X: Lanes, const M: usize, const N: usize>(call: &OutOf<'_>) {
     let line = call.line;
@@ -139,7 +139,7 @@ unsafe fn out_of_line<X: Lanes, const M: usize, const N: usize>(call: &OutOf<'_>
     let step = call.step();
     each_tile(call.lines, call.range, |place, outer, tile, q| {
         let first = line.position(outer, tile * M, q);
-        // SAFETY: outputs outside the line are not written; the caller has the rest.
+        // SAFETY: outputs outside the line are not written; the caller guarantees the rest.
         unsafe {
             let mut products = [X::splat(0.0); N];
             for j in 0..N {
