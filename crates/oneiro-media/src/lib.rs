@@ -43,6 +43,7 @@ mod bands;
 pub mod colormap;
 mod disturb;
 mod error;
+mod ffmpeg;
 mod film;
 mod font;
 mod formats;
@@ -56,12 +57,14 @@ mod read;
 mod sheet;
 mod still;
 mod text;
+mod video;
 mod write;
 
 pub use atomic::{write_atomic, write_atomic_with};
 pub use bands::read_bands;
 pub use disturb::jpeg_round_trip;
 pub use error::{MediaError, Result};
+pub use ffmpeg::Ffmpeg;
 pub use film::{ApngWriter, Film, TICKS_PER_SECOND, WRITES_GIF};
 pub use levels::{LEAST_CONTRAST, Levels};
 pub use metadata::{decode_text, read_text};
@@ -79,4 +82,8 @@ pub use read::{
 pub use sheet::{Cell, Sheet};
 pub use still::StillFormat;
 pub use text::PngText;
+pub use video::{
+    ClipStart, FrameChoice, SampledClip, SampledVideo, Sampling, VideoInfo, VideoReader, count_frames,
+    sample_video, sample_video_with,
+};
 pub use write::{encode_png, encode_png_alpha, write_png};

@@ -1,0 +1,7 @@
+//! Reading videos: animations, folders, and files by the program `ffmpeg`.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "../../../oneiro-net/tests/outside/mod.rs"]
+mod outside;
+mod reading;
