@@ -96,7 +96,7 @@ pub enum MediaError {
         /// The quantity that is too large, with the limit.
         what: String,
     },
-    /// Only PNG, GIF, JPEG, WebP and HTML files carry text about how they were made.
+    /// Only PNG, GIF, JPEG, WebP, MP4, WebM and HTML files carry text about how they were made.
     #[error("cannot read how `{}` was made: {reason}; only pictures, films and pages that oneiro wrote carry that", path.display())]
     NoText {
         /// The file.

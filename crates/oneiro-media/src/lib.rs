@@ -65,7 +65,9 @@ pub use bands::read_bands;
 pub use disturb::jpeg_round_trip;
 pub use error::{MediaError, Result};
 pub use ffmpeg::Ffmpeg;
-pub use film::{ApngWriter, Film, TICKS_PER_SECOND, WRITES_GIF};
+pub use film::{
+    ApngWriter, Chroma, Film, FilmFormat, FilmOptions, FrameRate, TICKS_PER_SECOND, VideoWriter, WRITES_GIF,
+};
 pub use levels::{LEAST_CONTRAST, Levels};
 pub use metadata::{decode_text, read_text};
 pub use mosaic::{TileLook, mosaic};

@@ -18,12 +18,24 @@ const SIGNALLED: i32 = 255;
 /// A child process. It is ended and reaped when the value is dropped.
 #[derive(Debug)]
 pub(crate) struct Child {
-    process: std::process::Child,
+    process: Process,
     /// What the child writes.
     pub output: BufReader<ChildStdout>,
     /// What the child reads, if the caller feeds it.
     pub input: Option<ChildStdin>,
     errors: Receiver<Vec<u8>>,
+}
+
+/// Ends and reaps the process when dropped.
+#[derive(Debug)]
+struct Process(std::process::Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Of a process that has ended and was reaped, both do nothing.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// How a child ended, and what it said.
@@ -52,26 +64,20 @@ impl Child {
             let _ = sender.send(kept);
         });
         let input = process.stdin.take();
-        Some(Self { process, output: BufReader::with_capacity(PIPE_BYTES, output), input, errors })
+        let output = BufReader::with_capacity(PIPE_BYTES, output);
+        Some(Self { process: Process(process), output, input, errors })
     }
 
-    /// Waits for the child's end, which its closed input announces.
-    pub fn finish(mut self) -> Ending {
-        drop(self.input.take());
-        let status = self.process.wait();
-        let words = self.errors.recv_timeout(LAST_WORDS).unwrap_or_default();
+    /// Waits for the child's end. Its closed input announces it, and what it still writes goes nowhere.
+    pub fn finish(self) -> Ending {
+        let Self { mut process, output, input, errors } = self;
+        drop((input, output));
+        let status = process.0.wait();
+        let words = errors.recv_timeout(LAST_WORDS).unwrap_or_default();
         let lines: Vec<_> = String::from_utf8_lossy(&words).lines().map(without_address).collect();
         let code = status.ok().and_then(|status| status.code());
         let was_killed = code.is_none() || (code == Some(SIGNALLED) && lines.is_empty());
         Ending { is_success: code == Some(0), was_killed, lines }
-    }
-}
-
-impl Drop for Child {
-    fn drop(&mut self) {
-        // Of a child that has ended and was reaped, both do nothing.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 
