@@ -11,7 +11,8 @@ use image::codecs::png::PngDecoder;
 use image::codecs::webp::WebPDecoder;
 use image::{AnimationDecoder, Frames, ImageDecoder, ImageError, ImageResult};
 
-use super::{Frame, FrameSource, Next, VideoInfo, timing};
+use super::timing::{self, Timing};
+use super::{Frame, FrameSource, Next, VideoInfo};
 use crate::read::{explain_decoding, limits, read_image};
 use crate::{MAX_PIXELS, MediaError, Result, formats};
 
@@ -25,12 +26,10 @@ pub fn is_picture(head: &[u8]) -> bool {
 
 struct Animation {
     path: PathBuf,
-    format: &'static str,
     frames: Frames<'static>,
     /// How many frames were read.
     count: usize,
-    /// How many frames the file announces.
-    announced: usize,
+    timing: Timing,
 }
 
 /// A still picture.
@@ -61,7 +60,7 @@ pub fn open(path: &Path) -> Result<(Box<dyn FrameSource>, VideoInfo)> {
         duration: (timing.seconds > 0.0).then_some(timing.seconds),
     };
     let path = path.to_owned();
-    Ok((Box::new(Animation { path, format, frames, count: 0, announced: timing.frames }), info))
+    Ok((Box::new(Animation { path, frames, count: 0, timing }), info))
 }
 
 fn still(path: &Path) -> Result<(Box<dyn FrameSource>, VideoInfo)> {
@@ -97,7 +96,7 @@ fn frames(bytes: Bytes, format: &str) -> ImageResult<(Frames<'static>, (u32, u32
 
 impl FrameSource for Animation {
     fn next_frame(&mut self, frame: &mut Frame) -> Result<Next> {
-        let explain = |error: ImageError| explain_decoding(error, &self.path, self.format);
+        let explain = |error: ImageError| explain_decoding(error, &self.path, self.timing.format);
         match self.frames.next() {
             Some(Ok(next)) => {
                 let buffer = next.into_buffer();
@@ -108,13 +107,11 @@ impl FrameSource for Animation {
                 Ok(Next::Frame)
             }
             Some(Err(error)) if self.count == 0 => Err(explain(error)),
-            Some(Err(error)) => Ok(Next::End(Some(format!("the {} file is damaged ({error})", self.format)))),
-            None if self.count < self.announced => {
-                let missing = self.announced - self.count;
-                Ok(Next::End(Some(format!(
-                    "the {} file is cut off: {missing} frames are missing",
-                    self.format
-                ))))
+            Some(Err(error)) => {
+                Ok(Next::End(Some(format!("the {} file is damaged ({error})", self.timing.format))))
+            }
+            None if self.count < self.timing.frames || self.timing.is_cut => {
+                Ok(Next::End(Some(format!("the {} file is cut off", self.timing.format))))
             }
             None => Ok(Next::End(None)),
         }

@@ -11,6 +11,8 @@ pub struct Timing {
     pub frames: usize,
     /// How long all frames are shown.
     pub seconds: f64,
+    /// Whether the file ends before the animation does.
+    pub is_cut: bool,
 }
 
 /// The frames of an animation; `None` for a still picture that is no GIF. A file that is cut off ends the count.
@@ -20,7 +22,7 @@ pub fn read(file: &mut (impl Read + Seek)) -> io::Result<Option<Timing>> {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
         Err(error) => return Err(error),
     };
-    let mut timing = Timing { format: "", frames: 0, seconds: 0.0 };
+    let mut timing = Timing { format: "", frames: 0, seconds: 0.0, is_cut: false };
     let walked = if head.starts_with(b"GIF8") {
         timing.format = "GIF";
         gif(file, &mut timing)
@@ -34,9 +36,10 @@ pub fn read(file: &mut (impl Read + Seek)) -> io::Result<Option<Timing>> {
         return Ok(None);
     };
     match walked {
-        Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => Err(error),
-        _ => Ok((timing.frames > 0 || timing.format == "GIF").then_some(timing)),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => timing.is_cut = true,
+        walked => walked?,
     }
+    Ok((timing.frames > 0 || timing.format == "GIF").then_some(timing))
 }
 
 fn take<const N: usize>(file: &mut impl Read) -> io::Result<[u8; N]> {
@@ -116,18 +119,22 @@ fn png(file: &mut (impl Read + Seek), timing: &mut Timing) -> io::Result<()> {
     }
 }
 
-/// Chunks `ANMF`, with delays in milliseconds (RFC 9649, 2.7.1.1).
+/// Chunks `ANMF`, with delays in milliseconds (RFC 9649, 2.7.1.1), up to the end that the file announces.
 fn webp(file: &mut (impl Read + Seek), timing: &mut Timing) -> io::Result<()> {
-    loop {
+    file.seek(SeekFrom::Start(4))?;
+    let end = 8 + u64::from(u32::from_le_bytes(take(file)?));
+    timing.is_cut = file.seek(SeekFrom::End(0))? < end;
+    let mut at = 12;
+    while at + 8 <= end {
+        file.seek(SeekFrom::Start(at))?;
         let head: [u8; 8] = take(file)?;
-        let length = i64::from(u32::from_le_bytes([head[4], head[5], head[6], head[7]]));
-        let mut rest = length + length % 2;
+        let length = u64::from(u32::from_le_bytes([head[4], head[5], head[6], head[7]]));
         if head.starts_with(b"ANMF") {
             let frame: [u8; 16] = take(file)?;
             timing.frames += 1;
             timing.seconds += f64::from(u32::from_le_bytes([frame[12], frame[13], frame[14], 0])) / 1000.0;
-            rest -= 16;
         }
-        skip(file, rest.max(0))?;
+        at += 8 + length + length % 2;
     }
+    Ok(())
 }

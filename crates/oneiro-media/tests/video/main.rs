@@ -28,6 +28,8 @@ fn moving(frames: usize, width: usize, height: usize) -> Image {
             })
         })
     });
+    // Whole levels, so that 8 bits hold them.
+    let values = values.map(|value: f32| (255.0 * value).round() / 255.0);
     Image::new([3, frames, height, width], values.collect()).unwrap()
 }
 

@@ -1,10 +1,7 @@
 //! Films as files, and back.
 
-use std::fs;
-
 use oneiro_media::{
-    Chroma, Ffmpeg, Film, FilmFormat, FilmOptions, FrameRate, MediaError, PngText, VideoReader, VideoWriter,
-    decode_text, write_atomic,
+    Chroma, Ffmpeg, FilmFormat, FilmOptions, VideoReader, VideoWriter, decode_text, write_atomic,
 };
 
 use crate::{difference, film_of, frame, moving, outside, text};
