@@ -3,8 +3,8 @@
 //! Bytes are a function of the frames and the text, as for still pictures; those of MP4 and WebM depend on
 //! the version of the program `ffmpeg`, too.
 //!
-//! - PNG and WebP hold every colour. The still image of a PNG, for viewers that show no animation, is the last
-//!   frame.
+//! - PNG and WebP hold every colour. The still image of a PNG, for viewers that show no animation, is the
+//!   last frame.
 //! - A GIF has 256 colours: one palette for the whole film, chosen by NeuQuant from pixels of all frames, so
 //!   that colours do not flicker, and an ordered dither with a fixed pattern.
 //! - MP4 (H.264) and WebM (VP9) are lossy, and colours have half the resolution unless [`Chroma::Full`] is

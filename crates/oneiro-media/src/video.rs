@@ -42,8 +42,8 @@ pub struct VideoInfo {
 
 /// The frames of a video, one after the other, as stills in RGB, 0–1.
 ///
-/// A file that is damaged or cut off behind its first frame yields the frames up to the damage, and those that
-/// could be restored. [`damage`](Self::damage) then says what is wrong. No frame comes after an error.
+/// A file that is damaged or cut off behind its first frame yields the frames up to the damage, and those
+/// that could be restored. [`damage`](Self::damage) then says what is wrong. No frame comes after an error.
 #[allow(missing_debug_implementations)]
 pub struct VideoReader {
     source: Box<dyn FrameSource>,

@@ -8,13 +8,13 @@ const MAX_FILM_PIXELS: u64 = crate::MAX_PIXELS;
 
 impl Film {
     /// A clip at a frame rate, each pixel enlarged to a square of `enlarge` × `enlarge` pixels. `clip` is
-    /// `[C, T, H, W]` or a still, values 0–1: three channels, or one that becomes grey. Where it is transparent,
-    /// colours are times opacity, as on black paper.
+    /// `[C, T, H, W]` or a still, values 0–1: three channels, or one that becomes grey. Where it is
+    /// transparent, colours are times opacity, as on black paper.
     ///
     /// # Errors
     ///
-    /// [`MediaError::Shape`] for another number of channels, an enlargement of 0, and more than 128 megapixels
-    /// in all frames.
+    /// [`MediaError::Shape`] for another number of channels, an enlargement of 0, and more than 128
+    /// megapixels in all frames.
     pub fn from_clip(clip: &Image, rate: FrameRate, enlarge: usize) -> Result<Film> {
         let refused = |what: String| Err(MediaError::Shape { what: format!("a film of a clip: {what}") });
         if !matches!(clip.channels, 1 | 3) {

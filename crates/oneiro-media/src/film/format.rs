@@ -109,8 +109,11 @@ impl Film {
     ///
     /// # Errors
     ///
-    /// [`MediaError::Shape`](crate::MediaError::Shape) for a film without frames, with sides beyond WebP's 16384 pixels or beyond 4 GiB,
-    /// and [`MediaError::LeftOut`](crate::MediaError::LeftOut) in a build without WebP.
+    /// [`MediaError::Shape`] for a film without frames, with sides beyond WebP's 16384 pixels or beyond 4
+    /// GiB, and [`MediaError::LeftOut`] in a build without WebP.
+    ///
+    /// [`MediaError::Shape`]: crate::MediaError::Shape
+    /// [`MediaError::LeftOut`]: crate::MediaError::LeftOut
     pub fn to_webp(&self, text: &PngText) -> Result<Vec<u8>> {
         #[cfg(feature = "webp")]
         return self.encode_webp(text);

@@ -9,7 +9,9 @@ const RATES: std::ops::RangeInclusive<f64> = 0.01..=1000.0;
 const PRECISION: u32 = 1000;
 /// The relative error up to which a rate counts as that of television, N·1000/1001.
 const TELEVISION: f64 = 2e-6;
-/// The shortest delay of a GIF that browsers keep, in hundredths; they show shorter ones for a tenth of a second.
+/// The shortest delay of a GIF that browsers keep, in hundredths; they show shorter ones for a tenth of a
+/// second.
+#[cfg(feature = "gif")]
 const LEAST_GIF_DELAY: u64 = 2;
 /// Milliseconds of a second: delays of WebP (RFC 9649, 2.7.1.1).
 const MILLISECONDS: u64 = 1000;

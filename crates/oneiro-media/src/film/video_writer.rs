@@ -47,8 +47,8 @@ const COLORS: [&str; 8] =
 /// Conversion from RGB that rounds alike on every processor.
 const SCALE: &str = "scale=out_color_matrix=bt709:out_range=tv:flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp+bitexact";
 
-/// A video on its way through `ffmpeg`, one frame in memory at a time. The file is built in a temporary file of
-/// the system's folder for these.
+/// A video on its way through `ffmpeg`, one frame in memory at a time. The file is built in a temporary file
+/// of the system's folder for these.
 ///
 /// H.264 with [`Chroma::Half`] holds even sides only. An odd side gets one more column at the right or row at
 /// the bottom, which repeats the last; see [`encoded_size`](Self::encoded_size). VP9 holds every size.
@@ -66,8 +66,8 @@ pub struct VideoWriter {
 }
 
 impl VideoWriter {
-    /// Begins a video of frames of this size at a constant rate. The text goes into the `comment` of the file,
-    /// where [`read_text`](crate::read_text) finds it.
+    /// Begins a video of frames of this size at a constant rate. The text goes into the `comment` of the
+    /// file, where [`read_text`](crate::read_text) finds it.
     ///
     /// # Errors
     ///
@@ -138,7 +138,8 @@ impl VideoWriter {
     ///
     /// # Errors
     ///
-    /// [`MediaError::Shape`] if it is not of the video's size, [`MediaError::Ffmpeg`] if the program has ended.
+    /// [`MediaError::Shape`] if it is not of the video's size, [`MediaError::Ffmpeg`] if the program has
+    /// ended.
     pub fn push(&mut self, frame: &Image) -> Result<()> {
         if (frame.width, frame.height) != self.size {
             let (width, height) = self.size;
@@ -242,8 +243,8 @@ fn failed(format: FilmFormat, reason: String) -> MediaError {
     MediaError::Ffmpeg { what: writing(format), reason }
 }
 
-/// The text in the program's format for metadata: keys and values, with a backslash before special characters.
-/// A file has no limit of length, as the arguments of a program have.
+/// The text in the program's format for metadata: keys and values, with a backslash before special
+/// characters. A file has no limit of length, as the arguments of a program have.
 fn metadata_file(text: &PngText) -> String {
     let mut file = String::from(";FFMETADATA1\n");
     if text.0.is_empty() {

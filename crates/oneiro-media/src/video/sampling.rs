@@ -1,9 +1,9 @@
 //! Which frames of a video a network sees.
 //!
-//! Starts of clips follow one rule. A clip of `frames` frames, `stride` apart, spans `(frames - 1) * stride + 1`
-//! frames, so it has `P = max(1, total - span + 1)` possible starts. The k-th of K clips starts at
-//! `P * (2k + 1) / (2K)`, rounded down: the middle of the k-th of K equal parts. One clip is thus in the middle
-//! of the video, and one frame is the frame `total / 2`.
+//! Starts of clips follow one rule. A clip of `frames` frames, `stride` apart, spans `(frames - 1) * stride +
+//! 1` frames, so it has `P = max(1, total - span + 1)` possible starts. The k-th of K clips starts at `P *
+//! (2k + 1) / (2K)`, rounded down: the middle of the k-th of K equal parts. One clip is thus in the middle of
+//! the video, and one frame is the frame `total / 2`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -150,15 +150,15 @@ impl Sampling {
 ///
 /// # Errors
 ///
-/// As [`VideoReader::open`] and [`VideoReader::next_rgb8`]; [`MediaError::Video`] for an index beyond the last
-/// frame; [`MediaError::Shape`] for no frames or no stride; [`MediaError::TooLarge`] for more than 128
+/// As [`VideoReader::open`] and [`VideoReader::next_rgb8`]; [`MediaError::Video`] for an index beyond the
+/// last frame; [`MediaError::Shape`] for no frames or no stride; [`MediaError::TooLarge`] for more than 128
 /// megapixels in all clips together.
 pub fn sample_video(path: impl AsRef<Path>, sampling: &Sampling, ffmpeg: &Ffmpeg) -> Result<SampledVideo> {
     sample_video_with(path, sampling, ffmpeg, Ok)
 }
 
-/// [`sample_video`] with a change of each frame, such as a crop, before it is kept. All changed frames need one
-/// size.
+/// [`sample_video`] with a change of each frame, such as a crop, before it is kept. All changed frames need
+/// one size.
 ///
 /// # Errors
 ///

@@ -15,7 +15,8 @@ pub struct Timing {
     pub is_cut: bool,
 }
 
-/// The frames of an animation; `None` for a still picture that is no GIF. A file that is cut off ends the count.
+/// The frames of an animation; `None` for a still picture that is no GIF. A file that is cut off ends the
+/// count.
 pub fn read(file: &mut (impl Read + Seek)) -> io::Result<Option<Timing>> {
     let head: [u8; 12] = match take(file) {
         Ok(head) => head,

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use oneiro_media::{
-    ClipStart, Ffmpeg, FilmFormat, FilmOptions, FrameChoice, MediaError, PngText, Sampling, VideoReader,
-    count_frames, sample_video,
+    ClipStart, Ffmpeg, FilmFormat, FilmOptions, FrameChoice, FrameRate, Image, MediaError, PngText, Sampling,
+    VideoReader, VideoWriter, count_frames, sample_video,
 };
 
 use crate::{film_of, frame, moving, outside};
