@@ -1,4 +1,4 @@
-//! Image files to tensors and back, sheets and pages of pictures, plots of numbers.
+//! Image and video files to tensors and back, sheets and pages of pictures, plots of numbers.
 //!
 //! One can read photos as networks were trained on them, write pictures that carry how they were made, lay
 //! them out with captions, and make films, plots and pages of them.
@@ -9,8 +9,9 @@
 //! file ─ read_image ─► Image ─ resize, fit_center_crop, classify_crop ─► Image ─► the network
 //! the renderer ─► Image ─ write_png (with how it was made) ─► file ─ read_text ─► how it was made
 //!                   ├─ encode_png ─ StillFormat ─► JPEG, WebP
-//!                   ├─ Film (animated PNG or GIF) ─► file
+//!                   ├─ Film (animated PNG, GIF, WebP, MP4, WebM) ─► file
 //!                   └─ Sheet (a grid with captions) ─► Image      └─ Page (one HTML file beside the pictures)
+//! video ─ VideoReader, sample_video ─► stills and clips ─► the network
 //! numbers ─ Plot (lines, bars, histograms) ─► Image
 //! ```
 //!

@@ -22,7 +22,7 @@ pub enum Chroma {
 
 /// H.264: changes of single levels in 255; `docs/video-files.md` has the measurements.
 const H264: [&str; 8] = ["-c:v", "libx264", "-preset", "medium", "-crf", "10", "-movflags", "+faststart"];
-/// VP9: as near.
+/// VP9 with the same factor, nearer still; one tile, so that nothing depends on threads.
 const VP9: [&str; 14] = [
     "-c:v",
     "libvpx-vp9",
@@ -39,7 +39,7 @@ const VP9: [&str; 14] = [
     "-tile-columns",
     "0",
 ];
-/// The same bytes every time: no times, no random identifiers, no division of the work.
+/// Reproducible bytes: no times, no random identifiers, no division of the work.
 const SAME_BYTES: [&str; 6] = ["-fflags", "+bitexact", "-flags:v", "+bitexact", "-threads", "1"];
 /// The colours of HDTV, said in the file, so that every player shows the same.
 const COLORS: [&str; 8] =

@@ -14,7 +14,7 @@ const FRAMES: [&str; 9] = [
     "-pix_fmt",
     "rgb24",
     "-sws_flags",
-    "bicubic+accurate_rnd+full_chroma_int+full_chroma_inp+bitexact",
+    "bicubic+accurate_rnd+full_chroma_int+bitexact",
     "-c:v",
     "ppm",
     "-f",

@@ -1,8 +1,8 @@
 //! What happens when the program misbehaves: scripts stand for it, so these tests need no `ffmpeg`.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use oneiro_media::{
@@ -28,9 +28,12 @@ impl Scripts {
     fn new(ffprobe: &str, ffmpeg: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         for (name, body) in [("ffprobe", ffprobe), ("ffmpeg", ffmpeg)] {
+            // Another process writes the script: a child of another test could hold a file open that this
+            // process writes, and a program that is open for writing cannot be started.
+            let write = "printf '#!/bin/sh\n%s\n' \"$1\" > \"$2\" && chmod 755 \"$2\"";
             let path = folder.path().join(name);
-            fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+            let status = Command::new("sh").args(["-c", write, "sh", body]).arg(path).status().unwrap();
+            assert!(status.success());
         }
         fs::write(folder.path().join("a.mp4"), "no picture, but a video for these scripts").unwrap();
         Self { folder }
