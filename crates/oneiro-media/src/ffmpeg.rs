@@ -37,8 +37,7 @@ impl Ffmpeg {
         Self { program: Some(program.into()) }
     }
 
-    /// The first line of what the program says of its version: "ffmpeg version 5.1.9 …". Bytes of videos
-    /// depend on it.
+    /// Returns the program's name and version, "ffmpeg version 5.1.9 …". Bytes of videos depend on it.
     ///
     /// # Errors
     ///

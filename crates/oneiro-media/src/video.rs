@@ -25,14 +25,14 @@ pub use sampling::{
     ClipStart, FrameChoice, SampledClip, SampledVideo, Sampling, sample_video, sample_video_with,
 };
 
-/// What is known of a video before its frames are read.
+/// Description of a video, known before its frames are read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VideoInfo {
     /// Pixels a row, of upright frames.
     pub width: usize,
     /// Rows, of upright frames.
     pub height: usize,
-    /// How many frames the file claims to have; `None` if it does not say. [`count_frames`] is exact.
+    /// Number of frames that the file claims; `None` if it does not say. [`count_frames`] is exact.
     pub frames: Option<usize>,
     /// Frames per second, on average; `None` for a folder, a still picture, and where the file does not say.
     pub frames_per_second: Option<f64>,
@@ -65,7 +65,7 @@ struct Frame {
     rgb: Vec<u8>,
 }
 
-/// What comes next of a video.
+/// Result of reading on.
 enum Next {
     /// The next frame was read.
     Frame,
@@ -73,7 +73,7 @@ enum Next {
     End(Option<String>),
 }
 
-/// Where frames come from.
+/// A source of frames: a folder, an animation or a program.
 trait FrameSource {
     /// Reads the next frame over an older one. Called no more after the end or an error.
     fn next_frame(&mut self, frame: &mut Frame) -> Result<Next>;
@@ -108,12 +108,12 @@ impl VideoReader {
         Ok(Self { source, info, frame, is_pending: true, position: 0, damage: None, has_ended: false })
     }
 
-    /// What is known of the video.
+    /// Returns the video's description.
     pub fn info(&self) -> &VideoInfo {
         &self.info
     }
 
-    /// How many frames were handed out or skipped: the index of the next frame.
+    /// Returns the index of the next frame: the number of frames handed out or skipped.
     pub fn position(&self) -> usize {
         self.position
     }
@@ -203,7 +203,7 @@ pub fn count_frames(path: impl AsRef<Path>, ffmpeg: &Ffmpeg) -> Result<(usize, O
     }
 }
 
-/// Which part of this module reads a file.
+/// The part of this module that reads a file.
 enum Kind {
     Folder,
     /// A file of the formats of pictures, animated or still.

@@ -19,9 +19,9 @@ const SIGNALLED: i32 = 255;
 #[derive(Debug)]
 pub(crate) struct Child {
     process: Process,
-    /// What the child writes.
+    /// The child's output.
     pub output: BufReader<ChildStdout>,
-    /// What the child reads, if the caller feeds it.
+    /// The child's input, if the caller feeds it.
     pub input: Option<ChildStdin>,
     errors: Receiver<Vec<u8>>,
 }

@@ -102,7 +102,7 @@ fn no_frame(path: &Path, ending: &Ending) -> MediaError {
     MediaError::Video { path: path.to_owned(), reason }
 }
 
-/// What a program's end means for the frames before it: nothing, damage of the file, or an error.
+/// Turns a program's end into the damage of the file, or an error if the end came from outside.
 fn end(path: &Path, ending: &Ending) -> Result<Option<String>> {
     if ending.was_killed {
         return Err(MediaError::Ffmpeg { what: reading(path), reason: ending.words() });

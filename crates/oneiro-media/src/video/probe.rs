@@ -1,4 +1,4 @@
-//! What `ffprobe` says of a file.
+//! Descriptions of files by `ffprobe`.
 
 use std::ffi::OsString;
 use std::io::Read;

@@ -1,4 +1,4 @@
-//! Which frames of a video a network sees.
+//! Frames of a video for a network: one, a clip, or several clips.
 //!
 //! Starts of clips follow one rule. A clip of `frames` frames, `stride` apart, spans `(frames - 1) * stride +
 //! 1` frames, so it has `P = max(1, total - span + 1)` possible starts. The k-th of K clips starts at `P *
@@ -15,7 +15,7 @@ use crate::{Image, MAX_PIXELS, MediaError, Result};
 /// The most frames of all clips together.
 const MAX_FRAMES: usize = 1 << 20;
 
-/// Which frames to take of a video.
+/// The frames to take of a video.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sampling {
     /// One frame, as a still.
@@ -40,7 +40,7 @@ pub enum Sampling {
     },
 }
 
-/// Which frame of a video.
+/// A frame of a video.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum FrameChoice {
     /// The first.
@@ -52,7 +52,7 @@ pub enum FrameChoice {
     At(usize),
 }
 
-/// Where a clip begins.
+/// The first frame of a clip.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ClipStart {
     /// The clip lies in the middle of the video.
@@ -67,7 +67,7 @@ pub enum ClipStart {
 pub struct SampledVideo {
     /// The clips; one, unless [`Sampling::Clips`] asks for several.
     pub clips: Vec<SampledClip>,
-    /// What the file says of the video.
+    /// The file's description.
     pub info: VideoInfo,
     /// The exact number of the video's frames, where it had to be known.
     pub total: Option<usize>,

@@ -192,3 +192,40 @@ fn a_video_of_ten_thousand_frames_is_counted_and_sampled() {
         assert!((value - frames[index % 3].data[0]).abs() < 0.02, "{index}: {value}");
     }
 }
+
+#[test]
+fn a_variable_rate_drops_and_doubles_no_frame() {
+    let Some(program) = outside::ffmpeg() else { return };
+    let ffmpeg = Ffmpeg::at(&program);
+    let folder = tempfile::tempdir().unwrap();
+    let even = written(folder.path(), "even.mp4", &video(&ffmpeg, FilmFormat::Mp4, 12, 16, 16));
+    let path = folder.path().join("odd.mkv");
+    // Frame N is shown N² fiftieths of a second after the first.
+    let status = std::process::Command::new(program)
+        .args(["-v", "error", "-nostdin", "-i"])
+        .arg(even)
+        .args(["-vf", "setpts=N*N/(50*TB)"])
+        .arg(&path)
+        .status();
+    assert!(status.unwrap().success());
+    assert_eq!(read_all(&path, &ffmpeg), (12, None));
+    assert_eq!(count_frames(&path, &ffmpeg).unwrap(), (12, None));
+}
+
+#[test]
+fn damaged_videos_end_or_are_errors() {
+    let Some(program) = outside::ffmpeg() else { return };
+    let ffmpeg = Ffmpeg::at(program);
+    let folder = tempfile::tempdir().unwrap();
+    for format in [FilmFormat::Mp4, FilmFormat::WebM] {
+        let bytes = video(&ffmpeg, format, 8, 32, 32);
+        for k in 0..12 {
+            let mut damaged = bytes.clone();
+            damaged[k * bytes.len() / 12..][..4].fill(0xa5);
+            let path = written(folder.path(), "damaged", &damaged);
+            if let Ok(reader) = VideoReader::open(&path, &ffmpeg) {
+                assert!(reader.take(100).count() < 100, "{format:?} {k}");
+            }
+        }
+    }
+}
