@@ -96,7 +96,7 @@ pub enum MediaError {
         /// The quantity that is too large, with the limit.
         what: String,
     },
-    /// Only PNG, GIF, JPEG, WebP and HTML files carry text about how they were made.
+    /// Only PNG, GIF, JPEG, WebP, MP4, WebM and HTML files carry text about how they were made.
     #[error("cannot read how `{}` was made: {reason}; only pictures, films and pages that oneiro wrote carry that", path.display())]
     NoText {
         /// The file.
@@ -147,6 +147,37 @@ pub enum MediaError {
     Ending {
         /// The file.
         path: PathBuf,
+    },
+    /// A file or folder that is no video, or not one of the expected kind.
+    #[error("cannot read `{}` as video: {reason}", path.display())]
+    Video {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong, and what to try.
+        reason: String,
+    },
+    /// The programs for videos cannot be started.
+    #[error(
+        "{what}: the program `{}` cannot be started ({source}); install ffmpeg, which contains it (Debian and Ubuntu: \
+         apt install ffmpeg; macOS: brew install ffmpeg; Windows: winget install ffmpeg), or give its path; GIF, \
+         animated PNG, animated WebP and folders of frames need no such program",
+        program.display()
+    )]
+    NoFfmpeg {
+        /// What cannot be done: "cannot read `cat.mp4`".
+        what: String,
+        /// The program that was tried.
+        program: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// The program for videos failed.
+    #[error("{what}: ffmpeg failed: {reason}")]
+    Ffmpeg {
+        /// What cannot be done: "cannot read `cat.mp4`".
+        what: String,
+        /// What the program said.
+        reason: String,
     },
     /// The operating system refused to write the file.
     #[error("cannot write `{}`: {source}; {hint}", path.display())]

@@ -1,23 +1,43 @@
-//! Films: pictures in time to animated PNG and GIF, with how they were made.
+//! Films: pictures in time to animated PNG, GIF, animated WebP, MP4 and WebM, with how they were made.
 //!
-//! Bytes are a function of the frames and the text, as for still pictures. A PNG holds every colour; its
-//! still image, for viewers that show no animation, is the last frame. A GIF has 256 colours: one palette for
-//! the whole film, chosen by NeuQuant from pixels of all frames, so that colours do not flicker, and an
-//! ordered dither with a fixed pattern.
+//! Bytes are a function of the frames and the text, as for still pictures; those of MP4 and WebM depend on
+//! the version of the program `ffmpeg`, too.
+//!
+//! - PNG and WebP hold every colour. The still image of a PNG, for viewers that show no animation, is the
+//!   last frame.
+//! - A GIF has 256 colours: one palette for the whole film, chosen by NeuQuant from pixels of all frames, so
+//!   that colours do not flicker, and an ordered dither with a fixed pattern.
+//! - MP4 (H.264) and WebM (VP9) are lossy, and colours have half the resolution unless [`Chroma::Full`] is
+//!   asked for. See [`VideoWriter`].
 
 use crate::text::entries;
 use crate::write::{add_text, new_encoder};
 use crate::{Image, MediaError, PngText, Result};
 
+mod clip;
 #[cfg(feature = "gif")]
 mod encode_gif;
+#[cfg(feature = "webp")]
+mod encode_webp;
+mod format;
+mod matroska_text;
+mod mp4_text;
+mod rate;
 mod stream;
+mod video_writer;
 
+pub use format::{FilmFormat, FilmOptions};
+pub(crate) use matroska_text::{is_matroska, matroska_text};
+pub(crate) use mp4_text::{is_mp4, mp4_text};
+pub use rate::FrameRate;
 pub use stream::ApngWriter;
+pub use video_writer::{Chroma, VideoWriter};
+
+use rate::Tick;
 
 /// Whether this build writes GIF films (feature `gif`).
 pub const WRITES_GIF: bool = cfg!(feature = "gif");
-/// Delays are counted in hundredths of a second, as GIF does.
+/// Delays of [`Film::new`] and [`ApngWriter`] are counted in hundredths of a second, as GIF does.
 pub const TICKS_PER_SECOND: u16 = 100;
 /// The label of a GIF's comments (GIF89a, 24).
 const COMMENT_LABEL: u8 = 0xfe;
@@ -28,12 +48,23 @@ pub struct Film {
     width: usize,
     height: usize,
     frames: Vec<(Vec<u8>, u16)>,
+    tick: Tick,
 }
 
 impl Film {
-    /// A film without frames.
+    /// A film without frames, whose ticks are hundredths of a second.
     pub fn new() -> Film {
         Film::default()
+    }
+
+    /// A film without frames, whose ticks last one frame of this rate.
+    pub fn at_rate(rate: FrameRate) -> Film {
+        Film { tick: Tick::frame_of(rate), ..Film::default() }
+    }
+
+    /// Width and height in pixels; 0 without frames.
+    pub fn size(&self) -> (usize, usize) {
+        (self.width, self.height)
     }
 
     /// How many frames there are.
@@ -46,8 +77,8 @@ impl Film {
         self.frames.is_empty()
     }
 
-    /// Adds a frame that is shown for a number of hundredths of a second. The first frame sets the film's
-    /// size.
+    /// Adds a frame that is shown for a number of ticks: hundredths of a second of [`Film::new`], frames of
+    /// [`Film::at_rate`]. The first frame sets the film's size.
     ///
     /// # Errors
     ///
@@ -67,7 +98,7 @@ impl Film {
         Ok(())
     }
 
-    /// Sets the time of every frame, and that of the last.
+    /// Sets the time of every frame, and that of the last, in ticks.
     pub fn set_times(&mut self, ticks: u16, last: u16) {
         self.frames.iter_mut().for_each(|(_, t)| *t = ticks);
         if let Some((_, t)) = self.frames.last_mut() {
@@ -101,8 +132,8 @@ impl Film {
         encoder.set_sep_def_img(true).map_err(refused)?;
         let mut writer = encoder.write_header().map_err(refused)?;
         writer.write_image_data(still).map_err(refused)?;
-        for (frame, ticks) in &self.frames {
-            writer.set_frame_delay(*ticks, TICKS_PER_SECOND).map_err(refused)?;
+        for ((frame, _), (numerator, denominator)) in self.frames.iter().zip(self.apng_delays()) {
+            writer.set_frame_delay(numerator, denominator).map_err(refused)?;
             writer.write_image_data(frame).map_err(refused)?;
         }
         writer.finish().map_err(refused)?;

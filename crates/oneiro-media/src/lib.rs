@@ -1,4 +1,4 @@
-//! Image files to tensors and back, sheets and pages of pictures, plots of numbers.
+//! Image and video files to tensors and back, sheets and pages of pictures, plots of numbers.
 //!
 //! One can read photos as networks were trained on them, write pictures that carry how they were made, lay
 //! them out with captions, and make films, plots and pages of them.
@@ -9,8 +9,9 @@
 //! file ─ read_image ─► Image ─ resize, fit_center_crop, classify_crop ─► Image ─► the network
 //! the renderer ─► Image ─ write_png (with how it was made) ─► file ─ read_text ─► how it was made
 //!                   ├─ encode_png ─ StillFormat ─► JPEG, WebP
-//!                   ├─ Film (animated PNG or GIF) ─► file
+//!                   ├─ Film (animated PNG, GIF, WebP, MP4, WebM) ─► file
 //!                   └─ Sheet (a grid with captions) ─► Image      └─ Page (one HTML file beside the pictures)
+//! video ─ VideoReader, sample_video ─► stills and clips ─► the network
 //! numbers ─ Plot (lines, bars, histograms) ─► Image
 //! ```
 //!
@@ -43,6 +44,7 @@ mod bands;
 pub mod colormap;
 mod disturb;
 mod error;
+mod ffmpeg;
 mod film;
 mod font;
 mod formats;
@@ -56,13 +58,17 @@ mod read;
 mod sheet;
 mod still;
 mod text;
+mod video;
 mod write;
 
 pub use atomic::{write_atomic, write_atomic_with};
 pub use bands::read_bands;
 pub use disturb::jpeg_round_trip;
 pub use error::{MediaError, Result};
-pub use film::{ApngWriter, Film, TICKS_PER_SECOND, WRITES_GIF};
+pub use ffmpeg::Ffmpeg;
+pub use film::{
+    ApngWriter, Chroma, Film, FilmFormat, FilmOptions, FrameRate, TICKS_PER_SECOND, VideoWriter, WRITES_GIF,
+};
 pub use levels::{LEAST_CONTRAST, Levels};
 pub use metadata::{decode_text, read_text};
 pub use mosaic::{TileLook, mosaic};
@@ -79,4 +85,8 @@ pub use read::{
 pub use sheet::{Cell, Sheet};
 pub use still::StillFormat;
 pub use text::PngText;
+pub use video::{
+    ClipStart, FrameChoice, SampledClip, SampledVideo, Sampling, VideoInfo, VideoReader, count_frames,
+    sample_video, sample_video_with,
+};
 pub use write::{encode_png, encode_png_alpha, write_png};

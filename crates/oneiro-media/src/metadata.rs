@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::film::read_gif_text;
+use crate::film::{is_matroska, is_mp4, matroska_text, mp4_text, read_gif_text};
 use crate::page::{is_page, page_text};
 use crate::read::read_bytes;
 use crate::still::{StillFormat, jpeg_text, webp_text};
@@ -33,6 +33,12 @@ pub fn decode_text(bytes: &[u8], path: impl AsRef<Path>) -> Result<PngText> {
     if bytes.starts_with(b"GIF8") {
         return read_gif_text(bytes).map_err(no_text);
     }
+    if is_mp4(bytes) {
+        return mp4_text(bytes).map_err(no_text);
+    }
+    if is_matroska(bytes) {
+        return matroska_text(bytes).map_err(no_text);
+    }
     if is_page(bytes) {
         return page_text(bytes).map_err(no_text);
     }
@@ -40,6 +46,6 @@ pub fn decode_text(bytes: &[u8], path: impl AsRef<Path>) -> Result<PngText> {
         Some(StillFormat::Png) => png_text(bytes).map_err(no_text),
         Some(StillFormat::Jpeg) => jpeg_text(bytes).map_err(no_text),
         Some(StillFormat::WebP) => webp_text(bytes).map_err(no_text),
-        None => Err(no_text("it is no PNG, GIF, JPEG, WebP or HTML file".to_owned())),
+        None => Err(no_text("it is no PNG, GIF, JPEG, WebP, MP4, WebM or HTML file".to_owned())),
     }
 }

@@ -176,7 +176,7 @@ fn format_name(format: ImageFormat) -> &'static str {
     }
 }
 
-fn limits() -> Limits {
+pub(crate) fn limits() -> Limits {
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE);
     limits.max_image_height = Some(MAX_SIDE);
@@ -184,7 +184,7 @@ fn limits() -> Limits {
     limits
 }
 
-fn explain_decoding(error: ImageError, path: &Path, format: &'static str) -> MediaError {
+pub(crate) fn explain_decoding(error: ImageError, path: &Path, format: &'static str) -> MediaError {
     let path = path.to_owned();
     if ends_early(&error) {
         return MediaError::Truncated { path, format };

@@ -13,6 +13,9 @@ use crate::{MediaError, PngText, Result};
 #[cfg(any(feature = "jpeg", feature = "webp"))]
 mod encode;
 
+#[cfg(feature = "webp")]
+pub(crate) use encode::{MAX_WEBP_SIDE, exif};
+
 /// The longest content of a JPEG's segment (ITU T.81, B.1.1.4).
 const MAX_SEGMENT: usize = 65_533;
 /// The marker of a JPEG's comment (ITU T.81, table B.1).

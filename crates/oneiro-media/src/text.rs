@@ -51,7 +51,6 @@ pub(crate) fn check_entry(keyword: &str, text: &str) -> Result<()> {
 
 /// The text as one comment: keyword, length in bytes and content of each entry, so that any content may stand
 /// there.
-#[cfg(any(feature = "jpeg", feature = "webp", feature = "gif"))]
 pub(crate) fn comment(text: &PngText) -> String {
     let entry = |(key, value): &(String, String)| format!("{key} {}\n{value}\n", value.len());
     std::iter::once(format!("{PREFIX}\n")).chain(text.0.iter().map(entry)).collect()

@@ -34,10 +34,10 @@ impl Film {
         encoder.set_repeat(Repeat::Infinite).map_err(refused)?;
         let comment = comment(text);
         encoder.write_raw_extension(AnyExtension(COMMENT_LABEL), &[comment.as_bytes()]).map_err(refused)?;
-        for (frame, ticks) in &self.frames {
+        for ((frame, _), delay) in self.frames.iter().zip(self.gif_delays()) {
             let indices = self.dithered(frame, &mut nearest);
             let frame = gif::Frame {
-                delay: *ticks,
+                delay,
                 dispose: DisposalMethod::Keep,
                 width,
                 height,

@@ -23,7 +23,7 @@ const JPEG_QUALITY: u8 = 95;
 const MAX_JPEG_SIDE: usize = 65_535;
 /// The longest side of a WebP (RFC 9649, 3.4).
 #[cfg(feature = "webp")]
-const MAX_WEBP_SIDE: usize = 16_384;
+pub const MAX_WEBP_SIDE: usize = 16_384;
 
 /// A PNG in another format, with its text.
 pub fn from_png(format: StillFormat, png: &[u8]) -> Result<Vec<u8>> {
@@ -91,21 +91,8 @@ pub fn webp(image: &Image, alpha: Option<&[f32]>, text: &PngText) -> Result<Vec<
     let mut bytes = Vec::new();
     let mut encoder = image::codecs::webp::WebPEncoder::new_lossless(&mut bytes);
     if !text.0.is_empty() {
-        let what = || MediaError::Shape {
-            what: "what the picture says of itself is too long for a WebP file".into(),
-        };
-        let text = comment(text);
-        let length = u32::try_from(text.len() + 1).map_err(|_| what())?;
-        let exif = [
-            &EXIF_HEAD[..],
-            &length.to_le_bytes(),
-            &(EXIF_TEXT as u32).to_le_bytes(),
-            &[0; 4],
-            text.as_bytes(),
-            &[0],
-        ];
         encoder
-            .set_exif_metadata(exif.concat())
+            .set_exif_metadata(exif(text)?)
             .map_err(|error| refused(StillFormat::WebP)(ImageError::Unsupported(error)))?;
     }
     let (pixels, kind) = match alpha {
@@ -114,4 +101,22 @@ pub fn webp(image: &Image, alpha: Option<&[f32]>, text: &PngText) -> Result<Vec<
     };
     encoder.write_image(&pixels, width, height, kind).map_err(refused(StillFormat::WebP))?;
     Ok(bytes)
+}
+
+/// The text as EXIF data: an image description.
+#[cfg(feature = "webp")]
+pub fn exif(text: &PngText) -> Result<Vec<u8>> {
+    let what =
+        || MediaError::Shape { what: "what the picture says of itself is too long for a WebP file".into() };
+    let text = comment(text);
+    let length = u32::try_from(text.len() + 1).map_err(|_| what())?;
+    let parts = [
+        &EXIF_HEAD[..],
+        &length.to_le_bytes(),
+        &(EXIF_TEXT as u32).to_le_bytes(),
+        &[0; 4],
+        text.as_bytes(),
+        &[0],
+    ];
+    Ok(parts.concat())
 }

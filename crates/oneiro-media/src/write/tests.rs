@@ -77,7 +77,9 @@ fn text_is_read_from_files_that_carry_it_alone() {
     assert_eq!(read_text(format!("{data}rgb.png")).unwrap(), PngText::default());
     let error = read_text(format!("{data}rgb.bmp")).unwrap_err().to_string();
     assert!(
-        error.contains("rgb.bmp` was made: it is no PNG, GIF, JPEG, WebP or HTML file; only pictures"),
+        error.contains(
+            "rgb.bmp` was made: it is no PNG, GIF, JPEG, WebP, MP4, WebM or HTML file; only pictures"
+        ),
         "{error}"
     );
 

@@ -1,0 +1,243 @@
+//! Videos as frames: files that `ffmpeg` reads, GIF, animated PNG, animated WebP, and folders of frames.
+//!
+//! Frames are handed out one at a time, so a video of any length needs the memory of a few frames.
+//!
+//! Frames are those that the file stores, in the order of their presentation. A variable frame rate drops and
+//! doubles none. Frames are turned upright as the file says. Pixels that are not square stay as they are
+//! stored. Transparent pixels of GIF, PNG and WebP are on black, as of still pictures; `ffmpeg` drops
+//! transparency.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::Path;
+
+use crate::ffmpeg::Ffmpeg;
+use crate::{Image, MediaError, Result};
+
+mod animation;
+mod decoded;
+mod folder;
+mod probe;
+mod sampling;
+mod timing;
+
+pub use sampling::{
+    ClipStart, FrameChoice, SampledClip, SampledVideo, Sampling, sample_video, sample_video_with,
+};
+
+/// Description of a video, known before its frames are read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VideoInfo {
+    /// Pixels a row, of upright frames.
+    pub width: usize,
+    /// Rows, of upright frames.
+    pub height: usize,
+    /// Number of frames that the file claims; `None` if it does not say. [`count_frames`] is exact.
+    pub frames: Option<usize>,
+    /// Frames per second, on average; `None` for a folder, a still picture, and where the file does not say.
+    pub frames_per_second: Option<f64>,
+    /// Seconds; `None` where the file does not say.
+    pub duration: Option<f64>,
+}
+
+/// The frames of a video, one after the other, as stills in RGB, 0–1.
+///
+/// A file that is damaged or cut off behind its first frame yields the frames up to the damage, and those
+/// that could be restored. [`damage`](Self::damage) then says what is wrong. No frame comes after an error.
+#[allow(missing_debug_implementations)]
+pub struct VideoReader {
+    source: Box<dyn FrameSource>,
+    info: VideoInfo,
+    frame: Frame,
+    /// Whether `frame` was read and not yet handed out.
+    is_pending: bool,
+    position: usize,
+    damage: Option<String>,
+    has_ended: bool,
+}
+
+/// A frame in 8 bits.
+#[derive(Debug, Default)]
+struct Frame {
+    width: usize,
+    height: usize,
+    /// Interleaved red, green and blue.
+    rgb: Vec<u8>,
+}
+
+/// Result of reading on.
+enum Next {
+    /// The next frame was read.
+    Frame,
+    /// There are no more frames, and how the file is damaged if it is.
+    End(Option<String>),
+}
+
+/// A source of frames: a folder, an animation or a program.
+trait FrameSource {
+    /// Reads the next frame over an older one. Called no more after the end or an error.
+    fn next_frame(&mut self, frame: &mut Frame) -> Result<Next>;
+}
+
+impl VideoReader {
+    /// Opens a file or a folder of frames and reads the first frame. The kind of a file is recognised by its
+    /// content. A still picture is a video of one frame.
+    ///
+    /// # Errors
+    ///
+    /// [`MediaError::NotFound`], [`MediaError::Read`]; [`MediaError::NoFfmpeg`] for a file that only `ffmpeg`
+    /// reads if the program is missing; [`MediaError::Video`] for an empty file, no video, a video without
+    /// pictures, and a folder without frames; [`MediaError::TooLarge`] for frames beyond 128 megapixels;
+    /// errors of [`read_image`](crate::read_image) for a folder's first frame.
+    pub fn open(path: impl AsRef<Path>, ffmpeg: &Ffmpeg) -> Result<Self> {
+        let path = path.as_ref();
+        let (mut source, mut info): (Box<dyn FrameSource>, _) = match kind(path)? {
+            Kind::Folder => folder::open(path)?,
+            Kind::Picture => animation::open(path)?,
+            Kind::Other => decoded::open(path, ffmpeg)?,
+        };
+        let mut frame = Frame::default();
+        if let Next::End(damage) = source.next_frame(&mut frame)? {
+            let reason = match damage {
+                Some(damage) => format!("no frame can be read ({damage}); copy or download it again"),
+                None => "it has no frames; name another file".to_owned(),
+            };
+            return Err(MediaError::Video { path: path.to_owned(), reason });
+        }
+        (info.width, info.height) = (frame.width, frame.height);
+        Ok(Self { source, info, frame, is_pending: true, position: 0, damage: None, has_ended: false })
+    }
+
+    /// Returns the video's description.
+    pub fn info(&self) -> &VideoInfo {
+        &self.info
+    }
+
+    /// Returns the index of the next frame: the number of frames handed out or skipped.
+    pub fn position(&self) -> usize {
+        self.position
+    }
+
+    /// How the file is damaged, in a sentence's part; `None` for a sound file, and before the last frame.
+    pub fn damage(&self) -> Option<&str> {
+        self.damage.as_deref()
+    }
+
+    /// The next frame as interleaved 8-bit values (R,G,B,R,G,B,…), row by row; `None` after the last frame.
+    ///
+    /// # Errors
+    ///
+    /// [`MediaError::Ffmpeg`] if the program is ended from outside, [`MediaError::Video`] for a frame of
+    /// another size, and errors of [`read_image`](crate::read_image) for a folder's frames.
+    pub fn next_rgb8(&mut self) -> Option<Result<&[u8]>> {
+        match self.advance() {
+            Ok(true) => Some(Ok(&self.frame.rgb)),
+            Ok(false) => None,
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    /// Skips up to `count` frames and returns how many there were.
+    ///
+    /// # Errors
+    ///
+    /// As [`next_rgb8`](Self::next_rgb8).
+    pub fn skip_frames(&mut self, count: usize) -> Result<usize> {
+        for skipped in 0..count {
+            if !self.advance()? {
+                return Ok(skipped);
+            }
+        }
+        Ok(count)
+    }
+
+    /// Makes `frame` the next frame; false after the last.
+    fn advance(&mut self) -> Result<bool> {
+        if self.has_ended {
+            return Ok(false);
+        }
+        if !std::mem::take(&mut self.is_pending) {
+            match self.source.next_frame(&mut self.frame) {
+                Ok(Next::Frame) => {}
+                Ok(Next::End(damage)) => {
+                    (self.damage, self.has_ended) = (damage, true);
+                    return Ok(false);
+                }
+                Err(error) => {
+                    self.has_ended = true;
+                    return Err(error);
+                }
+            }
+        }
+        self.position += 1;
+        Ok(true)
+    }
+}
+
+impl Iterator for VideoReader {
+    type Item = Result<Image>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (width, height) = (self.info.width, self.info.height);
+        let rgb = self.next_rgb8()?;
+        Some(rgb.and_then(|rgb| Ok(Image::from_rgb8(width, height, rgb)?)))
+    }
+}
+
+/// The exact number of frames that a [`VideoReader`] hands out, and how the file is damaged if it is. All
+/// frames are decoded, one at a time: what a file's header claims may be wrong.
+///
+/// # Errors
+///
+/// As [`VideoReader::open`] and [`VideoReader::next_rgb8`].
+pub fn count_frames(path: impl AsRef<Path>, ffmpeg: &Ffmpeg) -> Result<(usize, Option<String>)> {
+    let path = path.as_ref();
+    match kind(path)? {
+        Kind::Folder => Ok((folder::list(path)?.len(), None)),
+        Kind::Other => decoded::count(path, ffmpeg),
+        Kind::Picture => {
+            let mut reader = VideoReader::open(path, ffmpeg)?;
+            let count = reader.skip_frames(usize::MAX)?;
+            Ok((count, reader.damage))
+        }
+    }
+}
+
+/// The part of this module that reads a file.
+enum Kind {
+    Folder,
+    /// A file of the formats of pictures, animated or still.
+    Picture,
+    /// Any other file, for `ffmpeg`.
+    Other,
+}
+
+/// Bytes that tell the kind of a file.
+const SIGNATURE_BYTES: u64 = 32;
+
+fn kind(path: &Path) -> Result<Kind> {
+    let refused = |source: io::Error| match source.kind() {
+        io::ErrorKind::NotFound => MediaError::NotFound { path: path.to_owned() },
+        _ => MediaError::Read { path: path.to_owned(), source },
+    };
+    let no_video = |reason: &str| MediaError::Video { path: path.to_owned(), reason: reason.to_owned() };
+    let metadata = fs::metadata(path).map_err(refused)?;
+    if metadata.is_dir() {
+        return Ok(Kind::Folder);
+    }
+    // Opening a pipe would wait, and a pipe cannot be read twice.
+    if !metadata.is_file() {
+        return Err(no_video("it is a pipe or a device; save it as a file first"));
+    }
+    let mut head = Vec::new();
+    let file = File::open(path).map_err(refused)?;
+    file.take(SIGNATURE_BYTES).read_to_end(&mut head).map_err(refused)?;
+    if head.is_empty() {
+        return Err(no_video("it is empty; copy or download it again"));
+    }
+    Ok(if animation::is_picture(&head) { Kind::Picture } else { Kind::Other })
+}
+
+fn reading(path: &Path) -> String {
+    format!("cannot read `{}`", path.display())
+}
