@@ -44,6 +44,7 @@ pub mod colormap;
 mod disturb;
 mod error;
 mod film;
+pub mod flow;
 mod font;
 mod formats;
 mod levels;

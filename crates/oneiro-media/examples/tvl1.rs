@@ -1,0 +1,41 @@
+//! TV-L1 flow of raw frames, with the time it takes: `scripts/compare_flow.py` compares it with OpenCV's.
+//!
+//! ```text
+//! cargo run --release -p oneiro-media --example tvl1 -- GRAY WIDTH HEIGHT OUT [each]
+//! ```
+//!
+//! `GRAY` holds one byte for each pixel, frame after frame. `OUT` gets the flow as float32, `[T, 2, H, W]`.
+//! With `each`, the pairs are computed one after the other, with all threads for each pair.
+
+#![allow(clippy::print_stdout)]
+
+use std::time::Instant;
+
+use oneiro_media::flow::{Flow, Luminance, TvL1Options, flow_of_frames, tvl1};
+use oneiro_media::{read_bytes, write_atomic};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (gray, width, height, out, each) = match &arguments[..] {
+        [gray, width, height, out] => (gray, width, height, out, false),
+        [gray, width, height, out, each] if each == "each" => (gray, width, height, out, true),
+        _ => return Err("usage: tvl1 GRAY WIDTH HEIGHT OUT [each]".into()),
+    };
+    let (width, height) = (width.parse::<usize>()?, height.parse::<usize>()?);
+    let bytes = read_bytes(gray)?;
+    let frames = bytes
+        .chunks_exact((width * height).max(1))
+        .map(|frame| Luminance::new(height, width, frame.iter().map(|&value| f32::from(value)).collect()))
+        .collect::<Result<Vec<_>, _>>()?;
+    let options = TvL1Options::default();
+    let start = Instant::now();
+    let flow = if each {
+        let fields = frames.windows(2).map(|pair| tvl1(&pair[0], &pair[1], &options));
+        Flow::stack(&fields.collect::<Result<Vec<_>, _>>()?)?
+    } else {
+        flow_of_frames(&frames, &options)?
+    };
+    println!("{}", start.elapsed().as_secs_f64() / flow.frames as f64);
+    write_atomic(out, &flow.data.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>())?;
+    Ok(())
+}
