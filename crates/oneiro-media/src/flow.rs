@@ -18,9 +18,17 @@
 //! # Ok::<(), oneiro_media::MediaError>(())
 //! ```
 
+mod camera;
+mod colors;
+mod files;
 mod luminance;
 mod tvl1;
 
+pub use camera::{CameraOptions, CompensatedFlow, Homography, compensated_flow, estimate_camera};
+pub use colors::{ArrowOptions, FlowScaling, draw_arrows, flow_colors, flow_wheel};
+pub use files::{
+    FLOW_BOUND, decode_flo, encode_flo, encode_npy, read_flow, read_flow_pairs, write_flow, write_flow_pairs,
+};
 pub use luminance::{Luminance, luminance};
 pub use tvl1::{TvL1Options, flow_of_clip, flow_of_frames, tvl1};
 
@@ -107,7 +115,8 @@ impl Flow {
 
     /// The largest length of a finite vector, pixels per frame.
     pub fn largest(&self) -> f32 {
-        let lengths = (0..self.frames).flat_map(|t| self.u(t).iter().zip(self.v(t)).map(|(u, v)| u.hypot(*v)));
+        let lengths =
+            (0..self.frames).flat_map(|t| self.u(t).iter().zip(self.v(t)).map(|(u, v)| u.hypot(*v)));
         lengths.filter(|length| length.is_finite()).fold(0.0, f32::max)
     }
 
@@ -117,3 +126,5 @@ impl Flow {
     }
 }
 
+#[cfg(test)]
+mod tests;

@@ -32,7 +32,9 @@ impl Luminance {
         }
         if data.iter().any(|value| !value.is_finite()) {
             return Err(MediaError::Shape {
-                what: format!("some values of a frame of {width}×{height} pixels are not finite; fill them first"),
+                what: format!(
+                    "some values of a frame of {width}×{height} pixels are not finite; fill them first"
+                ),
             });
         }
         Ok(Luminance { height, width, data })

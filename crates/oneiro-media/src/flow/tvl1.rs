@@ -10,14 +10,14 @@
 mod band;
 mod median;
 mod pyramid;
-mod warp;
+pub(super) mod warp;
 
 use rayon::prelude::*;
 
 use crate::flow::{Flow, Luminance, luminance};
 use crate::{Image, MediaError, Result};
 use band::Bands;
-use pyramid::Plane;
+pub(super) use pyramid::Plane;
 
 /// Parameters of TV-L1. The defaults are OpenCV's.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -102,13 +102,18 @@ pub fn tvl1(a: &Luminance, b: &Luminance, options: &TvL1Options) -> Result<Flow>
 ///
 /// As [`tvl1`], and if there are fewer than two frames.
 pub fn flow_of_frames(frames: &[Luminance], options: &TvL1Options) -> Result<Flow> {
-    options.check()?;
     let pairs: Vec<_> = frames.windows(2).map(|pair| (&pair[0], &pair[1])).collect();
     if pairs.is_empty() {
         return Err(MediaError::Shape {
             what: format!("optical flow needs two frames at least; {} was given", frames.len()),
         });
     }
+    flow_of_pairs(&pairs, options)
+}
+
+/// The flow of each pair's first frame to its second one; there is one pair at least.
+pub(super) fn flow_of_pairs(pairs: &[(&Luminance, &Luminance)], options: &TvL1Options) -> Result<Flow> {
+    options.check()?;
     pairs.iter().try_for_each(|(a, b)| check_sizes(a, b))?;
     let fields = in_pool(|| {
         let threads = rayon::current_num_threads();
@@ -160,7 +165,8 @@ fn pair(a: &Luminance, b: &Luminance, options: &TvL1Options, bands: usize) -> Fl
     let levels = pyramid::pyramid(a, options);
     let targets = pyramid::pyramid(b, options);
     let coarsest = &levels[levels.len() - 1];
-    let mut u = [Plane::zeros(coarsest.height, coarsest.width), Plane::zeros(coarsest.height, coarsest.width)];
+    let mut u =
+        [Plane::zeros(coarsest.height, coarsest.width), Plane::zeros(coarsest.height, coarsest.width)];
     for (a, b) in levels.iter().zip(&targets).rev() {
         if u[0].width != a.width || u[0].height != a.height {
             let factor = (1.0 / options.scale_step) as f32;
@@ -204,3 +210,6 @@ fn level(a: &Plane, b: &Plane, u: &mut [Plane; 2], options: &TvL1Options, bands:
         bands.store(u);
     }
 }
+
+#[cfg(test)]
+mod tests;

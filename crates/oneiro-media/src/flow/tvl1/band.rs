@@ -149,7 +149,8 @@ impl Bands {
         self.each(|band| {
             for (y, row) in (band.top..).zip(&mut band.rows) {
                 for i in 0..2 {
-                    let (last, out) = row.u[i].split_last_mut().expect("a row has one value more than pixels");
+                    let (last, out) =
+                        row.u[i].split_last_mut().expect("a row has one value more than pixels");
                     band.buffer.filter(&u[i], y, side, out);
                     *last = out[out.len() - 1];
                 }

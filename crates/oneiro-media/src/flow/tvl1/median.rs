@@ -108,15 +108,16 @@ fn median3(low: &[f32], middle: &[f32], high: &[f32], out: &mut [f32]) {
 fn median5(ranks: [&[f32]; 5], out: &mut [f32]) {
     let width = out.len();
     // One slice for each shift and rank, so that the loop below has no bounds to check.
-    let shifted: [[&[f32]; 5]; 5] = ranks.map(|rank| std::array::from_fn(|shift| &rank[shift..shift + width]));
+    let shifted: [[&[f32]; 5]; 5] =
+        ranks.map(|rank| std::array::from_fn(|shift| &rank[shift..shift + width]));
     for x in 0..width {
         let mut r = shifted.map(|rank| rank.map(|values| values[x]));
         for rank in &mut r {
             sort5(rank);
         }
         let mut m = [
-            r[0][3], r[0][4], r[1][2], r[1][3], r[1][4], r[2][1], r[2][2], r[2][3], r[3][0], r[3][1], r[3][2],
-            r[4][0], r[4][1],
+            r[0][3], r[0][4], r[1][2], r[1][3], r[1][4], r[2][1], r[2][2], r[2][3], r[3][0], r[3][1],
+            r[3][2], r[4][0], r[4][1],
         ];
         exchange!(m: 1 11, 4 12, 3 9, 0 8, 4 11, 3 8, 7 10, 2 5, 7 11, 7 9, 6 8, 4 8, 1 5, 4 5, 2 3, 4 6, 10 12, 5 7, 5 6);
         out[x] = m[6];

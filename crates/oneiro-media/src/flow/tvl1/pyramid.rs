@@ -7,7 +7,7 @@ const SMALLEST_SIDE: usize = 16;
 
 /// One plane of a level, `[H, W]`.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Plane {
+pub(in crate::flow) struct Plane {
     pub height: usize,
     pub width: usize,
     pub data: Vec<f32>,

@@ -9,7 +9,7 @@ const PAD: usize = 4;
 const CUBIC: f32 = -0.75;
 
 /// The second frame of a pair, its derivative to the right and its derivative down, interleaved and padded.
-pub(super) struct Target {
+pub(in crate::flow) struct Target {
     height: usize,
     width: usize,
     /// Pixels of `[value, right, down, 0]`: four numbers fill one register.
