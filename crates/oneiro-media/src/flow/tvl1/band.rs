@@ -7,12 +7,13 @@
 use rayon::prelude::*;
 
 use super::TvL1Options;
-use super::median::MedianRow;
+use super::median::median_row;
 use super::pyramid::Plane;
 use super::warp::Target;
 
-/// Fewest rows of a band: below, copies of neighbouring rows and starting tasks cost too much.
-const LEAST_ROWS: usize = 16;
+/// Fewest pixels and rows of a band: below, starting tasks and copies of neighbouring rows cost too much.
+const LEAST_PIXELS: usize = 4096;
+const LEAST_ROWS: usize = 8;
 
 /// All rows of a level.
 pub(super) struct Bands {
@@ -56,7 +57,6 @@ struct Band {
     changes: Vec<f32>,
     /// The sum of them for each row.
     sums: Vec<f32>,
-    buffer: MedianRow,
 }
 
 /// Numbers that an iteration needs at every pixel.
@@ -87,7 +87,10 @@ impl Row {
 impl Bands {
     /// At most `count` bands, with dual variables 0.
     pub fn new(height: usize, width: usize, count: usize) -> Bands {
-        let count = count.min(height / LEAST_ROWS).max(1);
+        Self::exactly(height, width, count.min(height / LEAST_ROWS).min(height * width / LEAST_PIXELS).max(1))
+    }
+
+    fn exactly(height: usize, width: usize, count: usize) -> Bands {
         let band = |i: usize| {
             let (top, end) = (i * height / count, (i + 1) * height / count);
             let below = usize::from(end < height);
@@ -101,7 +104,6 @@ impl Bands {
                 below: (end < height).then(|| Row::zeros(width)),
                 changes: zeros(),
                 sums: vec![0.0; end - top],
-                buffer: MedianRow::default(),
             }
         };
         Bands { bands: (0..count).map(band).collect(), height, width }
@@ -151,7 +153,7 @@ impl Bands {
                 for i in 0..2 {
                     let (last, out) =
                         row.u[i].split_last_mut().expect("a row has one value more than pixels");
-                    band.buffer.filter(&u[i], y, side, out);
+                    median_row(&u[i], y, side, out);
                     *last = out[out.len() - 1];
                 }
             }
@@ -231,24 +233,49 @@ impl Band {
 /// proposition 3), and the divergence of the dual variable (proposition 2). `above` holds the dual variables
 /// down of the row above.
 fn primal(row: &mut Row, above: &[Vec<f32>; 2], data: &Data, weights: Weights, changes: &mut [f32]) {
+    let ([u, v], [right_u, right_v], [down_u, down_v]) = (&mut row.u, &row.right, &row.down);
+    let ([slope_x, slope_y], [above_u, above_v]) = (&data.slope, above);
+    let (inverse, rest) = (&data.inverse, &data.rest);
+    primal_row(
+        u, v, slope_x, slope_y, inverse, rest, right_u, right_v, down_u, down_v, above_u, above_v, weights,
+        changes,
+    );
+}
+
+/// [`primal`] on slices. As arguments, the compiler knows that they do not overlap, and vectorizes.
+#[inline(never)]
+fn primal_row(
+    u: &mut [f32],
+    v: &mut [f32],
+    slope_x: &[f32],
+    slope_y: &[f32],
+    inverse: &[f32],
+    rest: &[f32],
+    right_u: &[f32],
+    right_v: &[f32],
+    down_u: &[f32],
+    down_v: &[f32],
+    above_u: &[f32],
+    above_v: &[f32],
+    Weights { theta, limit, .. }: Weights,
+    changes: &mut [f32],
+) {
     let width = changes.len();
-    let Weights { theta, limit, .. } = weights;
-    let [u, v] = &mut row.u;
-    let (u, v) = (&mut u[..width + 1], &mut v[..width + 1]);
     {
         let (u, v) = (&mut u[..width], &mut v[..width]);
-        let [slope_x, slope_y] = data.slope.each_ref().map(|values| &values[..width]);
-        let (inverse, rest) = (&data.inverse[..width], &data.rest[..width]);
-        let left = row.right.each_ref().map(|values| &values[..width]);
-        let here = row.right.each_ref().map(|values| &values[1..width + 1]);
-        let down = row.down.each_ref().map(|values| &values[..width]);
-        let above = above.each_ref().map(|values| &values[..width]);
+        let (slope_x, slope_y) = (&slope_x[..width], &slope_y[..width]);
+        let (inverse, rest) = (&inverse[..width], &rest[..width]);
+        let (left_u, left_v) = (&right_u[..width], &right_v[..width]);
+        let (right_u, right_v) = (&right_u[1..width + 1], &right_v[1..width + 1]);
+        let (down_u, down_v) = (&down_u[..width], &down_v[..width]);
+        let (above_u, above_v) = (&above_u[..width], &above_v[..width]);
         for x in 0..width {
             let difference = rest[x] + (slope_x[x] * u[x] + slope_y[x] * v[x]);
             let step = clamp(-difference * inverse[x], limit);
-            let divergence = |i: usize| (here[i][x] - left[i][x]) + (down[i][x] - above[i][x]);
-            let new_u = u[x] + step * slope_x[x] + theta * divergence(0);
-            let new_v = v[x] + step * slope_y[x] + theta * divergence(1);
+            let divergence_u = (right_u[x] - left_u[x]) + (down_u[x] - above_u[x]);
+            let divergence_v = (right_v[x] - left_v[x]) + (down_v[x] - above_v[x]);
+            let new_u = u[x] + step * slope_x[x] + theta * divergence_u;
+            let new_v = v[x] + step * slope_y[x] + theta * divergence_v;
             let (du, dv) = (new_u - u[x], new_v - v[x]);
             changes[x] = du * du + dv * dv;
             u[x] = new_u;
@@ -269,18 +296,23 @@ fn clamp(value: f32, limit: f32) -> f32 {
 fn dual(row: &mut Row, below: Option<&[Vec<f32>; 2]>, step: f32) {
     for i in 0..2 {
         let u = &row.u[i];
-        let width = u.len() - 1;
         // Without a row below, the derivative down is 0.
-        let below = &below.map_or(u, |below| &below[i])[..width];
-        let (u, next) = (&u[..width], &u[1..width + 1]);
-        let right = &mut row.right[i][1..width + 1];
-        let down = &mut row.down[i][..width];
-        for x in 0..width {
-            let (along, across) = (next[x] - u[x], below[x] - u[x]);
-            let scale = 1.0 / (1.0 + step * (along * along + across * across).sqrt());
-            right[x] = (right[x] + step * along) * scale;
-            down[x] = (down[x] + step * across) * scale;
-        }
+        dual_row(u, below.map_or(u, |below| &below[i]), &mut row.right[i], &mut row.down[i], step);
+    }
+}
+
+/// [`dual`] of one component, on slices.
+#[inline(never)]
+fn dual_row(u: &[f32], below: &[f32], right: &mut [f32], down: &mut [f32], step: f32) {
+    let width = down.len();
+    let (u, next) = (&u[..width], &u[1..width + 1]);
+    let below = &below[..width];
+    let right = &mut right[1..width + 1];
+    for x in 0..width {
+        let (along, across) = (next[x] - u[x], below[x] - u[x]);
+        let scale = 1.0 / (1.0 + step * (along * along + across * across).sqrt());
+        right[x] = (right[x] + step * along) * scale;
+        down[x] = (down[x] + step * across) * scale;
     }
 }
 

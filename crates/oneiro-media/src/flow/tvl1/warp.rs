@@ -10,8 +10,11 @@ const CUBIC: f32 = -0.75;
 
 /// The second frame of a pair, its derivative to the right and its derivative down, interleaved and padded.
 pub(in crate::flow) struct Target {
-    height: usize,
-    width: usize,
+    /// Places beyond these, one pixel behind the last row and column, read zeros only.
+    bottom: f32,
+    right: f32,
+    /// Pixels of a padded row.
+    stride: usize,
     /// Pixels of `[value, right, down, 0]`: four numbers fill one register.
     data: Vec<[f32; 4]>,
 }
@@ -32,17 +35,17 @@ impl Target {
                 *pixel = [row[x], right, down, 0.0];
             }
         }
-        Target { height, width, data }
+        Target { bottom: height as f32 + 1.0, right: width as f32 + 1.0, stride, data }
     }
 
     /// Frame and gradient at a place in pixels, by cubic convolution; zero beyond the border.
     pub fn sample(&self, x: f32, y: f32) -> [f32; 4] {
-        let (column, across) = self.taps(x, self.width);
-        let (row, down) = self.taps(y, self.height);
-        let stride = self.width + 2 * PAD;
+        let (column, across) = taps(x, self.right);
+        let (row, down) = taps(y, self.bottom);
         let mut sum = [0.0; 4];
         for (j, weight) in down.into_iter().enumerate() {
-            let taps = &self.data[(row + j) * stride + column..][..4];
+            let taps = self.data[(row + j) * self.stride + column..].first_chunk::<4>();
+            let taps = taps.expect("clamped places have four taps in the padded frame");
             let mut line = [0.0; 4];
             for (tap, across) in taps.iter().zip(across) {
                 for k in 0..4 {
@@ -55,15 +58,16 @@ impl Target {
         }
         sum
     }
+}
 
-    /// The first padded index of four taps around a position, and their weights.
-    fn taps(&self, at: f32, side: usize) -> (usize, [f32; 4]) {
-        // Every place that is further out reads zeros only. NaN becomes 0.
-        let at = at.clamp(-2.0, side as f32 + 1.0);
-        let first = at.floor();
-        let whole = (first as i32 + PAD as i32 - 1) as usize;
-        (whole, cubic(at - first))
-    }
+/// The first padded index of four taps around a place, and their weights. Places further out than `last` or two
+/// pixels before the first read zeros only, so they are clamped.
+fn taps(at: f32, last: f32) -> (usize, [f32; 4]) {
+    let at = at.clamp(-2.0, last);
+    // Rounded down without `floor`, a call to a library on processors of 2003.
+    let toward_zero = at as i32;
+    let first = toward_zero - i32::from((toward_zero as f32) > at);
+    ((first + PAD as i32 - 1) as usize, cubic(at - first as f32))
 }
 
 /// Weights of the pixels at −1, 0, 1, 2 for a place `t` between 0 and 1.
