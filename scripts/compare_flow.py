@@ -1,10 +1,12 @@
 """Compares TV-L1 flow with OpenCV's on consecutive frames of videos, and measures both speeds in turns.
 
     python3 scripts/compare_flow.py VIDEO... [--pairs 4] [--size 320x240] [--rounds 5] [--threads 2]
+    python3 scripts/compare_flow.py --fixture crates/oneiro-media/tests/data/tvl1
 
 Needs ffmpeg, and numpy and opencv-contrib-python-headless from PyPI; scikit-image, if it is there, is a second
 witness with its own parameters. Builds the example `tvl1` of oneiro-media. Without --size, frames keep the
-video's size. Exit status 1 if a video misses the tolerances below.
+video's size. Exit status 1 if a video misses the tolerances below. The second form writes a small pair of frames
+and OpenCV's flow, which the crate's tests read.
 """
 
 import argparse
@@ -73,14 +75,37 @@ def differences(a, b):
     return np.hypot(*np.moveaxis(a - b, 1, 0))
 
 
+def fixture(folder):
+    """Writes a pair of 72×56 pixels and OpenCV's flow: a texture that turns and grows, behind a square that moves."""
+    height, width = 56, 72
+    noise = cv2.GaussianBlur(np.random.default_rng(7).random((2, 96, 96)).astype(np.float32)[0], (0, 0), 1.5)
+    noise = (noise - noise.min()) / np.ptp(noise) * 255
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), 1.5, 1.02)
+    frames = [noise[:height, :width], cv2.warpAffine(noise, turn, (width, height), flags=cv2.INTER_CUBIC)]
+    for t, frame in enumerate(frames):
+        frame[16 + t : 36 + t, 24 + 2 * t : 48 + 2 * t] = noise[60:80, 60:84]
+    frames = [np.clip(frame, 0, 255).round().astype(np.uint8) for frame in frames]
+    flow, _ = opencv(frames)
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    for name, frame in zip("ab", frames):
+        cv2.imwrite(str(Path(folder, f"{name}.png")), frame)
+    np.savez_compressed(Path(folder, "opencv.npz"), flow=flow)
+    print(f"OpenCV {cv2.__version__}: motion {np.hypot(*flow[0]).mean():.2f} px on average")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("videos", nargs="+")
+    parser.add_argument("videos", nargs="*")
     parser.add_argument("--pairs", type=int, default=4, help="pairs of each video, evenly spread; 0 for all")
     parser.add_argument("--size", type=lambda text: tuple(map(int, text.split("x"))))
     parser.add_argument("--rounds", type=int, default=0, help="rounds of the speed comparison")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--fixture", help="folder for the pair that tests read; nothing else is done")
     arguments = parser.parse_args()
+    if arguments.fixture:
+        return fixture(arguments.fixture)
+    if not arguments.videos:
+        parser.error("name a video")
     cv2.setNumThreads(arguments.threads)
     build = ["cargo", "build", "-q", "--release", "-p", "oneiro-media", "--example", "tvl1"]
     subprocess.run(build, check=True)

@@ -4,7 +4,8 @@
 //! cargo run --release -p oneiro-media --example flow_pictures -- FLOW FOLDER [PICTURE]
 //! ```
 //!
-//! Writes `colors.png`, `joint.png`, `wheel.png` and `arrows.png` of the first field into a folder that exists.
+//! Writes `colors.png`, `joint.png`, `wheel.png` and `arrows.png` of the first field into a folder that
+//! exists.
 
 use std::path::Path;
 

@@ -1,25 +1,28 @@
 //! TV-L1 flow of raw frames, with the time it takes: `scripts/compare_flow.py` compares it with OpenCV's.
 //!
 //! ```text
-//! cargo run --release -p oneiro-media --example tvl1 -- GRAY WIDTH HEIGHT OUT [each]
+//! cargo run --release -p oneiro-media --example tvl1 -- GRAY WIDTH HEIGHT OUT [each|camera]
 //! ```
 //!
 //! `GRAY` holds one byte for each pixel, frame after frame. `OUT` gets the flow as float32, `[T, 2, H, W]`.
-//! With `each`, the pairs are computed one after the other, with all threads for each pair.
+//! With `each`, the pairs are computed one after the other, with all threads for each pair. With `camera`, the
+//! flow is that less the camera's motion. Prints the seconds for each pair.
 
 #![allow(clippy::print_stdout)]
 
 use std::time::Instant;
 
-use oneiro_media::flow::{Flow, Luminance, TvL1Options, flow_of_frames, tvl1};
+use oneiro_media::flow::{
+    CameraOptions, Flow, Luminance, TvL1Options, compensated_flow, flow_of_frames, tvl1,
+};
 use oneiro_media::{read_bytes, write_atomic};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let (gray, width, height, out, each) = match &arguments[..] {
-        [gray, width, height, out] => (gray, width, height, out, false),
-        [gray, width, height, out, each] if each == "each" => (gray, width, height, out, true),
-        _ => return Err("usage: tvl1 GRAY WIDTH HEIGHT OUT [each]".into()),
+    let (gray, width, height, out, mode) = match &arguments[..] {
+        [gray, width, height, out] => (gray, width, height, out, ""),
+        [gray, width, height, out, mode] => (gray, width, height, out, mode.as_str()),
+        _ => return Err("usage: tvl1 GRAY WIDTH HEIGHT OUT [each|camera]".into()),
     };
     let (width, height) = (width.parse::<usize>()?, height.parse::<usize>()?);
     let bytes = read_bytes(gray)?;
@@ -29,11 +32,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .collect::<Result<Vec<_>, _>>()?;
     let options = TvL1Options::default();
     let start = Instant::now();
-    let flow = if each {
-        let fields = frames.windows(2).map(|pair| tvl1(&pair[0], &pair[1], &options));
-        Flow::stack(&fields.collect::<Result<Vec<_>, _>>()?)?
-    } else {
-        flow_of_frames(&frames, &options)?
+    let flow = match mode {
+        "" => flow_of_frames(&frames, &options)?,
+        "each" => {
+            let fields = frames.windows(2).map(|pair| tvl1(&pair[0], &pair[1], &options));
+            Flow::stack(&fields.collect::<Result<Vec<_>, _>>()?)?
+        }
+        "camera" => compensated_flow(&frames, &options, &CameraOptions::default())?.flow,
+        other => return Err(format!("`{other}` is no mode; there are `each` and `camera`").into()),
     };
     println!("{}", start.elapsed().as_secs_f64() / flow.frames as f64);
     write_atomic(out, &flow.data.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>())?;

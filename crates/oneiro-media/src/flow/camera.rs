@@ -1,10 +1,10 @@
 //! Flow less the camera's motion ("warped flow").
 //!
-//! H. Wang, C. Schmid, "Action Recognition with Improved Trajectories", ICCV 2013, section 3.1: a homography is
-//! fitted to matches of features and to samples of the flow, by RANSAC. The second frame is warped back by it,
-//! and the flow is computed anew. L. Wang et al., "Temporal Segment Networks", ECCV 2016, feed it to networks.
-//! Here features are corners (J. Shi, C. Tomasi, "Good Features to Track", CVPR 1994), matched by the
-//! correlation of their patches; people are not masked.
+//! H. Wang, C. Schmid, "Action Recognition with Improved Trajectories", ICCV 2013, section 3.1: a homography
+//! is fitted to matches of features and to samples of the flow, by RANSAC. The second frame is warped back by
+//! it, and the flow is computed anew. L. Wang et al., "Temporal Segment Networks", ECCV 2016, feed it to
+//! networks. Here features are corners (J. Shi, C. Tomasi, "Good Features to Track", CVPR 1994), matched by
+//! the correlation of their patches; people are not masked.
 
 mod corners;
 mod homography;
@@ -91,8 +91,8 @@ pub fn compensated_flow(
     Ok(CompensatedFlow { flow: flow_of_pairs(&pairs, options)?, cameras })
 }
 
-/// The motion of the background from frame `a` to frame `b`: a homography that most matches of corners, and most
-/// samples of the flow at corners of `a`, agree with. It is the identity where too few agree.
+/// The motion of the background from frame `a` to frame `b`: a homography that most matches of corners, and
+/// most samples of the flow at corners of `a`, agree with. It is the identity where too few agree.
 ///
 /// `flow` is that of the pair, one field. Equal arguments give equal bits on any number of threads.
 ///

@@ -19,11 +19,13 @@ pub enum FlowScaling {
     Joint,
 }
 
-/// Flow as colours: red is the motion to the right, green the motion down, blue the length of the vector. Values
-/// are scaled to 0–1 by the lowest and highest one of the whole stack; a channel of equal values is 0.5.
+/// Flow as colours: red is the motion to the right, green the motion down, blue the length of the vector.
+/// Values are scaled to 0–1 by the lowest and highest one of the whole stack; a channel of equal values is
+/// 0.5.
 ///
-/// C. Feichtenhofer et al., "Deep Insights into Convolutional Networks for Video Recognition", IJCV 2020, show
-/// flow like this. Returns a clip `[3, T, H, W]`, a still for one field. Flow that is not finite is black.
+/// C. Feichtenhofer et al., "Deep Insights into Convolutional Networks for Video Recognition", IJCV 2020,
+/// show flow like this. Returns a clip `[3, T, H, W]`, a still for one field. Flow that is not finite is
+/// black.
 ///
 /// # Errors
 ///
@@ -63,10 +65,10 @@ fn range(values: &[f32]) -> (f32, f32) {
 /// Flow as Middlebury's colours: the hue is the direction, and the colour is fuller for longer vectors. Red
 /// is to the right, yellow down, cyan to the left, violet up.
 ///
-/// S. Baker et al., "A Database and Evaluation Methodology for Optical Flow", IJCV 2011, figure 1 and the code
-/// beside it. `longest` is the length in pixels per frame with the fullest colour, by default that of the
-/// longest vector; longer ones are darker. Returns a clip `[3, T, H, W]`, a still for one field. Flow that is
-/// not finite is black.
+/// S. Baker et al., "A Database and Evaluation Methodology for Optical Flow", IJCV 2011, figure 1 and the
+/// code beside it. `longest` is the length in pixels per frame with the fullest colour, by default that of
+/// the longest vector; longer ones are darker. Returns a clip `[3, T, H, W]`, a still for one field. Flow
+/// that is not finite is black.
 ///
 /// # Errors
 ///

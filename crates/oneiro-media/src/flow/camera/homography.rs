@@ -2,8 +2,8 @@
 
 use super::Match;
 
-/// A map of the plane that keeps lines straight: `[x', y', w] = H [x, y, 1]`, and the point is `(x'/w, y'/w)`.
-/// Points are in pixels, column and row, with the middle of the first pixel at 0, 0.
+/// A map of the plane that keeps lines straight. With `[a, b, w] = H [x, y, 1]`, the point x, y goes to a/w,
+/// b/w. Points are in pixels, column and row, with the middle of the first pixel at 0, 0.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Homography(
     /// The matrix, row after row; the last element is 1.

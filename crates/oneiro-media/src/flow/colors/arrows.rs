@@ -44,12 +44,12 @@ pub struct ArrowOptions {
     pub longest: Option<f32>,
 }
 
-/// Draws flow as arrows: each is the mean flow of a cell of the grid, and begins at the cell's middle. Its hue
-/// is the direction, as in [`flow_wheel`](super::flow_wheel). Cells that rest have a dot.
+/// Draws flow as arrows: each is the mean flow of a cell of the grid, and begins at the cell's middle. Its
+/// hue is the direction, as in [`flow_wheel`](super::flow_wheel). Cells that rest have a dot.
 ///
-/// `frames` is drawn behind them, enlarged and dimmed: a still for all fields, or a clip with as many frames as
-/// there are fields, or more. Without it, the ground is dark. Returns a clip `[3, T, H·e, W·e]` for enlargement
-/// e, a still for one field.
+/// `frames` is drawn behind them, enlarged and dimmed: a still for all fields, or a clip with as many frames
+/// as there are fields, or more. Without it, the ground is dark. Returns a clip `[3, T, H·e, W·e]` for
+/// enlargement e, a still for one field.
 ///
 /// # Errors
 ///

@@ -1,7 +1,8 @@
 //! Folders of pictures, one for each component of each field: how flow of UCF101 and HMDB51 is distributed.
 //!
-//! W. Wang et al., "Temporal Segment Networks", ECCV 2016, store motions of −20 to 20 pixels as the values 0 to
-//! 255 of a gray JPEG.
+//! K. Simonyan, A. Zisserman, "Two-Stream Convolutional Networks for Action Recognition in Videos", NIPS 2014,
+//! store components as gray JPEG. L. Wang et al., "Temporal Segment Networks", ECCV 2016, map −20 to 20 pixels
+//! to 0 to 255.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,9 +18,10 @@ const PREFIXES: [&str; 2] = ["flow_x_", "flow_y_"];
 /// Folders of the pictures of both components.
 const FOLDERS: [&str; 2] = ["u", "v"];
 
-/// Reads a folder of gray pictures: black is `-bound` pixels per frame, white `bound`. Either the folder holds
-/// `flow_x_00001.jpg`, `flow_y_00001.jpg` and so on, or folders `u` and `v` hold pictures of equal names.
-/// Fields are ordered by the numbers in the names. Rest is stored as 128, which reads as `bound / 255`.
+/// Reads a folder of gray pictures: black is `-bound` pixels per frame, white `bound`. Either the folder
+/// holds `flow_x_00001.jpg`, `flow_y_00001.jpg` and so on, or folders `u` and `v` hold pictures of equal
+/// names. Fields are ordered by the numbers in the names. Rest is stored as 128, which reads as 1/255 of the
+/// bound.
 ///
 /// # Errors
 ///
@@ -99,8 +101,8 @@ fn check_bound(bound: f32) -> Result<(), String> {
     Err(format!("the bound of the motion is {bound}; it has to be above 0"))
 }
 
-/// Writes `flow_x_00001.jpg`, `flow_y_00001.jpg` and so on into a folder that exists: gray JPEG of quality 95.
-/// Motions beyond `bound` pixels per frame are cut off, and motions that are not finite become rest.
+/// Writes `flow_x_00001.jpg`, `flow_y_00001.jpg` and so on into a folder that exists: gray JPEG of quality
+/// 95. Motions beyond `bound` pixels per frame are cut off, and motions that are not finite become rest.
 ///
 /// # Errors
 ///

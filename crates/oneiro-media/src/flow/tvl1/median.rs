@@ -2,8 +2,8 @@
 
 use super::pyramid::Plane;
 
-/// Pixels whose medians are computed together. They lie in arrays of their own, so that the compiler sees that
-/// nothing overlaps, and vectorizes.
+/// Pixels whose medians are computed together. They lie in arrays of their own, so that the compiler sees
+/// that nothing overlaps, and vectorizes.
 const BLOCK: usize = 32;
 /// Pixels that the filter of 5×5 reaches beyond its middle.
 const REACH: usize = 2;

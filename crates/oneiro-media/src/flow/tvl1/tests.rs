@@ -69,7 +69,10 @@ fn frames_and_options_that_do_not_work_are_refused() {
     let message = tvl1(&a, &b, &TvL1Options::default()).unwrap_err().to_string();
     assert!(message.contains("5×4 and 4×5"), "{message}");
     assert!(
-        flow_of_frames(&[a.clone()], &TvL1Options::default()).unwrap_err().to_string().contains("two frames")
+        flow_of_frames(std::slice::from_ref(&a), &TvL1Options::default())
+            .unwrap_err()
+            .to_string()
+            .contains("two frames")
     );
     let narrow = Luminance::from_fn(2, 9, |_, _| 0.0).unwrap();
     assert!(tvl1(&narrow, &narrow, &TvL1Options::default()).unwrap_err().to_string().contains("3×3"));

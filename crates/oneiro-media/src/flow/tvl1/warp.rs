@@ -60,8 +60,8 @@ impl Target {
     }
 }
 
-/// The first padded index of four taps around a place, and their weights. Places further out than `last` or two
-/// pixels before the first read zeros only, so they are clamped.
+/// The first padded index of four taps around a place, and their weights. Places further out than `last` or
+/// two pixels before the first read zeros only, so they are clamped.
 fn taps(at: f32, last: f32) -> (usize, [f32; 4]) {
     let at = at.clamp(-2.0, last);
     // Rounded down without `floor`, a call to a library on processors of 2003.

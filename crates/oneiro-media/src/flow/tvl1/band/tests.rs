@@ -1,6 +1,7 @@
 use super::*;
 
-/// The equations of an iteration on whole planes, step by step: `u`, and `p` as right and down of each component.
+/// The equations of an iteration on whole planes, step by step: `u`, and `p` as right and down of each
+/// component.
 struct Reference {
     height: usize,
     width: usize,
