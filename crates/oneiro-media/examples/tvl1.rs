@@ -5,8 +5,9 @@
 //! ```
 //!
 //! `GRAY` holds one byte for each pixel, frame after frame. `OUT` gets the flow as float32, `[T, 2, H, W]`.
-//! With `each`, the pairs are computed one after the other, with all threads for each pair. With `camera`, the
-//! flow is that less the camera's motion. Prints the seconds for each pair.
+//! With `each`, the pairs are computed one after the other, with all threads for each pair. With `camera`,
+//! the flow is that less the camera's motion. Prints the seconds for each pair,
+//! last.
 
 #![allow(clippy::print_stdout)]
 
@@ -38,7 +39,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let fields = frames.windows(2).map(|pair| tvl1(&pair[0], &pair[1], &options));
             Flow::stack(&fields.collect::<Result<Vec<_>, _>>()?)?
         }
-        "camera" => compensated_flow(&frames, &options, &CameraOptions::default())?.flow,
+        "camera" => {
+            let found = compensated_flow(&frames, &options, &CameraOptions::default())?;
+            for camera in &found.cameras {
+                let corners =
+                    [[0, 0], [width, 0], [0, height], [width, height]].map(|at| at.map(|x| x as f64));
+                let motions = corners.map(|[x, y]| {
+                    let [to_x, to_y] = camera.apply([x, y]);
+                    format!("{:.2},{:.2}", to_x - x, to_y - y)
+                });
+                println!("corners of the frame move by {} pixels", motions.join(" "));
+            }
+            found.flow
+        }
         other => return Err(format!("`{other}` is no mode; there are `each` and `camera`").into()),
     };
     println!("{}", start.elapsed().as_secs_f64() / flow.frames as f64);

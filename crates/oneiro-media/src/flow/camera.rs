@@ -4,7 +4,8 @@
 //! is fitted to matches of features and to samples of the flow, by RANSAC. The second frame is warped back by
 //! it, and the flow is computed anew. L. Wang et al., "Temporal Segment Networks", ECCV 2016, feed it to
 //! networks. Here features are corners (J. Shi, C. Tomasi, "Good Features to Track", CVPR 1994), matched by
-//! the correlation of their patches; people are not masked.
+//! the correlation of their patches. The flow is sampled at corners, and on a grid
+//! as well: people are not masked, and often have more corners than what is behind them.
 
 mod corners;
 mod homography;
@@ -33,6 +34,9 @@ struct Match {
 pub struct CameraOptions {
     /// Corners of each frame, at most.
     pub corners: usize,
+    /// Samples of the flow on a regular grid, about, beside those at corners: a background without texture
+    /// has no corners.
+    pub samples: usize,
     /// How far from its place in the first frame a corner is looked for, in pixels.
     pub reach: f32,
     /// Correlation of two patches, at least, to be a match; at most 1.
@@ -51,6 +55,7 @@ impl Default for CameraOptions {
     fn default() -> Self {
         CameraOptions {
             corners: 500,
+            samples: 500,
             reach: 24.0,
             correlation: 0.8,
             iterations: 500,
@@ -92,7 +97,7 @@ pub fn compensated_flow(
 }
 
 /// The motion of the background from frame `a` to frame `b`: a homography that most matches of corners, and
-/// most samples of the flow at corners of `a`, agree with. It is the identity where too few agree.
+/// most samples of the flow, agree with. It is the identity where too few agree.
 ///
 /// `flow` is that of the pair, one field. Equal arguments give equal bits on any number of threads.
 ///
@@ -123,12 +128,22 @@ pub fn estimate_camera(
     }
     let (from, to) = (corners::corners(a, options.corners), corners::corners(b, options.corners));
     let mut matches = matches::matches(a, &from, b, &to, options);
-    matches.extend(from.iter().filter_map(|corner| {
-        let [u, v] = flow.at(0, corner.x, corner.y).map(f64::from);
-        let at = [corner.x as f64, corner.y as f64];
+    let at_corners = from.iter().map(|corner| (corner.x, corner.y));
+    matches.extend(at_corners.chain(grid(a.width, a.height, options.samples)).filter_map(|(x, y)| {
+        let [u, v] = flow.at(0, x, y).map(f64::from);
+        let at = [x as f64, y as f64];
         (u.is_finite() && v.is_finite()).then_some(Match { from: at, to: [at[0] + u, at[1] + v] })
     }));
     Ok(ransac::fit(&matches, options).unwrap_or(Homography::IDENTITY))
+}
+
+/// Pixels of a regular grid of about `count` pixels, without the border, where flow is less certain.
+fn grid(width: usize, height: usize, count: usize) -> impl Iterator<Item = (usize, usize)> {
+    let step = ((width * height) as f64 / count.max(1) as f64).sqrt().ceil().max(1.0) as usize;
+    let along =
+        move |side: usize| (step.div_ceil(2)..(side + 1).saturating_sub(step.div_ceil(2))).step_by(step);
+    let rows = if count == 0 { 0 } else { height };
+    along(rows).flat_map(move |y| along(width).map(move |x| (x, y)))
 }
 
 /// Frame `b` at the places to which the homography maps the pixels of `a`. Where that is outside, pixels are

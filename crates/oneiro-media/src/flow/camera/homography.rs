@@ -24,20 +24,21 @@ impl Homography {
         [(a * x + b * y + c) / w, (d * x + e * y + f) / w]
     }
 
-    /// The homography through four matches, or that of least squares for more: R. Hartley, A. Zisserman,
-    /// "Multiple View Geometry", 2003, section 4.1, with coordinates normalized as in section 4.4. `None` if
-    /// the points determine none.
-    pub(super) fn fit(matches: &[Match]) -> Option<Homography> {
+    /// The homography through four matches, or that of weighted least squares for more: R. Hartley, A.
+    /// Zisserman, "Multiple View Geometry", 2003, section 4.1, with coordinates normalized as in section 4.4.
+    /// `None` if the points determine none.
+    pub(super) fn fit(matches: &[Match], weight: impl Fn(&Match) -> f64) -> Option<Homography> {
         let (from, to) = (Scale::of(matches, |m| m.from)?, Scale::of(matches, |m| m.to)?);
         let mut normal = [[0.0; UNKNOWNS + 1]; UNKNOWNS];
         for m in matches {
+            let weight = weight(m);
             let ([x, y], [u, v]) = (from.apply(m.from), to.apply(m.to));
             for equation in
                 [[x, y, 1.0, 0.0, 0.0, 0.0, -u * x, -u * y, u], [0.0, 0.0, 0.0, x, y, 1.0, -v * x, -v * y, v]]
             {
                 for i in 0..UNKNOWNS {
                     for j in 0..=UNKNOWNS {
-                        normal[i][j] += equation[i] * equation[j];
+                        normal[i][j] += weight * equation[i] * equation[j];
                     }
                 }
             }
@@ -119,7 +120,7 @@ mod tests {
         let points = [[10.0, 20.0], [300.0, 30.0], [280.0, 200.0], [15.0, 210.0], [150.0, 100.0]];
         let matches = points.map(|from| Match { from, to: map.apply(from) });
         for count in [4, 5] {
-            let fit = Homography::fit(&matches[..count]).unwrap();
+            let fit = Homography::fit(&matches[..count], |_| 1.0).unwrap();
             for (found, expected) in fit.0.iter().zip(map.0) {
                 assert!((found - expected).abs() < 1e-6, "{fit:?}");
             }
@@ -130,8 +131,8 @@ mod tests {
     fn points_on_a_line_determine_nothing() {
         let on_line = |i: usize| [10.0 * i as f64, 5.0 * i as f64];
         let matches: Vec<_> = (0..6).map(|i| Match { from: on_line(i), to: on_line(i) }).collect();
-        assert_eq!(Homography::fit(&matches), None);
-        assert_eq!(Homography::fit(&[]), None);
-        assert_eq!(Homography::fit(&matches[..1]), None);
+        assert_eq!(Homography::fit(&matches, |_| 1.0), None);
+        assert_eq!(Homography::fit(&[], |_| 1.0), None);
+        assert_eq!(Homography::fit(&matches[..1], |_| 1.0), None);
     }
 }

@@ -4,31 +4,41 @@ use super::{CameraOptions, Homography, Match};
 
 /// Matches that determine a homography.
 const SAMPLE: usize = 4;
-/// Fits of least squares to all agreeing matches, after the search.
-const REFINEMENTS: usize = 5;
+/// Weighted fits to all agreeing matches, after the search.
+const REFINEMENTS: usize = 10;
+/// Distance at which a match has a quarter of its weight, in tolerances: matches of slow objects agree within
+/// the tolerance, and must not pull the camera with them.
+const SCALE: f64 = 0.25;
 
-/// The homography that most matches agree with, fitted to all of them; `None` if too few agree.
+/// The homography that matches agree with best, fitted to all that agree; `None` if too few do.
+///
+/// Trials, and the camera at rest, are compared by the robust cost of all matches, as in P. Torr, A.
+/// Zisserman, "MLESAC", CVIU 2000. The fit minimizes that cost by reweighted least squares.
 pub(super) fn fit(matches: &[Match], options: &CameraOptions) -> Option<Homography> {
     if matches.len() < SAMPLE {
         return None;
     }
     let mut random = SplitMix(options.seed);
-    let mut best: Option<(usize, Homography)> = None;
+    let mut best = (cost(matches, &Homography::IDENTITY, options.tolerance), Homography::IDENTITY);
     for _ in 0..options.iterations {
         let sample = sample(matches, &mut random);
-        let Some(homography) = Homography::fit(&sample) else { continue };
-        let count = agreeing(matches, &homography, options.tolerance).count();
-        if best.is_none_or(|(most, _)| count > most) {
-            best = Some((count, homography));
+        let Some(homography) = Homography::fit(&sample, |_| 1.0) else { continue };
+        let cost = cost(matches, &homography, options.tolerance);
+        if cost < best.0 {
+            best = (cost, homography);
         }
     }
-    let mut homography = best?.1;
+    let mut homography = best.1;
     for _ in 0..REFINEMENTS {
         let inliers: Vec<Match> = agreeing(matches, &homography, options.tolerance).copied().collect();
         if inliers.len() < options.least_agreeing.max(SAMPLE) {
             return None;
         }
-        homography = Homography::fit(&inliers)?;
+        let weight = |m: &Match| {
+            let relative = relative_error(m, &homography, options.tolerance);
+            1.0 / ((1.0 + relative) * (1.0 + relative))
+        };
+        homography = Homography::fit(&inliers, weight)?;
     }
     Some(homography)
 }
@@ -53,11 +63,26 @@ fn agreeing<'a>(
     homography: &'a Homography,
     tolerance: f64,
 ) -> impl Iterator<Item = &'a Match> {
-    matches.iter().filter(move |m| {
-        let [x, y] = homography.apply(m.from);
-        let (x, y) = (x - m.to[0], y - m.to[1]);
-        x * x + y * y <= tolerance * tolerance
-    })
+    matches.iter().filter(move |m| squared_error(m, homography) <= tolerance * tolerance)
+}
+
+/// The cost of Geman and McClure ("Statistical methods for tomographic image reconstruction", 1987): from 0
+/// for a match that agrees exactly to 1.
+fn cost(matches: &[Match], homography: &Homography, tolerance: f64) -> f64 {
+    let relative = matches.iter().map(|m| relative_error(m, homography, tolerance));
+    relative.map(|relative| if relative.is_finite() { relative / (1.0 + relative) } else { 1.0 }).sum()
+}
+
+/// The squared error over the square of [`SCALE`].
+fn relative_error(m: &Match, homography: &Homography, tolerance: f64) -> f64 {
+    squared_error(m, homography) / (SCALE * tolerance).powi(2)
+}
+
+/// The squared distance in pixels of a match from where the homography takes its point.
+fn squared_error(m: &Match, homography: &Homography) -> f64 {
+    let [x, y] = homography.apply(m.from);
+    let (x, y) = (x - m.to[0], y - m.to[1]);
+    x * x + y * y
 }
 
 /// G. Steele, D. Lea, C. Flood, "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014.

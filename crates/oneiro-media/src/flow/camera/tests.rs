@@ -36,7 +36,7 @@ fn scene(camera: &Homography) -> [Luminance; 2] {
 /// The inverse map, from matches of a grid.
 fn inverse(map: &Homography) -> Homography {
     let points = [[0.0, 0.0], [150.0, 0.0], [0.0, 110.0], [150.0, 110.0], [70.0, 50.0]];
-    Homography::fit(&points.map(|to| Match { from: map.apply(to), to })).unwrap()
+    Homography::fit(&points.map(|to| Match { from: map.apply(to), to }), |_| 1.0).unwrap()
 }
 
 #[test]
@@ -106,10 +106,34 @@ fn flat_frames_have_a_camera_at_rest() {
     let flat = Luminance::from_fn(40, 30, |_, _| 100.0).unwrap();
     let flow = Flow::new(1, 30, 40, vec![0.0; 2400]).unwrap();
     let camera = estimate_camera(&flat, &flat, &flow, &CameraOptions::default()).unwrap();
-    assert_eq!(camera, Homography::IDENTITY);
+    for (found, expected) in camera.0.iter().zip(Homography::IDENTITY.0) {
+        assert!((found - expected).abs() < 1e-9, "{camera:?}");
+    }
+    let nothing = CameraOptions { samples: 0, ..CameraOptions::default() };
+    assert_eq!(estimate_camera(&flat, &flat, &flow, &nothing).unwrap(), Homography::IDENTITY);
     let small = Luminance::from_fn(4, 4, |_, _| 100.0).unwrap();
     let message = estimate_camera(&flat, &small, &flow, &CameraOptions::default()).unwrap_err().to_string();
     assert!(message.contains("4×4"), "{message}");
     let options = CameraOptions { tolerance: 0.0, ..CameraOptions::default() };
     assert!(estimate_camera(&flat, &flat, &flow, &options).is_err());
+}
+
+/// A hand before a plain wall: all corners move, and the wall rests.
+#[test]
+fn a_background_without_texture_counts_too() {
+    let object = |x: f32, y: f32| (60.0..100.0).contains(&x) && (40.0..90.0).contains(&y);
+    let scene = |shift: f32| {
+        Luminance::from_fn(
+            WIDTH,
+            HEIGHT,
+            |x, y| if object(x - shift, y) { texture(x - shift, y) } else { 90.0 },
+        )
+    };
+    let (a, b) = (scene(0.0).unwrap(), scene(3.0).unwrap());
+    let flow = crate::flow::tvl1(&a, &b, &TvL1Options::default()).unwrap();
+    let at = |options: &CameraOptions| estimate_camera(&a, &b, &flow, options).unwrap().apply([0.0, 0.0]);
+    let [x, y] = at(&CameraOptions::default());
+    assert!(x.hypot(y) < 0.1, "{x},{y}");
+    let [x, _] = at(&CameraOptions { samples: 0, ..CameraOptions::default() });
+    assert!(x > 2.0, "corners alone follow the object, {x}");
 }

@@ -1,8 +1,8 @@
 //! Folders of pictures, one for each component of each field: how flow of UCF101 and HMDB51 is distributed.
 //!
-//! K. Simonyan, A. Zisserman, "Two-Stream Convolutional Networks for Action Recognition in Videos", NIPS 2014,
-//! store components as gray JPEG. L. Wang et al., "Temporal Segment Networks", ECCV 2016, map −20 to 20 pixels
-//! to 0 to 255.
+//! K. Simonyan, A. Zisserman, "Two-Stream Convolutional Networks for Action Recognition in Videos", NIPS
+//! 2014, store components as gray JPEG. L. Wang et al., "Temporal Segment Networks", ECCV 2016, map −20 to 20
+//! pixels to 0 to 255.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
