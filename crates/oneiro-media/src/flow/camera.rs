@@ -26,6 +26,13 @@ pub use homography::Homography;
 struct Match {
     from: [f64; 2],
     to: [f64; 2],
+    weight: f64,
+}
+
+impl Match {
+    fn new(from: [f64; 2], to: [f64; 2]) -> Match {
+        Match { from, to, weight: 1.0 }
+    }
 }
 
 /// How the camera's motion is estimated.
@@ -132,9 +139,24 @@ pub fn estimate_camera(
     matches.extend(at_corners.chain(grid(a.width, a.height, options.samples)).filter_map(|(x, y)| {
         let [u, v] = flow.at(0, x, y).map(f64::from);
         let at = [x as f64, y as f64];
-        (u.is_finite() && v.is_finite()).then_some(Match { from: at, to: [at[0] + u, at[1] + v] })
+        (u.is_finite() && v.is_finite()).then_some(Match::new(at, [at[0] + u, at[1] + v]))
     }));
+    weigh_by_area(&mut matches, a.width, a.height);
     Ok(ransac::fit(&matches, options).unwrap_or(Homography::IDENTITY))
+}
+
+/// Gives each cell of a grid over the picture equal weight: the background is what fills most of it, and not
+/// what has most corners.
+fn weigh_by_area(matches: &mut [Match], width: usize, height: usize) {
+    /// Cells along each side.
+    const CELLS: usize = 8;
+    let cell = |m: &Match| {
+        let along = |at: f64, side: usize| ((at * CELLS as f64 / side as f64) as usize).min(CELLS - 1);
+        along(m.from[1], height) * CELLS + along(m.from[0], width)
+    };
+    let mut counts = [0.0; CELLS * CELLS];
+    matches.iter().for_each(|m| counts[cell(m)] += 1.0);
+    matches.iter_mut().for_each(|m| m.weight = 1.0 / counts[cell(m)]);
 }
 
 /// Pixels of a regular grid of about `count` pixels, without the border, where flow is less certain.

@@ -118,7 +118,7 @@ mod tests {
     fn a_fit_finds_the_map_that_made_the_matches() {
         let map = Homography([1.02, 0.05, -3.0, -0.03, 0.97, 4.0, 1e-4, -5e-5, 1.0]);
         let points = [[10.0, 20.0], [300.0, 30.0], [280.0, 200.0], [15.0, 210.0], [150.0, 100.0]];
-        let matches = points.map(|from| Match { from, to: map.apply(from) });
+        let matches = points.map(|from| Match::new(from, map.apply(from)));
         for count in [4, 5] {
             let fit = Homography::fit(&matches[..count], |_| 1.0).unwrap();
             for (found, expected) in fit.0.iter().zip(map.0) {
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn points_on_a_line_determine_nothing() {
         let on_line = |i: usize| [10.0 * i as f64, 5.0 * i as f64];
-        let matches: Vec<_> = (0..6).map(|i| Match { from: on_line(i), to: on_line(i) }).collect();
+        let matches: Vec<_> = (0..6).map(|i| Match::new(on_line(i), on_line(i))).collect();
         assert_eq!(Homography::fit(&matches, |_| 1.0), None);
         assert_eq!(Homography::fit(&[], |_| 1.0), None);
         assert_eq!(Homography::fit(&matches[..1], |_| 1.0), None);

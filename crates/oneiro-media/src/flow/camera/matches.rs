@@ -47,8 +47,7 @@ pub(super) fn matches(
     let mutual = best_to.iter().enumerate().filter_map(|(i, best)| {
         let (j, correlation) = (*best)?;
         let (back, _) = best_from[j]?;
-        (back == i && correlation >= options.correlation)
-            .then(|| Match { from: from[i].exact, to: to[j].exact })
+        (back == i && correlation >= options.correlation).then(|| Match::new(from[i].exact, to[j].exact))
     });
     mutual.collect()
 }

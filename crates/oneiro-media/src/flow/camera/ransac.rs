@@ -36,7 +36,7 @@ pub(super) fn fit(matches: &[Match], options: &CameraOptions) -> Option<Homograp
         }
         let weight = |m: &Match| {
             let relative = relative_error(m, &homography, options.tolerance);
-            1.0 / ((1.0 + relative) * (1.0 + relative))
+            m.weight / ((1.0 + relative) * (1.0 + relative))
         };
         homography = Homography::fit(&inliers, weight)?;
     }
@@ -67,10 +67,13 @@ fn agreeing<'a>(
 }
 
 /// The cost of Geman and McClure ("Statistical methods for tomographic image reconstruction", 1987): from 0
-/// for a match that agrees exactly to 1.
+/// for a match that agrees exactly to its weight.
 fn cost(matches: &[Match], homography: &Homography, tolerance: f64) -> f64 {
-    let relative = matches.iter().map(|m| relative_error(m, homography, tolerance));
-    relative.map(|relative| if relative.is_finite() { relative / (1.0 + relative) } else { 1.0 }).sum()
+    let cost = |m: &Match| {
+        let relative = relative_error(m, homography, tolerance);
+        m.weight * if relative.is_finite() { relative / (1.0 + relative) } else { 1.0 }
+    };
+    matches.iter().map(cost).sum()
 }
 
 /// The squared error over the square of [`SCALE`].

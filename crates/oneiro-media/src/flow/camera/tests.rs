@@ -36,7 +36,7 @@ fn scene(camera: &Homography) -> [Luminance; 2] {
 /// The inverse map, from matches of a grid.
 fn inverse(map: &Homography) -> Homography {
     let points = [[0.0, 0.0], [150.0, 0.0], [0.0, 110.0], [150.0, 110.0], [70.0, 50.0]];
-    Homography::fit(&points.map(|to| Match { from: map.apply(to), to }), |_| 1.0).unwrap()
+    Homography::fit(&points.map(|to| Match::new(map.apply(to), to)), |_| 1.0).unwrap()
 }
 
 #[test]
@@ -118,16 +118,14 @@ fn flat_frames_have_a_camera_at_rest() {
     assert!(estimate_camera(&flat, &flat, &flow, &options).is_err());
 }
 
-/// A hand before a plain wall: all corners move, and the wall rests.
+/// As a hand before a wall whose texture is too faint for corners: all corners move, and the wall rests.
 #[test]
-fn a_background_without_texture_counts_too() {
+fn a_background_without_corners_counts_too() {
     let object = |x: f32, y: f32| (60.0..100.0).contains(&x) && (40.0..90.0).contains(&y);
     let scene = |shift: f32| {
-        Luminance::from_fn(
-            WIDTH,
-            HEIGHT,
-            |x, y| if object(x - shift, y) { texture(x - shift, y) } else { 90.0 },
-        )
+        Luminance::from_fn(WIDTH, HEIGHT, |x, y| {
+            if object(x - shift, y) { texture(x - shift, y) } else { 90.0 + 0.02 * texture(x + 300.0, y) }
+        })
     };
     let (a, b) = (scene(0.0).unwrap(), scene(3.0).unwrap());
     let flow = crate::flow::tvl1(&a, &b, &TvL1Options::default()).unwrap();
