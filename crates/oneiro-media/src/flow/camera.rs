@@ -37,7 +37,6 @@ impl Match {
 
 /// How the camera's motion is estimated.
 #[derive(Debug, Clone, Copy, PartialEq)]
-#[non_exhaustive]
 pub struct CameraOptions {
     /// Corners of each frame, at most.
     pub corners: usize,

@@ -21,7 +21,6 @@ pub(super) use pyramid::Plane;
 
 /// Parameters of TV-L1. The defaults are OpenCV's.
 #[derive(Debug, Clone, Copy, PartialEq)]
-#[non_exhaustive]
 pub struct TvL1Options {
     /// Step of the dual variable, at most 0.25.
     pub tau: f32,

@@ -32,7 +32,6 @@ const DIMMED: f32 = 0.6;
 
 /// How arrows are drawn. The default chooses each value from the flow's size.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-#[non_exhaustive]
 pub struct ArrowOptions {
     /// Pixels of the drawing for each pixel of the flow; by default, such that the shorter side has at least
     /// 256.
@@ -87,7 +86,7 @@ pub fn draw_arrows(flow: &Flow, frames: Option<&Image>, options: &ArrowOptions) 
         let mut canvas = ground(frames, frame, height, width)?;
         for cell in cells {
             let [u, v] = cell.motion.map(|motion| motion / longest);
-            let scale = LONGEST * (step * enlargement) as f32;
+            let scale = LONGEST * step as f32 * enlargement as f32;
             let from = cell.center.map(|at| at * enlargement as f32);
             let color = bright(wheel_color(&wheel, u / u.hypot(v), v / u.hypot(v)));
             draw(&mut canvas, from, [u * scale, v * scale], color);
@@ -126,7 +125,8 @@ fn cells(flow: &Flow, frame: usize, step: usize) -> Vec<Cell> {
     let mut cells = Vec::new();
     for top in (0..flow.height).step_by(step) {
         for left in (0..flow.width).step_by(step) {
-            let (bottom, right) = ((top + step).min(flow.height), (left + step).min(flow.width));
+            let (bottom, right) =
+                (top.saturating_add(step).min(flow.height), left.saturating_add(step).min(flow.width));
             let (mut sum, mut count) = ([0.0f64; 2], 0.0f64);
             for (x, y) in (top..bottom).flat_map(|y| (left..right).map(move |x| (x, y))) {
                 let [u, v] = flow.at(frame, x, y);

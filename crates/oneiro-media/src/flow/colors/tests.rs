@@ -67,6 +67,8 @@ fn arrows_lie_over_dimmed_frames_and_rest_is_a_dot() {
     assert!(draw_arrows(&three, Some(&one), &options).unwrap_err().to_string().contains("3 fields"));
     let zero = ArrowOptions { step: Some(0), ..options };
     assert!(draw_arrows(&flow, None, &zero).is_err());
+    let wide = ArrowOptions { step: Some(usize::MAX), ..options };
+    assert!(draw_arrows(&flow, None, &wide).is_ok());
     let huge = ArrowOptions { enlargement: Some(usize::MAX), ..ArrowOptions::default() };
     assert!(draw_arrows(&flow, None, &huge).is_err());
 }

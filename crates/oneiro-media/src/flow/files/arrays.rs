@@ -27,12 +27,12 @@ pub(super) fn flow_of(array: Array) -> Result<Flow, String> {
         [frames, height, width, 2] => (frames, height, width, true),
         _ => return Err(format!("its shape is {shape:?}; {KNOWN}")),
     };
-    let data = if last { components_first(&values, height * width) } else { values };
+    let data = if last { components_first(&values, height.saturating_mul(width)) } else { values };
     Flow::new(frames, height, width, data).map_err(|error| error.to_string())
 }
 
 /// Fields of pairs as fields of two planes.
 fn components_first(values: &[f32], pixels: usize) -> Vec<f32> {
-    let fields = values.chunks_exact((2 * pixels).max(1));
+    let fields = values.chunks_exact(pixels.saturating_mul(2).max(1));
     fields.flat_map(|field| (0..2).flat_map(|i| field.iter().skip(i).step_by(2))).copied().collect()
 }

@@ -72,6 +72,15 @@ fn shapes_are_recognised_or_refused() {
     }
 }
 
+#[test]
+fn sides_whose_product_overflows_are_refused() {
+    let side = usize::MAX / 2;
+    for shape in [vec![0, side, side, 2], vec![0, 2, side, side], vec![side, side, 0]] {
+        let array = crate::npy::Array { shape, values: Vec::new(), kind: "<f4".into() };
+        assert!(arrays::flow_of(array).is_err());
+    }
+}
+
 /// A ZIP archive of files, deflated or stored.
 fn archive(files: &[(&str, &[u8])], deflated: bool) -> Vec<u8> {
     let (mut bytes, mut directory) = (Vec::new(), Vec::new());
