@@ -88,6 +88,22 @@ pub enum MediaError {
         /// What is wrong, and what to try.
         reason: String,
     },
+    /// A file or folder that holds no optical flow.
+    #[error("cannot read `{}` as optical flow: {reason}", path.display())]
+    NoFlow {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong, and what to try.
+        reason: String,
+    },
+    /// Optical flow that a file's format cannot hold.
+    #[error("cannot write optical flow to `{}`: {reason}", path.display())]
+    WriteFlow {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong, and what to try.
+        reason: String,
+    },
     /// More pixels or bytes than this crate agrees to hold.
     #[error("cannot read `{}`: {what}; make a smaller copy of it", path.display())]
     TooLarge {

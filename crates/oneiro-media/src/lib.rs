@@ -46,6 +46,7 @@ mod disturb;
 mod error;
 mod ffmpeg;
 mod film;
+pub mod flow;
 mod font;
 mod formats;
 mod levels;

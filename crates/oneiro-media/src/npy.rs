@@ -9,7 +9,8 @@ use crate::{MediaError, Result};
 /// First bytes of every `.npy` file.
 const MAGIC: &[u8] = b"\x93NUMPY";
 
-/// Reads an array: its shape and its elements. Float32/64, (u)int8/16/32/64 and bool, little-endian, C order.
+/// Reads an array: its shape and its elements. Float16/32/64, (u)int8/16/32/64 and bool, little-endian, C
+/// order.
 pub fn read_npy(path: impl AsRef<Path>) -> Result<(Vec<usize>, Vec<f32>)> {
     read_array(path.as_ref()).map(|array| (array.shape, array.values))
 }
@@ -35,7 +36,26 @@ pub(crate) fn read_array(path: &Path) -> Result<Array> {
     parse(&bytes).map_err(|reason| MediaError::Damaged { path: path.into(), format: "npy", reason })
 }
 
-fn parse(bytes: &[u8]) -> Result<Array, String> {
+/// The bytes of a `.npy` file of float32 in C order; `values` holds as many as the shape says.
+pub(crate) fn encode(shape: &[usize], values: &[f32]) -> Vec<u8> {
+    /// The header ends at a multiple of this, so that the data are aligned.
+    const ALIGNMENT: usize = 64;
+    /// The magic bytes, the version, and the header's length.
+    const PREFIX: usize = MAGIC.len() + 4;
+    let axes: String = shape.iter().map(|side| format!("{side}, ")).collect();
+    let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}), }}", axes.trim_end());
+    let end = (PREFIX + header.len() + 1).next_multiple_of(ALIGNMENT);
+    header.push_str(&" ".repeat(end - PREFIX - header.len() - 1));
+    header.push('\n');
+    // A header of a few axes has some hundred bytes.
+    let length = (header.len() as u16).to_le_bytes();
+    let mut bytes = [MAGIC, &[1, 0], &length, header.as_bytes()].concat();
+    bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+    bytes
+}
+
+/// Reads the bytes of a `.npy` file.
+pub(crate) fn parse(bytes: &[u8]) -> Result<Array, String> {
     let rest = bytes.strip_prefix(MAGIC).ok_or("it does not start as a .npy file")?;
     let short = || "it ends within the header".to_owned();
     let (&[major, _minor], rest) = rest.split_first_chunk::<2>().ok_or_else(short)?;
@@ -80,6 +100,7 @@ fn elements(kind: &str, data: &[u8]) -> Result<Vec<f32>, String> {
         data.as_chunks::<N>().0.iter().map(|b| f(*b)).collect()
     }
     Ok(match kind {
+        "<f2" => each(data, |b| half::f16::from_le_bytes(b).to_f32()),
         "<f4" => each(data, f32::from_le_bytes),
         "<f8" => each(data, |b| f64::from_le_bytes(b) as f32),
         "|u1" => each(data, |[b]: [u8; 1]| f32::from(b)),
@@ -117,6 +138,20 @@ mod tests {
         let bytes = file("{'descr': '|u1', 'fortran_order': False, 'shape': (3,), }\n", &[0, 7, 255]);
         let array = parse(&bytes).unwrap();
         assert_eq!((array.shape, array.values, array.kind.as_str()), (vec![3], vec![0.0, 7.0, 255.0], "|u1"));
+    }
+
+    #[test]
+    fn written_arrays_are_read_back() {
+        for shape in [&[2, 3][..], &[6], &[1, 1, 6, 1]] {
+            let values = [0.5, -1.0, f32::INFINITY, 1e-30, 3.0, 0.0];
+            let bytes = encode(shape, &values);
+            let array = parse(&bytes).unwrap();
+            assert_eq!((array.shape.as_slice(), array.values.as_slice()), (shape, &values[..]));
+            assert_eq!((bytes.len() - 4 * values.len()) % 64, 0);
+        }
+        let bytes =
+            file("{'descr': '<f2', 'fortran_order': False, 'shape': (2,), }\n", &[0x00, 0x3e, 0, 0xc0]);
+        assert_eq!(parse(&bytes).unwrap().values, [1.5, -2.0]);
     }
 
     #[test]

@@ -1,0 +1,135 @@
+//! Optical flow as pictures: three planes of numbers, the colour wheel, arrows.
+
+mod arrows;
+
+use std::f32::consts::PI;
+
+use crate::flow::Flow;
+use crate::{Image, Result};
+
+pub use arrows::{ArrowOptions, draw_arrows};
+
+/// Which values [`flow_colors`] scales together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FlowScaling {
+    /// Each channel by itself.
+    #[default]
+    Channels,
+    /// All three channels by the lowest and highest value of any of them.
+    Joint,
+}
+
+/// Flow as colours: red is the motion to the right, green the motion down, blue the length of the vector.
+/// Values are scaled to 0–1 by the lowest and highest one of the whole stack; a channel of equal values is
+/// 0.5.
+///
+/// C. Feichtenhofer et al., "Deep Insights into Convolutional Networks for Video Recognition", IJCV 2020,
+/// show flow like this. Returns a clip `[3, T, H, W]`, a still for one field. Flow that is not finite is
+/// black.
+///
+/// # Errors
+///
+/// [`MediaError::Shape`](crate::MediaError::Shape) if the flow's size and values do not fit.
+pub fn flow_colors(flow: &Flow, scaling: FlowScaling) -> Result<Image> {
+    let planes = |component: fn(&Flow, usize) -> Vec<f32>| {
+        (0..flow.frames).flat_map(|frame| component(flow, frame)).collect::<Vec<f32>>()
+    };
+    let mut channels = [
+        planes(|flow, frame| flow.u(frame).to_vec()),
+        planes(|flow, frame| flow.v(frame).to_vec()),
+        planes(|flow, frame| flow.u(frame).iter().zip(flow.v(frame)).map(|(u, v)| u.hypot(*v)).collect()),
+    ];
+    let ranges = channels.each_ref().map(|channel| range(channel));
+    let joint = ranges
+        .iter()
+        .fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), range| (low.min(range.0), high.max(range.1)));
+    for (channel, range) in channels.iter_mut().zip(ranges) {
+        let (low, high) = if scaling == FlowScaling::Joint { joint } else { range };
+        for value in channel {
+            *value = match value.is_finite() {
+                true if high > low => (*value - low) / (high - low),
+                true => 0.5,
+                false => 0.0,
+            };
+        }
+    }
+    Ok(Image::new([3, flow.frames, flow.height, flow.width], channels.concat())?)
+}
+
+/// The lowest and highest finite value.
+fn range(values: &[f32]) -> (f32, f32) {
+    let finite = values.iter().copied().filter(|value| value.is_finite());
+    finite.fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)))
+}
+
+/// Flow as Middlebury's colours: the hue is the direction, and the colour is fuller for longer vectors. Red
+/// is to the right, yellow down, cyan to the left, violet up.
+///
+/// S. Baker et al., "A Database and Evaluation Methodology for Optical Flow", IJCV 2011, figure 1 and the
+/// code beside it. `longest` is the length in pixels per frame with the fullest colour, by default that of
+/// the longest vector; longer ones are darker. Returns a clip `[3, T, H, W]`, a still for one field. Flow
+/// that is not finite is black.
+///
+/// # Errors
+///
+/// [`MediaError::Shape`](crate::MediaError::Shape) if the flow's size and values do not fit.
+pub fn flow_wheel(flow: &Flow, longest: Option<f32>) -> Result<Image> {
+    let longest = longest.unwrap_or_else(|| flow.largest()).max(f32::MIN_POSITIVE);
+    let wheel = wheel();
+    let pixels = flow.height * flow.width;
+    let values = flow.frames * pixels;
+    let mut data = vec![0.0; 3 * values];
+    for frame in 0..flow.frames {
+        for (i, (&u, &v)) in flow.u(frame).iter().zip(flow.v(frame)).enumerate() {
+            let color = wheel_color(&wheel, u / longest, v / longest);
+            for channel in 0..3 {
+                data[channel * values + frame * pixels + i] = color[channel];
+            }
+        }
+    }
+    Ok(Image::new([3, flow.frames, flow.height, flow.width], data)?)
+}
+
+/// Colours of the wheel: the steps between neighbouring primary and secondary colours.
+const WHEEL: [(usize, [f32; 3]); 6] = [
+    (15, [1.0, 0.0, 0.0]),
+    (6, [1.0, 1.0, 0.0]),
+    (4, [0.0, 1.0, 0.0]),
+    (11, [0.0, 1.0, 1.0]),
+    (13, [0.0, 0.0, 1.0]),
+    (6, [1.0, 0.0, 1.0]),
+];
+
+/// The 55 colours of the wheel, from red over yellow, green, cyan, blue and magenta.
+fn wheel() -> Vec<[f32; 3]> {
+    let arc = |i: usize| {
+        let ((steps, from), (_, to)) = (WHEEL[i], WHEEL[(i + 1) % WHEEL.len()]);
+        (0..steps).map(move |step| {
+            let share = step as f32 / steps as f32;
+            std::array::from_fn(|channel| from[channel] * (1.0 - share) + to[channel] * share)
+        })
+    };
+    (0..WHEEL.len()).flat_map(arc).collect()
+}
+
+/// The colour of a vector whose length is relative to the fullest one.
+fn wheel_color(wheel: &[[f32; 3]], u: f32, v: f32) -> [f32; 3] {
+    /// Brightness of vectors longer than the fullest colour.
+    const BEYOND: f32 = 0.75;
+    let length = u.hypot(v);
+    if !length.is_finite() {
+        return [0.0; 3];
+    }
+    let turn = (-v).atan2(-u) / PI;
+    let at = (turn + 1.0) / 2.0 * (wheel.len() - 1) as f32;
+    let first = (at as usize).min(wheel.len() - 1);
+    let (from, to, share) = (wheel[first], wheel[(first + 1) % wheel.len()], at - first as f32);
+    std::array::from_fn(|channel| {
+        let full = from[channel] * (1.0 - share) + to[channel] * share;
+        // Rounding may put the longest vector slightly beyond itself.
+        if length <= 1.0 + 1e-5 { 1.0 - length.min(1.0) * (1.0 - full) } else { BEYOND * full }
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,201 @@
+//! Flow as arrows on a grid, over frames or a dark ground.
+
+use oneiro_image::{Filter, resize};
+
+use super::{wheel, wheel_color};
+use crate::flow::Flow;
+use crate::font::blend;
+use crate::{Image, MediaError, Result};
+
+/// Distance of arrows in pixels of the drawing, about.
+const SPACING: usize = 16;
+/// The shorter side of a drawing at least, if its enlargement is chosen here.
+const LEAST_SIDE: usize = 256;
+/// Length of the longest arrow, in distances of arrows.
+const LONGEST: f32 = 1.25;
+/// Half the width of a stroke, and of the dark line around it, in pixels.
+const STROKE: f32 = 0.8;
+const OUTLINE: f32 = 1.8;
+/// Length of an arrow's head in pixels, and as a share of the arrow at most.
+const HEAD: f32 = 5.0;
+const HEAD_SHARE: f32 = 0.5;
+/// Half the angle of the head, as a slope.
+const HEAD_SLOPE: f32 = 0.55;
+/// Arrows shorter than this are drawn as dots.
+const DOT: f32 = 1.0;
+const GROUND: [f32; 3] = [0.09, 0.09, 0.11];
+const DARK: [f32; 3] = [0.0, 0.0, 0.0];
+/// Weight of the outline's colour.
+const OUTLINE_INK: f32 = 0.7;
+/// Brightness of frames behind arrows.
+const DIMMED: f32 = 0.6;
+
+/// How arrows are drawn. The default chooses each value from the flow's size.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct ArrowOptions {
+    /// Pixels of the drawing for each pixel of the flow; by default, such that the shorter side has at least
+    /// 256.
+    pub enlargement: Option<usize>,
+    /// Distance of arrows in pixels of the flow; by default some 16 pixels of the drawing.
+    pub step: Option<usize>,
+    /// Length in pixels per frame of the longest arrow, 1.25 distances; by default that of the longest mean
+    /// vector of a cell.
+    pub longest: Option<f32>,
+}
+
+/// Draws flow as arrows: each is the mean flow of a cell of the grid, and begins at the cell's middle. Its
+/// hue is the direction, as in [`flow_wheel`](super::flow_wheel). Cells that rest have a dot.
+///
+/// `frames` is drawn behind them, enlarged and dimmed: a still for all fields, or a clip with as many frames
+/// as there are fields, or more. Without it, the ground is dark. Returns a clip `[3, T, H·e, W·e]` for
+/// enlargement e, a still for one field.
+///
+/// # Errors
+///
+/// [`MediaError::Shape`] if a step or enlargement is 0, the drawing would have more than 128 megapixels, or
+/// `frames` has another number of frames or of channels than 1 or 3.
+pub fn draw_arrows(flow: &Flow, frames: Option<&Image>, options: &ArrowOptions) -> Result<Image> {
+    let refused = |what: &str| MediaError::Shape { what: format!("flow cannot be drawn as arrows: {what}") };
+    let shorter = flow.height.min(flow.width).max(1);
+    let enlargement = options.enlargement.unwrap_or_else(|| LEAST_SIDE.div_ceil(shorter));
+    let step = options.step.unwrap_or_else(|| SPACING.div_ceil(enlargement.max(1)));
+    if enlargement == 0 || step == 0 {
+        return Err(refused("the enlargement and the step of the grid have to be at least 1"));
+    }
+    if let Some(frames) = frames {
+        if !matches!(frames.channels, 1 | 3) {
+            return Err(refused(&format!(
+                "the frames behind them have {} channels, not 1 or 3",
+                frames.channels
+            )));
+        }
+        if frames.frames != 1 && frames.frames < flow.frames {
+            return Err(refused(&format!(
+                "there are {} fields, and {} frames behind them",
+                flow.frames, frames.frames
+            )));
+        }
+    }
+    let cells: Vec<Vec<Cell>> = (0..flow.frames).map(|frame| cells(flow, frame, step)).collect();
+    let lengths = cells.iter().flatten().map(|cell| cell.motion[0].hypot(cell.motion[1]));
+    let longest = options.longest.unwrap_or_else(|| lengths.fold(0.0, f32::max)).max(f32::MIN_POSITIVE);
+    let (height, width) = (flow.height.saturating_mul(enlargement), flow.width.saturating_mul(enlargement));
+    let wheel = wheel();
+    let mut drawings = Vec::with_capacity(flow.frames);
+    for (frame, cells) in cells.iter().enumerate() {
+        let mut canvas = ground(frames, frame, height, width)?;
+        for cell in cells {
+            let [u, v] = cell.motion.map(|motion| motion / longest);
+            let scale = LONGEST * step as f32 * enlargement as f32;
+            let from = cell.center.map(|at| at * enlargement as f32);
+            let color = bright(wheel_color(&wheel, u / u.hypot(v), v / u.hypot(v)));
+            draw(&mut canvas, from, [u * scale, v * scale], color);
+        }
+        drawings.push(canvas);
+    }
+    let channel = |channel: usize| drawings.iter().flat_map(move |drawing| drawing.plane(channel));
+    let data = (0..3).flat_map(channel).copied().collect();
+    Ok(Image::new([3, flow.frames, height, width], data)?)
+}
+
+/// What is behind the arrows of a field.
+fn ground(frames: Option<&Image>, frame: usize, height: usize, width: usize) -> Result<Image> {
+    let Some(frames) = frames else {
+        // The check of the size is that of resizing.
+        let dot = Image::filled(1, 1, GROUND);
+        return Ok(resize(&dot, height, width, Filter::Area)?);
+    };
+    let frame = frame.min(frames.frames - 1);
+    let planes = (0..3).map(|channel| frames.plane(channel.min(frames.channels - 1) * frames.frames + frame));
+    let still = Image::rgb(frames.width, frames.height, planes.flatten().copied().collect())?;
+    let mut large = resize(&still, height, width, Filter::Triangle)?;
+    large.data.iter_mut().for_each(|value| *value *= DIMMED);
+    Ok(large)
+}
+
+/// A cell of the grid.
+struct Cell {
+    /// Its middle in pixels of the flow: column, row.
+    center: [f32; 2],
+    /// The mean of its finite vectors: right, down.
+    motion: [f32; 2],
+}
+
+fn cells(flow: &Flow, frame: usize, step: usize) -> Vec<Cell> {
+    let mut cells = Vec::new();
+    for top in (0..flow.height).step_by(step) {
+        for left in (0..flow.width).step_by(step) {
+            let (bottom, right) =
+                (top.saturating_add(step).min(flow.height), left.saturating_add(step).min(flow.width));
+            let (mut sum, mut count) = ([0.0f64; 2], 0.0f64);
+            for (x, y) in (top..bottom).flat_map(|y| (left..right).map(move |x| (x, y))) {
+                let [u, v] = flow.at(frame, x, y);
+                if u.is_finite() && v.is_finite() {
+                    sum = [sum[0] + f64::from(u), sum[1] + f64::from(v)];
+                    count += 1.0;
+                }
+            }
+            if count > 0.0 {
+                let center = [(left + right) as f32 / 2.0, (top + bottom) as f32 / 2.0];
+                cells.push(Cell { center, motion: sum.map(|sum| (sum / count) as f32) });
+            }
+        }
+    }
+    cells
+}
+
+/// A colour of the wheel halfway to white, as pure blue is too dark for lines; white for rest.
+fn bright(color: [f32; 3]) -> [f32; 3] {
+    /// Share of white.
+    const WHITE: f32 = 0.45;
+    if color == [0.0; 3] { [1.0; 3] } else { color.map(|value| value * (1.0 - WHITE) + WHITE) }
+}
+
+/// Draws one arrow, antialiased: first its outline, then its strokes.
+fn draw(canvas: &mut Image, from: [f32; 2], motion: [f32; 2], color: [f32; 3]) {
+    let length = motion[0].hypot(motion[1]);
+    let tip = [from[0] + motion[0], from[1] + motion[1]];
+    let mut strokes = vec![[from, if length < DOT { from } else { tip }]];
+    if length >= 2.0 * DOT {
+        let along = motion.map(|part| part / length * HEAD.min(HEAD_SHARE * length));
+        for side in [-HEAD_SLOPE, HEAD_SLOPE] {
+            let barb = [tip[0] - along[0] - side * along[1], tip[1] - along[1] + side * along[0]];
+            strokes.push([barb, tip]);
+        }
+    }
+    let (low, high) = bounds(&strokes);
+    let limit = |at: f32, end: usize| at.clamp(0.0, end as f32) as usize;
+    let (columns, rows) = (
+        limit(low[0], canvas.width)..limit(high[0] + 1.0, canvas.width),
+        limit(low[1], canvas.height)..limit(high[1] + 1.0, canvas.height),
+    );
+    for (radius, color, ink) in [(OUTLINE, DARK, OUTLINE_INK), (STROKE, color, 1.0)] {
+        for (x, y) in rows.clone().flat_map(|y| columns.clone().map(move |x| (x, y))) {
+            let at = [x as f32 + 0.5, y as f32 + 0.5];
+            let distance = strokes.iter().map(|stroke| distance(at, stroke)).fold(f32::INFINITY, f32::min);
+            let covered = (radius + 0.5 - distance).clamp(0.0, 1.0);
+            if covered > 0.0 {
+                blend(canvas, x, y, color, ink * covered);
+            }
+        }
+    }
+}
+
+/// The corners of the rectangle that holds all strokes.
+fn bounds(strokes: &[[[f32; 2]; 2]]) -> ([f32; 2], [f32; 2]) {
+    let points = || strokes.iter().flatten();
+    let extreme = |start: f32, pick: fn(f32, f32) -> f32, margin: f32| {
+        std::array::from_fn(|axis| points().map(|point| point[axis]).fold(start, pick) + margin)
+    };
+    let margin = OUTLINE + 1.0;
+    (extreme(f32::INFINITY, f32::min, -margin), extreme(f32::NEG_INFINITY, f32::max, margin))
+}
+
+/// The distance of a point from a line segment.
+fn distance(point: [f32; 2], [from, to]: &[[f32; 2]; 2]) -> f32 {
+    let (line, offset) = ([to[0] - from[0], to[1] - from[1]], [point[0] - from[0], point[1] - from[1]]);
+    let squared = line[0] * line[0] + line[1] * line[1];
+    let share = if squared > 0.0 { (offset[0] * line[0] + offset[1] * line[1]) / squared } else { 0.0 };
+    let share = share.clamp(0.0, 1.0);
+    (offset[0] - share * line[0]).hypot(offset[1] - share * line[1])
+}

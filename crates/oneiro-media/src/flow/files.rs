@@ -1,0 +1,68 @@
+//! Flow files: Middlebury's `.flo`, NumPy's `.npy` and `.npz`, and folders of JPEG pairs.
+
+mod arrays;
+mod flo;
+mod npz;
+mod pairs;
+
+use std::path::Path;
+
+use crate::flow::Flow;
+use crate::{MediaError, Result, read_bytes, write_atomic};
+
+pub use arrays::encode_npy;
+pub use flo::{decode_flo, encode_flo};
+pub use pairs::{FLOW_BOUND, read_flow_pairs, write_flow_pairs};
+
+/// Reads optical flow. The format is recognised by the content:
+///
+/// - `.flo` (Middlebury): one field; flow that the file marks as unknown becomes NaN.
+/// - `.npy`: `[T, 2, H, W]`, `[T, H, W, 2]`, `[2, H, W]`, `[H, W, 2]` or `[2T, H, W]`.
+/// - `.npz`: the array `flow`, or the only one, in one of these shapes.
+/// - a folder of pictures, with motions up to [`FLOW_BOUND`]: see [`read_flow_pairs`].
+///
+/// # Errors
+///
+/// If the file cannot be read, is none of these, is damaged, or its shape has two readings.
+pub fn read_flow(path: impl AsRef<Path>) -> Result<Flow> {
+    let path = path.as_ref();
+    if path.is_dir() {
+        return read_flow_pairs(path, FLOW_BOUND);
+    }
+    let bytes = read_bytes(path)?;
+    let damaged = |format| move |reason| MediaError::Damaged { path: path.into(), format, reason };
+    let none = |reason| MediaError::NoFlow { path: path.into(), reason };
+    if bytes.starts_with(flo::MAGIC) {
+        decode_flo(&bytes).map_err(damaged("flo"))
+    } else if bytes.starts_with(b"\x93NUMPY") {
+        arrays::flow_of(crate::npy::parse(&bytes).map_err(damaged("npy"))?).map_err(none)
+    } else if bytes.starts_with(b"PK") {
+        let entry = npz::array(&bytes).map_err(none)?;
+        arrays::flow_of(crate::npy::parse(&entry).map_err(damaged("npz"))?).map_err(none)
+    } else {
+        Err(none(
+            "it is no .flo, .npy or .npz file; for pictures of flow, name their folder instead".to_owned(),
+        ))
+    }
+}
+
+/// Writes optical flow, in the format of the name's ending: `.npy` (`[T, 2, H, W]`, float32), or `.flo` for a
+/// single field.
+///
+/// # Errors
+///
+/// Another ending, several fields for `.flo`, and those of [`write_atomic`].
+pub fn write_flow(path: impl AsRef<Path>, flow: &Flow) -> Result<()> {
+    let path = path.as_ref();
+    let refused = |reason: String| MediaError::WriteFlow { path: path.into(), reason };
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+    let bytes = match ending.as_deref() {
+        Some("npy") => encode_npy(flow),
+        Some("flo") => encode_flo(flow).map_err(refused)?,
+        _ => return Err(refused("use a name that ends in .npy, or in .flo for one field".into())),
+    };
+    write_atomic(path, &bytes)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,147 @@
+//! Folders of pictures, one for each component of each field: how flow of UCF101 and HMDB51 is distributed.
+//!
+//! K. Simonyan, A. Zisserman, "Two-Stream Convolutional Networks for Action Recognition in Videos", NIPS
+//! 2014, store components as gray JPEG. L. Wang et al., "Temporal Segment Networks", ECCV 2016, map −20 to 20
+//! pixels to 0 to 255.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::flow::Flow;
+use crate::{MediaError, Result, has_image_name, read_image, write_atomic};
+
+/// The motion in pixels per frame that white stands for, if nothing else is known.
+pub const FLOW_BOUND: f32 = 20.0;
+
+/// Names of the pictures of both components.
+const PREFIXES: [&str; 2] = ["flow_x_", "flow_y_"];
+/// Folders of the pictures of both components.
+const FOLDERS: [&str; 2] = ["u", "v"];
+
+/// Reads a folder of gray pictures: black is `-bound` pixels per frame, white `bound`. Either the folder
+/// holds `flow_x_00001.jpg`, `flow_y_00001.jpg` and so on, or folders `u` and `v` hold pictures of equal
+/// names. Fields are ordered by the numbers in the names. Rest is stored as 128, which reads as 1/255 of the
+/// bound.
+///
+/// # Errors
+///
+/// If there are no such pictures, a component is missing, sizes differ, or a picture cannot be read.
+pub fn read_flow_pairs(folder: impl AsRef<Path>, bound: f32) -> Result<Flow> {
+    let folder = folder.as_ref();
+    let none = |reason: String| MediaError::NoFlow { path: folder.into(), reason };
+    check_bound(bound).map_err(none)?;
+    let is_split = FOLDERS.iter().all(|name| folder.join(name).is_dir());
+    let [x, y] = if is_split {
+        [pictures(&folder.join(FOLDERS[0]), "")?, pictures(&folder.join(FOLDERS[1]), "")?]
+    } else {
+        [pictures(folder, PREFIXES[0])?, pictures(folder, PREFIXES[1])?]
+    };
+    if x.is_empty() && y.is_empty() {
+        return Err(none(
+            "it holds neither pictures flow_x_00001.jpg, flow_y_00001.jpg and so on, nor folders u and v of \
+             pictures; name a folder that does"
+                .into(),
+        ));
+    }
+    let lonely = |a: &BTreeMap<Key, PathBuf>, b: &BTreeMap<Key, PathBuf>| {
+        a.iter().find(|(key, _)| !b.contains_key(key)).map(|(_, path)| path.clone())
+    };
+    if let Some(path) = lonely(&x, &y).or_else(|| lonely(&y, &x)) {
+        return Err(none(format!(
+            "`{}` has no picture of the other component; copy it, too",
+            path.display()
+        )));
+    }
+    let read = |path: &Path| -> Result<(usize, usize, Vec<f32>)> {
+        let picture = read_image(path)?;
+        let motion = picture.plane(0).iter().map(|value| (2.0 * value - 1.0) * bound).collect();
+        Ok((picture.height, picture.width, motion))
+    };
+    let (mut size, mut data) = (None, Vec::new());
+    for (x, y) in x.values().zip(y.values()) {
+        for path in [x, y] {
+            let (height, width, motion) = read(path)?;
+            let (first_height, first_width) = *size.get_or_insert((height, width));
+            if (height, width) != (first_height, first_width) {
+                return Err(none(format!(
+                    "`{}` has {width}×{height} pixels, and pictures before it {first_width}×{first_height}",
+                    path.display()
+                )));
+            }
+            data.extend(motion);
+        }
+    }
+    let (height, width) = size.unwrap_or_default();
+    Flow::new(x.len(), height, width, data)
+}
+
+/// A picture's place in the order: the last number of its name, and the name without its ending.
+type Key = (u64, String);
+
+/// Pictures of a folder whose names begin with `prefix`, in order.
+fn pictures(folder: &Path, prefix: &str) -> Result<BTreeMap<Key, PathBuf>> {
+    let refused = |source| MediaError::Read { path: folder.into(), source };
+    let mut found = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).map_err(refused)? {
+        let path = entry.map_err(refused)?.path();
+        let Some(stem) = path.file_stem().and_then(|stem| stem.to_str()) else { continue };
+        if let Some(name) = stem.strip_prefix(prefix).filter(|_| has_image_name(&path)) {
+            let digits = name.len() - name.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+            let number = name[name.len() - digits..].parse().unwrap_or(u64::MAX);
+            found.insert((number, name.to_owned()), path);
+        }
+    }
+    Ok(found)
+}
+
+fn check_bound(bound: f32) -> Result<(), String> {
+    if bound.is_finite() && bound > 0.0 {
+        return Ok(());
+    }
+    Err(format!("the bound of the motion is {bound}; it has to be above 0"))
+}
+
+/// Writes `flow_x_00001.jpg`, `flow_y_00001.jpg` and so on into a folder that exists: gray JPEG of quality
+/// 95. Motions beyond `bound` pixels per frame are cut off, and motions that are not finite become rest.
+///
+/// # Errors
+///
+/// A bound that is not above 0, a build without JPEG, and those of [`write_atomic`].
+pub fn write_flow_pairs(folder: impl AsRef<Path>, flow: &Flow, bound: f32) -> Result<()> {
+    let folder = folder.as_ref();
+    check_bound(bound).map_err(|reason| MediaError::WriteFlow { path: folder.into(), reason })?;
+    for frame in 0..flow.frames {
+        for (prefix, motion) in PREFIXES.into_iter().zip([flow.u(frame), flow.v(frame)]) {
+            let path = folder.join(format!("{prefix}{:05}.jpg", frame + 1));
+            let gray: Vec<u8> = motion.iter().map(|&motion| gray(motion, bound)).collect();
+            write_atomic(&path, &jpeg(&path, flow.width, flow.height, &gray)?)?;
+        }
+    }
+    Ok(())
+}
+
+/// A motion as a gray value.
+fn gray(motion: f32, bound: f32) -> u8 {
+    let motion = if motion.is_finite() { motion } else { 0.0 };
+    oneiro_image::quantize((motion / bound + 1.0) / 2.0)
+}
+
+#[cfg(feature = "jpeg")]
+fn jpeg(path: &Path, width: usize, height: usize, gray: &[u8]) -> Result<Vec<u8>> {
+    /// As of other pictures of this crate.
+    const QUALITY: u8 = 95;
+    let refused = |reason: String| MediaError::WriteFlow { path: path.into(), reason };
+    let side = |side: usize| {
+        u32::try_from(side).map_err(|_| refused(format!("a side of {side} pixels is too long for a JPEG")))
+    };
+    let mut bytes = Vec::new();
+    image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, QUALITY)
+        .encode(gray, side(width)?, side(height)?, image::ExtendedColorType::L8)
+        .map_err(|error| refused(error.to_string()))?;
+    Ok(bytes)
+}
+
+#[cfg(not(feature = "jpeg"))]
+fn jpeg(path: &Path, _: usize, _: usize, _: &[u8]) -> Result<Vec<u8>> {
+    Err(crate::formats::left_out("JPEG", format!("cannot write `{}`", path.display())))
+}
