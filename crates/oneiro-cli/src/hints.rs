@@ -8,7 +8,7 @@ use oneiro::model::{AxesProblem, InputError};
 use oneiro::objective::{ExpressionError, LookupError, TermError};
 use oneiro::statistics::StatisticsError;
 use oneiro_jobs::Error;
-use oneiro_jobs::error::{FeedError, ModelError, ProvenanceError, SourceError, Step};
+use oneiro_jobs::error::{FeedError, ModelError, ProvenanceError, SourceError, Step, StoreError};
 use oneiro_jobs::model::FeedProblem;
 
 mod job;
@@ -73,6 +73,7 @@ pub fn of_error(error: &Error) -> Hint {
         Error::Source(SourceError::OtherContent { .. }) => Hint::advice("; name the right file with --image"),
         Error::Source(SourceError::NoneWanted) => Hint::flag("--limit 0"),
         Error::Job(error) => job::of_job(error),
+        Error::Store(error) => of_store(error),
         Error::Feed(FeedError::NothingWanted) => Hint::advice(": give --capture LAYER or --grad EXPR"),
         Error::Feed(FeedError::NoGradient) => {
             Hint::flag("--relu-rule, --max-pool-rule").and(": give --grad EXPR, too")
@@ -186,6 +187,16 @@ fn of_model(error: &ModelError) -> Hint {
             let show: Vec<String> = show.iter().map(usize::to_string).collect();
             Hint::flag(format!("--show {}", show.join(","))).and("; give --order bands, too")
         }
+        _ => Hint::default(),
+    }
+}
+
+fn of_store(error: &StoreError) -> Hint {
+    match error {
+        StoreError::NoScan { .. } => {
+            Hint::advice("; make one with `oneiro scan MODEL DATA --out FOLDER`, and name that folder")
+        }
+        StoreError::NoImages { .. } => Hint::flag("--images"),
         _ => Hint::default(),
     }
 }

@@ -31,6 +31,10 @@ const CROPS: usize = 9;
 const TILE: usize = 112;
 /// Side of a unit's mosaic on a page.
 const MOSAIC: usize = 240;
+/// What a class's share in a group is.
+pub const ABOUT_SHARES: &str =
+    "the class's mean activation as a share of the largest class's, the mean over the group's units";
+
 /// Classes that are named of a group.
 const CLASSES: usize = 5;
 
@@ -44,6 +48,9 @@ pub struct GroupsJob {
     pub layer: String,
     /// Mean correlation down to which groups are joined, above 0 and below 1.
     pub correlation: f64,
+    /// The folder that the scan's images lie in, if they have moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images: Option<String>,
 }
 
 /// A group of units.
@@ -79,20 +86,20 @@ impl Job for GroupsJob {
 
     fn run(&self, run: &Run<'_>, sink: &mut dyn Sink) -> Result<GroupsReport> {
         self.check()?;
-        let scan = ScanFile::open(run.places().of(&self.scan))?;
+        let scan = ScanFile::open(run.places().of(&self.scan))?.with_images(self.images.as_deref())?;
         let layer = scan.layer(&self.layer)?.layer;
         let report = self.groups(&scan, layer)?;
         let crops = Crops::new(&scan)?;
         let place = Place::picture(0);
         if sink.wants(place) {
-            let mut text = text_of_scan(&scan);
+            let mut text = text_of_scan(run, &scan)?;
             seal(run, &mut text, self, place)?;
             let sheet = sheet(&scan, layer, &report, &crops)?;
             sink.take_bytes(place, "groups.png", &oneiro_media::encode_png(&sheet.render()?, &text)?)?;
         }
         let place = Place::first(Role::Page);
         if sink.wants(place) {
-            let mut text = text_of_scan(&scan);
+            let mut text = text_of_scan(run, &scan)?;
             seal(run, &mut text, self, place)?;
             let page = self.page(&scan, layer, &report, (&crops, text))?;
             sink.take_bytes(place, "groups.html", page.to_html().as_bytes())?;
@@ -192,7 +199,7 @@ impl GroupsJob {
         }
         let intro = format!(
             "Units of layer {} that answer the same positions of the same images. They are joined while the mean correlation \
-             between groups is at least {}. {} units are in no group, {} are constant.",
+             between groups is at least {}. {} units are in no group, {} are constant.\n\nThe number behind a class: {ABOUT_SHARES}.",
             layer.name, self.correlation, report.alone, report.constant
         );
         let title = format!("Groups of {}", layer.name);
@@ -236,7 +243,10 @@ fn described(scan: &ScanFile, layer: &LayerRecord, channels: Vec<usize>, correla
 fn about(group: &Group) -> String {
     let classes: Vec<String> =
         group.classes.iter().map(|(name, share)| format!("{} {share:.2}", plain_class(name))).collect();
-    format!("mean correlation {:.2}; answers {}", group.correlation, classes.join(", "))
+    match &classes[..] {
+        [] => format!("mean correlation {:.2}", group.correlation),
+        _ => format!("mean correlation {:.2}; answers {}", group.correlation, classes.join(", ")),
+    }
 }
 
 fn best_crops(unit: &UnitRecord, layer: &LayerRecord, crops: &Crops<'_>) -> Result<Vec<oneiro_media::Image>> {

@@ -23,6 +23,12 @@ pub enum StoreError {
         /// The folder or file.
         path: PathBuf,
     },
+    /// A folder for the scanned images that is none.
+    #[error("{}: there is no such folder; name the one that the scanned folder is now", folder.display())]
+    NoImages {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// A scan in another form.
     #[error("{}: the scan has form {found}, this program reads form {}: scan again", path.display(), super::SCHEMA_VERSION)]
     Version {

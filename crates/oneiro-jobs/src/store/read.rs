@@ -33,6 +33,7 @@ pub struct ScanFile {
     meta: BTreeMap<String, String>,
     layers: Vec<LayerRecord>,
     classes: OnceCell<Vec<DataClass>>,
+    images: Option<PathBuf>,
 }
 
 impl ScanFile {
@@ -67,6 +68,7 @@ impl ScanFile {
             meta: BTreeMap::new(),
             layers: Vec::new(),
             classes: OnceCell::new(),
+            images: None,
         };
         scan.meta = scan
             .all("SELECT key, value FROM meta", [], |row| Ok((row.get(0)?, row.get(1)?)))?
@@ -124,7 +126,22 @@ impl ScanFile {
 
     /// The folder that the images lie in.
     pub fn data(&self) -> PathBuf {
-        PathBuf::from(self.meta("data-folder").unwrap_or_default())
+        let scanned = || PathBuf::from(self.meta("data-folder").unwrap_or_default());
+        self.images.clone().unwrap_or_else(scanned)
+    }
+
+    /// With images that have moved to this folder since, if one is given.
+    ///
+    /// # Errors
+    /// If there is no such folder.
+    pub fn with_images(mut self, folder: Option<&str>) -> Result<Self> {
+        if let Some(folder) = folder.map(PathBuf::from) {
+            if !folder.is_dir() {
+                return Err(StoreError::NoImages { folder }.into());
+            }
+            self.images = Some(folder);
+        }
+        Ok(self)
     }
 
     /// The layers, in the network's order.

@@ -27,6 +27,11 @@ pub struct LayerRecord {
 }
 
 impl LayerRecord {
+    /// Whether its map has more than one position.
+    pub fn has_positions(&self) -> bool {
+        self.map.iter().product::<usize>() > 1
+    }
+
     /// The index along each axis of a position that is counted row by row.
     pub fn position(&self, place: usize) -> Vec<usize> {
         let mut rest = place;
