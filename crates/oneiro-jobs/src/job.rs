@@ -27,6 +27,7 @@ pub mod kernels;
 pub mod named_objective;
 pub mod outputs;
 pub mod parts;
+pub mod plates;
 pub mod preimage;
 pub mod render;
 pub mod scan;

@@ -189,6 +189,37 @@ fn images_stand_beside_pictures() {
 }
 
 #[test]
+fn plates_of_many_units_are_those_of_each_alone() {
+    let place = place();
+    let quick = ["--size", "24", "--steps", "2", "--data", "photos", "--display", "auto-shared"];
+    let render = |units: &str, out: &str| {
+        let outcome = place.run(
+            &[&["render", "net.onnx", "--unit", units, "--out", out, "--threads", "2"][..], &quick].concat(),
+        );
+        assert_eq!(outcome.code, Some(0), "{outcome:?}");
+        outcome.stderr
+    };
+    let said = render("middle:0-2", "all/");
+    assert_eq!(said.matches("18 images: ").count(), 1, "the folder was scanned more than once: {said}");
+    assert_eq!(std::fs::read_dir(place.path("all")).unwrap().count(), 3);
+    // What they have in common is said by each, which is made again by itself.
+    let shown = |file: &str| text_of(&place.path(file)).get("display").unwrap().to_owned();
+    assert_eq!(shown("all/middle-0.png"), shown("all/middle-2.png"));
+    assert!(shown("all/middle-0.png").contains(".."));
+    place.succeed(&["again", "all/middle-1.png", "--out", "again.png"]);
+    assert_eq!(place.read("all/middle-1.png"), place.read("again.png"));
+    render("middle:1", "one.png");
+    assert_ne!(shown("one.png"), shown("all/middle-1.png"));
+    let alone =
+        ["render", "net.onnx", "--unit", "middle:1", "--size", "24", "--steps", "2", "--data", "photos"];
+    place.succeed(&[&alone[..], &["--out", "clip.png"]].concat());
+    let many =
+        ["render", "net.onnx", "--unit", "middle:0-2", "--size", "24", "--steps", "2", "--data", "photos"];
+    place.succeed(&[&many[..], &["--out", "clip/", "--raw", "raw.safetensors"]].concat());
+    assert_eq!(place.read("clip.png"), place.read("clip/middle-1.png"));
+}
+
+#[test]
 fn directions_are_units() {
     let place = place();
     let mut rows = vec![0.0; 3 * LEFT];
@@ -222,6 +253,8 @@ fn drivers_add_up_to_the_unit() {
     // The convolution has no bias.
     assert!((value - total).abs() < 1e-5 * value.abs().max(1.0), "{of}");
     assert_eq!(of["drivers"][0]["layer"], "middle");
+    assert_eq!(of["is_bias"], true);
+    assert!(of["rest"].as_f64().unwrap().abs() < 1e-5 * value.abs().max(1.0), "{of}");
     // Behind the unit there is only a mean: it feeds its own class alone.
     assert_eq!(of["feeds"][0]["unit"], "class:red fox, vulpes");
     let groups =
@@ -230,6 +263,103 @@ fn drivers_add_up_to_the_unit() {
         groups["groups"].as_array().unwrap().iter().map(|g| g["channels"].as_array().unwrap().len()).sum();
     let [alone, constant] = ["alone", "constant"].map(|key| groups[key].as_u64().unwrap() as usize);
     assert_eq!(grouped + alone + constant, LEFT);
+}
+
+#[test]
+fn drivers_follow_the_usual_text_and_are_drawn() {
+    let place = place();
+    scan(&place, &[]);
+    let usual = place.succeed(&["units", "s", "right.conv:2"]);
+    let driven = place.succeed(&["units", "s", "right.conv:2", "--drivers", "--top", "2"]);
+    let rest = driven.strip_prefix(&usual).unwrap_or_else(|| panic!("{driven}"));
+    for words in ["driven to ", "  middle contributes", "    raised by: middle:", "  its bias contributes "] {
+        assert!(rest.contains(words), "{words}: {rest}");
+    }
+    // One image does not tell the bias from what else there may be.
+    let one = place.succeed(&["units", "s", "right.conv:2", "--drivers", "--examples", "1"]);
+    assert!(one.contains("the rest is"), "{one}");
+    let draw = ["units", "s", "right.conv:2", "--drivers", "--out", "u.png", "--html", "u.html"];
+    let said = place.succeed(&draw);
+    assert!(said.contains("driven to ") && said.contains("written to u.html"), "{said}");
+    let page = String::from_utf8(place.read("u.html")).unwrap();
+    for heading in ["raised by middle", "feeds"] {
+        assert!(page.contains(&format!("<h2>{heading}</h2>")), "{heading}");
+    }
+    let rendered =
+        ["units", "s", "right.conv:2", "--drivers", "--render", "--examples", "1", "--out", "r.png"];
+    place.succeed(&rendered);
+    for (file, again) in [("u.png", "v.png"), ("u.html", "v.html"), ("r.png", "q.png")] {
+        place.succeed(&["again", file, "--out", again]);
+        assert_eq!(place.read(file), place.read(again), "{file}");
+    }
+    let tall = |name: &str| oneiro_media::read_image(place.path(name)).unwrap().height;
+    place.succeed(&["units", "s", "right.conv:2", "--out", "plain.png"]);
+    assert!(tall("u.png") > tall("plain.png"));
+    // The page of several units has their drivers, too.
+    place.succeed(&["units", "s", "middle:1", "right.conv:2", "--drivers", "--html", "both.html"]);
+    let page = String::from_utf8(place.read("both.html")).unwrap();
+    assert!(page.contains("right.conv:2: raised by middle"));
+}
+
+#[test]
+fn maps_of_activations_lie_over_images() {
+    let place = place();
+    scan(&place, &["--layers", "middle,class"]);
+    place.succeed(&["units", "s", "middle:1", "--heat", "--out", "u.png", "--html", "u.html"]);
+    let page = String::from_utf8(place.read("u.html")).unwrap();
+    assert!(page.contains("<h2>activation map</h2>") && page.matches("<figure").count() > 4 * 9);
+    for (file, again) in [("u.png", "v.png"), ("u.html", "v.html")] {
+        place.succeed(&["again", file, "--out", again]);
+        assert_eq!(place.read(file), place.read(again), "{file}");
+    }
+    place.succeed(&["units", "s", "--layer", "middle", "--heat", "--html", "layer.html", "--out", "l.png"]);
+    let says = |args: &[&str], words: &str| {
+        let outcome = place.run(args);
+        assert!(outcome.code == Some(1) && outcome.stderr.contains(words), "{args:?} {outcome:?}");
+    };
+    says(&["units", "s", "class:cat", "--heat", "--out", "c.png"], "class:cat: its layer has no map");
+    says(&["units", "s", "middle:1", "--heat"], "--heat: give --out or --html");
+}
+
+#[test]
+fn images_that_have_moved_are_found_where_they_are_said_to_be() {
+    let place = place();
+    scan(&place, &[]);
+    place.succeed(&["units", "s", "middle:0", "--out", "before.png"]);
+    std::fs::rename(place.path("photos"), place.path("moved")).unwrap();
+    let outcome = place.run(&["units", "s", "middle:0", "--out", "gone.png"]);
+    assert!(
+        outcome.stderr.contains("cannot be read any more") && outcome.stderr.contains("--images"),
+        "{outcome:?}"
+    );
+    let shown = ["units", "s", "middle:0", "--images", "moved"];
+    let outcome = place.run(&[&shown[..], &["--out", "after.png"]].concat());
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""));
+    for command in [&["sheet", "net.onnx"][..], &["render", "net.onnx"]] {
+        let rest =
+            ["--unit", "middle:1", "--steps", "1", "--data", "s", "--images", "moved", "--out", "p.png"];
+        let outcome = place.run(&[command, &rest].concat());
+        assert_eq!(outcome.code, Some(0), "{outcome:?}");
+        assert!(!outcome.stderr.contains("cannot be read any more"), "{outcome:?}");
+    }
+    let read = |name: &str| oneiro_media::read_image(place.path(name)).unwrap();
+    assert_eq!(read("before.png"), read("after.png"));
+    assert_ne!(read("before.png"), read("gone.png"));
+    place.succeed(&["again", "after.png", "--out", "again.png"]);
+    assert_eq!(place.read("after.png"), place.read("again.png"));
+    let says = |args: &[&str], words: &str| {
+        let outcome = place.run(args);
+        assert!(outcome.code == Some(1) && outcome.stderr.contains(words), "{args:?} {outcome:?}");
+    };
+    says(&["units", "s", "right.conv:1", "--drivers"], "--images");
+    place.succeed(&["units", "s", "right.conv:1", "--drivers", "--images", "moved"]);
+    place.succeed(&["units", "s", "--layer", "middle", "--groups", "--images", "moved", "--html", "g.html"]);
+    place.succeed(&["units", "s", "--spectra", "--images", "moved"]);
+    says(
+        &["units", "s", "middle:0", "--images", "nowhere", "--out", "x.png"],
+        "nowhere: there is no such folder",
+    );
+    says(&["units", "s", "middle:0", "--images", "moved"], "--images: images are read for");
 }
 
 #[test]

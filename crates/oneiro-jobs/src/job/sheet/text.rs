@@ -1,5 +1,7 @@
 //! Metadata of a sheet.
 
+use std::ops::Range;
+
 use oneiro_media::PngText;
 
 use super::layout::SheetLayout;
@@ -11,8 +13,8 @@ use crate::provenance::text_of_model;
 
 /// Names of the files that a sheet is made from: those of its units, and the pictures that it shows
 /// unchanged.
-pub fn sheet_sources(work: &PreparedUnits<'_>, layout: &SheetLayout) -> Vec<String> {
-    let mut names = source_names(work, &work.units.iter().collect::<Vec<_>>());
+fn sheet_sources(work: &PreparedUnits<'_>, layout: &SheetLayout, units: Range<usize>) -> Vec<String> {
+    let mut names = source_names(work, &work.units[units].iter().collect::<Vec<_>>());
     for photo in layout.rows.iter().flat_map(|r| &r.photos) {
         if !names.contains(&photo.path) {
             names.push(photo.path.clone());
@@ -21,10 +23,11 @@ pub fn sheet_sources(work: &PreparedUnits<'_>, layout: &SheetLayout) -> Vec<Stri
     names
 }
 
-/// The text of a sheet.
+/// The text of a sheet of these units.
 pub fn sheet_text(
     work: &PreparedUnits<'_>,
     layout: &SheetLayout,
+    units: Range<usize>,
     reports: &[&UnitReport],
 ) -> Result<PngText> {
     let mut text = text_of_model(work.model)?;
@@ -33,7 +36,7 @@ pub fn sheet_text(
         let all = work.settings.iter().map(StoredSetting::of).collect::<Result<Vec<_>>>()?;
         text.push("all-settings", serde_json::to_string(&all)?);
     }
-    push_sources(&mut text, work, &sheet_sources(work, layout))?;
+    push_sources(&mut text, work, &sheet_sources(work, layout, units))?;
     if let Some(report) = reports.first().filter(|r| !r.display.is_clip()) {
         // Between which values is each unit's own.
         text.push("display", report.display.to_string());
