@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use kodama::{Method, linkage};
+use oneiro::unit_statistics::NormalSample;
 use oneiro_media::{Cell, Figure, Page, PngText, Section, Sheet};
 use serde::{Deserialize, Serialize};
 
@@ -130,11 +131,10 @@ impl GroupsJob {
             .into());
         }
         let samples = units.iter().map(|unit| scan.samples(unit.number)).collect::<Result<Vec<_>>>()?;
-        let normal: Vec<(usize, Vec<f64>)> =
-            samples.iter().enumerate().filter_map(|(i, sample)| Some((i, normalized(sample)?))).collect();
-        let correlation = |a: usize, b: usize| -> f64 {
-            normal[a].1.iter().zip(&normal[b].1).map(|(a, b)| a * b).sum::<f64>().clamp(-1.0, 1.0)
-        };
+        let numbered = samples.iter().enumerate();
+        let normal: Vec<(usize, NormalSample)> =
+            numbered.filter_map(|(i, sample)| Some((i, NormalSample::new(sample)?))).collect();
+        let correlation = |a: usize, b: usize| f64::from(normal[a].1.correlation(&normal[b].1));
         let count = normal.len();
         let mut distances: Vec<f64> = Vec::with_capacity(count * count.saturating_sub(1) / 2);
         for a in 0..count {
@@ -205,14 +205,6 @@ impl GroupsJob {
         let title = format!("Groups of {}", layer.name);
         Ok(Page { title, intro, sections, footer: String::new(), text })
     }
-}
-
-/// A sample without its mean, at length 1; `None` if it is constant, or holds what is no number.
-fn normalized(sample: &[f32]) -> Option<Vec<f64>> {
-    let mean = sample.iter().map(|x| f64::from(*x)).sum::<f64>() / sample.len().max(1) as f64;
-    let apart: Vec<f64> = sample.iter().map(|x| f64::from(*x) - mean).collect();
-    let length = apart.iter().map(|x| x * x).sum::<f64>().sqrt();
-    (length.is_finite() && length > 0.0).then(|| apart.iter().map(|x| x / length).collect())
 }
 
 /// A group with the classes and images that it answers.
