@@ -9,6 +9,7 @@ use oneiro::objective::{ExpressionError, LookupError, TermError};
 use oneiro::statistics::StatisticsError;
 use oneiro_jobs::Error;
 use oneiro_jobs::error::{FeedError, ModelError, ProvenanceError, SourceError, Step, StoreError};
+use oneiro_jobs::files::FileError;
 use oneiro_jobs::model::FeedProblem;
 
 mod job;
@@ -74,6 +75,12 @@ pub fn of_error(error: &Error) -> Hint {
         Error::Source(SourceError::NoneWanted) => Hint::flag("--limit 0"),
         Error::Job(error) => job::of_job(error),
         Error::Store(error) => of_store(error),
+        Error::File(FileError::Create { source, .. }) => {
+            Hint::advice(format!("; {}", oneiro_media::write_hint(source.kind())))
+        }
+        Error::File(FileError::NotWritable { kind, .. }) => {
+            Hint::advice(format!("; {}", oneiro_media::write_hint(*kind)))
+        }
         Error::Feed(FeedError::NothingWanted) => Hint::advice(": give --capture LAYER or --grad EXPR"),
         Error::Feed(FeedError::NoGradient) => {
             Hint::flag("--relu-rule, --max-pool-rule").and(": give --grad EXPR, too")

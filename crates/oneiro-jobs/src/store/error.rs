@@ -1,14 +1,22 @@
 //! Why a scan's file cannot be written or used.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
+
+use oneiro_media::write_hint;
 
 /// Why a scan's file cannot be written or used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
     /// The database cannot be written.
-    #[error("the scan's file cannot be written: {0}")]
-    Write(rusqlite::Error),
+    #[error("the scan's file cannot be written in {}: {source}; {}", folder.display(), write_hint(kind_of(source)))]
+    Write {
+        /// The folder in which it is put together.
+        folder: PathBuf,
+        /// Why.
+        source: rusqlite::Error,
+    },
     /// The database cannot be read.
     #[error("{}: the scan cannot be read: {source}", path.display())]
     Read {
@@ -81,6 +89,16 @@ pub enum StoreError {
         /// The network in use.
         model: String,
     },
+}
+
+/// The system's kind of an error of the database.
+fn kind_of(error: &rusqlite::Error) -> ErrorKind {
+    use rusqlite::ErrorCode;
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => ErrorKind::StorageFull,
+        Some(ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => ErrorKind::PermissionDenied,
+        _ => ErrorKind::Other,
+    }
 }
 
 fn known_said(known: &[String]) -> String {
