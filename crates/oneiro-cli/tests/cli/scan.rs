@@ -134,6 +134,45 @@ fn threads_change_nothing() {
     assert_eq!(place.read("t1/scan.sqlite"), place.read("t3/scan.sqlite"));
 }
 
+/// Kills a scan as soon as it has kept what the first images did, and goes on.
+#[test]
+fn a_killed_scan_goes_on_inside_a_block() {
+    let place = place();
+    let small: Vec<Vec<u8>> = (0..7).map(photo).collect();
+    for i in 0..900 {
+        place.write(&format!("many/a/{i:04}.png"), &small[i % 7]);
+    }
+    place.write("many/a/0000.png", photo(8));
+    let first = place.path("many/a/0000.png");
+    place.succeed(&["scan", "net.onnx", "many", "--out", "whole"]);
+    let mut child = place
+        .command(&["scan", "net.onnx", "many", "--out", "s", "--threads", "1"])
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let begun = || {
+        let parts = std::fs::read_dir(place.path("s/scan.parts")).into_iter().flatten().flatten();
+        parts
+            .map(|entry| entry.file_name().into_string().unwrap())
+            .find(|name| name.contains("-begun.") && name.ends_with(".part") && !name.starts_with('.'))
+    };
+    let started = std::time::Instant::now();
+    while begun().is_none() {
+        assert!(child.try_wait().unwrap().is_none() && started.elapsed().as_secs() < 60, "nothing was kept");
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!place.path("s/scan.sqlite").exists());
+    // The first image has been seen and is not read again: nobody notices that it is damaged now.
+    let (bytes, changed) = (place.read("many/a/0000.png"), first.metadata().unwrap().modified().unwrap());
+    place.write("many/a/0000.png", vec![0; bytes.len()]);
+    std::fs::File::options().write(true).open(&first).unwrap().set_modified(changed).unwrap();
+    place.succeed(&["scan", "net.onnx", "many", "--out", "s"]);
+    assert!(place.read("s/scan.sqlite") == place.read("whole/scan.sqlite"), "the scan is another one");
+    assert!(!place.path("s/scan.parts").exists(), "parts were left behind");
+}
+
 #[test]
 fn pictures_and_pages_of_units_are_made_again() {
     let place = place();
