@@ -259,6 +259,34 @@ fn plates_of_many_units_are_those_of_each_alone() {
 }
 
 #[test]
+fn texts_say_what_they_are_of() {
+    let place = place();
+    scan(&place, &[]);
+    let table = place.succeed(&["units", "s", "--layer", "middle", "--sort", "selectivity", "--top", "3"]);
+    let mut lines = table.lines();
+    assert!(lines.next().unwrap().contains("selectivity; the class it is for"), "{table}");
+    assert!(
+        lines.all(|line| ["cat; ", "dog; ", "owl; "].iter().any(|class| line.contains(class))),
+        "{table}"
+    );
+    // A unit of one position has neither means over positions nor a share of them.
+    let class = place.succeed(&["units", "s", "class:cat"]);
+    assert!(class.contains("\nsmallest activation\n") && !class.contains("mean\n"), "{class}");
+    assert!(!class.contains("active") && !class.contains("positions"), "{class}");
+    let unit = place.succeed(&["units", "s", "middle:0"]);
+    assert!(unit.contains("\nimages whose largest activation is the smallest\n"), "{unit}");
+    assert!(unit.contains("\nselectivity ") && unit.contains("largest mean\n"), "{unit}");
+    let groups = place.succeed(&["units", "s", "--layer", "middle", "--groups", "0.05", "--html", "g.html"]);
+    let answers = groups.lines().find(|line| line.starts_with("  answers ")).unwrap();
+    assert!(answers.ends_with(|c: char| c.is_ascii_digit()), "{groups}");
+    assert!(groups.contains("the number behind a class: "), "{groups}");
+    assert!(String::from_utf8(place.read("g.html")).unwrap().contains("The number behind a class: "));
+    place.succeed(&["units", "s", "--layer", "middle", "--top", "2", "--html", "l.html"]);
+    let page = String::from_utf8(place.read("l.html")).unwrap();
+    assert!(page.contains("<p>2 of 6 units</p>") && page.contains("<dt>selectivity</dt>"));
+}
+
+#[test]
 fn directions_are_units() {
     let place = place();
     let mut rows = vec![0.0; 3 * LEFT];
@@ -487,7 +515,8 @@ fn errors_name_the_thing() {
         assert_eq!(outcome.code, Some(1), "{outcome:?}");
         assert!(outcome.stderr.contains(words), "{outcome:?}");
     };
-    says(&["units", "nowhere"], "nowhere: there is no scan here");
+    says(&["units", "nowhere"], "nowhere: there is no scan here; make one with `oneiro scan MODEL DATA");
+    says(&["units", "s", "class:fox"], "the network has no class \"fox\"; there are ");
     says(&["units", "old.sqlite"], "old.sqlite: there is no scan here");
     says(&["units", "s", "middle:99"], "has 6 channels");
     says(&["units", "s", "muddle:1"], "layer \"muddle\" is not in this scan");

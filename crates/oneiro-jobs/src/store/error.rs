@@ -71,6 +71,14 @@ pub enum StoreError {
         /// Names of classes, the nearest first.
         known: Vec<String>,
     },
+    /// A class that the network does not have.
+    #[error("the network has no class \"{name}\"; {}", known_said(known))]
+    Label {
+        /// The name asked for.
+        name: String,
+        /// Names of classes, the nearest first.
+        known: Vec<String>,
+    },
     /// A unit that is not one channel of a layer.
     #[error("\"{unit}\": a scan knows units LAYER:CHANNEL and class:NAME{why}")]
     Unit {
@@ -102,11 +110,14 @@ fn kind_of(error: &rusqlite::Error) -> ErrorKind {
 }
 
 fn known_said(known: &[String]) -> String {
-    /// Names that are listed.
+    /// Names up to which all are listed.
+    const FEW: usize = 12;
+    /// Names of many that are listed.
     const LISTED: usize = 5;
     match known {
         [] => "there are none".to_owned(),
-        _ if known.len() <= LISTED => format!("there are {}", known.join(", ")),
+        [one] => format!("there is {one}"),
+        _ if known.len() <= FEW => format!("there are {}", known.join(", ")),
         _ => format!("the nearest are {}", known[..LISTED].join(", ")),
     }
 }

@@ -1,6 +1,7 @@
 //! Layers, units and classes of a scan by the names that people have for them.
 
 use oneiro::objective::{Unit, UnitTarget};
+use oneiro_zoo::labels::LabelError;
 
 use super::{DataClass, LayerRecord, ScanFile, Strength, UnitRecord};
 use crate::error::Result;
@@ -44,8 +45,7 @@ impl ScanFile {
         if let Some(layer) = find(&|layer| ends(&layer.name) || layer.aliases.iter().any(ends)) {
             return Ok(Named { layer, form: None });
         }
-        let mut known: Vec<String> = layers.iter().map(|layer| layer.name.clone()).collect();
-        known.sort_by(|a, b| strsim_of(name, b).total_cmp(&strsim_of(name, a)));
+        let known = nearest(name, layers.iter().map(|layer| layer.name.clone()));
         Err(StoreError::Layer { name: name.to_owned(), known }.into())
     }
 
@@ -85,7 +85,13 @@ impl ScanFile {
         let labels = oneiro_zoo::labels::Labels { names: self.labels()? };
         match name.parse::<usize>() {
             Ok(index) if labels.names.is_empty() => Ok(index),
-            _ => Ok(labels.find(name)?),
+            _ => match labels.find(name) {
+                Err(LabelError::Unknown { .. }) => {
+                    let known = nearest(name, labels.names.into_iter());
+                    Err(StoreError::Label { name: name.to_owned(), known }.into())
+                }
+                found => Ok(found?),
+            },
         }
     }
 
@@ -106,14 +112,17 @@ impl ScanFile {
         match found {
             Some(class) => Ok((class, &classes[class])),
             None => {
-                let mut known: Vec<String> = classes.iter().map(|class| class.name.clone()).collect();
-                known.sort_by(|a, b| strsim_of(name, b).total_cmp(&strsim_of(name, a)));
+                let known = nearest(name, classes.iter().map(|class| class.name.clone()));
                 Err(StoreError::Class { name: name.to_owned(), known }.into())
             }
         }
     }
 }
 
-fn strsim_of(a: &str, b: &str) -> f64 {
-    strsim::jaro_winkler(a, b)
+/// Names in the order of their likeness to a name, the nearest first.
+fn nearest(name: &str, known: impl Iterator<Item = String>) -> Vec<String> {
+    let likeness = |known: String| (strsim::jaro_winkler(name, &known), known);
+    let mut known: Vec<(f64, String)> = known.map(likeness).collect();
+    known.sort_by(|a, b| b.0.total_cmp(&a.0));
+    known.into_iter().map(|(_, name)| name).collect()
 }
