@@ -8,6 +8,7 @@ use oneiro::model::{AxesProblem, InputError};
 use oneiro::objective::{ExpressionError, LookupError, TermError};
 use oneiro::statistics::StatisticsError;
 use oneiro_jobs::Error;
+use oneiro_jobs::error::chain;
 use oneiro_jobs::error::{FeedError, ModelError, ProvenanceError, SourceError, Step, StoreError};
 use oneiro_jobs::files::FileError;
 use oneiro_jobs::model::FeedProblem;
@@ -63,7 +64,7 @@ pub fn explained(error: &anyhow::Error) -> String {
         let of_jobs = cause.downcast_ref::<Error>().map(of_error);
         of_jobs.or_else(|| cause.downcast_ref::<VisualizationError>().map(of_visualization))
     });
-    hint.unwrap_or_default().around(&format!("{error:#}"))
+    hint.unwrap_or_default().around(&chain(error.as_ref()))
 }
 
 /// The hint for an error of a job.

@@ -27,7 +27,18 @@ pub fn write_atomic(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
 }
 
 fn write_refused(path: &Path, source: io::Error) -> MediaError {
+    let source = plain(&source);
     MediaError::Write { hint: write_hint(source.kind()), path: path.to_owned(), source }
+}
+
+/// The system's own error without the name of the temporary file, which means nothing to anybody.
+fn plain(error: &io::Error) -> io::Error {
+    let inner = error.get_ref().map(|inner| inner as &(dyn std::error::Error + 'static));
+    let causes = std::iter::successors(inner, |cause| cause.source());
+    let code = error.raw_os_error().or_else(|| {
+        causes.filter_map(|cause| cause.downcast_ref::<io::Error>()).find_map(io::Error::raw_os_error)
+    });
+    code.map_or_else(|| io::Error::new(error.kind(), error.to_string()), io::Error::from_raw_os_error)
 }
 
 /// [`write_atomic`] of what a function writes bit by bit, for files that should never be in memory as a
@@ -89,8 +100,7 @@ impl<W> Witness<W> {
             && error.kind() != io::ErrorKind::Interrupted
             && self.failure.is_none()
         {
-            let again = || io::Error::new(error.kind(), error.to_string());
-            self.failure = Some(error.raw_os_error().map_or_else(again, io::Error::from_raw_os_error));
+            self.failure = Some(plain(error));
         }
         outcome
     }

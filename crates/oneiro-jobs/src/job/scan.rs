@@ -146,15 +146,14 @@ impl Job for ScanJob {
         let begun: Vec<Part> = parts.iter().map(begun::part).collect();
         let mut found: Option<Block> = None;
         let progress = RefCell::new(Task::new(context, "scanning", dataset.images.len() as u64));
-        let (made, previous) = (Cell::new(0u64), Cell::new(None::<usize>));
+        let (made, previous, taken) = (Cell::new(0u64), Cell::new(None::<usize>), Cell::new(0));
+        // What was begun is kept until the whole block is.
+        let forget = |block: usize| run.parts().into_iter().for_each(|parts| parts.remove(&begun[block]));
         let summarized = gatherer.summarized().to_vec();
         run.fold_parts(
             &parts,
             |part| {
-                // What was begun is kept until the whole block is.
-                if let (Some(parts), Some(done)) = (run.parts(), previous.replace(Some(part))) {
-                    parts.remove(&begun[done]);
-                }
+                previous.replace(Some(part)).into_iter().for_each(&forget);
                 let before = progress.borrow().done();
                 let keep = run.parts().map(|parts| (parts, &begun[part]));
                 let mut progress = progress.borrow_mut();
@@ -164,6 +163,7 @@ impl Job for ScanJob {
                 block
             },
             |block: Block| {
+                forget(taken.replace(taken.get() + 1));
                 // What earlier runs have seen counts as done, too.
                 let seen = (block.images.len() + block.problems.len()) as u64;
                 match made.get() >= seen {

@@ -10,20 +10,20 @@ use oneiro_media::write_hint;
 #[non_exhaustive]
 pub enum StoreError {
     /// The database cannot be written.
-    #[error("the scan's file cannot be written in {}: {source}; {}", folder.display(), write_hint(kind_of(source)))]
+    #[error("the scan's file cannot be written in {}: {why}; {}", folder.display(), write_hint(kind_of(why)))]
     Write {
         /// The folder in which it is put together.
         folder: PathBuf,
         /// Why.
-        source: rusqlite::Error,
+        why: rusqlite::Error,
     },
     /// The database cannot be read.
-    #[error("{}: the scan cannot be read: {source}", path.display())]
+    #[error("{}: the scan cannot be read: {why}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: rusqlite::Error,
+        why: rusqlite::Error,
     },
     /// A folder or file that holds no scan.
     #[error("{}: there is no scan here", path.display())]

@@ -46,7 +46,7 @@ impl ScanFile {
         if !file.is_file() {
             return Err(StoreError::NoScan { path: path.to_owned() }.into());
         }
-        let read = |source| StoreError::Read { path: file.clone(), source };
+        let read = |why| StoreError::Read { path: file.clone(), why };
         let database = Connection::open_with_flags(&file, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(read)?;
         let found: i64 = match database.query_row("PRAGMA user_version", [], |row| row.get(0)) {
             Ok(found) => found,
@@ -333,8 +333,8 @@ impl ScanFile {
         Ok(rows().map_err(|error| self.failed(error))?)
     }
 
-    fn failed(&self, source: rusqlite::Error) -> StoreError {
-        StoreError::Read { path: self.path.clone(), source }
+    fn failed(&self, why: rusqlite::Error) -> StoreError {
+        StoreError::Read { path: self.path.clone(), why }
     }
 }
 

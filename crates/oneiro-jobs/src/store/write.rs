@@ -40,7 +40,7 @@ pub(crate) struct Content<'a> {
 
 /// Writes a new file into a folder inside `folder`, the one that errors name.
 pub(crate) fn write(folder: &Path, path: &Path, content: &Content<'_>) -> Result<(), StoreError> {
-    let refused = |source| StoreError::Write { folder: folder.to_owned(), source };
+    let refused = |why| StoreError::Write { folder: folder.to_owned(), why };
     let mut database = Connection::open(path).map_err(refused)?;
     let all = |database: &mut Connection| -> rusqlite::Result<()> {
         // The file has no readers yet, and is thrown away if anything fails.
