@@ -76,12 +76,7 @@ pub fn of_error(error: &Error) -> Hint {
         Error::Source(SourceError::NoneWanted) => Hint::flag("--limit 0"),
         Error::Job(error) => job::of_job(error),
         Error::Store(error) => of_store(error),
-        Error::File(FileError::Create { source, .. }) => {
-            Hint::advice(format!("; {}", oneiro_media::write_hint(source.kind())))
-        }
-        Error::File(FileError::NotWritable { kind, .. }) => {
-            Hint::advice(format!("; {}", oneiro_media::write_hint(*kind)))
-        }
+        Error::File(error) => of_file(error),
         Error::Feed(FeedError::NothingWanted) => Hint::advice(": give --capture LAYER or --grad EXPR"),
         Error::Feed(FeedError::NoGradient) => {
             Hint::flag("--relu-rule, --max-pool-rule").and(": give --grad EXPR, too")
@@ -195,6 +190,16 @@ fn of_model(error: &ModelError) -> Hint {
             let show: Vec<String> = show.iter().map(usize::to_string).collect();
             Hint::flag(format!("--show {}", show.join(","))).and("; give --order bands, too")
         }
+        _ => Hint::default(),
+    }
+}
+
+fn of_file(error: &FileError) -> Hint {
+    let try_it = |kind| Hint::advice(format!("; {}", oneiro_media::write_hint(kind)));
+    match error {
+        FileError::Create { source, .. } => try_it(source.kind()),
+        FileError::NotWritable { kind, .. } => try_it(*kind),
+        FileError::Make { source, .. } => of_file(source),
         _ => Hint::default(),
     }
 }

@@ -258,6 +258,25 @@ fn plates_of_many_units_are_those_of_each_alone() {
     assert_eq!(place.read("clip.png"), place.read("clip/middle-1.png"));
 }
 
+/// A file that is there and cannot be read: nothing of its block is kept, and the scan is whole.
+#[cfg(target_os = "linux")]
+#[test]
+fn files_that_cannot_be_read_are_named() {
+    let place = place();
+    place.write("list.csv", "file,class\nphotos/cat/0.png,cat\n/proc/self/mem,cat\n");
+    let outcome = place.run(&["scan", "net.onnx", "list.csv", "--out", "s", "--json"]);
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    assert!(outcome.stderr.contains("/proc/self/mem: "), "{outcome:?}");
+    let report: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    assert_eq!(report["problems"], serde_json::json!([["unreadable", 1]]));
+    assert!(!place.path("s/scan.parts").exists(), "parts were left behind");
+    // Sources that have gone since are crossed out, also below maps of activations.
+    std::fs::remove_dir_all(place.path("photos")).unwrap();
+    let outcome = place.run(&["units", "s", "middle:0", "--heat", "--out", "u.png"]);
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    assert!(outcome.stderr.contains("photos/cat/0.png among them"), "{outcome:?}");
+}
+
 #[test]
 fn texts_say_what_they_are_of() {
     let place = place();
