@@ -16,6 +16,7 @@ use crate::source::places::Places;
 pub mod attribution;
 pub mod classification;
 pub mod contributions;
+pub mod crops;
 pub mod demo;
 pub mod dream;
 pub mod error;

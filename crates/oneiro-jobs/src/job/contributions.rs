@@ -16,8 +16,7 @@ use oneiro_media::Image;
 use oneiro_net::{Rules, ValueId, summary};
 use serde::{Deserialize, Serialize};
 
-use super::units::crops::Crops;
-use super::units::name_of;
+use super::crops::Crops;
 use super::{Job, Run, Sink};
 use crate::error::Result;
 use crate::job::error::JobError;
@@ -105,8 +104,7 @@ impl Job for ContributionsJob {
     }
 }
 
-/// What drives a unit and what it feeds, over its best images: `examples` of them; at most `top` units in each
-/// list.
+/// What drives a unit and what it feeds, over `examples` of its best images; at most `top` units a list.
 ///
 /// # Errors
 /// If the run's network is another one, the unit has no images, or one of them is gone.
@@ -141,7 +139,7 @@ pub(crate) fn contributions(
         of.unit = format!("class:{}", scan.label(of.channel)?);
     }
     Ok(ContributionsReport {
-        unit: name_of(scan, unit, layer)?,
+        unit: scan.name_of(unit, layer)?,
         examples: asked.files.clone(),
         value: mean(&values),
         is_before: asked.read()?.0 != asked.layer.value,
@@ -298,8 +296,8 @@ impl<'a> Asked<'a> {
         self.products(&direct, at, &self.objectives()?)
     }
 
-    /// The unit's contributions to the logits of the classes that its examples are named as first, the classes
-    /// by number.
+    /// The unit's contributions to the logits of the classes that its examples are named as first, the
+    /// classes by number.
     fn to_classes(&self, top: usize) -> Result<Vec<Contribution>> {
         let Ok(logits) = self.model.model.logits() else { return Ok(Vec::new()) };
         let mut sums: Vec<f64> = Vec::new();

@@ -10,11 +10,11 @@ use oneiro::unit_statistics::NormalSample;
 use oneiro_media::{Cell, Figure, Page, PngText, Section, Sheet};
 use serde::{Deserialize, Serialize};
 
+use super::crops::Crops;
 use super::figures;
 use super::sheet::MIN_CELL_WIDTH;
 use super::tiles::enlarged;
 use super::tiles::squares;
-use super::units::crops::Crops;
 use super::units::{plain_class, text_of_scan};
 use super::{Job, Place, Role, Run, Sink};
 use crate::error::Result;

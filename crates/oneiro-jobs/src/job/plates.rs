@@ -15,7 +15,8 @@ use crate::job::render::raw_bytes;
 use crate::model::health::require_healthy;
 
 /// A picture for each of some units, with the images that excite the unit beside it. All are rendered
-/// together, and a data set is scanned once for all. Each picture names the sheet of its unit alone as its job.
+/// together, and a data set is scanned once for all. Each picture names the sheet of its unit alone as its
+/// job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PlatesJob {

@@ -1,8 +1,8 @@
 //! One pass over a data set: what its images do to every unit of a network.
 //!
 //! A scan works in blocks of consecutive images, which are the parts of the job: shards share the blocks, and
-//! the file has the same content however it came about. What a block has seen so far is kept from time to time,
-//! so an interrupted scan loses little.
+//! the file has the same content however it came about. What a block has seen so far is kept from time to
+//! time, so an interrupted scan loses little.
 
 use std::cell::{Cell, RefCell};
 use std::path::Path;

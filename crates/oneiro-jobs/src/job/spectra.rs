@@ -6,8 +6,8 @@ use oneiro::statistics::radial_power;
 use oneiro_media::{Image, Plot, Series};
 use serde::{Deserialize, Serialize};
 
+use super::crops::Crops;
 use super::render::{RenderJob, Setting};
-use super::units::crops::Crops;
 use super::units::text_of_scan;
 use super::{Job, Kept, Place, Role, Run, Sink};
 use crate::error::Result;

@@ -4,6 +4,7 @@ use oneiro_media::{Image, PngText};
 use serde::{Deserialize, Serialize};
 
 use super::contributions::{ContributionsReport, contributions};
+use super::crops::Crops;
 use super::error::{JobError, Setting};
 use super::render::{RenderJob, Setting as RenderSetting};
 use super::tiles::crossed_out;
@@ -15,13 +16,11 @@ use crate::remark::ScanRemark;
 use crate::store::ScanFile;
 use crate::store::read::{ExampleRecord, LayerRecord, UnitRecord};
 
-pub mod crops;
 mod drawn;
 mod driven;
 mod heat;
 mod plots;
 
-use crops::Crops;
 use drawn::Drawn;
 use driven::Driven;
 
@@ -219,14 +218,6 @@ pub fn plain_class(folder: &str) -> &str {
     let (first, rest) = folder.split_once(['_', ' ', '-']).unwrap_or((folder, ""));
     let is_id = first.len() == 9 && first.starts_with('n') && first[1..].bytes().all(|b| b.is_ascii_digit());
     if is_id && !rest.is_empty() { rest } else { folder }
-}
-
-/// The unit as people write it; for a class with its name.
-pub fn name_of(scan: &ScanFile, unit: &UnitRecord, layer: &LayerRecord) -> Result<String> {
-    Ok(match layer.is_classes {
-        true => format!("class:{}", scan.label(unit.channel)?),
-        false => format!("{}:{}", layer.name, unit.channel),
-    })
 }
 
 #[cfg(test)]

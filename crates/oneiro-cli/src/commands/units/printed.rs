@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use oneiro_jobs::job::contributions::ContributionsReport;
-use oneiro_jobs::job::units::{lists, name_of, numbers, plain_class};
+use oneiro_jobs::job::units::{lists, numbers, plain_class};
 use oneiro_jobs::numbers::short;
 use oneiro_jobs::store::ScanFile;
 use oneiro_jobs::store::read::{Breadth, ExampleRecord, LayerRecord};
@@ -76,7 +76,7 @@ pub(super) fn table(context: &Context, args: &Args, scan: &ScanFile, chosen: &[C
     };
     let names_class = args.class.is_none() && args.sort == Sort::Selectivity;
     let names: Vec<String> =
-        chosen.iter().map(|c| name_of(scan, &c.unit, c.layer)).collect::<Result<_, _>>()?;
+        chosen.iter().map(|c| scan.name_of(&c.unit, c.layer)).collect::<Result<_, _>>()?;
     let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
     context.print(&format!("{:<width$}  {:>9}  {:>9}  active  {by}; best image", "unit", "value", "mean"))?;
     for (chosen, name) in chosen.iter().zip(names) {
@@ -101,7 +101,7 @@ pub(super) fn describe(
     scan: &ScanFile,
     Chosen { unit, layer, .. }: &Chosen<'_>,
 ) -> Result<()> {
-    context.print(&format!("{}: {}", name_of(scan, unit, layer)?, numbers(unit, layer)))?;
+    context.print(&format!("{}: {}", scan.name_of(unit, layer)?, numbers(unit, layer)))?;
     for (heading, list) in lists(scan, unit, layer) {
         context.print(&heading)?;
         list.iter().take(PRINTED).try_for_each(|example| context.print(&line(example)))?;

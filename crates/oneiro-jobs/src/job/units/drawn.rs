@@ -2,10 +2,10 @@
 
 use oneiro_media::{Cell, Figure, Filter, Image, Number, Page, PngText, Section, Sheet, resize};
 
-use super::crops::Crops;
 use super::driven::Driven;
-use super::{lists, name_of, numbers, plain_class, plots};
+use super::{lists, numbers, plain_class, plots};
 use crate::error::Result;
+use crate::job::crops::Crops;
 use crate::job::figures;
 use crate::job::sheet::MIN_CELL_WIDTH;
 use crate::job::tiles::{below, beside, enlarged, squares};
@@ -41,7 +41,7 @@ const HEAT: &str = "activation map";
 impl Drawn<'_> {
     fn title(&self) -> Result<String> {
         Ok(match self.units {
-            [(unit, layer)] => name_of(self.scan, unit, layer)?,
+            [(unit, layer)] => self.scan.name_of(unit, layer)?,
             _ => format!("Units of {}", self.scan.meta("model-title").unwrap_or_default()),
         })
     }
@@ -64,7 +64,7 @@ impl Drawn<'_> {
             let lists = lists(self.scan, unit, layer);
             let shown = if alone { lists.len() } else { 1 };
             for (row, (heading, examples)) in lists.into_iter().take(shown).enumerate() {
-                sheet = if alone { sheet.row(heading) } else { sheet.row(name_of(self.scan, unit, layer)?) };
+                sheet = if alone { sheet.row(heading) } else { sheet.row(self.scan.name_of(unit, layer)?) };
                 if let Some(picture) = self.picture(i).filter(|_| row == 0) {
                     sheet = sheet.cell(Cell::new(enlarged(picture, TILE)?).caption("optimised"));
                 }
@@ -110,13 +110,16 @@ impl Drawn<'_> {
             _ => self.side_by_side()?,
         };
         let mut intro = format!(
-            "What {} images of {} do to the network {}. Each crop is what one position of the layer sees: the part of an image \
-             around the largest activation, or the whole image where a position sees all of it. What the position does not \
-             see, beyond the part of the image at a border, is pale.",
+            "What {} images of {} do to the network {}.",
             self.scan.image_count()?,
             meta("data"),
             meta("model-title"),
         );
+        if self.units.iter().any(|(_, layer)| layer.has_positions()) {
+            intro += " Each crop is what one position of the layer sees: the part of an image around the largest activation, or \
+                      the whole image where a position sees all of it. Where a position sees beyond the border, the crop lies \
+                      inside the image, and what the position does not see is pale.";
+        }
         if self.heat.is_some() {
             intro += " An activation map lies over the image in grey: the brighter its colours, the larger the activation. \
                       Where a layer has negative activations, these are blue and positive ones red.";
@@ -226,7 +229,7 @@ impl Drawn<'_> {
         ];
         detail.retain(|(_, value): &(String, String)| !value.is_empty());
         let figure = Figure {
-            caption: format!("{}\n{}", name_of(self.scan, unit, layer)?, said.join(", ")),
+            caption: format!("{}\n{}", self.scan.name_of(unit, layer)?, said.join(", ")),
             detail,
             detail_title: "More".into(),
             keys: vec![

@@ -2,9 +2,9 @@
 
 use oneiro_media::{Cell, Figure, Filter, Image, Section, Sheet, resize};
 
-use super::crops::Crops;
 use crate::error::Result;
 use crate::job::contributions::{Contribution, ContributionsReport};
+use crate::job::crops::Crops;
 use crate::job::figures;
 use crate::job::tiles::{below, crossed_out};
 use crate::numbers::short;

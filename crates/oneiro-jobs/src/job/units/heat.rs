@@ -4,6 +4,7 @@
 //! at the centre of what its position sees.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use oneiro::input::PictureInput;
 use oneiro::model::unit_layers::Projection;
@@ -11,17 +12,16 @@ use oneiro::objective_session::ObjectiveSession;
 use oneiro_media::{Image, colormap};
 use oneiro_net::axes::FeatureMap;
 
-use super::crops::Crops;
-use super::name_of;
 use crate::error::Result;
 use crate::job::Run;
+use crate::job::crops::Crops;
 use crate::job::error::JobError;
 use crate::model::LoadedModel;
 use crate::store::ScanFile;
 use crate::store::read::{LayerRecord, UnitRecord};
 
-/// For each unit its best images, at most `examples`, each with the unit's activations over it in colours. The
-/// strongest colour is the largest activation in these images.
+/// For each unit its best images, at most `examples`, each with the unit's activations over it in colours.
+/// The strongest colour is the largest activation in these images.
 ///
 /// # Errors
 /// If the run's network is another one, or a unit's layer is no map of rows and columns.
@@ -36,17 +36,17 @@ pub(super) fn over_images(
     scan.check_model(model)?;
     for (unit, layer) in units {
         if layer.map.len() != 2 || !layer.has_positions() {
-            return Err(JobError::NoMap { unit: name_of(scan, unit, layer)? }.into());
+            return Err(JobError::NoMap { unit: scan.name_of(unit, layer)? }.into());
         }
     }
     let mut layers: HashMap<usize, MapReader> = HashMap::new();
     let mut drawn = Vec::new();
     for (unit, layer) in units {
         run.context.check()?;
-        if !layers.contains_key(&layer.number) {
-            layers.insert(layer.number, MapReader::new(run, model, layer)?);
-        }
-        let Some(reader) = layers.get_mut(&layer.number) else { continue };
+        let reader = match layers.entry(layer.number) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(MapReader::new(run, model, layer)?),
+        };
         let mut maps = Vec::new();
         for example in unit.best.iter().take(examples) {
             let picture = crops.picture(example.image, &example.file)?;

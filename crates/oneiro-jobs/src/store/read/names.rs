@@ -49,6 +49,17 @@ impl ScanFile {
         Err(StoreError::Layer { name: name.to_owned(), known }.into())
     }
 
+    /// A unit as people write it; for a class with its name.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn name_of(&self, unit: &UnitRecord, layer: &LayerRecord) -> Result<String> {
+        Ok(match layer.is_classes {
+            true => format!("class:{}", self.label(unit.channel)?),
+            false => format!("{}:{}", layer.name, unit.channel),
+        })
+    }
+
     /// A unit of the scan: `LAYER:CHANNEL`, `class:NAME`, or `class-best:CLASS@LAYER`, the unit of a layer
     /// with the largest activation in images of a class.
     ///
