@@ -62,6 +62,7 @@ pub fn explained(error: &anyhow::Error) -> String {
     // Only this function extracts the libraries' errors from the errors of commands.
     let hint = error.chain().find_map(|cause| {
         let of_jobs = cause.downcast_ref::<Error>().map(of_error);
+        let of_jobs = of_jobs.or_else(|| cause.downcast_ref::<FileError>().map(of_file));
         of_jobs.or_else(|| cause.downcast_ref::<VisualizationError>().map(of_visualization))
     });
     hint.unwrap_or_default().around(&chain(error.as_ref()))

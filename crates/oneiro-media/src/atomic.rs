@@ -31,14 +31,14 @@ fn write_refused(path: &Path, source: io::Error) -> MediaError {
     MediaError::Write { hint: write_hint(source.kind()), path: path.to_owned(), source }
 }
 
-/// The system's own error without the name of the temporary file, which means nothing to anybody.
+/// The system's error without the name of the temporary file, which means nothing to anybody.
 fn plain(error: &io::Error) -> io::Error {
-    let inner = error.get_ref().map(|inner| inner as &(dyn std::error::Error + 'static));
-    let causes = std::iter::successors(inner, |cause| cause.source());
-    let code = error.raw_os_error().or_else(|| {
-        causes.filter_map(|cause| cause.downcast_ref::<io::Error>()).find_map(io::Error::raw_os_error)
-    });
-    code.map_or_else(|| io::Error::new(error.kind(), error.to_string()), io::Error::from_raw_os_error)
+    match (error.raw_os_error(), error.kind()) {
+        (Some(code), _) => io::Error::from_raw_os_error(code),
+        (None, io::ErrorKind::Other) => io::Error::other(error.to_string()),
+        // A file with a name wraps the error, and keeps its kind alone.
+        (None, kind) => io::Error::from(kind),
+    }
 }
 
 /// [`write_atomic`] of what a function writes bit by bit, for files that should never be in memory as a

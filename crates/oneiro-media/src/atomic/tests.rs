@@ -110,3 +110,12 @@ fn a_full_disk_is_named_with_the_file_whatever_the_writer_makes_of_it() {
     };
     says(write_atomic_with(path, lost).unwrap_err());
 }
+
+#[test]
+fn errors_do_not_name_the_temporary_file() {
+    let wrapped = io::Error::new(io::ErrorKind::StorageFull, "no space at path \"/tmp/.a.png.x.tmp\"");
+    let said = write_refused(Path::new("a.png"), wrapped).to_string();
+    assert!(said.starts_with("cannot write `a.png`: ") && !said.contains("tmp"), "{said}");
+    let other = write_refused(Path::new("a.png"), io::Error::other("the encoder stopped")).to_string();
+    assert!(other.contains("the encoder stopped"), "{other}");
+}

@@ -307,7 +307,7 @@ mod tests {
         for (from, to, expected) in [
             (0.0, 4.9, &["0", "2", "4"][..]),
             (0.0, 0.9, &["0.0", "0.5"]),
-            (-0.4, 0.45, &["−0.2", "0.0", "0.2", "0.4"]),
+            (-0.35, 0.45, &["−0.2", "0.0", "0.2", "0.4"]),
         ] {
             assert_eq!(names(&Axis::exactly(false, from, to).ticks(2)), expected, "{from} to {to}");
         }

@@ -17,6 +17,8 @@ use crate::store::read::{Breadth, ExampleRecord, LayerRecord, UnitRecord};
 const TILE: usize = 128;
 /// Side of a crop on a page at most.
 const ON_PAGE: usize = 224;
+/// Side of a map of activations in a picture at most.
+const MAP: usize = 176;
 /// Side of a mosaic of crops.
 const MOSAIC: usize = 240;
 
@@ -76,7 +78,7 @@ impl Drawn<'_> {
                 if row == 0 && !self.heat(i).is_empty() {
                     sheet = sheet.row(HEAT);
                     for (heat, example) in self.heat(i).iter().zip(&unit.best) {
-                        let heat = Cell::new(enlarged(heat.clone(), TILE)?);
+                        let heat = Cell::new(enlarged(reduced(heat.clone(), MAP)?, TILE)?);
                         sheet = sheet.cell(heat.caption(example.class.as_deref().map_or("", plain_class)));
                     }
                 }
@@ -265,13 +267,19 @@ impl Drawn<'_> {
     }
 }
 
-/// An example with its picture.
-fn figure(example: &ExampleRecord, mut picture: Image) -> Result<Figure> {
+/// A picture whose longer side is this long at most.
+fn reduced(picture: Image, most: usize) -> Result<Image> {
     let longest = picture.height.max(picture.width);
-    if longest > ON_PAGE {
-        let (height, width) = (picture.height * ON_PAGE / longest, picture.width * ON_PAGE / longest);
-        picture = resize(&picture, height.max(1), width.max(1), Filter::Triangle)?;
+    if longest <= most {
+        return Ok(picture);
     }
+    let (height, width) = (picture.height * most / longest, picture.width * most / longest);
+    Ok(resize(&picture, height.max(1), width.max(1), Filter::Triangle)?)
+}
+
+/// An example with its picture.
+fn figure(example: &ExampleRecord, picture: Image) -> Result<Figure> {
+    let picture = reduced(picture, ON_PAGE)?;
     let class = example.class.as_deref().map_or("", plain_class);
     let position: Vec<String> = example.position.iter().map(usize::to_string).collect();
     let mut detail = vec![("file".to_owned(), example.file.clone())];
