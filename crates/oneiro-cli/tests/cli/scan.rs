@@ -321,6 +321,18 @@ fn directions_are_units() {
         assert!((a - b).abs() < 1e-6, "{a} {b}");
     }
     assert!(along[2]["maximum"].as_f64().unwrap() <= 0.0);
+    // The map of a direction that is a channel's is that of the channel.
+    let maps = |unit: &str| -> Vec<String> {
+        place.succeed(&["units", "s", unit, "--heat", "--html", "u.html"]);
+        let page = String::from_utf8(place.read("u.html")).unwrap();
+        let section = page.split("<h2>activation map</h2>").nth(1).unwrap();
+        let section = section.split("</section>").next().unwrap();
+        section.split("<img src=\"").skip(1).map(|img| img.split('"').next().unwrap().to_owned()).collect()
+    };
+    let of_channel = maps("middle:1");
+    assert_eq!(of_channel.len(), 9);
+    assert!(of_channel == maps("\"middle@rows.npy\":0"), "the maps differ");
+    assert!(of_channel != maps("middle:4"));
     let render =
         ["render", "net.onnx", "--unit", "middle@rows.npy:0-1", "--size", "24", "--steps", "2", "--out", "d"];
     place.succeed(&[&render[..], &["--data", "s"]].concat());
