@@ -8,7 +8,9 @@ use oneiro::model::{AxesProblem, InputError};
 use oneiro::objective::{ExpressionError, LookupError, TermError};
 use oneiro::statistics::StatisticsError;
 use oneiro_jobs::Error;
-use oneiro_jobs::error::{FeedError, ModelError, ProvenanceError, SourceError, Step};
+use oneiro_jobs::error::chain;
+use oneiro_jobs::error::{FeedError, ModelError, ProvenanceError, SourceError, Step, StoreError};
+use oneiro_jobs::files::FileError;
 use oneiro_jobs::model::FeedProblem;
 
 mod job;
@@ -60,9 +62,10 @@ pub fn explained(error: &anyhow::Error) -> String {
     // Only this function extracts the libraries' errors from the errors of commands.
     let hint = error.chain().find_map(|cause| {
         let of_jobs = cause.downcast_ref::<Error>().map(of_error);
+        let of_jobs = of_jobs.or_else(|| cause.downcast_ref::<FileError>().map(of_file));
         of_jobs.or_else(|| cause.downcast_ref::<VisualizationError>().map(of_visualization))
     });
-    hint.unwrap_or_default().around(&format!("{error:#}"))
+    hint.unwrap_or_default().around(&chain(error.as_ref()))
 }
 
 /// The hint for an error of a job.
@@ -73,6 +76,8 @@ pub fn of_error(error: &Error) -> Hint {
         Error::Source(SourceError::OtherContent { .. }) => Hint::advice("; name the right file with --image"),
         Error::Source(SourceError::NoneWanted) => Hint::flag("--limit 0"),
         Error::Job(error) => job::of_job(error),
+        Error::Store(error) => of_store(error),
+        Error::File(error) => of_file(error),
         Error::Feed(FeedError::NothingWanted) => Hint::advice(": give --capture LAYER or --grad EXPR"),
         Error::Feed(FeedError::NoGradient) => {
             Hint::flag("--relu-rule, --max-pool-rule").and(": give --grad EXPR, too")
@@ -186,6 +191,26 @@ fn of_model(error: &ModelError) -> Hint {
             let show: Vec<String> = show.iter().map(usize::to_string).collect();
             Hint::flag(format!("--show {}", show.join(","))).and("; give --order bands, too")
         }
+        _ => Hint::default(),
+    }
+}
+
+fn of_file(error: &FileError) -> Hint {
+    let try_it = |kind| Hint::advice(format!("; {}", oneiro_media::write_hint(kind)));
+    match error {
+        FileError::Create { source, .. } => try_it(source.kind()),
+        FileError::NotWritable { kind, .. } => try_it(*kind),
+        FileError::Make { source, .. } => of_file(source),
+        _ => Hint::default(),
+    }
+}
+
+fn of_store(error: &StoreError) -> Hint {
+    match error {
+        StoreError::NoScan { .. } => {
+            Hint::advice("; make one with `oneiro scan MODEL DATA --out FOLDER`, and name that folder")
+        }
+        StoreError::NoImages { .. } => Hint::flag("--images"),
         _ => Hint::default(),
     }
 }

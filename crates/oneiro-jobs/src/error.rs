@@ -310,8 +310,11 @@ impl<T, E: Into<Error>> During<T> for Result<T, E> {
     }
 }
 
-/// Joins the messages of an error and of all its sources with colons.
+/// An error with all that led to it, parted by colons. A cause that the text before it has is not repeated.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+    causes.fold(error.to_string(), |text, cause| {
+        let cause = cause.to_string();
+        if text.contains(&cause) { text } else { format!("{text}: {cause}") }
+    })
 }

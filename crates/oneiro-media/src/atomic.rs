@@ -27,7 +27,18 @@ pub fn write_atomic(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
 }
 
 fn write_refused(path: &Path, source: io::Error) -> MediaError {
-    MediaError::Write { hint: hint(source.kind()), path: path.to_owned(), source }
+    let source = plain(&source);
+    MediaError::Write { hint: write_hint(source.kind()), path: path.to_owned(), source }
+}
+
+/// The system's error without the name of the temporary file, which means nothing to anybody.
+fn plain(error: &io::Error) -> io::Error {
+    match (error.raw_os_error(), error.kind()) {
+        (Some(code), _) => io::Error::from_raw_os_error(code),
+        (None, io::ErrorKind::Other) => io::Error::other(error.to_string()),
+        // A file with a name wraps the error, and keeps its kind alone.
+        (None, kind) => io::Error::from(kind),
+    }
 }
 
 /// [`write_atomic`] of what a function writes bit by bit, for files that should never be in memory as a
@@ -35,7 +46,8 @@ fn write_refused(path: &Path, source: io::Error) -> MediaError {
 ///
 /// # Errors
 ///
-/// As [`write_atomic`], and those of the function.
+/// As [`write_atomic`], and those of the function. If writing fails, that is the error, whatever the function
+/// makes of it.
 pub fn write_atomic_with<E: From<MediaError>>(
     path: impl AsRef<Path>,
     write: impl FnOnce(&mut dyn Write) -> Result<(), E>,
@@ -48,8 +60,10 @@ pub fn write_atomic_with<E: From<MediaError>>(
             return Err(MediaError::WriteFolder { path: path.to_owned() }.into());
         }
         if !metadata.is_file() {
-            let mut device = OpenOptions::new().write(true).open(&target).map_err(refused)?;
-            return write(&mut device);
+            let device = OpenOptions::new().write(true).open(&target).map_err(refused)?;
+            let mut device = Witness { inner: device, failure: None };
+            let written = write(&mut device);
+            return device.failure.map_or(written, |failure| Err(refused(failure).into()));
         }
     }
     let ends_in_separator = path.as_os_str().as_encoded_bytes().ends_with(b"/");
@@ -63,11 +77,45 @@ pub fn write_atomic_with<E: From<MediaError>>(
     check_parent(path, parent)?;
 
     let temporary = create_beside(parent, &name.to_string_lossy()).map_err(refused)?;
-    let mut buffered = BufWriter::new(temporary);
-    write(&mut buffered)?;
-    let temporary = buffered.into_inner().map_err(|e| refused(e.into_error()))?;
+    let mut buffered = Witness { inner: BufWriter::new(temporary), failure: None };
+    let written = write(&mut buffered);
+    if let Some(failure) = buffered.failure {
+        return Err(refused(failure).into());
+    }
+    written?;
+    let temporary = buffered.inner.into_inner().map_err(|e| refused(e.into_error()))?;
     temporary.persist(&target).map_err(|e| refused(e.error))?;
     Ok(())
+}
+
+/// A writer that keeps the first failure, which callers may lose or take for one of theirs.
+struct Witness<W> {
+    inner: W,
+    failure: Option<io::Error>,
+}
+
+impl<W> Witness<W> {
+    fn seen<T>(&mut self, outcome: io::Result<T>) -> io::Result<T> {
+        if let Err(error) = &outcome
+            && error.kind() != io::ErrorKind::Interrupted
+            && self.failure.is_none()
+        {
+            self.failure = Some(plain(error));
+        }
+        outcome
+    }
+}
+
+impl<W: Write> Write for Witness<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let outcome = self.inner.write(bytes);
+        self.seen(outcome)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let outcome = self.inner.flush();
+        self.seen(outcome)
+    }
 }
 
 /// Where a symbolic link leads, so that renaming replaces the file and not the link.
@@ -101,7 +149,8 @@ fn create_beside(parent: &Path, name: &str) -> io::Result<NamedTempFile> {
     builder.tempfile_in(parent)
 }
 
-fn hint(kind: io::ErrorKind) -> &'static str {
+/// What to try after the system refused to write a file or to make a folder.
+pub fn write_hint(kind: io::ErrorKind) -> &'static str {
     match kind {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             "choose a folder that you may write to"

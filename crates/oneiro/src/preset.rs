@@ -89,8 +89,9 @@ pub struct Preset {
     /// (Feichtenhofer et al. 2020, §3.1).
     #[serde(default, skip_serializing_if = "is_default")]
     pub sum_positions: bool,
-    /// Whether an objective with such a weight counts relative to what it has reached: the gradient is that of
-    /// `unit_weight` · ln a, whatever the unit's scale. ρ and â are not looked at.
+    /// Whether such an objective counts whatever the unit's scale: in each step the root mean square of its
+    /// gradient, times the positions of the picture, is `unit_weight` in the units of the regularizers. ρ and
+    /// â are not used.
     #[serde(default, skip_serializing_if = "is_default")]
     pub relative: bool,
     /// â: the unit's largest activation over a data set, 1 if unknown.

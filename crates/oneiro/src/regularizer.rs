@@ -80,9 +80,11 @@ fn is_zero(x: &f64) -> bool {
     *x == 0.0
 }
 
-/// What the parts of a regularizer count.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+/// What the objective and the parts of a regularizer count for one picture.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Shares {
+    /// The objective's value times its weight.
+    pub objective: f64,
     /// alpha_weight · R_α.
     pub alpha_norm: f64,
     /// tv_weight · TV_β.
@@ -90,8 +92,8 @@ pub struct Shares {
 }
 
 impl Shares {
-    /// Their sum.
-    pub fn total(&self) -> f64 {
+    /// The sum of the regularizer's parts.
+    pub fn penalty(&self) -> f64 {
         self.alpha_norm + self.total_variation
     }
 }
@@ -203,7 +205,7 @@ mod tests {
         let mut bound = Regularizer::default().bind(shape, &[0.5], 1.0).unwrap();
         // Every pixel's norm is 80, and nothing varies.
         let grey = 0.5 + 80.0 / 3f32.sqrt() / UNITS;
-        let value = bound.subtract(&[grey; 12], &mut [0.0; 12]).total();
+        let value = bound.subtract(&[grey; 12], &mut [0.0; 12]).penalty();
         assert!((value - 1.0).abs() < 1e-4, "{value}");
     }
 
@@ -215,7 +217,7 @@ mod tests {
             (0..3).flat_map(|c| frames.iter().flat_map(move |f| f[20 * c..20 * (c + 1)].to_vec())).collect();
         let value = |extent: Extent, image: &[f32]| {
             let mut bound = Regularizer::default().bind(extent, &[0.4, 0.5, 0.6], 1.0).unwrap();
-            bound.subtract(image, &mut vec![0.0; image.len()]).total()
+            bound.subtract(image, &mut vec![0.0; image.len()]).penalty()
         };
         let mean = frames.iter().map(|f| value([3, 5, 4].into(), f)).sum::<f64>() / 3.0;
         let of_clip = value([3, 3, 5, 4].into(), &clip);
@@ -235,9 +237,9 @@ mod tests {
             for i in 0..60 {
                 let (x, h) = (image[i], 1e-3);
                 image[i] = x + h;
-                let up = bound.subtract(&image, &mut [0.0; 60]).total();
+                let up = bound.subtract(&image, &mut [0.0; 60]).penalty();
                 image[i] = x - h;
-                let down = bound.subtract(&image, &mut [0.0; 60]).total();
+                let down = bound.subtract(&image, &mut [0.0; 60]).penalty();
                 image[i] = x;
                 let expected = (down - up) / (2.0 * f64::from(h));
                 let error = (f64::from(gradient[i]) - expected).abs();

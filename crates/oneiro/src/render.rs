@@ -57,7 +57,7 @@ pub struct Render {
     values: Vec<f64>,
     start: Vec<f64>,
     /// The weight of each objective relative to the regularizers.
-    weights: Vec<Weight>,
+    weights: Vec<f64>,
     step: usize,
     /// Number of views of each picture that go through the network together.
     views_at_once: usize,
@@ -273,8 +273,7 @@ impl Render {
         parallel::with_awake_workers(|| self.feed(first, ImageState::image));
         self.session.forward();
         for (e, sum) in sums.iter_mut().enumerate().filter(|(e, _)| self.entries[*e].stop.is_none()) {
-            let before = if self.step == 0 { self.start[e] } else { self.values[e] };
-            let weight = self.weights[e].of(before, self.start[e]);
+            let weight = self.weights[e];
             for entry in e * at_once..(e + 1) * at_once {
                 *sum += self.session.value(entry);
                 self.session.seed(entry, weight / views as f64);
@@ -307,10 +306,10 @@ impl Render {
             },
         );
         self.sum_shared();
-        let (values, weights, starts, preset) = (&self.values, &self.weights, &self.start, &self.preset);
+        let (values, weights, preset) = (&self.values, &self.weights, &self.preset);
         parallel::each_or_within(self.entries.iter_mut().zip(regularizers), |e, (entry, regularizer)| {
             if entry.stop.is_none() {
-                entry.step(weights[e].of(values[e], starts[e]) * values[e] - regularizer, preset);
+                entry.step(weights[e] * values[e] - regularizer, preset);
                 entry.finish_step(values[e], preset);
             }
         });
@@ -442,36 +441,17 @@ impl Render {
                 images,
                 value: values[e],
                 value_at_start: self.start[e],
-                weight: self.weights[e].of(values[e], self.start[e]),
-                shares: self.entries[e].states.iter().map(|state| state.shares).collect(),
+                shares: self.entries[e]
+                    .states
+                    .iter()
+                    .map(|state| state.shares(self.weights[e] * values[e]))
+                    .collect(),
                 steps: self.entries[e].steps,
                 stop: self.entries[e].stop.unwrap_or(stop),
             })
             .collect())
     }
 }
-
-/// What an objective counts relative to the regularizers.
-#[derive(Debug, Clone, Copy)]
-enum Weight {
-    Fixed(f64),
-    /// Divided by the objective's value.
-    Relative(f64),
-}
-
-impl Weight {
-    /// The factor on an objective of this value, which was `start` before the first step.
-    fn of(self, value: f64, start: f64) -> f64 {
-        match self {
-            Self::Fixed(weight) => weight,
-            // Until a value is above the start's size, its sign and size mean little.
-            Self::Relative(weight) => weight / value.max(start.abs()).max(LEAST_VALUE),
-        }
-    }
-}
-
-/// Values below it do not make a relative weight any larger.
-const LEAST_VALUE: f64 = 1e-6;
 
 /// The recipe as it holds for one input.
 struct Recipe {
@@ -518,16 +498,20 @@ fn check_settings_of_inputs(model: &Model, preset: &Preset) -> Result<()> {
 }
 
 /// The weight of each objective: `weight`, or `unit_weight` / (ρ² · â) for those that compare with no
-/// picture, with ρ² at the input where it is largest. At the others the gradient gets a factor.
+/// picture, with ρ² at the input where it is largest. At the others the gradient gets a factor. Relative
+/// ones get theirs in every step.
 fn weigh(
     model: &Model,
     preset: &Preset,
     objectives: &[Objective],
     session: &ObjectiveSession,
     entries: &mut [BatchItem],
-) -> Result<Vec<Weight>> {
+) -> Result<Vec<f64>> {
     let weigh = |(objective, entry): (&Objective, &mut BatchItem)| match preset.unit_weight {
-        Some(weight) if !objective.compares() && preset.relative => Ok(Weight::Relative(weight)),
+        Some(weight) if !objective.compares() && preset.relative => {
+            entry.states.iter_mut().for_each(|state| state.force = Some(weight));
+            Ok(preset.weight)
+        }
         Some(weight) if !objective.compares() => {
             let areas = stride::field_areas(model, preset, objective)?;
             let largest = areas.values().copied().fold(1.0, f64::max);
@@ -536,9 +520,9 @@ fn weigh(
                 state.objective_factor = (largest / own) as f32;
             }
             let positions = if preset.sum_positions { positions(model, session, objective)? } else { 1 };
-            Ok(Weight::Fixed(weight * positions as f64 / (largest * preset.max_activation)))
+            Ok(weight * positions as f64 / (largest * preset.max_activation))
         }
-        _ => Ok(Weight::Fixed(preset.weight)),
+        _ => Ok(preset.weight),
     };
     objectives.iter().zip(entries).map(weigh).collect()
 }

@@ -23,7 +23,7 @@ pub use classes::ClassResponse;
 pub use layer::{LayerStatistics, Seen, Source};
 pub use moments::Moments;
 pub use ranking::{Example, Order, Ranking};
-pub use sample::{correlation, histogram, quantiles};
+pub use sample::{NormalSample, histogram, quantiles};
 
 use oneiro_net::summary::ChannelSummary;
 

@@ -25,7 +25,7 @@ Examples:
   oneiro classify squeezenet1_1 cat.jpg dog.png
   oneiro classify model.onnx photos/             # photos/CLASS/*.jpg: how many are right, and what is taken for what
 
-An image that has the network's size is shown as it is. Any other is scaled so that its shorter side is 256 pixels for
+An image that has the network's size is neither scaled nor cropped. Any other is scaled so that its shorter side is 256 pixels for
 networks of 224 to 227 (the protocol of Caffe and torchvision), else the network's size / 0.875, then cropped about its
 centre. --crop chooses another share, for every image.
 

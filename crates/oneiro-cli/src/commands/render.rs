@@ -7,14 +7,12 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use oneiro::objective::{AnyNames, Objective};
 use oneiro::preset::Preset;
-use oneiro_jobs::files::PicturePaths;
+use oneiro_jobs::job::plates::PlatesJob;
 use oneiro_jobs::job::render::display::Display;
 use oneiro_jobs::job::render::report::UnitReport;
 use oneiro_jobs::job::render::work::UnitRequest;
-use oneiro_jobs::job::render::{RenderJob, RenderReport, Setting, largest_value};
+use oneiro_jobs::job::render::{RenderJob, Setting, largest_value};
 use oneiro_jobs::job::scan::examples::is_scan;
-use oneiro_jobs::job::sheet::layout::Measure;
-use oneiro_jobs::job::sheet::{Row, SheetPlan};
 use oneiro_jobs::job::{Place, Role};
 use oneiro_jobs::model::LoadedModel;
 use oneiro_jobs::model::unit_list::UnitList;
@@ -66,6 +64,9 @@ pub struct Args {
     /// instead
     #[arg(long, value_name = "SCAN|FOLDER")]
     data: Vec<PathBuf>,
+    /// The folder that the images of the scan lie in, if they have moved
+    #[arg(long, value_name = "FOLDER", requires = "data")]
+    images: Option<PathBuf>,
     /// Number of pictures of each unit, from different noise; diversity() and alignment() couple them
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     batch: u16,
@@ -119,7 +120,14 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         objectives.push((objective.to_string(), objective));
     }
     let start = args.materials.start(None)?;
-    if preset.unit_weight.is_none() && !args.data.is_empty() {
+    if let Some((_, objective)) = objectives.iter().find(|(_, o)| o.couples() && args.batch < 2) {
+        bail!("{objective}: it compares the pictures of a batch with each other; give --batch 2 or more");
+    }
+    let has_plates = preset.unit_weight.is_none() && !args.data.is_empty();
+    if args.images.is_some() && (scan.is_none() || !has_plates) {
+        bail!("--images: images of a scan (--data) are read only to stand beside pictures");
+    }
+    if has_plates {
         return plates(context, args, &model, &preset, &objectives);
     }
     let data = if scan.is_some() { Vec::new() } else { pictures(&args.data, None)? };
@@ -145,9 +153,6 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
             work.settings.push(setting);
             work.settings.len() - 1
         });
-        if objective.couples() && args.batch < 2 {
-            bail!("{objective}: it compares the pictures of a batch with each other; give --batch 2 or more");
-        }
         for copy in 0..usize::from(args.batch) {
             let unit = if copy == 0 { unit.clone() } else { format!("{unit} #{copy}") };
             let objective = Some(objective.to_string());
@@ -224,40 +229,35 @@ fn plates(
         bail!("--data: with images beside it, a picture stands alone; leave --film and --batch out");
     }
     let names: Vec<String> = objectives.iter().map(|(unit, _)| unit.clone()).collect();
-    if args.raw.is_some() && names.len() > 1 {
-        bail!("--raw: with --data the inputs of one unit are kept; give one unit");
-    }
     let paths = outputs::picture_paths(context, args.out.as_deref(), &names)?;
+    let mut results = Results::pictures(paths).and(Role::Raw, "--raw", args.raw.as_ref());
+    results = results.and_other(args.settings.placed());
+    results.check_writable()?;
     let start = args.materials.start(None)?;
-    let (mut units, mut files) = (Vec::new(), Vec::new());
-    for ((unit, objective), file) in objectives.iter().zip(&paths.files) {
-        let path = PicturePaths { folder: paths.folder.clone(), files: vec![file.clone()] };
-        let mut results = Results::pictures(path).and(Role::Raw, "--raw", args.raw.as_ref());
-        results = results.and_other(args.settings.placed());
-        results.check_writable()?;
-        let request = UnitRequest {
-            objective: Some(objective.to_string()),
-            start: start.clone(),
-            ..UnitRequest::new(unit.clone())
-        };
-        let row = Row { title: String::new(), photos: Vec::new(), cells: vec![(unit.clone(), request)] };
-        let settings = vec![Setting { preset: preset.clone(), seed: args.settings.seed }];
-        let plan = SheetPlan { title: None, columns: 1, measure: Measure::Value, rows: vec![row], settings };
-        let mut work = args.materials.work(args.settings.size_is_chosen(), args.display.how);
-        work.robustness = args.robustness;
-        let mut job = plan.job(work);
-        job.layout.data = Some(data.display().to_string());
-        let recipe: Vec<&Path> = args.settings.recipe_file(context).into_iter().collect();
-        let report = results::run(context, Some(model), &job, &mut results, &recipe, None)?;
-        if !args.json {
-            report.units.iter().try_for_each(|unit| context.print(&line(unit, 0, &results)))?;
-        }
-        units.extend(report.units);
-        files.extend(results.listed());
-    }
-    files.extend(args.settings.save(preset)?);
+    let mut work = args.materials.work(args.settings.size_is_chosen(), args.display.how);
+    work.robustness = args.robustness;
+    work.settings = vec![Setting { preset: preset.clone(), seed: args.settings.seed }];
+    let request = |(unit, objective): &(String, Objective)| UnitRequest {
+        objective: Some(objective.to_string()),
+        start: start.clone(),
+        ..UnitRequest::new(unit.clone())
+    };
+    work.units = objectives.iter().map(request).collect();
+    let job = PlatesJob {
+        work,
+        data: data.display().to_string(),
+        images: args.images.as_ref().map(|folder| folder.display().to_string()),
+    };
+    let recipe: Vec<&Path> = args.settings.recipe_file(context).into_iter().collect();
+    let report = results::run(context, Some(model), &job, &mut results, &recipe, None)?;
+    let saved = args.settings.save(preset)?;
     if args.json {
-        print_json(context, model, &RenderReport { units }, &files, started)?;
+        let files: Vec<String> = results.listed().into_iter().chain(saved).collect();
+        print_json(context, model, &report, &files, started)?;
+    } else {
+        for (i, unit) in report.units.iter().enumerate() {
+            context.print(&line(unit, i, &results))?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

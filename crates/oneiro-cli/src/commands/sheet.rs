@@ -69,7 +69,7 @@ pub struct Args {
     #[arg(
         long,
         value_name = "LAYER",
-        conflicts_with_all = ["layers", "units", "classes", "presets", "raw", "shard", "robustness", "data"],
+        conflicts_with_all = ["layers", "units", "classes", "presets", "raw", "shard", "robustness", "data", "images"],
         conflicts_with_all = SETTINGS,
         conflicts_with_all = ["RuleArgs", "MaterialArgs", "DisplayArgs"]
     )]
@@ -97,6 +97,9 @@ pub struct Args {
     /// A scan, or a folder of images: the nine crops that excite a unit most stand beside its picture
     #[arg(long, value_name = "SCAN|FOLDER")]
     data: Option<PathBuf>,
+    /// The folder that the images of the scan lie in, if they have moved
+    #[arg(long, value_name = "FOLDER", requires = "data")]
+    images: Option<PathBuf>,
     /// Where to write [default: sheet.png]
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -140,6 +143,9 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
              --class alone"
         );
     }
+    if args.images.is_some() && !args.data.as_deref().is_some_and(is_scan) {
+        bail!("--images: this is where the images of a scan lie, and --data names none");
+    }
     let paths = inputs::out_path(context, args.out.as_deref(), DEFAULT_OUT)?;
     let parts = Parts::new(parts_folder(&paths.files[0]), args.shard);
     let mut results = Results::pictures(paths).and(Role::Raw, "--raw", args.raw.as_ref()).and(
@@ -177,6 +183,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let mut job = plan.job(work);
     job.layout.tile = tile;
     job.layout.data = args.data.as_ref().map(|data| data.display().to_string());
+    job.layout.images = args.images.as_ref().map(|folder| folder.display().to_string());
     let compared = args.presets.iter().map(Path::new).filter(|name| is_recipe_file(name));
     let made_from: Vec<&Path> = args.settings.recipe_file(context).into_iter().chain(compared).collect();
     results::check(context, Some(&model), &job, &results, &made_from)?;

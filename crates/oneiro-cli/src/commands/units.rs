@@ -7,8 +7,9 @@ use anyhow::{Result, bail};
 use clap::ValueEnum;
 use oneiro::preset::Preset;
 use oneiro_jobs::job::Role;
+use oneiro_jobs::job::contributions::ContributionsReport;
 use oneiro_jobs::job::render::Setting;
-use oneiro_jobs::job::units::UnitsJob;
+use oneiro_jobs::job::units::{UnitsJob, UnitsReport};
 use oneiro_jobs::remark::{Remark, ScanRemark};
 use oneiro_jobs::store::ScanFile;
 use oneiro_jobs::store::read::{LayerRecord, Named, Strength, UnitRecord};
@@ -25,6 +26,8 @@ use printed::{describe, overview, table};
 
 /// Units of a table when not chosen.
 const DEFAULT_ROWS: usize = 20;
+/// Contributions that are listed when not chosen.
+const DEFAULT_CONTRIBUTIONS: usize = 10;
 
 /// Say what a scan knows of units: one unit with its images and classes, or the strongest of a layer
 #[derive(clap::Args)]
@@ -35,6 +38,7 @@ Examples:
   oneiro units photos.scan fire8:12 --out unit.png          # as a picture; --html unit.html as a page
   oneiro units photos.scan class:tabby
   oneiro units photos.scan fire8:12 --drivers               # the units before that make it, the classes it speaks for
+  oneiro units photos.scan fire8:12 --heat --out unit.png   # where in its best images it answers
   oneiro units photos.scan --layer fire8 --groups --html groups.html
   oneiro units photos.scan --spectra --out spectra.png      # detail with depth
   oneiro units photos.scan class-best:goldfish@fire8        # the unit of a layer that answers a class most
@@ -55,7 +59,8 @@ pub struct Args {
     /// Order units by their answer to this class of the scanned images
     #[arg(long, value_name = "CLASS", conflicts_with = "units")]
     class: Option<String>,
-    /// What orders units: the largest activation, the mean, or how far a class stands out from the others
+    /// What orders units: the largest activation, the mean, or how far a class stands out from the others.
+    /// Where fewer are listed than there are (--top), those are listed that come first in this order
     #[arg(long, value_enum, default_value_t = Sort::Max, conflicts_with = "units")]
     sort: Sort,
     /// Units of a table at most; all with --json [default: 20]
@@ -73,9 +78,13 @@ pub struct Args {
     /// Render a picture of each unit as well, by the default recipe, for --out and --html
     #[arg(long)]
     render: bool,
-    /// Say what drives the unit, and which classes it feeds, over its best images (--examples)
+    /// Say what drives the unit, and which classes it feeds, over its best images (--examples); with --out
+    /// or --html show these units, too
     #[arg(long)]
     drivers: bool,
+    /// For --out and --html: lay the unit's map of activations over the images that excite it
+    #[arg(long, conflicts_with_all = ["groups", "spectra"])]
+    heat: bool,
     /// Group the units of --layer that answer the same positions, down to this mean correlation
     #[arg(long, value_name = "CORRELATION", num_args = 0..=1, default_missing_value = "0.3", conflicts_with_all = ["units", "class", "render"])]
     groups: Option<f64>,
@@ -83,6 +92,9 @@ pub struct Args {
     /// units' pictures as well
     #[arg(long, conflicts_with_all = ["units", "layer", "class", "html", "groups"])]
     spectra: bool,
+    /// The folder that the scanned images lie in, if they have moved
+    #[arg(long, value_name = "FOLDER")]
+    images: Option<PathBuf>,
     /// The network that was scanned, if it is not where it was
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
@@ -100,6 +112,18 @@ enum Sort {
     Mean,
     /// How far a class's mean exceeds that of the others
     Selectivity,
+}
+
+impl Args {
+    /// The folder of images that have moved.
+    fn images(&self) -> Option<String> {
+        self.images.as_ref().map(|folder| folder.display().to_string())
+    }
+
+    /// Contributions in each list of a unit's drivers.
+    fn contributions(&self) -> usize {
+        self.top.map_or(DEFAULT_CONTRIBUTIONS, usize::from)
+    }
 }
 
 impl Sort {
@@ -122,28 +146,50 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         return spectra(context, args, &scan);
     }
     let chosen = chosen(context, args, &scan)?;
-    if args.out.is_some() || args.html.is_some() {
-        draw(context, args, &scan, &chosen)?;
+    let draws = args.out.is_some() || args.html.is_some();
+    for (flag, given) in [("--render", args.render), ("--heat", args.heat)] {
+        if given && !draws {
+            bail!("{flag}: give --out or --html for the pictures to go into");
+        }
     }
-    if args.render && args.out.is_none() && args.html.is_none() && !args.spectra {
-        bail!("--render: give --out or --html for the pictures to go into");
-    }
-    if args.drivers {
-        return drivers(context, args, &scan);
-    }
-    if args.json && args.units.is_empty() && args.layer.is_none() && args.class.is_none() {
-        return printed::overview_json(context, &scan);
-    }
+    let drawn = if draws { Some(draw(context, args, &scan, &chosen)?) } else { None };
+    let contributions = match drawn {
+        _ if !args.drivers => Vec::new(),
+        Some(report) => report.contributions,
+        None => drivers(context, args, &scan)?,
+    };
     if args.json {
-        let units: Vec<&UnitRecord> = chosen.iter().map(|chosen| &chosen.unit).collect();
-        context.print(&serde_json::to_string_pretty(&units)?)?;
-        return Ok(ExitCode::SUCCESS);
+        return print_as_json(context, args, &scan, &chosen, &contributions);
     }
     match (&chosen[..], args.units.is_empty()) {
         (_, true) if args.layer.is_none() && args.class.is_none() => overview(context, &scan)?,
         (chosen, true) => table(context, args, &scan, chosen)?,
-        (chosen, false) => chosen.iter().try_for_each(|chosen| describe(context, &scan, chosen))?,
+        (chosen, false) => {
+            for (i, chosen) in chosen.iter().enumerate() {
+                describe(context, &scan, chosen)?;
+                contributions.get(i).map_or(Ok(()), |of| printed::drivers(context, of))?;
+            }
+        }
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_as_json(
+    context: &Context,
+    args: &Args,
+    scan: &ScanFile,
+    chosen: &[Chosen<'_>],
+    contributions: &[ContributionsReport],
+) -> Result<ExitCode> {
+    if args.drivers {
+        context.print(&serde_json::to_string_pretty(contributions)?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if args.units.is_empty() && args.layer.is_none() && args.class.is_none() {
+        return printed::overview_json(context, scan);
+    }
+    let units: Vec<&UnitRecord> = chosen.iter().map(|chosen| &chosen.unit).collect();
+    context.print(&serde_json::to_string_pretty(&units)?)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -165,8 +211,12 @@ fn check(args: &Args) -> Result<()> {
     if args.top.is_some() && !ranks && !args.drivers && !args.spectra {
         bail!("--top: give --layer or --class for units to be listed");
     }
-    if args.model.is_some() && !args.render && !args.drivers {
-        bail!("--model: the network is needed for --render and --drivers only");
+    if args.model.is_some() && !args.render && !args.drivers && !args.heat {
+        bail!("--model: the network is needed for --render, --drivers and --heat only");
+    }
+    let reads_images = args.out.is_some() || args.html.is_some() || args.drivers || args.spectra;
+    if args.images.is_some() && !reads_images {
+        bail!("--images: images are read for --out, --html, --drivers and --spectra only");
     }
     Ok(())
 }
@@ -228,7 +278,8 @@ fn say_form(context: &Context, name: &str, named: &Named<'_>) {
     }
 }
 
-fn draw(context: &Context, args: &Args, scan: &ScanFile, chosen: &[Chosen<'_>]) -> Result<()> {
+/// Draws the units.
+fn draw(context: &Context, args: &Args, scan: &ScanFile, chosen: &[Chosen<'_>]) -> Result<UnitsReport> {
     if chosen.is_empty() {
         bail!("nothing to draw: give a unit, --layer or --class");
     }
@@ -244,13 +295,17 @@ fn draw(context: &Context, args: &Args, scan: &ScanFile, chosen: &[Chosen<'_>]) 
         units: units.collect(),
         examples: usize::from(args.examples),
         setting: args.render.then(|| Setting { preset: Preset::default(), seed: 0 }),
+        drivers: args.drivers.then(|| args.contributions()),
+        heat: args.heat,
+        images: args.images(),
     };
-    let model = args.render.then(|| scan.model(context, args.model.as_deref())).transpose()?;
-    results::run(context, model.as_ref(), &job, &mut results, &[scan.path()], None)?;
+    let needs_model = args.render || args.drivers || args.heat;
+    let model = needs_model.then(|| scan.model(context, args.model.as_deref())).transpose()?;
+    let report = results::run(context, model.as_ref(), &job, &mut results, &[scan.path()], None)?;
     if !args.json {
         for file in results.listed() {
             context.print(&format!("written to {file}"))?;
         }
     }
-    Ok(())
+    Ok(report)
 }

@@ -29,6 +29,9 @@ pub fn of_job(error: &JobError) -> Hint {
         JobError::NotOnePicture { .. } => Hint::flag("--data"),
         JobError::PictureInDream(_) => Hint::advice("; --guide does"),
         JobError::Position { position: [y, x], .. } => Hint::flag(format!("--dictionary {y},{x}")),
+        JobError::SourceGone { .. } => {
+            Hint::advice("; if the images have moved, --images FOLDER says where they are")
+        }
         JobError::GrayBands { .. } => Hint::flag("--gray"),
         _ => Hint::default(),
     }

@@ -1,13 +1,16 @@
 //! Hints for remarks.
 
 use oneiro_jobs::Remark;
-use oneiro_jobs::remark::{PreparationRemark, Relus, ResultRemark, ZeroMap};
+use oneiro_jobs::remark::{PreparationRemark, Relus, ResultRemark, ScanRemark, ZeroMap};
 
 /// The printed text of a remark, with the flags that change its subject.
 pub fn of_remark(remark: &Remark) -> String {
     let advice = match remark {
         Remark::Preparation(remark) => of_preparation(remark),
         Remark::Result(remark) => of_result(remark),
+        Remark::Scan(ScanRemark::SourcesGone { .. }) => {
+            Some("; if they have moved, --images FOLDER says where they are".to_owned())
+        }
         Remark::ClassOutput { .. } => Some("; --output NAME or the card's output takes another".to_owned()),
         _ => None,
     };

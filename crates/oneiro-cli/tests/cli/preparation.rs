@@ -142,7 +142,7 @@ fn what_is_transparent_counts_as_black_with_a_word() {
     assert_eq!(classify("clear.png")[0]["shown"]["on_black"], true);
     assert!(classify("whole.png")[0]["shown"].get("on_black").is_none());
     let said = place.run(&["classify", "net.onnx", "clear.png", "--preprocess", "unit"]).stderr;
-    assert!(said.contains("clear.png: shown as it is, 16x16; what is transparent counts as black"), "{said}");
+    assert!(said.contains("clear.png: neither scaled nor cropped, at the network's size 16x16; what is transparent counts as black"), "{said}");
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn images_of_the_networks_size_are_neither_resized_nor_cropped() {
     };
     let (top, shown, said) = classify("fits.png", &[]);
     assert_eq!(shown, serde_json::json!({ "from": [16, 16] }));
-    assert!(said.contains("fits.png: shown as it is, 16x16"), "{said}");
+    assert!(said.contains("fits.png: neither scaled nor cropped, at the network's size 16x16"), "{said}");
     assert_eq!(top, classify("fits.png", &["--crop", "1"]).0);
     // A crop that is asked for is made.
     let (cropped, shown, _) = classify("fits.png", &["--crop", "0.5"]);

@@ -134,6 +134,45 @@ fn threads_change_nothing() {
     assert_eq!(place.read("t1/scan.sqlite"), place.read("t3/scan.sqlite"));
 }
 
+/// Kills a scan as soon as it has kept what the first images did, and goes on.
+#[test]
+fn a_killed_scan_goes_on_inside_a_block() {
+    let place = place();
+    let small: Vec<Vec<u8>> = (0..7).map(photo).collect();
+    for i in 0..900 {
+        place.write(&format!("many/a/{i:04}.png"), &small[i % 7]);
+    }
+    place.write("many/a/0000.png", photo(8));
+    let first = place.path("many/a/0000.png");
+    place.succeed(&["scan", "net.onnx", "many", "--out", "whole"]);
+    let mut child = place
+        .command(&["scan", "net.onnx", "many", "--out", "s", "--threads", "1"])
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let begun = || {
+        let parts = std::fs::read_dir(place.path("s/scan.parts")).into_iter().flatten().flatten();
+        parts
+            .map(|entry| entry.file_name().into_string().unwrap())
+            .find(|name| name.contains("-begun.") && name.ends_with(".part") && !name.starts_with('.'))
+    };
+    let started = std::time::Instant::now();
+    while begun().is_none() {
+        assert!(child.try_wait().unwrap().is_none() && started.elapsed().as_secs() < 60, "nothing was kept");
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!place.path("s/scan.sqlite").exists());
+    // The first image has been seen and is not read again: nobody notices that it is damaged now.
+    let (bytes, changed) = (place.read("many/a/0000.png"), first.metadata().unwrap().modified().unwrap());
+    place.write("many/a/0000.png", vec![0; bytes.len()]);
+    std::fs::File::options().write(true).open(&first).unwrap().set_modified(changed).unwrap();
+    place.succeed(&["scan", "net.onnx", "many", "--out", "s"]);
+    assert!(place.read("s/scan.sqlite") == place.read("whole/scan.sqlite"), "the scan is another one");
+    assert!(!place.path("s/scan.parts").exists(), "parts were left behind");
+}
+
 #[test]
 fn pictures_and_pages_of_units_are_made_again() {
     let place = place();
@@ -189,6 +228,84 @@ fn images_stand_beside_pictures() {
 }
 
 #[test]
+fn plates_of_many_units_are_those_of_each_alone() {
+    let place = place();
+    let quick = ["--size", "24", "--steps", "2", "--data", "photos", "--display", "auto-shared"];
+    let render = |units: &str, out: &str| {
+        let outcome = place.run(
+            &[&["render", "net.onnx", "--unit", units, "--out", out, "--threads", "2"][..], &quick].concat(),
+        );
+        assert_eq!(outcome.code, Some(0), "{outcome:?}");
+        outcome.stderr
+    };
+    let said = render("middle:0-2", "all/");
+    assert_eq!(said.matches("18 images: ").count(), 1, "the folder was scanned more than once: {said}");
+    assert_eq!(std::fs::read_dir(place.path("all")).unwrap().count(), 3);
+    // What they have in common is said by each, which is made again by itself.
+    let shown = |file: &str| text_of(&place.path(file)).get("display").unwrap().to_owned();
+    assert_eq!(shown("all/middle-0.png"), shown("all/middle-2.png"));
+    assert!(shown("all/middle-0.png").contains(".."));
+    place.succeed(&["again", "all/middle-1.png", "--out", "again.png"]);
+    assert_eq!(place.read("all/middle-1.png"), place.read("again.png"));
+    render("middle:1", "one.png");
+    assert_ne!(shown("one.png"), shown("all/middle-1.png"));
+    let alone =
+        ["render", "net.onnx", "--unit", "middle:1", "--size", "24", "--steps", "2", "--data", "photos"];
+    place.succeed(&[&alone[..], &["--out", "clip.png"]].concat());
+    let many =
+        ["render", "net.onnx", "--unit", "middle:0-2", "--size", "24", "--steps", "2", "--data", "photos"];
+    place.succeed(&[&many[..], &["--out", "clip/", "--raw", "raw.safetensors"]].concat());
+    assert_eq!(place.read("clip.png"), place.read("clip/middle-1.png"));
+}
+
+/// A file that is there and cannot be read: nothing of its block is kept, and the scan is whole.
+#[cfg(target_os = "linux")]
+#[test]
+fn files_that_cannot_be_read_are_named() {
+    let place = place();
+    place.write("list.csv", "file,class\nphotos/cat/0.png,cat\n/proc/self/mem,cat\n");
+    let outcome = place.run(&["scan", "net.onnx", "list.csv", "--out", "s", "--json"]);
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    assert!(outcome.stderr.contains("/proc/self/mem: "), "{outcome:?}");
+    let report: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    assert_eq!(report["problems"], serde_json::json!([["unreadable", 1]]));
+    assert!(!place.path("s/scan.parts").exists(), "parts were left behind");
+    // Sources that have gone since are crossed out, also below maps of activations.
+    std::fs::remove_dir_all(place.path("photos")).unwrap();
+    let outcome = place.run(&["units", "s", "middle:0", "--heat", "--out", "u.png"]);
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    assert!(outcome.stderr.contains("photos/cat/0.png among them"), "{outcome:?}");
+}
+
+#[test]
+fn texts_say_what_they_are_of() {
+    let place = place();
+    scan(&place, &[]);
+    let table = place.succeed(&["units", "s", "--layer", "middle", "--sort", "selectivity", "--top", "3"]);
+    let mut lines = table.lines();
+    assert!(lines.next().unwrap().contains("selectivity; the class it is for"), "{table}");
+    assert!(
+        lines.all(|line| ["cat; ", "dog; ", "owl; "].iter().any(|class| line.contains(class))),
+        "{table}"
+    );
+    // A unit of one position has neither means over positions nor a share of them.
+    let class = place.succeed(&["units", "s", "class:cat"]);
+    assert!(class.contains("\nsmallest activation\n") && !class.contains("mean\n"), "{class}");
+    assert!(!class.contains("active") && !class.contains("positions"), "{class}");
+    let unit = place.succeed(&["units", "s", "middle:0"]);
+    assert!(unit.contains("\nimages whose largest activation is the smallest\n"), "{unit}");
+    assert!(unit.contains("\nselectivity ") && unit.contains("largest mean\n"), "{unit}");
+    let groups = place.succeed(&["units", "s", "--layer", "middle", "--groups", "0.05", "--html", "g.html"]);
+    let answers = groups.lines().find(|line| line.starts_with("  answers ")).unwrap();
+    assert!(answers.ends_with(|c: char| c.is_ascii_digit()), "{groups}");
+    assert!(groups.contains("the number behind a class: "), "{groups}");
+    assert!(String::from_utf8(place.read("g.html")).unwrap().contains("The number behind a class: "));
+    place.succeed(&["units", "s", "--layer", "middle", "--top", "2", "--html", "l.html"]);
+    let page = String::from_utf8(place.read("l.html")).unwrap();
+    assert!(page.contains("<p>2 of 6 units</p>") && page.contains("<dt>selectivity</dt>"));
+}
+
+#[test]
 fn directions_are_units() {
     let place = place();
     let mut rows = vec![0.0; 3 * LEFT];
@@ -204,6 +321,18 @@ fn directions_are_units() {
         assert!((a - b).abs() < 1e-6, "{a} {b}");
     }
     assert!(along[2]["maximum"].as_f64().unwrap() <= 0.0);
+    // The map of a direction that is a channel's is that of the channel.
+    let maps = |unit: &str| -> Vec<String> {
+        place.succeed(&["units", "s", unit, "--heat", "--html", "u.html"]);
+        let page = String::from_utf8(place.read("u.html")).unwrap();
+        let section = page.split("<h2>activation map</h2>").nth(1).unwrap();
+        let section = section.split("</section>").next().unwrap();
+        section.split("<img src=\"").skip(1).map(|img| img.split('"').next().unwrap().to_owned()).collect()
+    };
+    let of_channel = maps("middle:1");
+    assert_eq!(of_channel.len(), 9);
+    assert!(of_channel == maps("\"middle@rows.npy\":0"), "the maps differ");
+    assert!(of_channel != maps("middle:4"));
     let render =
         ["render", "net.onnx", "--unit", "middle@rows.npy:0-1", "--size", "24", "--steps", "2", "--out", "d"];
     place.succeed(&[&render[..], &["--data", "s"]].concat());
@@ -222,6 +351,8 @@ fn drivers_add_up_to_the_unit() {
     // The convolution has no bias.
     assert!((value - total).abs() < 1e-5 * value.abs().max(1.0), "{of}");
     assert_eq!(of["drivers"][0]["layer"], "middle");
+    assert_eq!(of["is_bias"], true);
+    assert!(of["rest"].as_f64().unwrap().abs() < 1e-5 * value.abs().max(1.0), "{of}");
     // Behind the unit there is only a mean: it feeds its own class alone.
     assert_eq!(of["feeds"][0]["unit"], "class:red fox, vulpes");
     let groups =
@@ -230,6 +361,103 @@ fn drivers_add_up_to_the_unit() {
         groups["groups"].as_array().unwrap().iter().map(|g| g["channels"].as_array().unwrap().len()).sum();
     let [alone, constant] = ["alone", "constant"].map(|key| groups[key].as_u64().unwrap() as usize);
     assert_eq!(grouped + alone + constant, LEFT);
+}
+
+#[test]
+fn drivers_follow_the_usual_text_and_are_drawn() {
+    let place = place();
+    scan(&place, &[]);
+    let usual = place.succeed(&["units", "s", "right.conv:2"]);
+    let driven = place.succeed(&["units", "s", "right.conv:2", "--drivers", "--top", "2"]);
+    let rest = driven.strip_prefix(&usual).unwrap_or_else(|| panic!("{driven}"));
+    for words in ["driven to ", "  middle contributes", "    raised by: middle:", "  its bias contributes "] {
+        assert!(rest.contains(words), "{words}: {rest}");
+    }
+    // One image does not tell the bias from what else there may be.
+    let one = place.succeed(&["units", "s", "right.conv:2", "--drivers", "--examples", "1"]);
+    assert!(one.contains("the rest is"), "{one}");
+    let draw = ["units", "s", "right.conv:2", "--drivers", "--out", "u.png", "--html", "u.html"];
+    let said = place.succeed(&draw);
+    assert!(said.contains("driven to ") && said.contains("written to u.html"), "{said}");
+    let page = String::from_utf8(place.read("u.html")).unwrap();
+    for heading in ["raised by middle", "feeds"] {
+        assert!(page.contains(&format!("<h2>{heading}</h2>")), "{heading}");
+    }
+    let rendered =
+        ["units", "s", "right.conv:2", "--drivers", "--render", "--examples", "1", "--out", "r.png"];
+    place.succeed(&rendered);
+    for (file, again) in [("u.png", "v.png"), ("u.html", "v.html"), ("r.png", "q.png")] {
+        place.succeed(&["again", file, "--out", again]);
+        assert_eq!(place.read(file), place.read(again), "{file}");
+    }
+    let tall = |name: &str| oneiro_media::read_image(place.path(name)).unwrap().height;
+    place.succeed(&["units", "s", "right.conv:2", "--out", "plain.png"]);
+    assert!(tall("u.png") > tall("plain.png"));
+    // The page of several units has their drivers, too.
+    place.succeed(&["units", "s", "middle:1", "right.conv:2", "--drivers", "--html", "both.html"]);
+    let page = String::from_utf8(place.read("both.html")).unwrap();
+    assert!(page.contains("right.conv:2: raised by middle"));
+}
+
+#[test]
+fn maps_of_activations_lie_over_images() {
+    let place = place();
+    scan(&place, &["--layers", "middle,class"]);
+    place.succeed(&["units", "s", "middle:1", "--heat", "--out", "u.png", "--html", "u.html"]);
+    let page = String::from_utf8(place.read("u.html")).unwrap();
+    assert!(page.contains("<h2>activation map</h2>") && page.matches("<figure").count() > 4 * 9);
+    for (file, again) in [("u.png", "v.png"), ("u.html", "v.html")] {
+        place.succeed(&["again", file, "--out", again]);
+        assert_eq!(place.read(file), place.read(again), "{file}");
+    }
+    place.succeed(&["units", "s", "--layer", "middle", "--heat", "--html", "layer.html", "--out", "l.png"]);
+    let says = |args: &[&str], words: &str| {
+        let outcome = place.run(args);
+        assert!(outcome.code == Some(1) && outcome.stderr.contains(words), "{args:?} {outcome:?}");
+    };
+    says(&["units", "s", "class:cat", "--heat", "--out", "c.png"], "class:cat: its layer has no map");
+    says(&["units", "s", "middle:1", "--heat"], "--heat: give --out or --html");
+}
+
+#[test]
+fn images_that_have_moved_are_found_where_they_are_said_to_be() {
+    let place = place();
+    scan(&place, &[]);
+    place.succeed(&["units", "s", "middle:0", "--out", "before.png"]);
+    std::fs::rename(place.path("photos"), place.path("moved")).unwrap();
+    let outcome = place.run(&["units", "s", "middle:0", "--out", "gone.png"]);
+    assert!(
+        outcome.stderr.contains("cannot be read any more") && outcome.stderr.contains("--images"),
+        "{outcome:?}"
+    );
+    let shown = ["units", "s", "middle:0", "--images", "moved"];
+    let outcome = place.run(&[&shown[..], &["--out", "after.png"]].concat());
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""));
+    for command in [&["sheet", "net.onnx"][..], &["render", "net.onnx"]] {
+        let rest =
+            ["--unit", "middle:1", "--steps", "1", "--data", "s", "--images", "moved", "--out", "p.png"];
+        let outcome = place.run(&[command, &rest].concat());
+        assert_eq!(outcome.code, Some(0), "{outcome:?}");
+        assert!(!outcome.stderr.contains("cannot be read any more"), "{outcome:?}");
+    }
+    let read = |name: &str| oneiro_media::read_image(place.path(name)).unwrap();
+    assert_eq!(read("before.png"), read("after.png"));
+    assert_ne!(read("before.png"), read("gone.png"));
+    place.succeed(&["again", "after.png", "--out", "again.png"]);
+    assert_eq!(place.read("after.png"), place.read("again.png"));
+    let says = |args: &[&str], words: &str| {
+        let outcome = place.run(args);
+        assert!(outcome.code == Some(1) && outcome.stderr.contains(words), "{args:?} {outcome:?}");
+    };
+    says(&["units", "s", "right.conv:1", "--drivers"], "--images");
+    place.succeed(&["units", "s", "right.conv:1", "--drivers", "--images", "moved"]);
+    place.succeed(&["units", "s", "--layer", "middle", "--groups", "--images", "moved", "--html", "g.html"]);
+    place.succeed(&["units", "s", "--spectra", "--images", "moved"]);
+    says(
+        &["units", "s", "middle:0", "--images", "nowhere", "--out", "x.png"],
+        "nowhere: there is no such folder",
+    );
+    says(&["units", "s", "middle:0", "--images", "moved"], "--images: images are read for");
 }
 
 #[test]
@@ -318,7 +546,8 @@ fn errors_name_the_thing() {
         assert_eq!(outcome.code, Some(1), "{outcome:?}");
         assert!(outcome.stderr.contains(words), "{outcome:?}");
     };
-    says(&["units", "nowhere"], "nowhere: there is no scan here");
+    says(&["units", "nowhere"], "nowhere: there is no scan here; make one with `oneiro scan MODEL DATA");
+    says(&["units", "s", "class:fox"], "the network has no class \"fox\"; there are ");
     says(&["units", "old.sqlite"], "old.sqlite: there is no scan here");
     says(&["units", "s", "middle:99"], "has 6 channels");
     says(&["units", "s", "muddle:1"], "layer \"muddle\" is not in this scan");

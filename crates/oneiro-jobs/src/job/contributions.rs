@@ -17,8 +17,7 @@ use oneiro_media::Image;
 use oneiro_net::{Rules, ValueId, summary};
 use serde::{Deserialize, Serialize};
 
-use super::units::crops::Crops;
-use super::units::name_of;
+use super::crops::Crops;
 use super::{Job, Run, Sink};
 use crate::error::Result;
 use crate::job::error::JobError;
@@ -43,6 +42,9 @@ pub struct ContributionsJob {
     pub examples: usize,
     /// The number of contributions that are listed.
     pub top: usize,
+    /// The folder that the scan's images lie in, if they have moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images: Option<String>,
 }
 
 /// A unit's contribution to another unit or class.
@@ -50,7 +52,10 @@ pub struct ContributionsJob {
 pub struct Contribution {
     /// The unit.
     pub unit: String,
-    /// Activation times gradient, summed over positions, mean over the examples.
+    /// Its channel, or the number of the class.
+    #[serde(skip)]
+    pub channel: usize,
+    /// Mean over the examples of weight times activation, summed over positions.
     pub value: f64,
 }
 
@@ -81,8 +86,11 @@ pub struct ContributionsReport {
     pub is_before: bool,
     /// The contributions of the preceding layers to `value`.
     pub drivers: Vec<Drivers>,
-    /// The unit's contributions to the logits of classes. Only the ten classes with the largest mean logits
-    /// over the examples are considered.
+    /// The value less all contributions, the mean over the examples.
+    pub rest: f64,
+    /// Whether the rest is the unit's bias: the same number in two images or more.
+    pub is_bias: bool,
+    /// What the unit contributes to the logits of classes, of the ten that the examples are named as first.
     pub feeds: Vec<Contribution>,
 }
 
@@ -91,48 +99,90 @@ impl Job for ContributionsJob {
     type Report = ContributionsReport;
 
     fn run(&self, run: &Run<'_>, _: &mut dyn Sink) -> Result<ContributionsReport> {
-        let model = run.model()?;
-        let scan = ScanFile::open(run.places().of(&self.scan))?;
-        scan.check_model(model)?;
+        let images = self.images.as_deref();
+        let scan = ScanFile::open(run.places().of(&self.scan))?.with_images(images)?;
         let (unit, named) = scan.unit_named(&self.unit)?;
-        let asked = Asked::new(run, model, &scan, (&unit, named.layer), self.examples)?;
-        let layers: Vec<(ValueId, &LayerRecord)> = scan
-            .layers()
-            .iter()
-            .filter_map(|layer| Some((model.model.resolve(&layer.name).ok()?, layer)))
-            .collect();
-        let mut drivers = Vec::new();
-        let found = asked.before(&layers);
-        let value = asked.value()?;
-        for (at, layer) in &found {
-            let others: Vec<ValueId> =
-                found.iter().map(|(value, _)| *value).filter(|value| value != at).collect();
-            drivers.push(self.drivers(layer, &asked.to_unit(*at, &others)?));
-        }
-        let feeds = if named.layer.is_classes { Vec::new() } else { asked.to_classes(self.top)? };
-        Ok(ContributionsReport {
-            unit: name_of(&scan, &unit, named.layer)?,
-            examples: asked.files.clone(),
-            value,
-            is_before: asked.read()?.0 != asked.layer.value,
-            drivers,
-            feeds,
-        })
+        contributions(run, &scan, (&unit, named.layer), [self.examples, self.top])
     }
 }
 
-impl ContributionsJob {
-    fn drivers(&self, layer: &LayerRecord, contributions: &[f64]) -> Drivers {
-        let mut order: Vec<usize> = (0..contributions.len()).collect();
-        order.sort_by(|&a, &b| contributions[b].total_cmp(&contributions[a]).then(a.cmp(&b)));
-        let of = |&channel: &usize| Contribution {
-            unit: format!("{}:{channel}", layer.name),
-            value: contributions[channel],
-        };
-        let raise = order.iter().take(self.top).filter(|i| contributions[**i] > 0.0).map(of).collect();
-        let lower = order.iter().rev().take(self.top).filter(|i| contributions[**i] < 0.0).map(of).collect();
-        Drivers { layer: layer.name.clone(), total: contributions.iter().sum(), raise, lower }
+/// What drives a unit and what it feeds, over `examples` of its best images; at most `top` units a list.
+///
+/// # Errors
+/// If the run's network is another one, the unit has no images, or one of them is gone.
+pub(crate) fn contributions(
+    run: &Run<'_>,
+    scan: &ScanFile,
+    (unit, layer): (&UnitRecord, &LayerRecord),
+    [examples, top]: [usize; 2],
+) -> Result<ContributionsReport> {
+    let model = run.model()?;
+    scan.check_model(model)?;
+    let asked = Asked::new(run, model, scan, (unit, layer), examples)?;
+    let layers: Vec<(ValueId, &LayerRecord)> = scan
+        .layers()
+        .iter()
+        .filter_map(|layer| Some((model.model.resolve(&layer.name).ok()?, layer)))
+        .collect();
+    let found = asked.before(&layers);
+    let values = asked.values()?;
+    let mut rests = values.clone();
+    let mut drivers = Vec::new();
+    for (at, layer) in &found {
+        let others: Vec<ValueId> =
+            found.iter().map(|(value, _)| *value).filter(|value| value != at).collect();
+        let of_examples = asked.to_unit(*at, &others)?;
+        rests.iter_mut().zip(&of_examples).for_each(|(rest, of)| *rest -= of.iter().sum::<f64>());
+        drivers.push(strongest(layer, &means(&of_examples), top));
     }
+    let is_bias = !found.is_empty() && is_constant(&rests, &values);
+    let mut feeds = if layer.is_classes { Vec::new() } else { asked.to_classes(top)? };
+    for of in &mut feeds {
+        of.unit = format!("class:{}", scan.label(of.channel)?);
+    }
+    Ok(ContributionsReport {
+        unit: scan.name_of(unit, layer)?,
+        examples: asked.files.clone(),
+        value: mean(&values),
+        is_before: asked.read()?.0 != asked.layer.value,
+        drivers,
+        rest: mean(&rests),
+        is_bias,
+        feeds,
+    })
+}
+
+/// The units of a layer that raise and lower the value most.
+fn strongest(layer: &LayerRecord, contributions: &[f64], top: usize) -> Drivers {
+    let mut order: Vec<usize> = (0..contributions.len()).collect();
+    order.sort_by(|&a, &b| contributions[b].total_cmp(&contributions[a]).then(a.cmp(&b)));
+    let of = |&channel: &usize| Contribution {
+        unit: format!("{}:{channel}", layer.name),
+        channel,
+        value: contributions[channel],
+    };
+    let raise = order.iter().take(top).filter(|i| contributions[**i] > 0.0).map(of).collect();
+    let lower = order.iter().rev().take(top).filter(|i| contributions[**i] < 0.0).map(of).collect();
+    Drivers { layer: layer.name.clone(), total: contributions.iter().sum(), raise, lower }
+}
+
+fn mean(numbers: &[f64]) -> f64 {
+    numbers.iter().sum::<f64>() / numbers.len().max(1) as f64
+}
+
+/// The mean over the examples, for each channel.
+fn means(of_examples: &[Vec<f64>]) -> Vec<f64> {
+    let channels = of_examples.first().map_or(0, Vec::len);
+    let of = |channel: usize| of_examples.iter().map(|of| of[channel]).sum::<f64>();
+    (0..channels).map(|channel| of(channel) / of_examples.len() as f64).collect()
+}
+
+/// Whether rests of several examples are one number, but for rounding.
+fn is_constant(rests: &[f64], values: &[f64]) -> bool {
+    /// Share of the largest value up to which differences are rounding.
+    const ROUNDING: f64 = 1e-4;
+    let scale = rests.iter().chain(values).fold(0.0f64, |scale, v| scale.max(v.abs()));
+    rests.len() > 1 && rests.iter().all(|rest| (rest - rests[0]).abs() <= ROUNDING * scale)
 }
 
 /// A unit with the images that excite it most.
@@ -223,12 +273,12 @@ impl<'a> Asked<'a> {
         Ok(self.examples.iter().map(objective).enumerate().collect())
     }
 
-    /// Returns the mean over the examples of the values of these objectives.
-    fn value(&self) -> Result<f64> {
+    /// The unit's value there, for each example.
+    fn values(&self) -> Result<Vec<f64>> {
         let (context, model) = (self.run.context, &self.model.model);
         let shapes = model.input_shapes(1, None)?;
         let input = PictureInput::of_photographs(model, &shapes)?;
-        let mut sum = 0.0;
+        let mut values = Vec::new();
         for (picture, objective) in self.objectives()? {
             let mut session =
                 context.compute(|| ObjectiveSession::new(model, &[objective], &[], shapes.clone(), false))?;
@@ -236,23 +286,21 @@ impl<'a> Asked<'a> {
                 input.feed(&mut session, 1, |_| self.pictures[picture].colors());
                 session.forward();
             });
-            sum += session.value(0);
+            values.push(session.value(0));
         }
-        Ok(sum / self.examples.len() as f64)
+        Ok(values)
     }
 
-    /// Returns the contributions of a layer's channels to the unit, means over the examples. Gradients do not
-    /// pass through the layers `others`, so that paths through them count as contributions of those layers.
-    fn to_unit(&self, at: ValueId, others: &[ValueId]) -> Result<Vec<f64>> {
+    /// Contributions of the channels of a layer to the unit's value there, for each example. What goes
+    /// through the other layers counts as theirs.
+    fn to_unit(&self, at: ValueId, others: &[ValueId]) -> Result<Vec<Vec<f64>>> {
         let mut direct = self.model.model.clone();
         others.iter().for_each(|other| summary::detach(&mut direct.graph, *other));
-        let products = self.products(&direct, at, &self.objectives()?)?;
-        let channels = products.first().map_or(0, Vec::len);
-        let mean = |i: usize| products.iter().map(|of| of[i]).sum::<f64>() / products.len() as f64;
-        Ok((0..channels).map(mean).collect())
+        self.products(&direct, at, &self.objectives()?)
     }
 
-    /// Returns the unit's contributions to the logits of the [`CANDIDATES`].
+    /// The unit's contributions to the logits of the classes that its examples are named as first, the
+    /// classes by number.
     fn to_classes(&self, top: usize) -> Result<Vec<Contribution>> {
         let Ok(logits) = self.model.model.logits() else { return Ok(Vec::new()) };
         let mut sums: Vec<f64> = Vec::new();
@@ -270,7 +318,7 @@ impl<'a> Asked<'a> {
                 (0..self.pictures.len()).map(|i| (i, Objective::logit(class))).collect();
             let products = self.products(&self.model.model, self.layer.value, &entries)?;
             let own = products.iter().map(|of| of[self.channel]).sum::<f64>() / products.len() as f64;
-            feeds.push(Contribution { unit: format!("class:{}", self.model.class_name(class)), value: own });
+            feeds.push(Contribution { unit: String::new(), channel: class, value: own });
         }
         feeds.sort_by(|a, b| b.value.total_cmp(&a.value));
         feeds.truncate(top);

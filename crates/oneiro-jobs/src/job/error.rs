@@ -231,7 +231,13 @@ pub enum JobError {
         /// The unit.
         unit: String,
     },
-    /// An image of a scan no longer exists.
+    /// A unit whose layer is no map.
+    #[error("{unit}: its layer has no map of rows and columns that could lie over an image")]
+    NoMap {
+        /// The unit.
+        unit: String,
+    },
+    /// An image of a scan that is not there any more.
     #[error("{file}: this image of the scan cannot be read any more")]
     SourceGone {
         /// The image's file.

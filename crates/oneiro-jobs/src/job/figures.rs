@@ -1,6 +1,6 @@
 //! Figures on pages: a rendered unit with its caption and values.
 
-use oneiro_media::{Figure, Image, PngText};
+use oneiro_media::{Figure, Image, PngText, StillFormat};
 
 use super::render::report::UnitReport;
 use crate::error::Result;
@@ -44,7 +44,14 @@ pub(crate) fn with_picture(figure: Figure, picture: &Image) -> Result<Figure> {
     })
 }
 
-/// Returns the page's footer: the program and the network that made the page.
+/// The figure with its picture inside the page, as a JPEG if this build writes them.
+pub(crate) fn with_jpeg(figure: Figure, picture: &Image) -> Result<Figure> {
+    let figure = with_picture(figure, picture)?;
+    let inside = figure.inside.map(|png| StillFormat::Jpeg.transcode(&png).unwrap_or(png));
+    Ok(Figure { inside, ..figure })
+}
+
+/// The small print: what made the page, and of which network.
 pub(crate) fn footer(model: &LoadedModel, preset: &str) -> String {
     format!("oneiro {}, preset {preset}, {} kernels, model SHA-256 {}", VERSION, kernels(), &model.hash[..16])
 }

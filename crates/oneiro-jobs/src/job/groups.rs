@@ -6,14 +6,15 @@
 use std::collections::HashMap;
 
 use kodama::{Method, linkage};
+use oneiro::unit_statistics::NormalSample;
 use oneiro_media::{Cell, Figure, Page, PngText, Section, Sheet};
 use serde::{Deserialize, Serialize};
 
+use super::crops::Crops;
 use super::figures;
 use super::sheet::MIN_CELL_WIDTH;
 use super::tiles::enlarged;
 use super::tiles::squares;
-use super::units::crops::Crops;
 use super::units::{plain_class, text_of_scan};
 use super::{Job, Place, Role, Run, Sink};
 use crate::error::Result;
@@ -31,7 +32,11 @@ const CROPS: usize = 9;
 const TILE: usize = 112;
 /// Side of a unit's mosaic of crops on a page.
 const MOSAIC: usize = 240;
-/// Number of classes that are named for each group.
+/// What a class's share in a group is.
+pub const ABOUT_SHARES: &str =
+    "the class's mean activation as a share of the largest class's, the mean over the group's units";
+
+/// Classes that are named of a group.
 const CLASSES: usize = 5;
 
 /// Finds the groups of a layer's units.
@@ -44,6 +49,9 @@ pub struct GroupsJob {
     pub layer: String,
     /// Minimum mean correlation between the units of two groups that are joined, above 0 and below 1.
     pub correlation: f64,
+    /// The folder that the scan's images lie in, if they have moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images: Option<String>,
 }
 
 /// A group of units.
@@ -80,20 +88,20 @@ impl Job for GroupsJob {
 
     fn run(&self, run: &Run<'_>, sink: &mut dyn Sink) -> Result<GroupsReport> {
         self.check()?;
-        let scan = ScanFile::open(run.places().of(&self.scan))?;
+        let scan = ScanFile::open(run.places().of(&self.scan))?.with_images(self.images.as_deref())?;
         let layer = scan.layer(&self.layer)?.layer;
         let report = self.groups(&scan, layer)?;
         let crops = Crops::new(&scan)?;
         let place = Place::picture(0);
         if sink.wants(place) {
-            let mut text = text_of_scan(&scan);
+            let mut text = text_of_scan(run, &scan)?;
             seal(run, &mut text, self, place)?;
             let sheet = sheet(&scan, layer, &report, &crops)?;
             sink.take_bytes(place, "groups.png", &oneiro_media::encode_png(&sheet.render()?, &text)?)?;
         }
         let place = Place::first(Role::Page);
         if sink.wants(place) {
-            let mut text = text_of_scan(&scan);
+            let mut text = text_of_scan(run, &scan)?;
             seal(run, &mut text, self, place)?;
             let page = self.page(&scan, layer, &report, (&crops, text))?;
             sink.take_bytes(place, "groups.html", page.to_html().as_bytes())?;
@@ -124,11 +132,10 @@ impl GroupsJob {
             .into());
         }
         let samples = units.iter().map(|unit| scan.samples(unit.number)).collect::<Result<Vec<_>>>()?;
-        let normal: Vec<(usize, Vec<f64>)> =
-            samples.iter().enumerate().filter_map(|(i, sample)| Some((i, normalized(sample)?))).collect();
-        let correlation = |a: usize, b: usize| -> f64 {
-            normal[a].1.iter().zip(&normal[b].1).map(|(a, b)| a * b).sum::<f64>().clamp(-1.0, 1.0)
-        };
+        let numbered = samples.iter().enumerate();
+        let normal: Vec<(usize, NormalSample)> =
+            numbered.filter_map(|(i, sample)| Some((i, NormalSample::new(sample)?))).collect();
+        let correlation = |a: usize, b: usize| f64::from(normal[a].1.correlation(&normal[b].1));
         let count = normal.len();
         let mut distances: Vec<f64> = Vec::with_capacity(count * count.saturating_sub(1) / 2);
         for a in 0..count {
@@ -193,7 +200,7 @@ impl GroupsJob {
         }
         let intro = format!(
             "Units of layer {} that answer the same positions of the same images. They are joined while the mean correlation \
-             between groups is at least {}. {} units are in no group, {} are constant.",
+             between groups is at least {}. {} units are in no group, {} are constant.\n\nThe number behind a class: {ABOUT_SHARES}.",
             layer.name, self.correlation, report.alone, report.constant
         );
         let title = format!("Groups of {}", layer.name);
@@ -201,16 +208,7 @@ impl GroupsJob {
     }
 }
 
-/// Subtracts the mean from a sample and normalises it to length 1. Returns `None` if the sample is constant,
-/// or if a value is not finite.
-fn normalized(sample: &[f32]) -> Option<Vec<f64>> {
-    let mean = sample.iter().map(|x| f64::from(*x)).sum::<f64>() / sample.len().max(1) as f64;
-    let apart: Vec<f64> = sample.iter().map(|x| f64::from(*x) - mean).collect();
-    let length = apart.iter().map(|x| x * x).sum::<f64>().sqrt();
-    (length.is_finite() && length > 0.0).then(|| apart.iter().map(|x| x / length).collect())
-}
-
-/// Returns a group with the classes and images to which it responds most.
+/// A group with the classes and images that it answers.
 fn described(scan: &ScanFile, layer: &LayerRecord, channels: Vec<usize>, correlation: f64) -> Result<Group> {
     let mut classes: HashMap<String, f64> = HashMap::new();
     let mut images: HashMap<String, f64> = HashMap::new();
@@ -238,7 +236,10 @@ fn described(scan: &ScanFile, layer: &LayerRecord, channels: Vec<usize>, correla
 fn about(group: &Group) -> String {
     let classes: Vec<String> =
         group.classes.iter().map(|(name, share)| format!("{} {share:.2}", plain_class(name))).collect();
-    format!("mean correlation {:.2}; answers {}", group.correlation, classes.join(", "))
+    match &classes[..] {
+        [] => format!("mean correlation {:.2}", group.correlation),
+        _ => format!("mean correlation {:.2}; answers {}", group.correlation, classes.join(", ")),
+    }
 }
 
 fn best_crops(unit: &UnitRecord, layer: &LayerRecord, crops: &Crops<'_>) -> Result<Vec<oneiro_media::Image>> {

@@ -122,15 +122,20 @@ impl Parts {
         self.folder.join(part.file())
     }
 
-    /// Loads a finished part. Returns `None` if the part is missing or damaged, so that it is computed again.
-    fn load<T: Stored>(&self, part: &Part) -> Option<T> {
+    /// Removes a part, if it is there.
+    pub(crate) fn remove(&self, part: &Part) {
+        let _ = fs::remove_file(self.path(part));
+    }
+
+    /// A finished part; `None` if it is not there or damaged, so that it is made anew.
+    pub(crate) fn load<T: Stored>(&self, part: &Part) -> Option<T> {
         let bytes = fs::read(self.path(part)).ok()?;
         let (sum, content) = bytes.split_at_checked(part.key.len())?;
         let sealed = [part.key.as_bytes(), content].concat();
         (sum == hash(&sealed).as_bytes()).then(|| T::from_bytes(content).ok())?
     }
 
-    fn store<T: Stored>(&self, part: &Part, result: &T) -> Result<()> {
+    pub(crate) fn store<T: Stored>(&self, part: &Part, result: &T) -> Result<()> {
         create_folder(&self.folder)?;
         let content = result.to_bytes()?;
         let sum = hash(&[part.key.as_bytes(), &content].concat());

@@ -1,8 +1,8 @@
 //! One pass over a data set: what its images do to every unit of a network.
 //!
-//! A scan works in blocks of consecutive images, which are the parts of the job: an interrupted
-//! scan goes on where it was, shards share the blocks, and the file has the same content however it came
-//! about.
+//! A scan works in blocks of consecutive images, which are the parts of the job: shards share the blocks, and
+//! the file has the same content however it came about. What a block has seen so far is kept from time to
+//! time, so an interrupted scan loses little.
 
 use std::cell::{Cell, RefCell};
 use std::path::Path;
@@ -15,6 +15,7 @@ use super::error::{JobError, Setting};
 use super::parts::{Part, TEMPORARY};
 use super::{Job, Place, Role, Run, Sink};
 use crate::error::Result;
+use crate::files::{FileError, create_folder};
 use crate::model::LoadedModel;
 use crate::provenance::{VERSION, kernels};
 use crate::remark::ScanRemark;
@@ -25,6 +26,7 @@ use crate::source::references::picture_size;
 use crate::store::{FILE, SCHEMA_VERSION, write};
 use crate::task::Task;
 
+mod begun;
 pub(crate) mod block;
 pub mod examples;
 mod gather;
@@ -41,6 +43,8 @@ const BLOCK_FLOPS: u64 = 400_000_000_000;
 const BLOCK_IMAGES: std::ops::RangeInclusive<u64> = 32..=1024;
 /// Blocks at most, each a file while the scan goes on.
 const MOST_BLOCKS: usize = 64;
+/// Images after which what a block has seen is kept. Slow networks see fewer: as many as are worth a block.
+const KEPT_AFTER: u64 = 256;
 /// Examples that a list holds at most.
 const MOST_EXAMPLES: usize = 1000;
 
@@ -139,19 +143,27 @@ impl Job for ScanJob {
         let flops = model.layers()?.layers.iter().map(|layer| layer.flops).sum();
         let blocks = blocks(dataset.images.len(), flops);
         let parts = self.parts(model, &dataset, &layers, (&blocks, &labels_of))?;
+        let begun: Vec<Part> = parts.iter().map(begun::part).collect();
         let mut found: Option<Block> = None;
         let progress = RefCell::new(Task::new(context, "scanning", dataset.images.len() as u64));
-        let made = Cell::new(0u64);
+        let (made, previous, taken) = (Cell::new(0u64), Cell::new(None::<usize>), Cell::new(0));
+        // What was begun is kept until the whole block is.
+        let forget = |block: usize| run.parts().into_iter().for_each(|parts| parts.remove(&begun[block]));
         let summarized = gatherer.summarized().to_vec();
         run.fold_parts(
             &parts,
             |part| {
+                previous.replace(Some(part)).into_iter().for_each(&forget);
                 let before = progress.borrow().done();
-                let block = gatherer.block(blocks[part].clone(), &mut progress.borrow_mut());
-                made.set(made.get() + progress.borrow().done() - before);
+                let keep = run.parts().map(|parts| (parts, &begun[part]));
+                let mut progress = progress.borrow_mut();
+                let block =
+                    begun::block(&mut gatherer, blocks[part].clone(), kept_after(flops), keep, &mut progress);
+                made.set(made.get() + progress.done() - before);
                 block
             },
             |block: Block| {
+                forget(taken.replace(taken.get() + 1));
                 // What earlier runs have seen counts as done, too.
                 let seen = (block.images.len() + block.problems.len()) as u64;
                 match made.get() >= seen {
@@ -166,7 +178,7 @@ impl Job for ScanJob {
             },
         )?;
         drop(progress);
-        let found = found.unwrap_or_else(|| Block::new(&gatherer.channels(), self.top));
+        let found = found.unwrap_or_else(|| gatherer.empty());
         if found.images.is_empty() {
             let first = found.problems.first().map_or_else(String::new, |p| format!("{}: {}", p.file, p.why));
             let (pictures, folder) = (dataset.images.len(), self.data.clone());
@@ -188,12 +200,12 @@ impl Job for ScanJob {
         };
         let place = Place::first(Role::Statistics);
         if sink.wants(place) {
-            let folder = tempfile::Builder::new().prefix(TEMPORARY).tempdir_in(match run.parts() {
-                Some(parts) => parts.folder().to_owned(),
-                None => std::env::temp_dir(),
-            })?;
+            let beside = run.parts().map_or_else(std::env::temp_dir, |parts| parts.folder().to_owned());
+            create_folder(&beside)?;
+            let made = tempfile::Builder::new().prefix(TEMPORARY).tempdir_in(&beside);
+            let folder = made.map_err(|source| FileError::Create { folder: beside.clone(), source })?;
             let file = folder.path().join(FILE);
-            context.compute(|| write::write(&file, &content))?;
+            context.compute(|| write::write(&beside, &file, &content))?;
             sink.take_file(place, FILE, &file)?;
         }
         model.framings.say(context);
@@ -223,6 +235,11 @@ fn named(layer: &ScannedLayer) -> String {
         .flat_map(|number| number.to_le_bytes())
         .collect();
     if bytes.is_empty() { layer.name.clone() } else { format!("{} {}", layer.name, hash(&bytes)) }
+}
+
+/// Images after which what a block has seen is kept. `flops`: the network's operations for an image.
+fn kept_after(flops: u64) -> usize {
+    (BLOCK_FLOPS / flops.max(1)).clamp(*BLOCK_IMAGES.start(), KEPT_AFTER) as usize
 }
 
 /// The blocks of a data set. `images`: their number; `flops`: the network's operations for an image.
@@ -357,5 +374,14 @@ mod tests {
             assert_eq!((blocks[0].start, blocks[blocks.len() - 1].end), (0, images));
             assert!(blocks.windows(2).all(|pair| pair[0].end == pair[1].start));
         }
+    }
+
+    #[test]
+    fn little_is_lost_of_a_large_data_set() {
+        assert_eq!(blocks(1_200_000, 700_000_000)[0].len(), 18_750);
+        assert_eq!(kept_after(700_000_000), 256);
+        assert_eq!(kept_after(0), 256);
+        assert_eq!(kept_after(4_000_000_000), 100);
+        assert_eq!(kept_after(u64::MAX), 32);
     }
 }

@@ -3,6 +3,8 @@
 pub mod layout;
 pub(crate) mod text;
 
+use std::ops::Range;
+
 use oneiro::objective::Objective;
 use oneiro_media::{Cell, Figure, Filter, Image, Page, PngText, Section, Sheet};
 use serde::{Deserialize, Serialize};
@@ -144,6 +146,7 @@ impl SheetPlan {
             columns: self.columns,
             tile: 0,
             data: None,
+            images: None,
             rows,
         };
         SheetJob { work: Work { units, settings: self.settings, ..work }, layout }
@@ -174,6 +177,11 @@ pub(crate) fn make<'m>(run: &Run<'m>, work: &Work, layout: &SheetLayout) -> Resu
         let (count, result) = (work.units.len(), Large::Sheet);
         return Err(JobError::TooLarge { count, things: "pictures", size, result }.into());
     }
+    rendered(run, work, layout)
+}
+
+/// As [`make`], for pictures that do not go into one sheet.
+pub(crate) fn rendered<'m>(run: &Run<'m>, work: &Work, layout: &SheetLayout) -> Result<Made<'m>> {
     let model = run.model()?;
     let mut layout = layout.clone();
     let kept = {
@@ -200,7 +208,8 @@ pub(crate) fn make<'m>(run: &Run<'m>, work: &Work, layout: &SheetLayout) -> Resu
     }
     let units: Vec<String> = prepared.units.iter().map(|unit| unit.unit.clone()).collect();
     let units: Vec<&str> = units.iter().map(String::as_str).collect();
-    let data = layout.data.as_ref().map(|data| Examples::of(run, data, &units)).transpose()?;
+    let images = layout.images.as_deref();
+    let data = layout.data.as_ref().map(|data| Examples::of(run, data, images, &units)).transpose()?;
     let finished = render_all(run, &prepared, &work.options(None))?;
     let least = layout.tile.max(LEAST_MOSAIC);
     let side = common_size(&finished).map_or(least, |(height, _)| least.div_ceil(height.max(1)) * height);
@@ -226,7 +235,8 @@ impl Made<'_> {
         if sink.wants(place) {
             let mut text = self.text()?;
             seal(run, &mut text, job, place)?;
-            sink.take_bytes(place, "sheet.png", &self.encode(&text)?)?;
+            let all = 0..self.finished.len();
+            sink.take_bytes(place, "sheet.png", &self.encode(&self.layout, all, &text)?)?;
         }
         let place = Place::first(Role::Page);
         if sink.wants(place) {
@@ -243,8 +253,29 @@ impl Made<'_> {
 
     /// Returns the sheet's metadata other than its job.
     pub fn text(&self) -> Result<PngText> {
-        let reports: Vec<&UnitReport> = self.finished.iter().map(|f| &f.report).collect();
-        sheet_text(&self.work, &self.layout, &reports)
+        self.text_of(&self.layout, 0..self.finished.len())
+    }
+
+    /// The metadata of a sheet of some of the units.
+    fn text_of(&self, layout: &SheetLayout, units: Range<usize>) -> Result<PngText> {
+        let reports: Vec<&UnitReport> = self.finished[units.clone()].iter().map(|f| &f.report).collect();
+        sheet_text(&self.work, layout, units, &reports)
+    }
+
+    /// The sheet of one unit alone as a PNG, with the job that makes it.
+    pub fn alone(&self, run: &Run<'_>, work: &Work, unit: usize) -> Result<Vec<u8>> {
+        let captions = self.layout.rows.iter().flat_map(|row| &row.captions);
+        let caption = captions.skip(unit).take(1).cloned().collect();
+        let row = LayoutRow { title: String::new(), photos: Vec::new(), captions: caption };
+        let layout = SheetLayout { rows: vec![row], ..self.layout.clone() };
+        let units = vec![UnitRequest::of(&self.work.units[unit])];
+        let done = self.work_done(work);
+        // Levels that pictures have in common are known by now.
+        let work = Work { units, display: self.finished[unit].report.display, ..done };
+        let mut text = self.text_of(&layout, unit..unit + 1)?;
+        let job = SheetJob { work, layout: layout.clone() };
+        seal(run, &mut text, &job, Place::picture(0))?;
+        self.encode(&layout, unit..unit + 1, &text)
     }
 
     /// Returns the sheet as a page that contains its pictures, with a section for each row.
@@ -285,15 +316,15 @@ impl Made<'_> {
         })
     }
 
-    /// Encodes the sheet as a PNG.
-    fn encode(&self, text: &PngText) -> Result<Vec<u8>> {
-        let Self { work, layout, finished, .. } = self;
+    /// A sheet of some of the units as a PNG.
+    fn encode(&self, layout: &SheetLayout, units: Range<usize>, text: &PngText) -> Result<Vec<u8>> {
+        let (work, finished) = (&self.work, &self.finished[units.clone()]);
         let mut sheet = Sheet::new(layout.columns)
             .title(&layout.title)
             .subtitle(&layout.subtitle)
             .min_cell_width(MIN_CELL_WIDTH);
         let mut results = finished.iter();
-        let mut examples = self.examples.iter().flatten();
+        let mut examples = self.examples.iter().flatten().skip(units.start);
         let preset = &work.settings[0].preset;
         let size = common_size(finished);
         for row in &layout.rows {

@@ -6,8 +6,8 @@ use oneiro::statistics::radial_power;
 use oneiro_media::{Image, Plot, Series};
 use serde::{Deserialize, Serialize};
 
+use super::crops::Crops;
 use super::render::{RenderJob, Setting};
-use super::units::crops::Crops;
 use super::units::text_of_scan;
 use super::{Job, Kept, Place, Role, Run, Sink};
 use crate::error::Result;
@@ -40,6 +40,9 @@ pub struct SpectraJob {
     /// measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub setting: Option<Setting>,
+    /// The folder that the scan's images lie in, if they have moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images: Option<String>,
 }
 
 /// The spectra of a layer: shares of power in equal intervals of frequency, from 0 to half a cycle per pixel.
@@ -65,7 +68,7 @@ impl Job for SpectraJob {
 
     fn run(&self, run: &Run<'_>, sink: &mut dyn Sink) -> Result<Self::Report> {
         self.check()?;
-        let scan = ScanFile::open(run.places().of(&self.scan))?;
+        let scan = ScanFile::open(run.places().of(&self.scan))?.with_images(self.images.as_deref())?;
         let crops = Crops::new(&scan)?;
         let mut report = Vec::new();
         for layer in scan.layers().iter().filter(|layer| layer.map.len() == 2 && !layer.is_classes) {
@@ -100,7 +103,7 @@ impl Job for SpectraJob {
         }
         let place = Place::first(Role::Plot);
         if sink.wants(place) {
-            let mut text = text_of_scan(&scan);
+            let mut text = text_of_scan(run, &scan)?;
             seal(run, &mut text, self, place)?;
             let plot = self.plot(&scan, &report).render()?;
             sink.take_bytes(place, "spectra.png", &oneiro_media::encode_png(&plot, &text)?)?;

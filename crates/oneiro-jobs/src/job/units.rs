@@ -3,26 +3,30 @@
 use oneiro_media::{Image, PngText};
 use serde::{Deserialize, Serialize};
 
+use super::contributions::{ContributionsReport, contributions};
+use super::crops::Crops;
 use super::error::{JobError, Setting};
 use super::render::{RenderJob, Setting as RenderSetting};
 use super::tiles::crossed_out;
 use super::{Job, Kept, Place, Role, Run, Sink};
 use crate::error::Result;
 use crate::numbers::short;
-use crate::provenance::{seal, text_of_program};
+use crate::provenance::{seal, text_of_model, text_of_program};
 use crate::remark::ScanRemark;
 use crate::store::ScanFile;
-use crate::store::read::{LayerRecord, UnitRecord};
+use crate::store::read::{ExampleRecord, LayerRecord, UnitRecord};
 
-pub mod crops;
 mod drawn;
+mod driven;
+mod heat;
 mod plots;
 
-use crops::Crops;
 use drawn::Drawn;
+use driven::Driven;
 
 /// Examples in each list that is drawn at most.
 const MOST_EXAMPLES: usize = 100;
+
 /// Units of a scan with their examples.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -36,6 +40,15 @@ pub struct UnitsJob {
     /// How pictures of the units are rendered that stand beside their examples; none without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub setting: Option<RenderSetting>,
+    /// The number of units listed that raise, that lower and that are fed by each unit; none without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drivers: Option<usize>,
+    /// Whether each unit's map of activations lies over the images that excite it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub heat: bool,
+    /// The folder that the scan's images lie in, if they have moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images: Option<String>,
 }
 
 /// The report on drawn units.
@@ -43,6 +56,9 @@ pub struct UnitsJob {
 pub struct UnitsReport {
     /// The units.
     pub units: Vec<UnitRecord>,
+    /// What drives each of them, if that was asked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub contributions: Vec<ContributionsReport>,
 }
 
 impl Job for UnitsJob {
@@ -51,7 +67,7 @@ impl Job for UnitsJob {
 
     fn run(&self, run: &Run<'_>, sink: &mut dyn Sink) -> Result<UnitsReport> {
         self.check()?;
-        let scan = ScanFile::open(run.places().of(&self.scan))?;
+        let scan = ScanFile::open(run.places().of(&self.scan))?.with_images(self.images.as_deref())?;
         let mut units = Vec::new();
         for text in &self.units {
             let (unit, named) = scan.unit_named(text)?;
@@ -62,18 +78,33 @@ impl Job for UnitsJob {
             units.push((unit, named.layer));
         }
         let crops = Crops::new(&scan)?;
+        let mut found = Vec::new();
+        if let Some(top) = self.drivers {
+            for (unit, layer) in &units {
+                found.push(contributions(run, &scan, (unit, layer), [self.examples, top])?);
+            }
+        }
+        let driven = found
+            .iter()
+            .map(|of| Driven::new(&scan, of, self.examples, |units| self.pictures(run, &scan, units)))
+            .collect::<Result<Vec<_>>>()?;
+        let heat = match self.heat {
+            true => Some(heat::over_images(run, &scan, &crops, &units, self.examples)?),
+            false => None,
+        };
         let pictures = self.pictures(run, &scan, &units)?;
-        let drawn = Drawn { scan: &scan, crops: &crops, units: &units, pictures, examples: self.examples };
+        let examples = self.examples;
+        let drawn = Drawn { scan: &scan, crops: &crops, units: &units, pictures, heat, driven, examples };
         let place = Place::picture(0);
         if sink.wants(place) {
-            let mut text = text_of_scan(&scan);
+            let mut text = text_of_scan(run, &scan)?;
             seal(run, &mut text, self, place)?;
             let sheet = drawn.sheet()?;
             sink.take_bytes(place, "units.png", &oneiro_media::encode_png(&sheet.render()?, &text)?)?;
         }
         let place = Place::first(Role::Page);
         if sink.wants(place) {
-            let mut text = text_of_scan(&scan);
+            let mut text = text_of_scan(run, &scan)?;
             seal(run, &mut text, self, place)?;
             let page = drawn.page(text)?;
             sink.take_bytes(place, "units.html", page.to_html().as_bytes())?;
@@ -81,7 +112,8 @@ impl Job for UnitsJob {
         if let Some((file, count)) = crops.gone() {
             run.context.remark(ScanRemark::SourcesGone { count, file });
         }
-        Ok(UnitsReport { units: units.into_iter().map(|(unit, _)| unit).collect() })
+        let units = units.into_iter().map(|(unit, _)| unit).collect();
+        Ok(UnitsReport { units, contributions: found })
     }
 
     fn check(&self) -> Result<()> {
@@ -129,29 +161,56 @@ impl UnitsJob {
     }
 }
 
-/// What a picture says of the scan that it is of.
-pub(crate) fn text_of_scan(scan: &ScanFile) -> PngText {
-    let mut text = text_of_program();
+/// What a picture says of the scan that it is of, and of the network if the job has run it.
+pub(crate) fn text_of_scan(run: &Run<'_>, scan: &ScanFile) -> Result<PngText> {
+    let mut text = match run.model() {
+        Ok(model) => text_of_model(model)?,
+        Err(_) => text_of_program(),
+    };
     for key in ["data", "images"] {
         text.push(key, scan.meta(key).unwrap_or_default());
     }
     text.push("scanned-model", scan.meta("model").unwrap_or_default());
     text.push("scanned-model-sha256", scan.meta("model-sha256").unwrap_or_default());
-    text
+    Ok(text)
 }
 
 /// The unit's numbers, in a line.
-pub fn numbers(unit: &UnitRecord) -> String {
+pub fn numbers(unit: &UnitRecord, layer: &LayerRecord) -> String {
     let Some((maximum, mean)) = unit.maximum.zip(unit.mean) else {
         return "no position of any image is a number".to_owned();
     };
+    let mut line = format!("maximum {}, mean {}", short(maximum), short(mean));
     let active = unit.fraction_active.map_or(0.0, |share| 100.0 * share);
-    let mut line =
-        format!("maximum {}, mean {}, active at {active:.1} % of positions", short(maximum), short(mean));
+    line += &match (layer.is_classes, layer.has_positions()) {
+        (true, false) => String::new(),
+        (_, true) => format!(", active at {active:.1} % of positions"),
+        (false, false) => format!(", active in {active:.1} % of images"),
+    };
     if unit.not_finite > 0 {
-        line += &format!(", {} positions are no numbers", unit.not_finite);
+        let things = if layer.has_positions() { "positions" } else { "images" };
+        line += &format!(", {} {things} are no numbers", unit.not_finite);
     }
     line
+}
+
+/// A list of a unit's examples, with its heading.
+pub type HeadedList<'u> = (String, &'u [ExampleRecord]);
+
+/// A unit's lists with what stands above them. Where a layer has one position, the mean over positions is the
+/// activation itself and has no list.
+pub fn lists<'u>(scan: &ScanFile, unit: &'u UnitRecord, layer: &LayerRecord) -> Vec<HeadedList<'u>> {
+    let by = scan.ranked_by();
+    let largest = (format!("largest {by}"), &unit.best[..]);
+    if !layer.has_positions() {
+        return vec![largest, (format!("smallest {by}"), &unit.worst)];
+    }
+    let of = if by == "activation" { String::new() } else { format!(" {by}") };
+    vec![
+        largest,
+        (format!("largest mean{of}"), &unit.best_by_mean),
+        (format!("images whose largest {by} is the smallest"), &unit.worst),
+    ]
 }
 
 /// A class's folder without the WordNet id before it, and with spaces.
@@ -159,14 +218,6 @@ pub fn plain_class(folder: &str) -> &str {
     let (first, rest) = folder.split_once(['_', ' ', '-']).unwrap_or((folder, ""));
     let is_id = first.len() == 9 && first.starts_with('n') && first[1..].bytes().all(|b| b.is_ascii_digit());
     if is_id && !rest.is_empty() { rest } else { folder }
-}
-
-/// The unit as people write it; for a class with its name.
-pub fn name_of(scan: &ScanFile, unit: &UnitRecord, layer: &LayerRecord) -> Result<String> {
-    Ok(match layer.is_classes {
-        true => format!("class:{}", scan.label(unit.channel)?),
-        false => format!("{}:{}", layer.name, unit.channel),
-    })
 }
 
 #[cfg(test)]

@@ -168,7 +168,9 @@ impl Dataset {
     }
 }
 
-/// Number of files that are read at a time to compare their content.
+/// Why a pipe, a device or a folder of an image's name is left out: reading it might never end.
+const NO_FILE: &str = "it is no file";
+/// Files that are read at once to compare their content.
 const HASHED_AT_ONCE: usize = 64;
 
 /// An image that was found.
@@ -213,6 +215,8 @@ fn in_folder(root: &Path) -> (Vec<Found>, Vec<Problem>) {
                     continue;
                 }
                 let file = relative(path, root).unwrap_or_else(|| path.to_string_lossy().into_owned());
+                // Of the folder itself nothing is left.
+                let file = if file.is_empty() { ".".to_owned() } else { file };
                 let why = match (error.loop_ancestor(), error.io_error()) {
                     (Some(above), _) => format!("it links back to {}", above.display()),
                     (None, Some(why)) => why.to_string(),
@@ -231,6 +235,10 @@ fn in_folder(root: &Path) -> (Vec<Found>, Vec<Problem>) {
             problems.push(Problem { file, kind: ProblemKind::Unreadable, why });
             continue;
         };
+        if !entry.file_type().is_file() {
+            problems.push(Problem { file, kind: ProblemKind::Unreadable, why: NO_FILE.to_owned() });
+            continue;
+        }
         let class = file.split_once('/').map(|(class, _)| class.to_owned());
         let (bytes, changed) = entry.metadata().map_or((0, 0), |data| (data.len(), changed(&data)));
         found.push(Found { class, bytes, changed, file });
@@ -256,6 +264,9 @@ fn on_disk(root: &Path, listed: BTreeMap<String, Option<String>>) -> (Vec<Found>
     let (mut found, mut problems) = (Vec::new(), Vec::new());
     for (file, class) in listed {
         match std::fs::metadata(root.join(&file)) {
+            Ok(data) if !data.is_file() => {
+                problems.push(Problem { file, kind: ProblemKind::Unreadable, why: NO_FILE.to_owned() });
+            }
             Ok(data) => found.push(Found { file, class, bytes: data.len(), changed: changed(&data) }),
             Err(why) => problems.push(Problem { file, kind: ProblemKind::Missing, why: why.to_string() }),
         }
@@ -318,6 +329,22 @@ mod tests {
         assert_eq!(dataset.images.len(), 1);
         let kinds: Vec<_> = dataset.problems.iter().map(|p| (p.file.as_str(), p.kind)).collect();
         assert_eq!(kinds, [("a/gone.png", ProblemKind::Unreadable), ("a/up", ProblemKind::Loop)]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_file_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("x.png"), [1]).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(folder.path().join("y.png")).unwrap();
+        let csv = folder.path().join("list.csv");
+        fs::write(&csv, "x.png,a\ny.png,a\n").unwrap();
+        for data in [folder.path(), &csv] {
+            let dataset = Dataset::find(&context(), data).unwrap();
+            assert_eq!(dataset.images.len(), 1);
+            let problem = &dataset.problems[0];
+            assert_eq!((problem.file.as_str(), problem.why.as_str()), ("y.png", NO_FILE));
+        }
     }
 
     #[test]

@@ -88,7 +88,7 @@ impl Framing {
         let size = |[h, w]: [usize; 2]| format!("{h}x{w}");
         let from = size(self.from);
         let words = match (self.resized, self.cropped) {
-            (None, None) => format!("shown as it is, {from}"),
+            (None, None) => format!("neither scaled nor cropped, at the network's size {from}"),
             (Some(to), None) => format!("resized from {from} to {}", size(to)),
             (None, Some(to)) => format!("cropped about the centre, from {from} to {}", size(to)),
             (Some(scaled), Some(to)) => {
@@ -172,8 +172,8 @@ mod tests {
         let image = Image::rgb(3, 2, (0..18).map(|i| i as f32 / 18.0).collect()).unwrap();
         let (shown, framing) = framed(&image, [2, 3], None).unwrap();
         assert_eq!(shown, image);
-        assert_eq!(framing.words(), "shown as it is, 2x3");
-        // A crop that the user chose is made even if the size already fits.
+        assert_eq!(framing.words(), "neither scaled nor cropped, at the network's size 2x3");
+        // A crop that was chosen is made.
         let (shown, framing) = framed(&image, [2, 3], Some(0.5)).unwrap();
         assert_ne!(shown, image);
         assert_eq!(framing.words(), "resized from 2x3 to 4x6, cropped about the centre to 2x3");

@@ -1,21 +1,29 @@
 //! The error of a scan's file that cannot be written or used.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
-/// The reason why a scan's file cannot be written or used.
+use oneiro_media::write_hint;
+
+/// Why a scan's file cannot be written or used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
     /// The database cannot be written.
-    #[error("the scan's file cannot be written: {0}")]
-    Write(rusqlite::Error),
+    #[error("the scan's file cannot be written in {}: {why}; {}", folder.display(), write_hint(kind_of(why)))]
+    Write {
+        /// The folder in which it is put together.
+        folder: PathBuf,
+        /// Why.
+        why: rusqlite::Error,
+    },
     /// The database cannot be read.
-    #[error("{}: the scan cannot be read: {source}", path.display())]
+    #[error("{}: the scan cannot be read: {why}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// The database's error.
-        source: rusqlite::Error,
+        /// Why.
+        why: rusqlite::Error,
     },
     /// A folder or file contains no scan.
     #[error("{}: there is no scan here", path.display())]
@@ -23,7 +31,13 @@ pub enum StoreError {
         /// The folder or file.
         path: PathBuf,
     },
-    /// The scan has another version of the schema.
+    /// A folder for the scanned images that is none.
+    #[error("{}: there is no such folder; name the one that the scanned folder is now", folder.display())]
+    NoImages {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A scan in another form.
     #[error("{}: the scan has form {found}, this program reads form {}: scan again", path.display(), super::SCHEMA_VERSION)]
     Version {
         /// The file.
@@ -57,7 +71,15 @@ pub enum StoreError {
         /// Names of the data set's classes, most similar first.
         known: Vec<String>,
     },
-    /// The requested unit is not one channel of a layer.
+    /// A class that the network does not have.
+    #[error("the network has no class \"{name}\"; {}", known_said(known))]
+    Label {
+        /// The name asked for.
+        name: String,
+        /// Names of classes, the nearest first.
+        known: Vec<String>,
+    },
+    /// A unit that is not one channel of a layer.
     #[error("\"{unit}\": a scan knows units LAYER:CHANNEL and class:NAME{why}")]
     Unit {
         /// The unit.
@@ -77,12 +99,25 @@ pub enum StoreError {
     },
 }
 
+/// The system's kind of an error of the database.
+fn kind_of(error: &rusqlite::Error) -> ErrorKind {
+    use rusqlite::ErrorCode;
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => ErrorKind::StorageFull,
+        Some(ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => ErrorKind::PermissionDenied,
+        _ => ErrorKind::Other,
+    }
+}
+
 fn known_said(known: &[String]) -> String {
-    /// Number of names that a message lists.
+    /// Names up to which all are listed.
+    const FEW: usize = 12;
+    /// Names of many that are listed.
     const LISTED: usize = 5;
     match known {
         [] => "there are none".to_owned(),
-        _ if known.len() <= LISTED => format!("there are {}", known.join(", ")),
+        [one] => format!("there is {one}"),
+        _ if known.len() <= FEW => format!("there are {}", known.join(", ")),
         _ => format!("the nearest are {}", known[..LISTED].join(", ")),
     }
 }

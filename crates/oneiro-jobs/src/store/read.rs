@@ -33,6 +33,7 @@ pub struct ScanFile {
     meta: BTreeMap<String, String>,
     layers: Vec<LayerRecord>,
     classes: OnceCell<Vec<DataClass>>,
+    images: Option<PathBuf>,
 }
 
 impl ScanFile {
@@ -45,7 +46,7 @@ impl ScanFile {
         if !file.is_file() {
             return Err(StoreError::NoScan { path: path.to_owned() }.into());
         }
-        let read = |source| StoreError::Read { path: file.clone(), source };
+        let read = |why| StoreError::Read { path: file.clone(), why };
         let database = Connection::open_with_flags(&file, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(read)?;
         let found: i64 = match database.query_row("PRAGMA user_version", [], |row| row.get(0)) {
             Ok(found) => found,
@@ -67,6 +68,7 @@ impl ScanFile {
             meta: BTreeMap::new(),
             layers: Vec::new(),
             classes: OnceCell::new(),
+            images: None,
         };
         scan.meta = scan
             .all("SELECT key, value FROM meta", [], |row| Ok((row.get(0)?, row.get(1)?)))?
@@ -125,7 +127,22 @@ impl ScanFile {
 
     /// Returns the folder that contains the images.
     pub fn data(&self) -> PathBuf {
-        PathBuf::from(self.meta("data-folder").unwrap_or_default())
+        let scanned = || PathBuf::from(self.meta("data-folder").unwrap_or_default());
+        self.images.clone().unwrap_or_else(scanned)
+    }
+
+    /// With images that have moved to this folder since, if one is given.
+    ///
+    /// # Errors
+    /// If there is no such folder.
+    pub fn with_images(mut self, folder: Option<&str>) -> Result<Self> {
+        if let Some(folder) = folder.map(PathBuf::from) {
+            if !folder.is_dir() {
+                return Err(StoreError::NoImages { folder }.into());
+            }
+            self.images = Some(folder);
+        }
+        Ok(self)
     }
 
     /// Returns the layers, in the network's order.
@@ -321,8 +338,8 @@ impl ScanFile {
         Ok(rows().map_err(|error| self.failed(error))?)
     }
 
-    fn failed(&self, source: rusqlite::Error) -> StoreError {
-        StoreError::Read { path: self.path.clone(), source }
+    fn failed(&self, why: rusqlite::Error) -> StoreError {
+        StoreError::Read { path: self.path.clone(), why }
     }
 }
 

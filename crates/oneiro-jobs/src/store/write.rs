@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use oneiro::layer_summaries::SummarizedLayer;
-use oneiro::unit_statistics::{LayerStatistics, Ranking};
+use oneiro::unit_statistics::{LayerStatistics, NormalSample, Ranking};
 use rayon::prelude::*;
 use rusqlite::{Connection, Transaction, params};
 
@@ -38,9 +38,10 @@ pub(crate) struct Content<'a> {
     pub thumbnails: Vec<(u32, Vec<u8>)>,
 }
 
-/// Writes a new file.
-pub(crate) fn write(path: &Path, content: &Content<'_>) -> Result<(), StoreError> {
-    let mut database = Connection::open(path).map_err(StoreError::Write)?;
+/// Writes a new file into a folder inside `folder`, the one that errors name.
+pub(crate) fn write(folder: &Path, path: &Path, content: &Content<'_>) -> Result<(), StoreError> {
+    let refused = |why| StoreError::Write { folder: folder.to_owned(), why };
+    let mut database = Connection::open(path).map_err(refused)?;
     let all = |database: &mut Connection| -> rusqlite::Result<()> {
         // The file has no readers yet, and is deleted if anything fails. It therefore needs no protection
         // against interruptions.
@@ -58,8 +59,8 @@ pub(crate) fn write(path: &Path, content: &Content<'_>) -> Result<(), StoreError
         }
         transaction.commit()
     };
-    all(&mut database).map_err(StoreError::Write)?;
-    database.close().map_err(|(_, error)| StoreError::Write(error))
+    all(&mut database).map_err(refused)?;
+    database.close().map_err(|(_, error)| refused(error))
 }
 
 fn data_set(to: &Transaction<'_>, content: &Content<'_>) -> rusqlite::Result<()> {
@@ -237,11 +238,13 @@ fn correlated(samples: &[Vec<f32>]) -> Vec<Vec<(usize, f32)>> {
         return vec![Vec::new(); samples.len()];
     }
     let least = ERRORS / (count as f32).sqrt();
-    let normal: Vec<Vec<f32>> = samples.par_iter().map(|sample| normalized(sample)).collect();
-    // Each pair is computed once: `behind` returns a unit's correlations with the units after it.
+    let normal: Vec<Option<NormalSample>> = samples.par_iter().map(|of| NormalSample::new(of)).collect();
+    // Each pair once: those of a unit with the units behind it.
     let behind = |unit: usize| -> Vec<f32> {
-        let own = &normal[unit];
-        let with = |other: &Vec<f32>| if own.len() == other.len() { dot(own, other) } else { 0.0 };
+        let with = |other: &Option<NormalSample>| match (&normal[unit], other) {
+            (Some(own), Some(other)) => own.correlation(other),
+            _ => 0.0,
+        };
         normal[unit + 1..].iter().map(with).collect()
     };
     let pairs: Vec<Vec<f32>> = (0..samples.len()).into_par_iter().map(behind).collect();
@@ -255,29 +258,4 @@ fn correlated(samples: &[Vec<f32>]) -> Vec<Vec<(usize, f32)>> {
         all
     };
     (0..samples.len()).into_par_iter().map(strongest).collect()
-}
-
-/// Subtracts the mean from a sample and normalises it to length 1. Returns an empty list if the sample is
-/// constant, or if a value is not finite.
-fn normalized(sample: &[f32]) -> Vec<f32> {
-    let mean = sample.iter().map(|x| f64::from(*x)).sum::<f64>() / sample.len().max(1) as f64;
-    let length = sample.iter().map(|x| (f64::from(*x) - mean).powi(2)).sum::<f64>().sqrt();
-    if !length.is_finite() || length == 0.0 {
-        return Vec::new();
-    }
-    sample.iter().map(|x| ((f64::from(*x) - mean) / length) as f32).collect()
-}
-
-/// Returns the inner product, with several sums that fill vector registers.
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    const LANES: usize = 16;
-    let mut sums = [0.0f32; LANES];
-    let (a_chunks, b_chunks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let rest: f32 = a_chunks.remainder().iter().zip(b_chunks.remainder()).map(|(a, b)| a * b).sum();
-    for (a, b) in a_chunks.zip(b_chunks) {
-        for lane in 0..LANES {
-            sums[lane] += a[lane] * b[lane];
-        }
-    }
-    sums.iter().sum::<f32>() + rest
 }

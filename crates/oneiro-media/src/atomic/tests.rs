@@ -92,3 +92,30 @@ fn writers_of_the_same_name_at_the_same_time_leave_one_complete_file() {
     assert!(bytes.iter().all(|byte| *byte == bytes[0]));
     assert_eq!(folder.names(), ["a.bin"]);
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_named_with_the_file_whatever_the_writer_makes_of_it() {
+    // The device that is always full.
+    let path = Path::new("/dev/full");
+    let says = |error: MediaError| {
+        let said = error.to_string();
+        assert!(said.starts_with("cannot write `/dev/full`"), "{said}");
+        assert!(said.ends_with("free some space or choose another disk"), "{said}");
+    };
+    says(write_atomic(path, b"x").unwrap_err());
+    let lost = |file: &mut dyn Write| -> Result<()> {
+        let _ = file.write_all(b"x");
+        Err(MediaError::Shape { what: "something else".into() })
+    };
+    says(write_atomic_with(path, lost).unwrap_err());
+}
+
+#[test]
+fn errors_do_not_name_the_temporary_file() {
+    let wrapped = io::Error::new(io::ErrorKind::StorageFull, "no space at path \"/tmp/.a.png.x.tmp\"");
+    let said = write_refused(Path::new("a.png"), wrapped).to_string();
+    assert!(said.starts_with("cannot write `a.png`: ") && !said.contains("tmp"), "{said}");
+    let other = write_refused(Path::new("a.png"), io::Error::other("the encoder stopped")).to_string();
+    assert!(other.contains("the encoder stopped"), "{other}");
+}

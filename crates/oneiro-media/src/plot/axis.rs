@@ -166,9 +166,8 @@ impl Axis {
     }
 }
 
-/// Marks at multiples of 1, 2 or 5 times a power of ten, between two values.
-fn linear(from: f64, to: f64, most: usize, place: impl Fn(f64) -> Option<f64>) -> Ticks {
-    let (digit, exponent) = nice_step(to - from, most);
+/// Multiples of a digit times a power of ten, between two values.
+fn multiples(from: f64, to: f64, (digit, exponent): (i32, i32)) -> Vec<f64> {
     // Divided rather than multiplied by a power below one: `3 / 10` is 0.3, `3 * 0.1` is not.
     let multiple = |k: f64| {
         let whole = k * f64::from(digit);
@@ -177,7 +176,19 @@ fn linear(from: f64, to: f64, most: usize, place: impl Fn(f64) -> Option<f64>) -
     let step = multiple(1.0);
     let (first, last) = ((from / step - 1e-9).ceil(), (to / step + 1e-9).floor());
     let count = (last - first).max(-1.0) as usize + 1;
-    let values: Vec<f64> = (0..count).map(|i| multiple(first + i as f64)).collect();
+    (0..count).map(|i| multiple(first + i as f64)).collect()
+}
+
+/// Marks at multiples of 1, 2 or 5 times a power of ten, between two values. One mark tells no scale: where
+/// the step lets no second one in, it is the next finer one.
+fn linear(from: f64, to: f64, most: usize, place: impl Fn(f64) -> Option<f64>) -> Ticks {
+    let mut step = nice_step(to - from, most);
+    let mut values = multiples(from, to, step);
+    while values.len() < 2 && to > from && step.1 > f64::MIN_10_EXP {
+        step = finer(step);
+        values = multiples(from, to, step);
+    }
+    let (_, exponent) = step;
 
     let largest = values.iter().fold(0.0f64, |largest, value| largest.max(value.abs()));
     let leading = if largest > 0.0 { largest.log10().floor() as i32 } else { 0 };
@@ -201,6 +212,15 @@ fn nice_step(span: f64, most: usize) -> (i32, i32) {
     match [1, 2, 5].into_iter().find(|&digit| leading <= f64::from(digit) * (1.0 + 1e-9)) {
         Some(digit) => (digit, exponent),
         None => (1, exponent + 1),
+    }
+}
+
+/// The step below one of 1, 2, 5 times a power of ten.
+fn finer((digit, exponent): (i32, i32)) -> (i32, i32) {
+    match digit {
+        5 => (2, exponent),
+        2 => (1, exponent),
+        _ => (5, exponent - 1),
     }
 }
 
@@ -280,6 +300,21 @@ mod tests {
         let ticks = Axis::exactly(false, 10.0, 20.0).ticks(5);
         let places: Vec<f64> = ticks.marks.iter().map(|mark| mark.0).collect();
         assert!(places.iter().zip([0.0, 0.2, 0.4, 0.6, 0.8, 1.0]).all(|(a, b)| (a - b).abs() < 1e-12));
+    }
+
+    #[test]
+    fn an_axis_has_two_marks_at_least() {
+        for (from, to, expected) in [
+            (0.0, 4.9, &["0", "2", "4"][..]),
+            (0.0, 0.9, &["0.0", "0.5"]),
+            (-0.35, 0.45, &["−0.2", "0.0", "0.2", "0.4"]),
+        ] {
+            assert_eq!(names(&Axis::exactly(false, from, to).ticks(2)), expected, "{from} to {to}");
+        }
+        for i in 1..400 {
+            let to = 1.07f64.powi(i - 200);
+            assert!(Axis::exactly(false, 0.0, to).ticks(2).marks.len() >= 2, "0 to {to}");
+        }
     }
 
     #[test]

@@ -3,10 +3,10 @@
 use crate::card::InputKind;
 use crate::gradients::{Gradients, ReluGradient};
 use crate::optimizer::{OptimizerKind, OptimizerSpec, Schedule};
-use crate::param::{DenseOptions, FourierOptions, MacoOptions, PixelOptions, SharedOptions};
+use crate::param::{DenseOptions, FourierOptions, MacoOptions, MovedOptions, PixelOptions, SharedOptions};
 use crate::preset::{InputSettings, Jitter, Outside, ParamSpec, Preset, Settle, Upkeep};
 use crate::regularizer::{BOUND, Regularizer};
-use crate::transform::{Chain, Transform};
+use crate::transform::{Chain, Length, Transform, Values};
 
 /// Side of Lucid's default canvas (`lucid/optvis/render.py`).
 const LUCID_SIZE: usize = 128;
@@ -53,6 +53,16 @@ const VIDEO_RATE: f32 = 4.0;
 const VIDEO_STEPS: usize = 300;
 /// Frames that a clip is moved in time by; ours.
 const CLIP_JITTER: usize = 2;
+/// Steps, views a step, γ, force of the objective, rate of images, and largest shifts of the recipe for clips
+/// and flow; ours.
+const OWN_VIDEO_STEPS: usize = 160;
+const OWN_VIDEO_VIEWS: usize = 2;
+const OWN_VIDEO_GAMMA: f64 = 3.0;
+const OWN_FORCE: f64 = 5.0;
+const OWN_IMAGE_RATE: f32 = 3.0;
+const OWN_SHIFT: f64 = 12.5;
+const OWN_FLOW_SHIFT: f64 = 37.5;
+const OWN_CLIP_JITTER: usize = 4;
 /// Rate and steps of the dense generator; ours: more saturates the picture.
 const DENSE_RATE: f32 = 0.2;
 const DENSE_STEPS: usize = 256;
@@ -229,6 +239,55 @@ impl Preset {
         }
     }
 
+    /// The recipe for clips and flow where none is chosen; ours (docs/video.md has the study). Images are made in
+    /// Lucid's Fourier space, clips as a still that moves, flow in pixels under the penalties of
+    /// [`Preset::feichtenhofer20`]. The objective's gradient is scaled, so that neither a unit's scale nor its
+    /// largest activation has to be known.
+    pub fn video() -> Self {
+        let paper = Self::feichtenhofer20();
+        let regularizer = paper.regularizer.map(|r| Regularizer { gamma: OWN_VIDEO_GAMMA, bound: 0.0, ..r });
+        let motion = paper.inputs[InputKind::Flow.name()].regularizer;
+        let motion = motion.map(|r| Regularizer { gamma: OWN_VIDEO_GAMMA, ..r });
+        let chain = |transforms: &[Transform]| Some(Chain::new(transforms.to_vec()));
+        let [scale, rotate] =
+            [Transform::Scale(Values::Uniform(0.9, 1.1)), Transform::Rotate(Values::Uniform(-5.0, 5.0))];
+        let shift = Transform::Jitter(Length::Percent(OWN_SHIFT));
+        let image = InputSettings { rate: Some(OWN_IMAGE_RATE), ..InputSettings::default() };
+        let clip = InputSettings {
+            param: Some(ParamSpec::Moved(MovedOptions::default())),
+            transform: chain(&[
+                shift.clone(),
+                Transform::FrameJitter(OWN_CLIP_JITTER),
+                scale.clone(),
+                rotate.clone(),
+            ]),
+            regularizer,
+            ..InputSettings::default()
+        };
+        let flow = InputSettings {
+            param: Some(paper.param),
+            transform: chain(&[Transform::Jitter(Length::Percent(OWN_FLOW_SHIFT))]),
+            regularizer: motion,
+            rate: Some(VIDEO_RATE / LUCID_RATE),
+            ..InputSettings::default()
+        };
+        Self {
+            size: None,
+            steps: OWN_VIDEO_STEPS,
+            views: OWN_VIDEO_VIEWS,
+            optimizer: OptimizerSpec { schedule: Schedule::Cosine(0.0), ..OptimizerSpec::adam(LUCID_RATE) },
+            transform: Chain::new(vec![shift, scale, rotate]),
+            outside: Outside::Mean,
+            gradients: Gradients::default(),
+            unit_weight: Some(OWN_FORCE),
+            relative: true,
+            inputs: [(InputKind::Image, image), (InputKind::Clip, clip), (InputKind::Flow, flow)]
+                .map(|(kind, settings)| (kind.name().into(), settings))
+                .into(),
+            ..Self::based_on_lucid("video")
+        }
+    }
+
     /// A dense layer as generator ("Visualizing How CNNs See", Keras): one constant unit, a layer to every
     /// pixel, gradient descent. The source publishes no numbers; rate and steps are ours.
     pub fn keras_dense() -> Self {
@@ -337,6 +396,7 @@ impl Preset {
             Self::accentuation(),
             Self::activation_grid(),
             Self::feichtenhofer20(),
+            Self::video(),
         ]
     }
 

@@ -12,7 +12,7 @@ use crate::objective_session::ObjectiveSession;
 use crate::optimizer::Optimizer;
 use crate::param::{Param, Work, alpha};
 use crate::preset::{Outside, ParamSpec, Preset};
-use crate::regularizer::{BoundRegularizer, Shares};
+use crate::regularizer::{BoundRegularizer, Shares, UNITS};
 use crate::render::Picture;
 use crate::render::background::Background;
 use crate::render::upkeep::Keeper;
@@ -65,8 +65,13 @@ pub(super) struct ImageState {
     /// Factor on the gradient of the objective: what it counts at this input, relative to the input at which
     /// it counts least.
     pub objective_factor: f32,
+    /// The root mean square that the objective's gradient gets, times the positions, in the regularizer's units;
+    /// `None` leaves it as it is.
+    pub force: Option<f64>,
+    /// The factor that gave it that in the last step.
+    forced: f64,
     /// What the regularizer counted in the last step.
-    pub shares: Shares,
+    shares: Shares,
     background: Option<Background>,
 }
 
@@ -114,6 +119,8 @@ impl ImageState {
         Ok(Self {
             rate_factor: preset.rate_factor(input.extent.size()) * rate,
             objective_factor: 1.0,
+            force: None,
+            forced: 1.0,
             shares: Shares::default(),
             input,
             extent,
@@ -275,11 +282,32 @@ impl ImageState {
         for view in &self.views {
             self.image_gradient.iter_mut().zip(&view.penalties).for_each(|(g, p)| *g += p);
         }
+        self.apply_force();
         if let Some(regularizer) = self.regularizer.as_mut() {
             self.shares = regularizer.subtract(&self.image, &mut self.image_gradient);
         }
         self.param.adjoint(&self.params, &mut self.work, &self.image_gradient, &mut self.gradient);
-        self.shares.total()
+        self.shares.penalty()
+    }
+
+    /// Scales the gradient of the objective to the force.
+    fn apply_force(&mut self) {
+        let Some(force) = self.force else { return };
+        let gradient = &mut self.image_gradient;
+        let squares: f64 = gradient.iter().map(|g| f64::from(*g).powi(2)).sum();
+        let unit = f64::from(self.input.preprocess.span() / UNITS) * self.extent.positions() as f64;
+        let size = (squares / gradient.len() as f64).sqrt() * unit;
+        // No gradient stays none.
+        if size > 0.0 && size.is_finite() {
+            self.forced = force / size;
+            let factor = self.forced as f32;
+            gradient.iter_mut().for_each(|g| *g *= factor);
+        }
+    }
+
+    /// What objective and regularizer counted in the last step, of an objective of this weighted value.
+    pub fn shares(&self, objective: f64) -> Shares {
+        Shares { objective: objective * f64::from(self.objective_factor) * self.forced, ..self.shares }
     }
 
     /// Moves the parameters by one step, and applies the changes that follow steps.

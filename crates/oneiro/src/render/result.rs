@@ -53,9 +53,39 @@ impl Picture {
         self.image.opacity()
     }
 
-    /// Returns the planes that are drawn, `[3, H, W]`.
+    /// Returns the planes that are drawn, `[3, H, W]`: of a clip those of its middle frame, of flow the middle
+    /// field with its components as red and green, grey where nothing moves, and its length as blue.
     pub fn rgb(&self) -> Vec<f32> {
-        self.shown.iter().flat_map(|&channel| self.image.plane(channel)).copied().collect()
+        let frames = self.image.frames;
+        let plane = |channel: usize| self.image.plane(channel * frames + frames / 2);
+        if self.kind != InputKind::Flow {
+            return self.shown.iter().flat_map(|&channel| plane(channel)).copied().collect();
+        }
+        let (u, v) = (plane(0), plane(1));
+        let length: Vec<f32> = u.iter().zip(v).map(|(u, v)| u.hypot(*v)).collect();
+        let largest = length.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
+        let signed = |x: &f32| 0.5 + 0.5 * x / largest;
+        u.iter().map(signed).chain(v.iter().map(signed)).chain(length.iter().map(|x| x / largest)).collect()
+    }
+
+    /// Returns the shape of [`Picture::raw_data`]: `[C, H, W]`, `[C, T, H, W]`, or `[2T, H, W]` of flow.
+    pub fn raw_shape(&self) -> Vec<usize> {
+        let Image { channels, frames, height, width, .. } = self.image;
+        match self.kind {
+            InputKind::Flow => vec![channels * frames, height, width],
+            InputKind::Clip if !self.image.has_alpha => vec![channels, frames, height, width],
+            _ => self.image.shape(),
+        }
+    }
+
+    /// Returns the values as files of tensors hold them: flow as u0, v0, u1, v1, …, others as they are.
+    pub fn raw_data(&self) -> Vec<f32> {
+        if self.kind != InputKind::Flow {
+            return self.image.data.clone();
+        }
+        let frames = self.image.frames;
+        let planes = (0..2 * frames).map(|i| self.image.plane(i % 2 * frames + i / 2));
+        planes.flatten().copied().collect()
     }
 
     /// Writes the planes that are drawn, with opacity, as PNG, JPEG or WebP by the file's extension. An
@@ -67,6 +97,11 @@ impl Picture {
     #[cfg(feature = "files")]
     pub fn save(&self, path: impl AsRef<std::path::Path>) -> crate::Result<()> {
         let path = path.as_ref();
+        if self.kind == InputKind::Flow || self.image.frames > 1 {
+            let what =
+                format!("input \"{}\" is no still picture; films are of the crate oneiro-media", self.input);
+            return Err(oneiro_media::MediaError::Shape { what }.into());
+        }
         let format = oneiro_media::StillFormat::for_name(path)?;
         let text = oneiro_media::PngText::default();
         let extent = oneiro_image::Extent { channels: self.shown.len(), ..self.image.extent() };
@@ -90,9 +125,7 @@ pub struct Rendered {
     pub value: f64,
     /// The objective's value before the first step.
     pub value_at_start: f64,
-    /// What the objective counts beside regularizers.
-    pub weight: f64,
-    /// What the regularizer of each picture counted in the last step.
+    /// What objective and regularizer counted for each picture in the last step.
     pub shares: Vec<Shares>,
     /// Steps taken.
     pub steps: usize,

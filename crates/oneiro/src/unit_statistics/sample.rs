@@ -27,26 +27,36 @@ pub fn histogram(sample: &[f32], [low, high]: [f32; 2], bins: usize) -> Vec<u64>
     counts
 }
 
-/// Returns Pearson's correlation of two units' samples at the same positions, from −1 to 1. Returns `None` if
-/// one of the samples is constant.
-///
-/// # Panics
-/// If the samples differ in length.
-pub fn correlation(a: &[f32], b: &[f32]) -> Option<f64> {
-    assert_eq!(a.len(), b.len(), "samples of the same positions");
-    let pairs: Vec<(f64, f64)> = a
-        .iter()
-        .zip(b)
-        .filter(|(a, b)| a.is_finite() && b.is_finite())
-        .map(|(a, b)| (f64::from(*a), f64::from(*b)))
-        .collect();
-    let n = pairs.len() as f64;
-    let (mean_a, mean_b) =
-        (pairs.iter().map(|p| p.0).sum::<f64>() / n, pairs.iter().map(|p| p.1).sum::<f64>() / n);
-    let sums = pairs.iter().fold([0.0; 3], |[aa, bb, ab], (a, b)| {
-        let (a, b) = (a - mean_a, b - mean_b);
-        [aa + a * a, bb + b * b, ab + a * b]
-    });
-    let [aa, bb, ab] = sums;
-    (aa > 0.0 && bb > 0.0).then(|| (ab / (aa * bb).sqrt()).clamp(-1.0, 1.0))
+/// Activations of a unit at sampled positions, without their mean and of length 1: what correlations are of.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NormalSample(Vec<f32>);
+
+impl NormalSample {
+    /// Of a sample; `None` if it is constant, or holds what is no number.
+    pub fn new(sample: &[f32]) -> Option<Self> {
+        let mean = sample.iter().map(|x| f64::from(*x)).sum::<f64>() / sample.len().max(1) as f64;
+        let length = sample.iter().map(|x| (f64::from(*x) - mean).powi(2)).sum::<f64>().sqrt();
+        let normal = |x: &f32| ((f64::from(*x) - mean) / length) as f32;
+        (length.is_finite() && length > 0.0).then(|| Self(sample.iter().map(normal).collect()))
+    }
+
+    /// Pearson's correlation with another unit's sample at the same positions, from −1 to 1. Samples of
+    /// different lengths are not of the same positions: their correlation is 0.
+    pub fn correlation(&self, other: &Self) -> f32 {
+        if self.0.len() == other.0.len() { dot(&self.0, &other.0).clamp(-1.0, 1.0) } else { 0.0 }
+    }
+}
+
+/// The inner product, in chains that fill registers.
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    const LANES: usize = 16;
+    let mut sums = [0.0f32; LANES];
+    let (a_chunks, b_chunks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+    let rest: f32 = a_chunks.remainder().iter().zip(b_chunks.remainder()).map(|(a, b)| a * b).sum();
+    for (a, b) in a_chunks.zip(b_chunks) {
+        for lane in 0..LANES {
+            sums[lane] += a[lane] * b[lane];
+        }
+    }
+    sums.iter().sum::<f32>() + rest
 }

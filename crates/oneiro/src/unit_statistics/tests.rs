@@ -167,13 +167,33 @@ fn quantiles_and_histograms_of_a_sample() {
     assert_eq!(quantiles(&[], &[0.5]), None);
 }
 
+/// Pearson's correlation as it is written in books.
+fn reference_correlation(a: &[f32], b: &[f32]) -> f64 {
+    let n = a.len() as f64;
+    let mean = |x: &[f32]| x.iter().map(|v| f64::from(*v)).sum::<f64>() / n;
+    let (mean_a, mean_b) = (mean(a), mean(b));
+    let pairs = || a.iter().zip(b).map(|(a, b)| (f64::from(*a) - mean_a, f64::from(*b) - mean_b));
+    let sum = |f: &dyn Fn((f64, f64)) -> f64| pairs().map(f).sum::<f64>();
+    sum(&|(a, b)| a * b) / (sum(&|(a, _)| a * a) * sum(&|(_, b)| b * b)).sqrt()
+}
+
 #[test]
 fn correlations_are_pearsons() {
-    let a = [1.0, 2.0, 3.0, f32::NAN];
-    assert_eq!(correlation(&a, &[2.0, 4.0, 6.0, 0.0]), Some(1.0));
-    assert_eq!(correlation(&a, &[3.0, 2.0, 1.0, 9.0]), Some(-1.0));
-    assert!((correlation(&a, &[1.0, 3.0, 2.0, 0.0]).unwrap() - 0.5).abs() < 1e-12);
-    assert_eq!(correlation(&a, &[1.0; 4]), None);
+    let of = |a: &[f32], b: &[f32]| NormalSample::new(a).unwrap().correlation(&NormalSample::new(b).unwrap());
+    assert!((of(&[1.0, 2.0, 3.0], &[2.0, 4.0, 6.0]) - 1.0).abs() < 1e-6);
+    assert!((of(&[1.0, 2.0, 3.0], &[3.0, 2.0, 1.0]) + 1.0).abs() < 1e-6);
+    let sample = |seed: usize| -> Vec<f32> {
+        (0..1024).map(|i| 5.0 + ((i * (2 * seed + 3) * 7919) % 1009) as f32 / 100.0).collect()
+    };
+    for seed in 1..9 {
+        let (a, b) = (sample(0), sample(seed));
+        let (found, expected) = (f64::from(of(&a, &b)), reference_correlation(&a, &b));
+        assert!((found - expected).abs() < 1e-6, "{seed}: {found} {expected}");
+        assert!(of(&a, &a) <= 1.0);
+    }
+    assert_eq!(NormalSample::new(&[1.0; 4]), None);
+    assert_eq!(NormalSample::new(&[1.0, f32::NAN]), None);
+    assert_eq!(NormalSample::new(&[]), None);
 }
 
 #[test]

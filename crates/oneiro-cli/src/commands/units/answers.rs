@@ -4,13 +4,12 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use oneiro::preset::Preset;
-use oneiro_jobs::job::contributions::ContributionsJob;
-use oneiro_jobs::job::groups::GroupsJob;
+use oneiro_jobs::job::contributions::{ContributionsJob, ContributionsReport};
+use oneiro_jobs::job::groups::{ABOUT_SHARES, GroupsJob};
 use oneiro_jobs::job::render::Setting;
 use oneiro_jobs::job::spectra::SpectraJob;
 use oneiro_jobs::job::units::plain_class;
 use oneiro_jobs::job::{Job as _, Kept, Role, Run};
-use oneiro_jobs::numbers::short;
 use oneiro_jobs::store::ScanFile;
 
 use super::Args;
@@ -18,9 +17,6 @@ use crate::context::Context;
 use crate::inputs;
 use crate::outputs;
 use crate::results::{self, Results};
-
-/// Contributions that are listed when not chosen.
-const LISTED: usize = 10;
 
 /// The spectra of layers.
 pub(super) fn spectra(context: &Context, args: &Args, scan: &ScanFile) -> Result<ExitCode> {
@@ -36,6 +32,7 @@ pub(super) fn spectra(context: &Context, args: &Args, scan: &ScanFile) -> Result
         units: args.top.map_or(UNITS, usize::from),
         examples: usize::from(args.examples),
         setting: args.render.then(|| Setting { preset: Preset::default(), seed: 0 }),
+        images: args.images(),
     };
     let model = args.render.then(|| scan.model(context, args.model.as_deref())).transpose()?;
     let report = results::run(context, model.as_ref(), &job, &mut results, &[scan.path()], None)?;
@@ -68,7 +65,7 @@ pub(super) fn groups(context: &Context, args: &Args, scan: &ScanFile, correlatio
     results = results.and(Role::Page, "--html", args.html.as_ref());
     results.check_writable()?;
     let layer = args.layer.clone().unwrap_or_default();
-    let job = GroupsJob { scan: args.scan.display().to_string(), layer, correlation };
+    let job = GroupsJob { scan: args.scan.display().to_string(), layer, correlation, images: args.images() };
     let report = results::run(context, None, &job, &mut results, &[scan.path()], None)?;
     if args.json {
         context.print(&serde_json::to_string_pretty(&report)?)?;
@@ -76,7 +73,8 @@ pub(super) fn groups(context: &Context, args: &Args, scan: &ScanFile, correlatio
     }
     for (i, group) in report.groups.iter().take(PRINTED).enumerate() {
         let channels: Vec<String> = group.channels.iter().map(usize::to_string).collect();
-        let classes: Vec<&str> = group.classes.iter().map(|(name, _)| plain_class(name)).collect();
+        let said = |(name, share): &(String, f64)| format!("{} {share:.2}", plain_class(name));
+        let classes: Vec<String> = group.classes.iter().map(said).collect();
         context.print(&format!(
             "group {}: {} units, mean correlation {:.2}: {}",
             i + 1,
@@ -84,12 +82,17 @@ pub(super) fn groups(context: &Context, args: &Args, scan: &ScanFile, correlatio
             group.correlation,
             channels.join(", ")
         ))?;
-        context.print(&format!("  answers {}", classes.join(", ")))?;
+        if !classes.is_empty() {
+            context.print(&format!("  answers {}", classes.join(", ")))?;
+        }
     }
     if report.groups.len() > PRINTED {
         context.print(&format!("and {} more groups", report.groups.len() - PRINTED))?;
     }
     context.print(&format!("{} units in no group, {} constant", report.alone, report.constant))?;
+    if report.groups.iter().any(|group| !group.classes.is_empty()) {
+        context.print(&format!("the number behind a class: {ABOUT_SHARES}"))?;
+    }
     for file in results.listed() {
         context.print(&format!("written to {file}"))?;
     }
@@ -97,7 +100,7 @@ pub(super) fn groups(context: &Context, args: &Args, scan: &ScanFile, correlatio
 }
 
 /// What drives units, and what they feed.
-pub(super) fn drivers(context: &Context, args: &Args, scan: &ScanFile) -> Result<ExitCode> {
+pub(super) fn drivers(context: &Context, args: &Args, scan: &ScanFile) -> Result<Vec<ContributionsReport>> {
     let model = scan.model(context, args.model.as_deref())?;
     let mut reports = Vec::new();
     for unit in &args.units {
@@ -105,36 +108,10 @@ pub(super) fn drivers(context: &Context, args: &Args, scan: &ScanFile) -> Result
             scan: args.scan.display().to_string(),
             unit: unit.clone(),
             examples: usize::from(args.examples),
-            top: args.top.map_or(LISTED, usize::from),
+            top: args.contributions(),
+            images: args.images(),
         };
         reports.push(job.run(&Run::new(&model, context), &mut Kept::default())?);
     }
-    if args.json {
-        context.print(&serde_json::to_string_pretty(&reports)?)?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    for report in &reports {
-        let images = report.examples.len();
-        context.print(&format!(
-            "{}: {}{}, the mean over its {images} best images",
-            report.unit,
-            short(report.value),
-            if report.is_before { " in front of its activation function" } else { "" }
-        ))?;
-        if report.drivers.is_empty() {
-            context.print("the scan has no layer that it depends on")?;
-        }
-        for layer in &report.drivers {
-            context.print(&format!("{} contributes {}", layer.layer, short(layer.total)))?;
-            for (word, list) in [("raise it", &layer.raise), ("lower it", &layer.lower)] {
-                let said: Vec<String> =
-                    list.iter().map(|c| format!("{} {}", c.unit, short(c.value))).collect();
-                context.print(&format!("  {word}: {}", said.join(", ")))?;
-            }
-        }
-        for feeds in &report.feeds {
-            context.print(&format!("feeds {} with {}", feeds.unit, short(feeds.value)))?;
-        }
-    }
-    Ok(ExitCode::SUCCESS)
+    Ok(reports)
 }

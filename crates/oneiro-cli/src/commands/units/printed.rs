@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use oneiro_jobs::job::units::{name_of, numbers, plain_class};
+use oneiro_jobs::job::contributions::ContributionsReport;
+use oneiro_jobs::job::units::{lists, numbers, plain_class};
 use oneiro_jobs::numbers::short;
 use oneiro_jobs::store::ScanFile;
 use oneiro_jobs::store::read::{Breadth, ExampleRecord, LayerRecord};
@@ -71,18 +72,25 @@ pub(super) fn table(context: &Context, args: &Args, scan: &ScanFile, chosen: &[C
         (Some(class), Sort::Selectivity) => format!("selectivity for {}", scan.class(class)?.1.name),
         (None, Sort::Max) => "largest activation".to_owned(),
         (None, Sort::Mean) => "mean".to_owned(),
-        (None, Sort::Selectivity) => "selectivity for its best class".to_owned(),
+        (None, Sort::Selectivity) => "selectivity; the class it is for".to_owned(),
     };
+    let names_class = args.class.is_none() && args.sort == Sort::Selectivity;
     let names: Vec<String> =
-        chosen.iter().map(|c| name_of(scan, &c.unit, c.layer)).collect::<Result<_, _>>()?;
+        chosen.iter().map(|c| scan.name_of(&c.unit, c.layer)).collect::<Result<_, _>>()?;
     let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
     context.print(&format!("{:<width$}  {:>9}  {:>9}  active  {by}; best image", "unit", "value", "mean"))?;
     for (chosen, name) in chosen.iter().zip(names) {
         let value = chosen.value.map_or_else(String::new, short);
         let mean = chosen.unit.mean.map_or_else(String::new, short);
         let active = chosen.unit.fraction_active.map_or(0.0, |share| 100.0 * share);
+        // Of a class's score the sign says nothing.
+        let active = if chosen.layer.is_classes { "      ".into() } else { format!("{active:4.0} %") };
         let best = chosen.unit.best.first().map_or("", |example| example.file.as_str());
-        context.print(&format!("{name:<width$}  {value:>9}  {mean:>9}  {active:4.0} %  {best}"))?;
+        let class = match scan.selectivity(&chosen.unit)? {
+            Some((class, _)) if names_class => format!("{}; ", plain_class(&class)),
+            _ => String::new(),
+        };
+        context.print(&format!("{name:<width$}  {value:>9}  {mean:>9}  {active}  {class}{best}"))?;
     }
     Ok(())
 }
@@ -93,13 +101,8 @@ pub(super) fn describe(
     scan: &ScanFile,
     Chosen { unit, layer, .. }: &Chosen<'_>,
 ) -> Result<()> {
-    context.print(&format!("{}: {}", name_of(scan, unit, layer)?, numbers(unit)))?;
-    let by = scan.ranked_by();
-    for (heading, list) in [
-        (format!("largest {by}"), &unit.best),
-        ("largest mean".to_owned(), &unit.best_by_mean),
-        (format!("smallest {by}"), &unit.worst),
-    ] {
+    context.print(&format!("{}: {}", scan.name_of(unit, layer)?, numbers(unit, layer)))?;
+    for (heading, list) in lists(scan, unit, layer) {
         context.print(&heading)?;
         list.iter().take(PRINTED).try_for_each(|example| context.print(&line(example)))?;
     }
@@ -126,11 +129,48 @@ pub(super) fn describe(
         Breadth::Nothing => context.print("answers no class: its means are not above zero")?,
         _ => {}
     }
+    if let Some((class, value)) = scan.selectivity(unit)? {
+        context.print(&format!("selectivity {value:.2} for {}", plain_class(&class)))?;
+    }
     let correlated = scan.correlated(unit.number)?;
     if !correlated.is_empty() {
         let said: Vec<String> =
             correlated.iter().map(|(channel, r)| format!("{}:{channel} ({r:+.2})", layer.name)).collect();
         context.print(&format!("correlated with {}", said.join(", ")))?;
+    }
+    Ok(())
+}
+
+/// What drives a unit, and what it feeds.
+pub(super) fn drivers(context: &Context, report: &ContributionsReport) -> Result<()> {
+    let images = report.examples.len();
+    context.print(&format!(
+        "driven to {}{}, the mean over its {images} best images",
+        short(report.value),
+        if report.is_before { " in front of its activation function" } else { "" }
+    ))?;
+    if report.drivers.is_empty() {
+        context.print("  the scan has no layer that it depends on")?;
+    }
+    for layer in &report.drivers {
+        context.print(&format!("  {} contributes {}", layer.layer, short(layer.total)))?;
+        for (word, list) in [("raised by", &layer.raise), ("lowered by", &layer.lower)] {
+            let said: Vec<String> = list.iter().map(|c| format!("{} {}", c.unit, short(c.value))).collect();
+            if !said.is_empty() {
+                context.print(&format!("    {word}: {}", said.join(", ")))?;
+            }
+        }
+    }
+    if report.is_bias {
+        context.print(&format!("  its bias contributes {}", short(report.rest)))?;
+    } else if !report.drivers.is_empty() {
+        let rest = short(report.rest);
+        context.print(&format!(
+            "  the rest is {rest}: its bias, and what is not to first order of these layers"
+        ))?;
+    }
+    for feeds in &report.feeds {
+        context.print(&format!("feeds {} with {}", feeds.unit, short(feeds.value)))?;
     }
     Ok(())
 }

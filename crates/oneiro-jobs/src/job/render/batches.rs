@@ -176,9 +176,9 @@ fn render_batch(
         return Err(oneiro::Error::NotFinite { objective: r.objective.to_string(), step: r.steps }.into());
     }
     let levels = rendered.iter().map(|r| SavedImage::of(&r.images)).collect::<Result<Vec<_>>>()?;
-    let value_saved = saved::values_saved(&mut render, &rendered, &levels)?;
+    let value_saved = saved::values_saved(&mut render, &levels)?;
     let robustness = if options.robustness {
-        saved::robustness(&mut render, &rendered, &levels)?.into_iter().map(Some).collect()
+        saved::robustness(&mut render, &levels)?.into_iter().map(Some).collect()
     } else {
         vec![None; units.len()]
     };
@@ -187,6 +187,8 @@ fn render_batch(
         .enumerate()
         .map(|(i, rendered)| {
             let unit = units[i];
+            let variation = saved::variation(preset, &rendered.images);
+            let shares = saved::shares(preset, &rendered);
             let report = UnitReport {
                 unit: unit.unit.clone(),
                 objective: unit.objective.to_string(),
@@ -200,6 +202,9 @@ fn render_batch(
                 value: rendered.value,
                 value_at_start: rendered.value_at_start,
                 value_saved: value_saved[i],
+                kappa: variation.map(|[kappa, _]| kappa),
+                gamma: variation.map(|[_, gamma]| gamma),
+                shares,
                 robustness: robustness[i],
                 display: options.display,
                 display_range: None,

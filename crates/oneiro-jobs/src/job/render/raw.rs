@@ -14,8 +14,8 @@ pub fn raw_bytes(finished: &[Finished]) -> Result<Vec<u8>> {
         for picture in &result.rendered.images {
             tensors.push(RawTensor {
                 name: format!("{}/{i}", picture.input),
-                shape: picture.image.shape(),
-                data: picture.image.data.clone(),
+                shape: picture.raw_shape(),
+                data: picture.raw_data(),
             });
         }
     }

@@ -1,5 +1,6 @@
 //! The report on a rendered unit.
 
+use oneiro::regularizer::Shares;
 use serde::{Deserialize, Serialize};
 
 use super::display::Display;
@@ -36,6 +37,15 @@ pub struct UnitReport {
     /// The objective's value for the 8-bit picture, in which black is 0 and white is 1 however the picture is
     /// displayed. All bands are included, even those that are not drawn.
     pub value_saved: f64,
+    /// κ of the total variation, for clips and flow with a regularizer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kappa: Option<f64>,
+    /// γ of the total variation, for clips and flow with a regularizer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gamma: Option<f64>,
+    /// What objective and regularizer counted for each input in the last step, if there is a regularizer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shares: Vec<(String, Shares)>,
     /// The objective's values after disturbances of the picture, if they were measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub robustness: Option<Robustness>,

@@ -1,5 +1,8 @@
 //! Pictures as 8-bit files hold them, and the objective's values after disturbances of such pictures.
 
+use oneiro::card::InputKind;
+use oneiro::preset::Preset;
+use oneiro::regularizer::Shares;
 use oneiro::render::{MIDDLE_GREY, Picture, Render, Rendered};
 use oneiro::rng::Stream;
 use oneiro::transform::Chain;
@@ -17,7 +20,40 @@ fn level(value: f32) -> f32 {
     f32::from((value.clamp(0.0, 1.0) * 255.0).round() as u8) / 255.0
 }
 
-/// Returns the drawn channels of the first input's picture, unclipped.
+/// Returns the values of a picture as 8-bit files hold them: from black to white; of flow from the least to the
+/// largest value of each component.
+pub(crate) fn levels_of(picture: &Picture) -> Vec<f32> {
+    let mut data = picture.colors().to_vec();
+    if picture.kind != InputKind::Flow {
+        data.iter_mut().for_each(|x| *x = level(*x));
+        return data;
+    }
+    let component = picture.image.extent().positions();
+    for values in data.chunks_exact_mut(component) {
+        let least = values.iter().copied().fold(f32::INFINITY, f32::min);
+        let span = values.iter().copied().fold(f32::NEG_INFINITY, f32::max) - least;
+        if span > 0.0 {
+            values.iter_mut().for_each(|x| *x = least + span * level((*x - least) / span));
+        }
+    }
+    data
+}
+
+/// Returns κ and γ, if a regularizer acts on a clip or on flow.
+pub fn variation(preset: &Preset, pictures: &[Picture]) -> Option<[f64; 2]> {
+    let moving = pictures.iter().filter(|picture| picture.image.frames > 1);
+    let mut own = moving.filter_map(|picture| preset.of_input(&picture.input, picture.kind).regularizer);
+    own.next().map(|regularizer| [regularizer.kappa, regularizer.gamma])
+}
+
+/// Returns what objective and regularizer counted for each input that has a regularizer.
+pub fn shares(preset: &Preset, rendered: &Rendered) -> Vec<(String, Shares)> {
+    let pictures = rendered.images.iter().zip(&rendered.shares);
+    let regular = pictures.filter(|(p, _)| preset.of_input(&p.input, p.kind).regularizer.is_some());
+    regular.map(|(picture, shares)| (picture.input.clone(), *shares)).collect()
+}
+
+/// Returns the drawn channels of the first input's picture, unclipped; of a clip the middle frame.
 pub fn colors(pictures: &[Picture]) -> Result<Image> {
     let picture = first(pictures)?;
     let (h, w) = (picture.image.height, picture.image.width);
@@ -34,23 +70,26 @@ fn first(pictures: &[Picture]) -> Result<&Picture> {
     pictures.first().ok_or_else(|| JobError::NoPicture.into())
 }
 
-/// The first input's picture in 8-bit levels, with all channels that the network reads, drawn or not.
+/// The pictures of all inputs in 8-bit levels, with all channels that the network reads, drawn or not.
 #[derive(Clone)]
 pub struct SavedImage {
-    /// C, H, W.
+    /// Planes, H, W of the first input.
     shape: [usize; 3],
     pub data: Vec<f32>,
-    /// The picture's opacity, if it has one.
+    /// The first picture's opacity, if it has one.
     pub alpha: Option<Vec<f32>>,
+    /// The values of the further inputs.
+    others: Vec<Vec<f32>>,
 }
 
 impl SavedImage {
     pub fn of(pictures: &[Picture]) -> Result<Self> {
         let picture = first(pictures)?;
         let (height, width) = (picture.image.height, picture.image.width);
-        let data: Vec<f32> = picture.colors().iter().copied().map(level).collect();
+        let data = levels_of(picture);
         let alpha = picture.opacity().map(|alpha| alpha.iter().copied().map(level).collect());
-        Ok(Self { shape: [data.len() / (height * width), height, width], data, alpha })
+        let others = pictures[1..].iter().map(levels_of).collect();
+        Ok(Self { shape: [data.len() / (height * width), height, width], data, alpha, others })
     }
 
     /// Returns the picture composited over grey.
@@ -106,19 +145,16 @@ impl SavedImage {
     }
 }
 
-/// Computes the objectives' values. `planes` returns the picture of the first input. The pictures of further
-/// inputs, which no PNG holds, stay unchanged.
+/// Computes the objectives' values. `planes` returns the picture of the first input.
 fn values(
     render: &mut Render,
-    rendered: &[Rendered],
     levels: &[SavedImage],
     planes: impl Fn(&SavedImage) -> Result<Vec<f32>>,
 ) -> Result<Vec<f64>> {
     let pictures = levels
         .iter()
-        .zip(rendered)
-        .map(|(levels, rendered)| {
-            let rest = rendered.images.iter().skip(1).map(|p| p.image.data.clone());
+        .map(|levels| {
+            let rest = levels.others.iter().cloned();
             Ok(std::iter::once(planes(levels)?).chain(rest).collect())
         })
         .collect::<Result<Vec<Vec<Vec<f32>>>>>()?;
@@ -126,20 +162,16 @@ fn values(
 }
 
 /// Computes the objectives' values for the pictures as 8-bit files hold them.
-pub fn values_saved(render: &mut Render, rendered: &[Rendered], levels: &[SavedImage]) -> Result<Vec<f64>> {
-    values(render, rendered, levels, |l| Ok(l.planes()))
+pub fn values_saved(render: &mut Render, levels: &[SavedImage]) -> Result<Vec<f64>> {
+    values(render, levels, |l| Ok(l.planes()))
 }
 
 /// Computes the objectives' values after JPEG, a shift and a rotation of the pictures composited over grey.
-pub fn robustness(
-    render: &mut Render,
-    rendered: &[Rendered],
-    levels: &[SavedImage],
-) -> Result<Vec<Robustness>> {
+pub fn robustness(render: &mut Render, levels: &[SavedImage]) -> Result<Vec<Robustness>> {
     let opaque: Vec<SavedImage> = levels.iter().map(SavedImage::over_grey).collect();
-    let jpeg90 = values(render, rendered, &opaque, SavedImage::as_jpeg)?;
-    let shift4 = values(render, rendered, &opaque, |l| Ok(l.shifted(4)))?;
-    let turn5 = values(render, rendered, &opaque, |l| l.turned(5.0))?;
+    let jpeg90 = values(render, &opaque, SavedImage::as_jpeg)?;
+    let shift4 = values(render, &opaque, |l| Ok(l.shifted(4)))?;
+    let turn5 = values(render, &opaque, |l| l.turned(5.0))?;
     let each = |i: usize| Robustness { jpeg90: jpeg90[i], shift4: shift4[i], turn5: turn5[i] };
     Ok((0..levels.len()).map(each).collect())
 }
@@ -151,8 +183,12 @@ mod tests {
     #[test]
     fn bands_that_are_not_drawn_are_rounded_and_disturbed_too() {
         let data = [0.1, 1.7, -0.2, 0.5].map(|v| [v; 64]).concat();
-        let picture =
-            Picture { input: "x".into(), image: Image::new([4, 8, 8], data).unwrap(), shown: [3, 3, 3] };
+        let picture = Picture {
+            input: "x".into(),
+            kind: InputKind::Image,
+            image: Image::new([4, 8, 8], data).unwrap(),
+            shown: [3, 3, 3],
+        };
         let levels = SavedImage::of(std::slice::from_ref(&picture)).unwrap();
         let expected = [26.0, 255.0, 0.0, 128.0].map(|v| [v / 255.0; 64]).concat();
         assert_eq!(levels.data, expected);
@@ -168,7 +204,7 @@ mod tests {
         let opacity = |i: usize| if i % 8 < 4 { 1.0 } else { 0.0 };
         let data = [vec![1.0; 3 * 64], (0..64).map(opacity).collect()].concat();
         let image = Image::transparent([3, 8, 8], data).unwrap();
-        let picture = Picture { input: "x".into(), image, shown: [0, 1, 2] };
+        let picture = Picture { input: "x".into(), kind: InputKind::Image, image, shown: [0, 1, 2] };
         let levels = SavedImage::of(&[picture]).unwrap();
         assert_eq!(levels.planes().len(), 4 * 64);
         let seen = levels.over_grey();

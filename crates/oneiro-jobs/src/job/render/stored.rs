@@ -1,5 +1,6 @@
 //! Finished units as stored parts of a job, so that an interrupted job can resume.
 
+use oneiro::card::InputKind;
 use oneiro::objective::Objective;
 use oneiro::render::{Picture, Rendered, Stop};
 use oneiro_image::{Extent, Image};
@@ -41,6 +42,8 @@ struct StoredPicture {
     width: usize,
     has_alpha: bool,
     shown: [usize; 3],
+    #[serde(default)]
+    kind: InputKind,
 }
 
 impl Stored for StoredUnit {
@@ -56,6 +59,7 @@ impl Stored for StoredUnit {
             width: p.image.width,
             has_alpha: p.image.has_alpha,
             shown: p.shown,
+            kind: p.kind,
         });
         let header = Header { report: self.report.clone(), images: images.collect() };
         let header = serde_json::to_vec(&header)?;
@@ -73,14 +77,14 @@ impl Stored for StoredUnit {
         let (header, mut rest) = rest.split_at_checked(length).ok_or(JobError::CutOff)?;
         let Header { report, images } = serde_json::from_slice(header)?;
         let mut pictures = Vec::with_capacity(images.len());
-        for StoredPicture { input, channels, frames, height, width, has_alpha, shown } in images {
+        for StoredPicture { input, channels, frames, height, width, has_alpha, shown, kind } in images {
             let extent = Extent { channels, frames, height, width };
             let opacity = if has_alpha { frames * extent.plane() } else { 0 };
             let size = (extent.values() + opacity) * size_of::<f32>();
             let (own, others) = rest.split_at_checked(size).ok_or(JobError::CutOff)?;
             let data = own.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
             let image = if has_alpha { Image::transparent(extent, data)? } else { Image::new(extent, data)? };
-            pictures.push(Picture { input, image, shown });
+            pictures.push(Picture { input, kind, image, shown });
             rest = others;
         }
         Ok(Self { report, images: pictures, film: None })
@@ -96,6 +100,7 @@ impl StoredUnit {
             objective: objective.clone(),
             value: report.value,
             value_at_start: report.value_at_start,
+            shares: report.shares.iter().map(|(_, shares)| *shares).collect(),
             steps: report.steps,
             stop: stops.into_iter().find(|s| s.describe() == report.stop).unwrap_or(Stop::Steps),
             images,

@@ -9,9 +9,9 @@ use tempfile::TempDir;
 use super::layers::CLASSES;
 use super::{RankedBy, ScanJob};
 use crate::error::Result;
+use crate::job::crops::Crops;
 use crate::job::error::JobError;
 use crate::job::tiles::{SIDE, crossed_out, squares};
-use crate::job::units::crops::Crops;
 use crate::job::{Folder, Job as _, Run};
 use crate::numbers::short;
 use crate::remark::ScanRemark;
@@ -31,12 +31,12 @@ pub fn is_scan(data: &Path) -> bool {
 }
 
 impl Examples {
-    /// Of these units of the run's network.
+    /// Of these units of the run's network. `images`: where a scan's images lie, if they have moved.
     ///
     /// # Errors
     /// If the data is a scan of another network, or cannot be scanned, or a unit is not one channel of a
     /// layer.
-    pub(crate) fn of(run: &Run<'_>, data: &str, units: &[&str]) -> Result<Self> {
+    pub(crate) fn of(run: &Run<'_>, data: &str, images: Option<&str>, units: &[&str]) -> Result<Self> {
         let model = run.model()?;
         let mut layers: Vec<String> = Vec::new();
         for unit in units {
@@ -47,7 +47,7 @@ impl Examples {
         }
         let path = run.places().of(data).to_owned();
         let found = if is_scan(&path) {
-            let scan = ScanFile::open(&path)?;
+            let scan = ScanFile::open(&path)?.with_images(images)?;
             scan.check_model(model)?;
             Self { scan, _folder: None }
         } else {

@@ -103,7 +103,7 @@ impl<'a> Gatherer<'a> {
     }
 
     /// Channels of each layer.
-    pub(super) fn channels(&self) -> Vec<usize> {
+    fn channels(&self) -> Vec<usize> {
         self.session.layers().iter().map(|layer| layer.channels).collect()
     }
 
@@ -112,12 +112,22 @@ impl<'a> Gatherer<'a> {
         self.session.layers()
     }
 
-    /// What a run of images does.
-    pub(super) fn block(&mut self, images: Range<usize>, progress: &mut Task<'_>) -> Result<Block> {
-        let mut block = Block::new(&self.channels(), self.examples);
+    /// A block that has seen nothing.
+    pub(super) fn empty(&self) -> Block {
+        Block::new(&self.channels(), self.examples)
+    }
+
+    /// Adds to a block what a run of images does, the images behind those that it has seen. Where runs end
+    /// changes no bit of a block.
+    pub(super) fn add(
+        &mut self,
+        images: Range<usize>,
+        block: &mut Block,
+        progress: &mut Task<'_>,
+    ) -> Result<()> {
         let mut waiting: Vec<Waiting> = Vec::new();
         let batch = self.session.batch();
-        for some in images.clone().collect::<Vec<_>>().chunks(batch) {
+        for some in images.collect::<Vec<_>>().chunks(batch) {
             self.context.check()?;
             let read: Vec<_> = self.context.compute(|| some.par_iter().map(|&i| self.read(i)).collect());
             for (&i, read) in some.iter().zip(read) {
@@ -133,15 +143,15 @@ impl<'a> Gatherer<'a> {
             }
             if waiting.len() >= batch {
                 let rest = waiting.split_off(batch);
-                self.see(&waiting, &mut block);
+                self.see(&waiting, block);
                 waiting = rest;
             }
             progress.advance(some.len() as u64);
         }
         if !waiting.is_empty() {
-            self.see(&waiting, &mut block);
+            self.see(&waiting, block);
         }
-        Ok(block)
+        Ok(())
     }
 
     /// An image as the network sees it, how it was brought there, and the size that it had.

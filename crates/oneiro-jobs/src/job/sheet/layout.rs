@@ -24,6 +24,9 @@ pub struct SheetLayout {
     /// Path of a scan, or of images. The images that excite a unit most are shown beside its picture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<String>,
+    /// The folder that the scan's images lie in, if they have moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images: Option<String>,
     /// The rows.
     pub rows: Vec<LayoutRow>,
 }

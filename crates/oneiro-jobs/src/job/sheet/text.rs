@@ -1,5 +1,7 @@
 //! Metadata of a sheet.
 
+use std::ops::Range;
+
 use oneiro_media::PngText;
 
 use super::layout::SheetLayout;
@@ -9,10 +11,10 @@ use crate::job::render::report::UnitReport;
 use crate::job::render::text::{StoredSetting, push_setting, push_sources, source_names};
 use crate::provenance::text_of_model;
 
-/// Returns the names of the files from which a sheet is made: those of its units, and the pictures that it
-/// shows unchanged.
-pub fn sheet_sources(work: &PreparedUnits<'_>, layout: &SheetLayout) -> Vec<String> {
-    let mut names = source_names(work, &work.units.iter().collect::<Vec<_>>());
+/// Names of the files that a sheet is made from: those of its units, and the pictures that it shows
+/// unchanged.
+fn sheet_sources(work: &PreparedUnits<'_>, layout: &SheetLayout, units: Range<usize>) -> Vec<String> {
+    let mut names = source_names(work, &work.units[units].iter().collect::<Vec<_>>());
     for photo in layout.rows.iter().flat_map(|r| &r.photos) {
         if !names.contains(&photo.path) {
             names.push(photo.path.clone());
@@ -21,10 +23,11 @@ pub fn sheet_sources(work: &PreparedUnits<'_>, layout: &SheetLayout) -> Vec<Stri
     names
 }
 
-/// Returns the metadata of a sheet.
+/// The text of a sheet of these units.
 pub fn sheet_text(
     work: &PreparedUnits<'_>,
     layout: &SheetLayout,
+    units: Range<usize>,
     reports: &[&UnitReport],
 ) -> Result<PngText> {
     let mut text = text_of_model(work.model)?;
@@ -33,7 +36,7 @@ pub fn sheet_text(
         let all = work.settings.iter().map(StoredSetting::of).collect::<Result<Vec<_>>>()?;
         text.push("all-settings", serde_json::to_string(&all)?);
     }
-    push_sources(&mut text, work, &sheet_sources(work, layout))?;
+    push_sources(&mut text, work, &sheet_sources(work, layout, units))?;
     if let Some(report) = reports.first().filter(|r| !r.display.is_clip()) {
         // The values of black and white differ between units and are not stored here.
         text.push("display", report.display.to_string());

@@ -1,10 +1,11 @@
 //! Units with their examples, drawn: one unit in detail, or many side by side.
 
-use oneiro_media::{Cell, Figure, Filter, Image, Number, Page, PngText, Section, Sheet, StillFormat, resize};
+use oneiro_media::{Cell, Figure, Filter, Image, Number, Page, PngText, Section, Sheet, resize};
 
-use super::crops::Crops;
-use super::{name_of, numbers, plain_class, plots};
+use super::driven::Driven;
+use super::{lists, numbers, plain_class, plots};
 use crate::error::Result;
+use crate::job::crops::Crops;
 use crate::job::figures;
 use crate::job::sheet::MIN_CELL_WIDTH;
 use crate::job::tiles::{below, beside, enlarged, squares};
@@ -16,6 +17,8 @@ use crate::store::read::{Breadth, ExampleRecord, LayerRecord, UnitRecord};
 const TILE: usize = 128;
 /// Side of a crop on a page at most.
 const ON_PAGE: usize = 224;
+/// Side of a map of activations in a picture at most.
+const MAP: usize = 176;
 /// Side of a mosaic of crops.
 const MOSAIC: usize = 240;
 
@@ -26,25 +29,21 @@ pub(super) struct Drawn<'a> {
     pub units: &'a [(UnitRecord, &'a LayerRecord)],
     /// Rendered pictures of the units.
     pub pictures: Option<Vec<Image>>,
+    /// For each unit its best images with its map of activations over them.
+    pub heat: Option<Vec<Vec<Image>>>,
+    /// What drives each unit, if that is drawn.
+    pub driven: Vec<Driven<'a>>,
     /// Examples of each list.
     pub examples: usize,
 }
 
-/// A unit's lists with what stands beside them.
-fn lists<'u>(scan: &ScanFile, unit: &'u UnitRecord) -> [(String, &'u [ExampleRecord]); 3] {
-    let by = scan.ranked_by();
-    let mean = if by == "activation" { "largest mean".to_owned() } else { format!("largest mean {by}") };
-    [
-        (format!("largest {by}"), &unit.best),
-        (mean, &unit.best_by_mean),
-        (format!("smallest {by}"), &unit.worst),
-    ]
-}
+/// The heading of maps of activations.
+const HEAT: &str = "activation map";
 
 impl Drawn<'_> {
     fn title(&self) -> Result<String> {
         Ok(match self.units {
-            [(unit, layer)] => name_of(self.scan, unit, layer)?,
+            [(unit, layer)] => self.scan.name_of(unit, layer)?,
             _ => format!("Units of {}", self.scan.meta("model-title").unwrap_or_default()),
         })
     }
@@ -52,7 +51,7 @@ impl Drawn<'_> {
     /// All as one picture.
     pub(super) fn sheet(&self) -> Result<Sheet> {
         let about = match self.units {
-            [(unit, _)] => numbers(unit),
+            [(unit, layer)] => numbers(unit, layer),
             _ => format!("{} units", self.units.len()),
         };
         let data =
@@ -64,9 +63,10 @@ impl Drawn<'_> {
         let alone = self.units.len() == 1;
         for (i, (unit, layer)) in self.units.iter().enumerate() {
             // Of several units only the strongest examples.
-            let shown = if alone { lists(self.scan, unit).len() } else { 1 };
-            for (row, (heading, examples)) in lists(self.scan, unit).into_iter().take(shown).enumerate() {
-                sheet = if alone { sheet.row(heading) } else { sheet.row(name_of(self.scan, unit, layer)?) };
+            let lists = lists(self.scan, unit, layer);
+            let shown = if alone { lists.len() } else { 1 };
+            for (row, (heading, examples)) in lists.into_iter().take(shown).enumerate() {
+                sheet = if alone { sheet.row(heading) } else { sheet.row(self.scan.name_of(unit, layer)?) };
                 if let Some(picture) = self.picture(i).filter(|_| row == 0) {
                     sheet = sheet.cell(Cell::new(enlarged(picture, TILE)?).caption("optimised"));
                 }
@@ -75,6 +75,16 @@ impl Drawn<'_> {
                     let class = example.class.as_deref().map_or("", plain_class);
                     sheet = sheet.cell(Cell::new(crop).caption(class).caption(short(example.value)));
                 }
+                if row == 0 && !self.heat(i).is_empty() {
+                    sheet = sheet.row(HEAT);
+                    for (heat, example) in self.heat(i).iter().zip(&unit.best) {
+                        let heat = Cell::new(enlarged(reduced(heat.clone(), MAP)?, TILE)?);
+                        sheet = sheet.cell(heat.caption(example.class.as_deref().map_or("", plain_class)));
+                    }
+                }
+            }
+            if let Some(driven) = self.driven.get(i) {
+                sheet = driven.on_sheet(sheet, self.crops, alone)?;
             }
             if alone {
                 sheet = sheet.row("responses");
@@ -90,6 +100,10 @@ impl Drawn<'_> {
         self.pictures.as_ref()?.get(unit).cloned()
     }
 
+    fn heat(&self, unit: usize) -> &[Image] {
+        self.heat.as_ref().and_then(|heat| heat.get(unit)).map_or(&[], Vec::as_slice)
+    }
+
     /// All as a page.
     pub(super) fn page(&self, text: PngText) -> Result<Page> {
         let meta = |key: &str| self.scan.meta(key).unwrap_or_default();
@@ -97,13 +111,21 @@ impl Drawn<'_> {
             [(unit, layer)] => self.in_detail(unit, layer)?,
             _ => self.side_by_side()?,
         };
-        let intro = format!(
-            "What {} images of {} do to the network {}. Each crop is what one position of the layer sees: the part of an image \
-             around the largest activation, or the whole image where a position sees all of it.",
+        let mut intro = format!(
+            "What {} images of {} do to the network {}.",
             self.scan.image_count()?,
             meta("data"),
             meta("model-title"),
         );
+        if self.units.iter().any(|(_, layer)| layer.has_positions()) {
+            intro += " Each crop is what one position of the layer sees: the part of an image around the largest activation, or \
+                      the whole image where a position sees all of it. Where a position sees beyond the border, the crop lies \
+                      inside the image, and what the position does not see is pale.";
+        }
+        if self.heat.is_some() {
+            intro += " An activation map lies over the image in grey: the brighter its colours, the larger the activation. \
+                      Where a layer has negative activations, these are blue and positive ones red.";
+        }
         let sha256 = meta("model-sha256");
         let footer = format!(
             "oneiro {}, {} kernels, model SHA-256 {}",
@@ -117,17 +139,29 @@ impl Drawn<'_> {
     /// One unit: its lists, image by image, and its plots.
     fn in_detail(&self, unit: &UnitRecord, layer: &LayerRecord) -> Result<Vec<Section>> {
         let mut sections = Vec::new();
-        for (heading, examples) in lists(self.scan, unit) {
+        for (at, (heading, examples)) in lists(self.scan, unit, layer).into_iter().enumerate() {
             let mut figures = Vec::new();
-            if let Some(picture) = self.picture(0).filter(|_| sections.is_empty()) {
+            if let Some(picture) = self.picture(0).filter(|_| at == 0) {
                 let figure = Figure { caption: "optimised".into(), ..Figure::default() };
                 figures.push(figures::with_picture(figure, &picture)?);
             }
             for example in examples.iter().take(self.examples) {
-                figures.push(self.figure(example, layer)?);
+                let crop = enlarged(self.crops.crop(example, layer)?, TILE)?;
+                figures.push(figure(example, crop)?);
             }
-            let note = if sections.is_empty() { self.about(unit)? } else { String::new() };
+            let note = if at == 0 { self.about(unit, layer)? } else { String::new() };
             sections.push(Section { heading, note, figures });
+            if at == 0 && !self.heat(0).is_empty() {
+                let pairs = unit.best.iter().zip(self.heat(0));
+                let of = |(example, heat): (&ExampleRecord, &Image)| {
+                    figure(example, enlarged(heat.clone(), TILE)?)
+                };
+                let figures = pairs.map(of).collect::<Result<_>>()?;
+                sections.push(Section { heading: HEAT.into(), note: String::new(), figures });
+            }
+        }
+        for driven in &self.driven {
+            sections.extend(driven.sections(self.crops, true)?);
         }
         let mut figures = Vec::new();
         for plot in plots::of_unit(self.scan, unit)? {
@@ -144,12 +178,19 @@ impl Drawn<'_> {
             let figure = self.of_unit(i, unit, layer)?;
             match sections.last_mut().filter(|section| section.heading == layer.name) {
                 Some(section) => section.figures.push(figure),
-                None => sections.push(Section {
-                    heading: layer.name.clone(),
-                    note: format!("{} units in all", layer.channels),
-                    figures: vec![figure],
-                }),
+                None => {
+                    let shown = self.units.iter().filter(|(_, of)| of.number == layer.number).count();
+                    let note = match shown == layer.channels {
+                        true => format!("all {shown} units"),
+                        false => format!("{shown} of {} units", layer.channels),
+                    };
+                    let (heading, figures) = (layer.name.clone(), vec![figure]);
+                    sections.push(Section { heading, note, figures });
+                }
             }
+        }
+        for driven in &self.driven {
+            sections.extend(driven.sections(self.crops, false)?);
         }
         Ok(sections)
     }
@@ -161,6 +202,9 @@ impl Drawn<'_> {
             parts.push(self.crops.crop(example, layer)?);
         }
         let mut drawn = squares(&parts, MOSAIC)?;
+        if !self.heat(i).is_empty() {
+            drawn = beside(&drawn, &squares(self.heat(i), MOSAIC)?)?;
+        }
         if let Some(picture) = self.picture(i) {
             drawn = beside(&resize(&picture, MOSAIC, MOSAIC, Filter::Triangle)?, &drawn)?;
         }
@@ -172,17 +216,23 @@ impl Drawn<'_> {
         let percent = |value: Option<f64>| value.map_or_else(String::new, |v| format!("{:.1} %", 100.0 * v));
         let correlated = self.scan.correlated(unit.number)?;
         let correlated: Vec<String> = correlated.iter().map(|(c, r)| format!("{c} ({r:+.2})")).collect();
+        let selectivity = self.scan.selectivity(unit)?;
+        let selective = |(class, value): &(String, f64)| format!("{value:.2} for {}", plain_class(class));
+        let active = if layer.is_classes && !layer.has_positions() { None } else { unit.fraction_active };
+        let mut detail = vec![
+            ("maximum".into(), number(unit.maximum)),
+            ("mean".into(), number(unit.mean)),
+            ("active".into(), percent(active)),
+            ("answers".into(), self.answers(unit)?),
+            ("selectivity".into(), selectivity.as_ref().map_or_else(String::new, selective)),
+            ("classes".into(), classes.iter().map(named).collect::<Vec<_>>().join(", ")),
+            ("best image".into(), unit.best.first().map_or_else(String::new, |best| best.file.clone())),
+            ("correlated".into(), correlated.join(", ")),
+        ];
+        detail.retain(|(_, value): &(String, String)| !value.is_empty());
         let figure = Figure {
-            caption: format!("{}\n{}", name_of(self.scan, unit, layer)?, said.join(", ")),
-            detail: vec![
-                ("maximum".into(), number(unit.maximum)),
-                ("mean".into(), number(unit.mean)),
-                ("active".into(), percent(unit.fraction_active)),
-                ("answers".into(), self.answers(unit)?),
-                ("classes".into(), classes.iter().map(named).collect::<Vec<_>>().join(", ")),
-                ("best image".into(), unit.best.first().map_or_else(String::new, |best| best.file.clone())),
-                ("correlated".into(), correlated.join(", ")),
-            ],
+            caption: format!("{}\n{}", self.scan.name_of(unit, layer)?, said.join(", ")),
+            detail,
             detail_title: "More".into(),
             keys: vec![
                 ("as listed".into(), Number(i as f64)),
@@ -190,17 +240,17 @@ impl Drawn<'_> {
                 ("by the largest activation".into(), Number(unit.maximum.unwrap_or(f64::NAN))),
                 ("by the mean".into(), Number(unit.mean.unwrap_or(f64::NAN))),
                 ("by the share of active positions".into(), Number(unit.fraction_active.unwrap_or(f64::NAN))),
-                ("by selectivity".into(), Number(self.scan.selectivity(unit)?.unwrap_or(f64::NAN))),
+                ("by selectivity".into(), Number(selectivity.map_or(f64::NAN, |(_, value)| value))),
             ],
             ..Figure::default()
         };
-        with_jpeg(figure, &drawn)
+        figures::with_jpeg(figure, &drawn)
     }
 
     /// A unit's numbers and the classes that it answers, in words.
-    fn about(&self, unit: &UnitRecord) -> Result<String> {
-        let answers = self.answers(unit)?;
-        Ok(if answers.is_empty() { numbers(unit) } else { format!("{}. Answers {answers}.", numbers(unit)) })
+    fn about(&self, unit: &UnitRecord, layer: &LayerRecord) -> Result<String> {
+        let (numbers, answers) = (numbers(unit, layer), self.answers(unit)?);
+        Ok(if answers.is_empty() { numbers } else { format!("{numbers}. Answers {answers}.") })
     }
 
     fn answers(&self, unit: &UnitRecord) -> Result<String> {
@@ -215,34 +265,35 @@ impl Drawn<'_> {
             Breadth::Unknown => String::new(),
         })
     }
-
-    fn figure(&self, example: &ExampleRecord, layer: &LayerRecord) -> Result<Figure> {
-        let mut crop = enlarged(self.crops.crop(example, layer)?, TILE)?;
-        let longest = crop.height.max(crop.width);
-        if longest > ON_PAGE {
-            let (height, width) = (crop.height * ON_PAGE / longest, crop.width * ON_PAGE / longest);
-            crop = resize(&crop, height.max(1), width.max(1), Filter::Triangle)?;
-        }
-        let class = example.class.as_deref().map_or("", plain_class);
-        let position: Vec<String> = example.position.iter().map(usize::to_string).collect();
-        let mut detail =
-            vec![("file".to_owned(), example.file.clone()), ("position".to_owned(), position.join(", "))];
-        if example.before != example.value {
-            detail.push(("in front of its ReLU".to_owned(), short(example.before)));
-        }
-        let figure = Figure {
-            caption: format!("{class}\n{}", short(example.value)),
-            detail,
-            detail_title: "More".into(),
-            ..Figure::default()
-        };
-        with_jpeg(figure, &crop)
-    }
 }
 
-/// The figure with its picture inside the page, as a JPEG if this build writes them.
-fn with_jpeg(figure: Figure, picture: &Image) -> Result<Figure> {
-    let figure = figures::with_picture(figure, picture)?;
-    let inside = figure.inside.map(|png| StillFormat::Jpeg.transcode(&png).unwrap_or(png));
-    Ok(Figure { inside, ..figure })
+/// A picture whose longer side is this long at most.
+fn reduced(picture: Image, most: usize) -> Result<Image> {
+    let longest = picture.height.max(picture.width);
+    if longest <= most {
+        return Ok(picture);
+    }
+    let (height, width) = (picture.height * most / longest, picture.width * most / longest);
+    Ok(resize(&picture, height.max(1), width.max(1), Filter::Triangle)?)
+}
+
+/// An example with its picture.
+fn figure(example: &ExampleRecord, picture: Image) -> Result<Figure> {
+    let picture = reduced(picture, ON_PAGE)?;
+    let class = example.class.as_deref().map_or("", plain_class);
+    let position: Vec<String> = example.position.iter().map(usize::to_string).collect();
+    let mut detail = vec![("file".to_owned(), example.file.clone())];
+    if !position.is_empty() {
+        detail.push(("position".to_owned(), position.join(", ")));
+    }
+    if example.before != example.value {
+        detail.push(("in front of its ReLU".to_owned(), short(example.before)));
+    }
+    let figure = Figure {
+        caption: format!("{class}\n{}", short(example.value)),
+        detail,
+        detail_title: "More".into(),
+        ..Figure::default()
+    };
+    figures::with_jpeg(figure, &picture)
 }

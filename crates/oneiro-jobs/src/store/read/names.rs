@@ -1,6 +1,7 @@
 //! Finds layers, units and classes of a scan by their names.
 
 use oneiro::objective::{Unit, UnitTarget};
+use oneiro_zoo::labels::LabelError;
 
 use super::{DataClass, LayerRecord, ScanFile, Strength, UnitRecord};
 use crate::error::Result;
@@ -44,13 +45,23 @@ impl ScanFile {
         if let Some(layer) = find(&|layer| ends(&layer.name) || layer.aliases.iter().any(ends)) {
             return Ok(Named { layer, form: None });
         }
-        let mut known: Vec<String> = layers.iter().map(|layer| layer.name.clone()).collect();
-        known.sort_by(|a, b| strsim_of(name, b).total_cmp(&strsim_of(name, a)));
+        let known = nearest(name, layers.iter().map(|layer| layer.name.clone()));
         Err(StoreError::Layer { name: name.to_owned(), known }.into())
     }
 
-    /// Finds a unit: `LAYER:CHANNEL`, `class:NAME`, or `class-best:CLASS@LAYER`, the unit of a layer with the
-    /// largest activation in images of a class.
+    /// A unit as people write it; for a class with its name.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn name_of(&self, unit: &UnitRecord, layer: &LayerRecord) -> Result<String> {
+        Ok(match layer.is_classes {
+            true => format!("class:{}", self.label(unit.channel)?),
+            false => format!("{}:{}", layer.name, unit.channel),
+        })
+    }
+
+    /// A unit of the scan: `LAYER:CHANNEL`, `class:NAME`, or `class-best:CLASS@LAYER`, the unit of a layer
+    /// with the largest activation in images of a class.
     ///
     /// # Errors
     /// If the text is no channel of a layer of the scan.
@@ -85,7 +96,13 @@ impl ScanFile {
         let labels = oneiro_zoo::labels::Labels { names: self.labels()? };
         match name.parse::<usize>() {
             Ok(index) if labels.names.is_empty() => Ok(index),
-            _ => Ok(labels.find(name)?),
+            _ => match labels.find(name) {
+                Err(LabelError::Unknown { .. }) => {
+                    let known = nearest(name, labels.names.into_iter());
+                    Err(StoreError::Label { name: name.to_owned(), known }.into())
+                }
+                found => Ok(found?),
+            },
         }
     }
 
@@ -107,14 +124,17 @@ impl ScanFile {
         match found {
             Some(class) => Ok((class, &classes[class])),
             None => {
-                let mut known: Vec<String> = classes.iter().map(|class| class.name.clone()).collect();
-                known.sort_by(|a, b| strsim_of(name, b).total_cmp(&strsim_of(name, a)));
+                let known = nearest(name, classes.iter().map(|class| class.name.clone()));
                 Err(StoreError::Class { name: name.to_owned(), known }.into())
             }
         }
     }
 }
 
-fn strsim_of(a: &str, b: &str) -> f64 {
-    strsim::jaro_winkler(a, b)
+/// Names in the order of their likeness to a name, the nearest first.
+fn nearest(name: &str, known: impl Iterator<Item = String>) -> Vec<String> {
+    let likeness = |known: String| (strsim::jaro_winkler(name, &known), known);
+    let mut known: Vec<(f64, String)> = known.map(likeness).collect();
+    known.sort_by(|a, b| b.0.total_cmp(&a.0));
+    known.into_iter().map(|(_, name)| name).collect()
 }

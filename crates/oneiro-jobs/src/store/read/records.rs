@@ -27,7 +27,12 @@ pub struct LayerRecord {
 }
 
 impl LayerRecord {
-    /// Converts a position that is counted row by row to an index along each axis.
+    /// Whether its map has more than one position.
+    pub fn has_positions(&self) -> bool {
+        self.map.iter().product::<usize>() > 1
+    }
+
+    /// The index along each axis of a position that is counted row by row.
     pub fn position(&self, place: usize) -> Vec<usize> {
         let mut rest = place;
         let mut position: Vec<usize> = self

@@ -98,15 +98,18 @@ impl ScanFile {
         self.all(sql, [layer.number as i64], read)
     }
 
-    /// Returns how much the mean of the unit's strongest class exceeds the mean of the others, as a share of
-    /// their sum. Returns `None` without classes.
+    /// The class that a unit is most selective for, and by how much its mean exceeds that of the others, as
+    /// a share of their sum; `None` without classes.
     ///
     /// # Errors
     /// If the file cannot be read.
-    pub fn selectivity(&self, unit: &UnitRecord) -> Result<Option<f64>> {
+    pub fn selectivity(&self, unit: &UnitRecord) -> Result<Option<(String, f64)>> {
         let counts: Vec<usize> = self.classes()?.iter().map(|class| class.images).collect();
         let means: Vec<f32> = unit.classes.iter().map(|class| class.mean.unwrap_or(f32::NAN)).collect();
-        Ok(selectivities(&means, &counts).into_iter().flatten().reduce(f64::max))
+        let known = selectivities(&means, &counts).into_iter().zip(&unit.classes);
+        let known = known.filter_map(|(value, class)| Some((class.name.clone(), value?)));
+        // Of equal ones the first.
+        Ok(known.reduce(|best, other| if other.1 > best.1 { other } else { best }))
     }
 
     /// Returns to how many classes a unit responds, and to which.

@@ -14,8 +14,9 @@ use crate::source::framing::framed;
 use crate::store::ScanFile;
 use crate::store::read::{ExampleRecord, LayerRecord};
 
-/// The colour of what lies beyond the border.
+/// The colour towards which pixels are paled that a position does not see, and how much of them is left.
 const PAPER: f32 = 0.93;
+const PALE: f32 = 0.25;
 /// Pictures that are kept for the next crops.
 const KEPT: usize = 256;
 
@@ -89,8 +90,14 @@ impl<'a> Crops<'a> {
         Ok(picture)
     }
 
-    /// What the position of an example's largest activation sees of its image. Where it sees beyond the
-    /// border, the crop is of the colour of paper, so that all crops of a layer are of one size.
+    /// Whether an image was found to be gone.
+    pub(crate) fn is_gone(&self, file: &str) -> bool {
+        self.gone.borrow().contains(file)
+    }
+
+    /// What the position of an example's largest activation sees of its image. All crops of a layer are of
+    /// one size: where a position sees beyond the border, the crop lies inside the image, and what the
+    /// position does not see is pale.
     pub fn crop(&self, example: &ExampleRecord, layer: &LayerRecord) -> Result<Image> {
         let picture = self.picture(example.image, &example.file)?;
         let size = [picture.height, picture.width];
@@ -100,19 +107,40 @@ impl<'a> Crops<'a> {
         }
         let field =
             layer.field_at(&example.position, size).unwrap_or(seen.map(|[a, b]| [a as i64, b as i64]));
-        let [height, width] = field.map(|[from, to]| (to - from) as usize);
-        let mut crop = Image::filled(width, height, [PAPER; 3]);
-        let [rows, columns] = seen;
-        let left = (columns[0] as i64 - field[1][0]) as usize;
+        let [rows, columns] = [0, 1].map(|axis| inside(field[axis], size[axis]));
+        let is_seen = |y: usize, x: usize| {
+            (seen[0][0]..seen[0][1]).contains(&y) && (seen[1][0]..seen[1][1]).contains(&x)
+        };
+        let mut data = Vec::with_capacity(3 * (rows[1] - rows[0]) * (columns[1] - columns[0]));
         for channel in 0..3 {
             let plane = picture.plane(channel);
             for y in rows[0]..rows[1] {
-                let top = (y as i64 - field[0][0]) as usize;
-                let from = &plane[y * picture.width + columns[0]..y * picture.width + columns[1]];
-                let at = (channel * height + top) * width + left;
-                crop.data[at..at + from.len()].copy_from_slice(from);
+                for x in columns[0]..columns[1] {
+                    let value = plane[y * picture.width + x];
+                    data.push(if is_seen(y, x) { value } else { PAPER + PALE * (value - PAPER) });
+                }
             }
         }
-        Ok(crop)
+        Ok(Image::rgb(columns[1] - columns[0], rows[1] - rows[0], data)?)
+    }
+}
+
+/// An interval moved inside an axis of this length; all of the axis if it is shorter.
+fn inside([from, to]: [i64; 2], len: usize) -> [usize; 2] {
+    let extent = usize::try_from(to - from).unwrap_or(0).clamp(1, len.max(1));
+    let from = usize::try_from(from).unwrap_or(0).min(len - extent.min(len));
+    [from, from + extent]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_reaches_beyond_the_border_is_moved_inside() {
+        assert_eq!(inside([2, 5], 10), [2, 5]);
+        assert_eq!(inside([-2, 1], 10), [0, 3]);
+        assert_eq!(inside([8, 11], 10), [7, 10]);
+        assert_eq!(inside([-5, 20], 10), [0, 10]);
     }
 }

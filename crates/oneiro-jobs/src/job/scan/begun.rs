@@ -1,0 +1,83 @@
+//! What a block has seen so far, kept while it is not finished.
+
+use std::ops::Range;
+
+use super::block::Block;
+use super::gather::Gatherer;
+use crate::error::Result;
+use crate::job::error::JobError;
+use crate::job::parts::{Part, Parts, Stored};
+use crate::task::Task;
+
+/// A block that has seen some of its images.
+#[derive(Debug, Clone, PartialEq)]
+struct Begun {
+    /// The first image that it has not seen.
+    next: usize,
+    block: Block,
+}
+
+impl Stored for Begun {
+    fn to_bytes(&self) -> Result<Vec<u8>> {
+        let mut bytes = (self.next as u64).to_le_bytes().to_vec();
+        bytes.extend(self.block.to_bytes()?);
+        Ok(bytes)
+    }
+
+    fn is_final(&self) -> bool {
+        self.block.is_final()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let (next, rest) = bytes.split_first_chunk().ok_or(JobError::CutOff)?;
+        Ok(Self { next: u64::from_le_bytes(*next) as usize, block: Block::from_bytes(rest)? })
+    }
+}
+
+/// The part that holds what a block has seen while it is not finished.
+pub(super) fn part(whole: &Part) -> Part {
+    Part::new(&format!("{}-begun", whole.name), &[&whole.key, "begun"])
+}
+
+/// A block of images. What it has seen is kept after every `step` images where `keep` says, and taken from
+/// there if an earlier run has begun.
+pub(super) fn block(
+    gatherer: &mut Gatherer<'_>,
+    images: Range<usize>,
+    step: usize,
+    keep: Option<(&Parts, &Part)>,
+    progress: &mut Task<'_>,
+) -> Result<Block> {
+    let begun = keep.and_then(|(parts, part)| parts.load::<Begun>(part));
+    let begun = begun.filter(|begun| images.contains(&begun.next));
+    let Begun { mut next, mut block } =
+        begun.unwrap_or_else(|| Begun { next: images.start, block: gatherer.empty() });
+    progress.advance((next - images.start) as u64);
+    while next < images.end {
+        let to = images.end.min(next + step);
+        gatherer.add(next..to, &mut block, progress)?;
+        next = to;
+        // A block of one step is kept as a whole alone.
+        if let Some((parts, part)) = keep.filter(|_| next < images.end) {
+            let begun = Begun { next, block };
+            if begun.is_final() {
+                parts.store(part, &begun)?;
+            }
+            block = begun.block;
+        }
+    }
+    Ok(block)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_begun_is_read_as_it_was_written() {
+        let begun = Begun { next: 77, block: Block::new(&[2, 1], 3) };
+        let bytes = begun.to_bytes().unwrap();
+        assert_eq!(Begun::from_bytes(&bytes).unwrap(), begun);
+        assert!(Begun::from_bytes(&bytes[..7]).is_err() && Begun::from_bytes(&bytes[..9]).is_err());
+    }
+}
