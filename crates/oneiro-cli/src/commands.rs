@@ -22,3 +22,4 @@ pub mod scan;
 pub mod sheet;
 pub mod statistics;
 pub mod units;
+pub mod video;

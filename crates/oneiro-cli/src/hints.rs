@@ -120,6 +120,7 @@ pub fn of_visualization(error: &VisualizationError) -> Hint {
 fn of_input(error: &InputError) -> Hint {
     match error {
         InputError::Channels { maybe_last: true, .. } => Hint::advice(" (or give --layout nhwc)"),
+        InputError::NotAnImage { .. } => Hint::advice("; `oneiro video` renders clips and flow"),
         InputError::Channels { channels, .. } => {
             let orders = match channels {
                 1 => "gray",

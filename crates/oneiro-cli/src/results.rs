@@ -54,6 +54,14 @@ impl Results {
         self
     }
 
+    /// Adds a result with its file, and the folder that is made for it.
+    pub fn add(&mut self, place: Place, flag: &'static str, file: PathBuf, folder: Option<PathBuf>) {
+        self.files.push((place, flag, file));
+        if let Some(folder) = folder.filter(|folder| !self.folders.contains(folder)) {
+            self.folders.push(folder);
+        }
+    }
+
     fn add_all(&mut self, role: Role, flag: &'static str, paths: PicturePaths) {
         let numbered = paths.files.into_iter().enumerate();
         self.files.extend(numbered.map(|(index, file)| (Place { role, index }, flag, file)));

@@ -39,6 +39,7 @@ pub mod tensors;
 mod tiles;
 pub mod timing;
 pub mod units;
+pub mod video;
 
 pub use error::JobError;
 pub use outputs::{Folder, Kept, Place, Role, Sink};

@@ -64,6 +64,8 @@ pub struct ModelSpec {
     pub order: Option<String>,
     /// Indices, from 0, of the bands that are drawn as red, green and blue.
     pub show: Option<Vec<usize>>,
+    /// Number of frames of clips, for networks that leave it open.
+    pub frames: Option<usize>,
     /// Whether the channels of the network's inputs are first or last.
     pub layout: Option<TensorLayout>,
     /// Axes of layers, by the layers' names ([`oneiro_net::axes::parse`]).

@@ -123,6 +123,18 @@ pub enum Remark {
         /// Hash of the model with which the result was made, in hexadecimal.
         sha256: String,
     },
+    /// A unit does not depend on some inputs of clips, flow or images.
+    InputsLeftOut {
+        /// The unit.
+        unit: String,
+        /// The inputs.
+        inputs: Vec<String>,
+    },
+    /// Penalties keep units below half of the value that they have without a penalty of change in time.
+    BelowHalf {
+        /// The units, each with its γ.
+        units: Vec<String>,
+    },
     /// A remark of a kind of job that another crate defines.
     Custom(String),
 }
@@ -192,6 +204,14 @@ impl fmt::Display for Remark {
             Self::OtherModel { model, original, sha256 } => write!(
                 f,
                 "{model} is not the model that the picture was made with ({original} was, SHA-256 {sha256})"
+            ),
+            Self::InputsLeftOut { unit, inputs } => {
+                write!(f, "{unit} does not depend on {}, which is left out", inputs.join(" and "))
+            }
+            Self::BelowHalf { units } => write!(
+                f,
+                "{} stay below half of the value without a penalty of change in time",
+                units.join(", ")
             ),
             Self::Custom(text) => f.write_str(text),
         }

@@ -19,7 +19,7 @@ use crate::PngText;
 pub(crate) use self::text::{is_page, page_text};
 
 /// A page: title and introduction, sections of pictures, a footer.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Page {
     /// The heading, and the browser's tab.
     pub title: String,
@@ -34,7 +34,7 @@ pub struct Page {
 }
 
 /// Pictures that belong together, such as those of one layer.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Section {
     /// The section's heading.
     pub heading: String,
@@ -57,7 +57,7 @@ impl PartialEq for Number {
 impl Eq for Number {}
 
 /// One picture.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Figure {
     /// The picture file, relative to the page, with `/` between folders.
     pub file: String,
@@ -67,6 +67,11 @@ pub struct Figure {
     pub width: usize,
     /// Its height in pixels.
     pub height: usize,
+    /// Frames of a clip, of which [`Figure::inside`] is the strip from left to right; `width` is that of one
+    /// frame. 0 or 1 for a still.
+    pub frames: usize,
+    /// Seconds that the clip takes. Clips of equal length play in step.
+    pub seconds: f64,
     /// Below the picture: its first line in strong letters, others pale.
     pub caption: String,
     /// Names and values, in a block that opens on a click.
@@ -85,6 +90,8 @@ const COLUMN_WIDTHS: (usize, usize) = (140, 480);
 /// Smallest number of sections for which the page begins with links to them.
 const SECTIONS_WITH_LINKS: usize = 3;
 
+/// Least width of a clip, in CSS pixels.
+const LEAST_FILM: usize = 128;
 /// Pictures up to this side are enlarged in whole pixels.
 const PIXELS: usize = 64;
 
@@ -168,6 +175,24 @@ impl Figure {
             write!(out, " data-key{at}=\"{}\"", number.0)?;
         }
         writeln!(out, ">")?;
+        if let (2.., Some(strip)) = (self.frames, &self.inside) {
+            let words = caption.split_whitespace().collect::<Vec<_>>().join(" ");
+            let pixels = if self.width.max(self.height) <= PIXELS { " pixels" } else { "" };
+            writeln!(
+                out,
+                "<div class=\"film{pixels}\" role=\"img\" aria-label=\"{}: {}\" style=\"--frames: {}; --seconds: {:.3}s; \
+                 --width: {}px; --shape: {} / {}; background-image: url(data:image/png;base64,{})\"></div>",
+                Escaped(heading),
+                Escaped(&words),
+                self.frames,
+                self.seconds,
+                self.width.max(LEAST_FILM),
+                self.width,
+                self.height,
+                STANDARD.encode(strip)
+            )?;
+            return self.render_below(out, first, rest);
+        }
         match &self.inside {
             Some(bytes) => {
                 let kind = if bytes.starts_with(&[0xff, 0xd8]) { "jpeg" } else { "png" };
@@ -184,6 +209,11 @@ impl Figure {
         let words = caption.split_whitespace().collect::<Vec<_>>().join(" ");
         let end = if self.inside.is_some() { "" } else { "</a>" };
         writeln!(out, " alt=\"{}: {}\" loading=\"lazy\">{end}", Escaped(heading), Escaped(&words))?;
+        self.render_below(out, first, rest)
+    }
+
+    /// The caption and the details.
+    fn render_below(&self, out: &mut String, first: &str, rest: &str) -> std::fmt::Result {
         write!(out, "<figcaption><strong>{}</strong>", Name(first))?;
         for line in rest.lines() {
             write!(out, "<span>{}</span>", Escaped(line))?;

@@ -325,6 +325,25 @@ impl Model {
         }
     }
 
+    /// Returns the inputs that an objective depends on, by their places, in their order.
+    ///
+    /// # Errors
+    /// If a term reads a layer that the network does not have.
+    pub fn inputs_of(&self, objective: &Objective) -> Result<Vec<usize>> {
+        let terms = objective.terms().into_iter().filter(|term| term.reads() != Reads::Input);
+        let mut open = terms.map(|term| self.value_of(term)).collect::<Result<Vec<ValueId>>>()?;
+        let mut seen = vec![false; self.graph.values.len()];
+        while let Some(value) = open.pop() {
+            if std::mem::replace(&mut seen[value.index()], true) {
+                continue;
+            }
+            let makers = self.graph.nodes.iter().filter(|node| node.outputs.contains(&Some(value)));
+            open.extend(makers.flat_map(|node| node.inputs.iter().flatten().copied()));
+        }
+        let inputs = self.graph.inputs.iter().enumerate();
+        Ok(inputs.filter(|(_, input)| seen[input.value.index()]).map(|(index, _)| index).collect())
+    }
+
     /// Returns the values that an objective's terms read, in their order. A term that reads the picture is an
     /// error.
     pub fn values_of(&self, objective: &Objective) -> Result<Vec<ValueId>> {

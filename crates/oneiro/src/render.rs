@@ -508,16 +508,19 @@ fn weigh(
     entries: &mut [BatchItem],
 ) -> Result<Vec<f64>> {
     let weigh = |(objective, entry): (&Objective, &mut BatchItem)| match preset.unit_weight {
-        Some(weight) if !objective.compares() && preset.relative => {
-            entry.states.iter_mut().for_each(|state| state.force = Some(weight));
+        Some(_) if !objective.compares() && preset.relative => {
+            for state in &mut entry.states {
+                state.force = preset.of_input(&state.input.name, state.input.kind).unit_weight;
+            }
             Ok(preset.weight)
         }
         Some(weight) if !objective.compares() => {
             let areas = stride::field_areas(model, preset, objective)?;
             let largest = areas.values().copied().fold(1.0, f64::max);
             for state in &mut entry.states {
-                let own = areas.get(&state.input.index).copied().unwrap_or(largest);
-                state.objective_factor = (largest / own) as f32;
+                let area = areas.get(&state.input.index).copied().unwrap_or(largest);
+                let own = preset.of_input(&state.input.name, state.input.kind).unit_weight.unwrap_or(weight);
+                state.objective_factor = (largest / area * own / weight) as f32;
             }
             let positions = if preset.sum_positions { positions(model, session, objective)? } else { 1 };
             Ok(weight * positions as f64 / (largest * preset.max_activation))

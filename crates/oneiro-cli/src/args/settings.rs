@@ -72,7 +72,9 @@ pub struct RenderArgs {
     pub seed: u64,
     /// Parameters that are optimised: the spectrum with decorrelated colours (fourier), the pixels (pixel), a
     /// pyramid (laplacian), one blurred picture for the whole batch and details for each picture (shared), a
-    /// small network over (x, y) (cppn), a dense layer (dense), or the phases of a spectrum (maco)
+    /// small network over (x, y) (cppn), a dense layer (dense), or the phases of a spectrum (maco); for clips a
+    /// spectrum in space and time (fourier3d), the same with one appearance (steady), or a still that moves
+    /// (moved)
     #[arg(long, value_parser = PARAMS)]
     param: Option<String>,
     /// Number of views of the picture in each step, each with its own random transforms
@@ -320,6 +322,32 @@ impl RenderArgs {
             files::check_writable(path)?;
         }
         Ok(preset)
+    }
+
+    /// Lets flags for all inputs stand above what a recipe has for single inputs.
+    ///
+    /// # Errors
+    /// If the settings do not go together any more.
+    pub fn override_inputs(&self, preset: &mut Preset) -> Result<()> {
+        let param = self.param.is_some();
+        for input in preset.inputs.values_mut() {
+            if param {
+                input.param = None;
+                input.rate = None;
+            }
+            if self.transform.is_some() {
+                input.transform = None;
+            }
+            if self.jitter.is_some() {
+                input.jitter = None;
+            }
+        }
+        // Only pixels can be bounded.
+        if param && preset.param.name() != "pixel" {
+            let others = preset.inputs.values_mut().filter_map(|input| input.regularizer.as_mut());
+            preset.regularizer.iter_mut().chain(others).for_each(|regularizer| regularizer.bound = 0.0);
+        }
+        Ok(check_preset(preset)?)
     }
 
     /// The file that the recipe is read from, if it is one.

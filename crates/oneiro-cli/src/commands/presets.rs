@@ -73,6 +73,8 @@ fn about(name: &str) -> &'static str {
         "maco-horama" => "MACO as in Horama, larger and longer",
         "yosinski" => "the Deep Visualization Toolbox (Yosinski et al. 2015)",
         "accentuation" => "feature accentuation of a picture (Hamblin et al. 2024)",
+        "video" => "images, clips and flow of video networks; the default of `oneiro video`",
+        "feichtenhofer20" => "clips and flow with penalties in space and time (Feichtenhofer et al. 2020)",
         "activation-grid" => "small cells that agree in brightness and colour (Olah et al. 2018)",
         _ => "",
     }

@@ -145,6 +145,14 @@ pub enum ModelError {
         /// Number of channels in the requested order.
         channels: usize,
     },
+    /// A number of frames for a network that takes no clips.
+    #[error(
+        "{frames} frames are requested, but the network takes no clips (kind = \"clip\" in the model card)"
+    )]
+    NoClip {
+        /// The number of frames.
+        frames: usize,
+    },
     /// Bands to be drawn are given, but the network takes no bands.
     #[error("no input takes bands, so that none can be shown")]
     NoBands {

@@ -103,6 +103,7 @@ pub fn complete(
     feeding::apply(&mut card, &args.feeds, graph)?;
     let unprepared = pictures::apply_axes(&mut card, args, graph, &mut notes)?;
     guessed |= unprepared && !by_flags(args) && !pictures::all_integers(graph);
+    let mut has_clip = false;
     for input in &mut card.input {
         let read = graph.inputs.iter().find(|i| graph.name(i.value) == input.name);
         if input.kind != InputKind::Tensor {
@@ -113,6 +114,11 @@ pub fn complete(
             )?;
             // A remark on a guessed preprocessing contains the values anyway.
             notes.extend(remark.filter(|_| written || !guessed));
+        }
+        if input.kind == InputKind::Clip && args.frames.is_some() {
+            input.frames = args.frames;
+            input.complete()?;
+            has_clip = true;
         }
         let used = read.is_some_and(|i| is_read(graph, i));
         if input.kind == InputKind::Tensor && used && input.value.is_none() {
@@ -125,6 +131,9 @@ pub fn complete(
         if let Some(read) = read.filter(|_| used) {
             notes.extend(pictures::note_on_integers(read, input));
         }
+    }
+    if let (Some(frames), false) = (args.frames, has_clip) {
+        return Err(ModelError::NoClip { frames }.into());
     }
     /// Larger than the mean of any data set, relative to white.
     const LARGE_MEAN: f32 = 2.0;

@@ -135,13 +135,13 @@ pub enum InputError {
         /// Number of bands.
         bands: usize,
     },
-    /// A rendering cannot change this input, because it is a clip or optical flow.
-    #[error(
-        "input \"{input}\" is not an image; only image inputs can be rendered so far, and this unit depends on it"
-    )]
+    /// An input that takes clips or optical flow, where still pictures are made.
+    #[error("input \"{input}\" takes {what}, this makes still pictures, and the unit depends on it")]
     NotAnImage {
         /// The input.
         input: String,
+        /// "clips" or "optical flow".
+        what: &'static str,
     },
     /// The fill of transforms has another number of values than the pictures have channels.
     #[error(

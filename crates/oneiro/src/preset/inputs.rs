@@ -23,6 +23,9 @@ pub struct InputSettings {
     /// Penalties and bounds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub regularizer: Option<Regularizer>,
+    /// What the objective counts, in the place of [`Preset::unit_weight`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit_weight: Option<f64>,
     /// Factor on the learning rate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<f32>,
@@ -34,11 +37,12 @@ impl Preset {
     pub fn of_input(&self, name: &str, kind: InputKind) -> Preset {
         let mut own = Preset { inputs: Default::default(), ..self.clone() };
         for settings in [kind.name(), name].iter().filter_map(|key| self.inputs.get(*key)) {
-            let InputSettings { param, transform, jitter, regularizer, rate } = settings.clone();
+            let InputSettings { param, transform, jitter, regularizer, unit_weight, rate } = settings.clone();
             own.param = param.unwrap_or(own.param);
             own.transform = transform.unwrap_or(own.transform);
             own.jitter = jitter.unwrap_or(own.jitter);
             own.regularizer = regularizer.or(own.regularizer);
+            own.unit_weight = unit_weight.or(own.unit_weight);
             own.optimizer.learning_rate *= rate.unwrap_or(1.0);
         }
         own

@@ -59,6 +59,7 @@ const OWN_VIDEO_STEPS: usize = 160;
 const OWN_VIDEO_VIEWS: usize = 2;
 const OWN_VIDEO_GAMMA: f64 = 3.0;
 const OWN_FORCE: f64 = 5.0;
+const OWN_CLIP_FORCE: f64 = 1.5;
 const OWN_IMAGE_RATE: f32 = 3.0;
 const OWN_SHIFT: f64 = 12.5;
 const OWN_FLOW_SHIFT: f64 = 37.5;
@@ -262,6 +263,7 @@ impl Preset {
                 rotate.clone(),
             ]),
             regularizer,
+            unit_weight: Some(OWN_CLIP_FORCE),
             ..InputSettings::default()
         };
         let flow = InputSettings {

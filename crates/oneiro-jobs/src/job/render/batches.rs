@@ -1,5 +1,7 @@
 //! Renders units batch by batch.
 
+use oneiro::card::InputKind;
+use oneiro::model::InputError;
 use oneiro::objective::Objective;
 use oneiro::objective_session::ObjectiveSession;
 use oneiro::preset::Preset;
@@ -28,6 +30,9 @@ const BATCH: usize = 4;
 /// are read.
 pub fn render_all(run: &Run<'_>, work: &PreparedUnits<'_>, options: &Options) -> Result<Vec<Finished>> {
     let context = run.context;
+    if !options.all_inputs {
+        only_stills(work)?;
+    }
     remarks::on_units(context, work);
     let stored = if options.film.is_some() || run.parts().is_none() {
         let all: Vec<usize> = (0..work.units.len()).collect();
@@ -44,8 +49,26 @@ pub fn render_all(run: &Run<'_>, work: &PreparedUnits<'_>, options: &Options) ->
     let finished = stored.into_iter().zip(&work.units).map(|(stored, unit)| stored.finished(&unit.objective));
     let mut finished = finished.collect::<Result<Vec<_>>>()?;
     options.display.settle(&mut finished)?;
-    remarks::on_results(context, work, &finished);
+    remarks::on_results(context, work, &finished, options.all_inputs);
     Ok(finished)
+}
+
+/// An error if a unit depends on clips or flow, which stills do not show.
+fn only_stills(work: &PreparedUnits<'_>) -> Result<()> {
+    let model = &work.model.model;
+    for unit in &work.units {
+        for input in model.inputs_of(&unit.objective)? {
+            let card = &model.card.input[input];
+            let what = match card.kind {
+                InputKind::Clip => "clips",
+                InputKind::Flow => "optical flow",
+                _ => continue,
+            };
+            let error = InputError::NotAnImage { input: card.name.clone(), what };
+            return Err(oneiro::Error::from(error).into());
+        }
+    }
+    Ok(())
 }
 
 /// Renders these units, and those on which their pictures depend.

@@ -21,7 +21,10 @@ const ENOUGH_STEPS: usize = 64;
 pub fn on_units(context: &Context, work: &PreparedUnits<'_>) {
     let guessed = work.units.iter().any(|job| {
         let preset = &work.settings[job.setting].preset;
-        preset.unit_weight.is_some() && preset.max_activation == 1.0 && !job.objective.compares()
+        preset.unit_weight.is_some()
+            && !preset.relative
+            && preset.max_activation == 1.0
+            && !job.objective.compares()
     });
     if guessed {
         context.remark(ResultRemark::UnknownActivation);
@@ -53,9 +56,10 @@ fn relu_behind(model: &LoadedModel, value: ValueId) -> Option<String> {
 }
 
 /// Remarks on problems of the results.
-pub fn on_results(context: &Context, work: &PreparedUnits<'_>, finished: &[Finished]) {
+pub fn on_results(context: &Context, work: &PreparedUnits<'_>, finished: &[Finished], all_inputs: bool) {
     if let Some([first, rest @ ..]) = finished.first().map(|f| &f.rendered.images[..])
         && !rest.is_empty()
+        && !all_inputs
     {
         let others = rest.iter().map(|p| p.input.clone()).collect();
         context.remark(ResultRemark::SeveralInputs { drawn: first.input.clone(), others });

@@ -94,4 +94,6 @@ pub struct Options {
     pub film: Option<Format>,
     /// How values become colours.
     pub display: Display,
+    /// Whether the results of all inputs are drawn, not of the first alone.
+    pub all_inputs: bool,
 }

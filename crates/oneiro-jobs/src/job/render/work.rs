@@ -126,7 +126,7 @@ impl Work {
 
     /// Returns what to compute in addition to pictures.
     pub(crate) fn options(&self, film: Option<Format>) -> Options {
-        Options { robustness: self.robustness, film, display: self.display }
+        Options { robustness: self.robustness, film, display: self.display, all_inputs: false }
     }
 
     /// Returns the names of the files from which units are made, once each.

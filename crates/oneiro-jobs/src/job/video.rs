@@ -1,0 +1,240 @@
+//! Clips and flow that units of video networks look for, with separate penalties of variation in space and in
+//! time (Feichtenhofer et al., IJCV 2020).
+
+pub mod look;
+mod page;
+
+use oneiro::card::InputKind;
+use oneiro::objective::Objective;
+use oneiro::render::Picture;
+use oneiro_media::{Film, FilmOptions, FrameRate, Image};
+use serde::{Deserialize, Serialize};
+
+use self::look::{FilmKind, FlowLook};
+use super::error::JobError;
+use super::render::text::png_text;
+use super::render::work::{UnitRequest, Work};
+use super::render::{Options, PreparedUnits, RenderReport, raw_bytes, render_all};
+use super::{Job, Place, Role, Run, Sink};
+use crate::error::Result;
+use crate::model::LoadedModel;
+use crate::model::health::require_healthy;
+use crate::provenance::seal;
+use crate::remark::Remark;
+
+/// Frames per second of films where nothing else is requested.
+pub const FRAME_RATE: f64 = 10.0;
+/// Side in pixels that films of small networks are enlarged to, by a whole factor.
+const FILM_SIDE: usize = 256;
+
+/// Renders clips, flow and images for units of a network with any number of such inputs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VideoJob {
+    /// The units, and how they are rendered. Units with the same setting have the same κ and γ.
+    pub work: Work,
+    /// The format of films.
+    pub format: FilmKind,
+    /// Frames per second of films.
+    pub rate: f64,
+    /// Pixels of a film for each pixel of a clip; `None` enlarges small clips to some 256 pixels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enlarge: Option<usize>,
+    /// How flow is drawn.
+    #[serde(default, skip_serializing_if = "FlowLook::is_default")]
+    pub flow: FlowLook,
+}
+
+/// One of the inputs that a unit depends on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UnitInput {
+    /// Its place among the network's inputs.
+    pub index: usize,
+    /// Its name.
+    pub name: String,
+    /// What it takes.
+    pub kind: InputKind,
+}
+
+impl UnitInput {
+    /// Returns where the result of a unit for this input goes, of a network with `inputs` inputs.
+    pub fn place(&self, unit: usize, inputs: usize) -> Place {
+        let role = if self.kind == InputKind::Image { Role::Picture } else { Role::Film };
+        Place { role, index: unit * inputs + self.index }
+    }
+}
+
+/// Returns the pictures, clips and flow that an objective depends on.
+///
+/// # Errors
+/// If it reads a layer that the network does not have.
+pub fn inputs_of(model: &LoadedModel, objective: &Objective) -> Result<Vec<UnitInput>> {
+    let cards = &model.model.card.input;
+    let used = model.model.inputs_of(objective)?.into_iter().filter(|&i| cards[i].kind != InputKind::Tensor);
+    Ok(used
+        .map(|index| UnitInput { index, name: cards[index].name.clone(), kind: cards[index].kind })
+        .collect())
+}
+
+impl Job for VideoJob {
+    const KIND: &'static str = "video";
+    type Report = RenderReport;
+
+    fn run(&self, run: &Run<'_>, sink: &mut dyn Sink) -> Result<RenderReport> {
+        let rate = FrameRate::new(self.rate)?;
+        let model = run.model()?;
+        let work = self.work.prepare(run)?;
+        let named: Vec<(&str, &Objective)> =
+            work.units.iter().map(|u| (u.unit.as_str(), &u.objective)).collect();
+        require_healthy(run.context, model, &named, work.settings[0].preset.size)?;
+        remark_inputs(run, model, &work)?;
+        let options = Options { all_inputs: true, ..self.work.options(None) };
+        let finished = render_all(run, &work, &options)?;
+        remark_weak(run, &work, &finished);
+        let inputs = model.model.card.input.len();
+        for (i, result) in finished.iter().enumerate() {
+            for picture in &result.rendered.images {
+                let input = inputs_of(model, &work.units[i].objective)?
+                    .into_iter()
+                    .find(|input| input.name == picture.input)
+                    .ok_or(JobError::NoPicture)?;
+                let place = input.place(i, inputs);
+                if !sink.wants(place) {
+                    continue;
+                }
+                let mut text = png_text(&work, i, &result.report, place.role)?;
+                text.push("input", &picture.input);
+                let own = Place { index: input.index, ..place };
+                seal(run, &mut text, &self.of(&work, i), own)?;
+                let drawn = self.flow.drawn(picture, &result.rendered.images)?;
+                let name = format!("{}-{}", result.report.unit, picture.input);
+                if place.role == Role::Picture {
+                    sink.take_bytes(
+                        place,
+                        &format!("{name}.png"),
+                        &oneiro_media::encode_png(&drawn, &text)?,
+                    )?;
+                } else {
+                    let film = Film::from_clip(&drawn, rate, self.enlargement(&drawn))?;
+                    let format = self.format.format();
+                    let bytes = film.encode(format, &text, &FilmOptions::default())?;
+                    sink.take_bytes(place, &format!("{name}.{}", format.extension()), &bytes)?;
+                }
+            }
+        }
+        let raw = Place::first(Role::Raw);
+        if sink.wants(raw) {
+            sink.take_bytes(raw, "raw.safetensors", &raw_bytes(&finished)?)?;
+        }
+        let page = Place::first(Role::Page);
+        if sink.wants(page) {
+            let mut text = crate::provenance::text_of_model(model)?;
+            let done = Self {
+                work: self.work_done(&work, &(0..work.units.len()).collect::<Vec<_>>()),
+                ..self.clone()
+            };
+            seal(run, &mut text, &done, page)?;
+            let html = self.page(model, &work, &finished, text)?.to_html();
+            sink.take_bytes(page, "video.html", html.as_bytes())?;
+        }
+        Ok(RenderReport { units: finished.into_iter().map(|f| f.report).collect() })
+    }
+
+    fn sources(&self) -> Vec<String> {
+        self.work.sources()
+    }
+
+    fn check(&self) -> Result<()> {
+        FrameRate::new(self.rate)?;
+        self.work.check()
+    }
+}
+
+impl VideoJob {
+    /// Returns the job that makes the results of one unit.
+    fn of(&self, work: &PreparedUnits<'_>, unit: usize) -> Self {
+        Self { work: self.work_done(work, &work.companions(unit)), ..self.clone() }
+    }
+
+    /// Returns the work on some units as it was done, at the sizes that the network accepts.
+    fn work_done(&self, work: &PreparedUnits<'_>, units: &[usize]) -> Work {
+        let mut settings = Vec::new();
+        let mut requests = Vec::new();
+        for &i in units {
+            let own = &work.settings[work.units[i].setting];
+            let setting = settings.iter().position(|known| known == own).unwrap_or_else(|| {
+                settings.push(own.clone());
+                settings.len() - 1
+            });
+            requests.push(UnitRequest { setting, ..UnitRequest::of(&work.units[i]) });
+        }
+        Work { units: requests, settings, keep_size: true, ..self.work.clone() }
+    }
+
+    /// Returns the factor by which a drawn clip is enlarged. Arrows are drawn large.
+    fn enlargement(&self, drawn: &Image) -> usize {
+        let usual = FILM_SIDE.div_ceil(drawn.height.min(drawn.width).max(1));
+        if self.flow == FlowLook::Arrows && drawn.height.min(drawn.width) >= FILM_SIDE {
+            return 1;
+        }
+        self.enlarge.unwrap_or(usual).max(1)
+    }
+}
+
+/// Remarks on inputs of clips, flow or images that units do not depend on.
+fn remark_inputs(run: &Run<'_>, model: &LoadedModel, work: &PreparedUnits<'_>) -> Result<()> {
+    let all: Vec<&str> = model
+        .model
+        .card
+        .input
+        .iter()
+        .filter(|i| i.kind != InputKind::Tensor)
+        .map(|i| i.name.as_str())
+        .collect();
+    let mut said: Vec<Vec<String>> = Vec::new();
+    for unit in &work.units {
+        let used = inputs_of(model, &unit.objective)?;
+        let left: Vec<String> = all
+            .iter()
+            .filter(|name| !used.iter().any(|input| input.name == **name))
+            .map(|s| (*s).to_owned())
+            .collect();
+        if !left.is_empty() && !said.contains(&left) {
+            run.context.remark(Remark::InputsLeftOut { unit: unit.unit.clone(), inputs: left.clone() });
+            said.push(left);
+        }
+    }
+    Ok(())
+}
+
+/// Remarks on units whose value is below half of that without a penalty of change in time.
+fn remark_weak(run: &Run<'_>, work: &PreparedUnits<'_>, finished: &[super::render::Finished]) {
+    let mut weak = Vec::new();
+    for result in finished.iter().map(|f| &f.report) {
+        let free = finished.iter().map(|f| &f.report).find(|free| {
+            free.objective == result.objective
+                && free.seed == result.seed
+                && free.copy == result.copy
+                && free.kappa == result.kappa
+                && free.gamma == Some(0.0)
+        });
+        if let (Some(free), Some(gamma)) = (free, result.gamma)
+            && free.value > 0.0
+            && result.value < 0.5 * free.value
+        {
+            weak.push(format!("{} at gamma {gamma}", result.unit));
+        }
+    }
+    if !weak.is_empty() && !work.units.is_empty() {
+        run.context.remark(Remark::BelowHalf { units: weak });
+    }
+}
+
+/// Returns the frames of a clip, or the one of a still, in three channels.
+pub(crate) fn colors_of(picture: &Picture) -> Result<Image> {
+    let image = &picture.image;
+    let extent = image.extent();
+    let channel = |c: usize| &image.colors()[c * extent.positions()..][..extent.positions()];
+    let data = picture.shown.iter().flat_map(|&c| channel(c)).copied().collect();
+    Ok(Image::new(extent.with_channels(picture.shown.len()), data)?)
+}

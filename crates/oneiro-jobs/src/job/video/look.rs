@@ -1,0 +1,104 @@
+//! How clips and flow are drawn, and the formats of films.
+
+use oneiro::card::InputKind;
+use oneiro::render::Picture;
+use oneiro_media::flow::{ArrowOptions, Flow, FlowScaling, draw_arrows, flow_colors, flow_wheel};
+use oneiro_media::{FilmFormat, Image};
+use serde::{Deserialize, Serialize};
+
+use super::colors_of;
+use crate::error::Result;
+
+/// The format of films, as jobs store it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FilmKind {
+    /// Animated PNG.
+    #[default]
+    Apng,
+    /// GIF.
+    Gif,
+    /// Animated WebP.
+    WebP,
+    /// MP4, by the program `ffmpeg`.
+    Mp4,
+    /// WebM, by the program `ffmpeg`.
+    WebM,
+}
+
+impl FilmKind {
+    /// Returns the kind for a format.
+    pub fn of(format: FilmFormat) -> Option<Self> {
+        [Self::Apng, Self::Gif, Self::WebP, Self::Mp4, Self::WebM]
+            .into_iter()
+            .find(|kind| kind.format() == format)
+    }
+
+    /// Returns the format of files.
+    pub fn format(self) -> FilmFormat {
+        match self {
+            Self::Apng => FilmFormat::Apng,
+            Self::Gif => FilmFormat::Gif,
+            Self::WebP => FilmFormat::WebP,
+            Self::Mp4 => FilmFormat::Mp4,
+            Self::WebM => FilmFormat::WebM,
+        }
+    }
+}
+
+/// How flow is drawn.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FlowLook {
+    /// Red is horizontal, green vertical flow and blue the magnitude, each scaled from its least to its largest
+    /// value over the sequence (Feichtenhofer et al. 2020, §4).
+    #[default]
+    Channels,
+    /// The same with one scale for both components.
+    Joint,
+    /// The colour wheel of the Middlebury benchmark.
+    Wheel,
+    /// Arrows, over the image if the network takes one.
+    Arrows,
+}
+
+impl FlowLook {
+    /// The names on the command line.
+    pub const NAMES: [&'static str; 4] = ["channels", "joint", "wheel", "arrows"];
+
+    /// Returns the look with a name.
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "channels" => Self::Channels,
+            "joint" => Self::Joint,
+            "wheel" => Self::Wheel,
+            "arrows" => Self::Arrows,
+            _ => return None,
+        })
+    }
+
+    pub(super) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Draws a picture of one of a unit's inputs: flow as colours or arrows, others as they are.
+    pub(super) fn drawn(self, picture: &Picture, all: &[Picture]) -> Result<Image> {
+        if picture.kind != InputKind::Flow {
+            return colors_of(picture);
+        }
+        let image = &picture.image;
+        let flow = Flow::new(image.frames, image.height, image.width, picture.raw_data())?;
+        Ok(match self {
+            Self::Channels => flow_colors(&flow, FlowScaling::Channels)?,
+            Self::Joint => flow_colors(&flow, FlowScaling::Joint)?,
+            Self::Wheel => flow_wheel(&flow, None)?,
+            Self::Arrows => {
+                let same = |p: &&Picture| {
+                    p.kind == InputKind::Image && p.image.extent().size() == image.extent().size()
+                };
+                let ground = all.iter().find(same).map(colors_of).transpose()?;
+                draw_arrows(&flow, ground.as_ref(), &ArrowOptions::default())?
+            }
+        })
+    }
+}
