@@ -12,9 +12,9 @@ two_stream_vgg16: a step of spatiotemporal activation maximisation (Feichtenhofe
     takes a random crop of a canvas that is 15 pixels larger (jitter by the stride, 16), adds the norm with α = 3 and the total
     variation in space and time, moves by Adam at a rate that falls as a cosine, and projects every pixel to a norm of 160.
 r3d_18, recipe "published": stage 1 of Li & Li, "Feature Visualization in 3D Convolutional Neural Networks" (arXiv 2505.07387,
-    2025), for the mean of channel 5 of layer4. Their program 3DKernelVisualizer takes pixels from N(0, .01²), decorrelated colours and a
-    sigmoid, a random shift of 0–7 pixels and 0–3 frames with a scale of .9–1.1 in one trilinear warp, and Adam at .05. It
-    enlarges clips to 32×224×224 for its networks; here they have the network's own size.
+    2025), for the mean of channel 5 of layer4. Their program 3DKernelVisualizer takes pixels from N(0, .01²), decorrelated
+    colours and a sigmoid, a random shift of 0–7 pixels and 0–3 frames with a scale of .9–1.1 in one trilinear warp, and Adam at
+    .05. It enlarges clips to 32×224×224 for its networks; here they have the network's own size.
 r3d_18, recipe "penalised": a random clip, random shifts, total variation in space and time, the L2 norm, and Adam at .1.
 
 Convolution weights need no gradients. Everything is float32, eager, on the CPU.
