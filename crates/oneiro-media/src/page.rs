@@ -90,8 +90,6 @@ const COLUMN_WIDTHS: (usize, usize) = (140, 480);
 /// Smallest number of sections for which the page begins with links to them.
 const SECTIONS_WITH_LINKS: usize = 3;
 
-/// Least width of a clip, in CSS pixels.
-const LEAST_FILM: usize = 128;
 /// Pictures up to this side are enlarged in whole pixels.
 const PIXELS: usize = 64;
 
@@ -181,12 +179,11 @@ impl Figure {
             writeln!(
                 out,
                 "<div class=\"film{pixels}\" role=\"img\" aria-label=\"{}: {}\" style=\"--frames: {}; --seconds: {:.3}s; \
-                 --width: {}px; --shape: {} / {}; background-image: url(data:image/png;base64,{})\"></div>",
+                 --shape: {} / {}; background-image: url(data:image/png;base64,{})\"></div>",
                 Escaped(heading),
                 Escaped(&words),
                 self.frames,
                 self.seconds,
-                self.width.max(LEAST_FILM),
                 self.width,
                 self.height,
                 STANDARD.encode(strip)

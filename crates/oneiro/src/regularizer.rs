@@ -6,9 +6,9 @@
 //! whatever the network's units.
 //!
 //! R = alpha_weight · R_α + tv_weight · TV_β with R_α = 1/(THW) Σ ‖x‖^α over pixels and
-//! TV_β = 1/(THW) Σ (κ(Δx² + Δy²) + γΔt²)^(β/2) over pixels and channels, and ‖x‖ ≤ bound by projection. Δt is
-//! between successive frames of a clip, or successive flow fields (Feichtenhofer et al., IJCV 2020, §3.2). The
-//! paper sums frames; here they are averaged, so that clips of any length weigh alike.
+//! TV_β = 1/(THW) Σ (κ(Δx² + Δy²) + γΔt²)^(β/2) over pixels and channels, and ‖x‖ ≤ bound by projection. Δt
+//! is between successive frames of a clip, or successive flow fields (Feichtenhofer et al., IJCV 2020,
+//! §3.2). The paper sums frames; here they are averaged, so that clips of any length weigh alike.
 //!
 //! Flow is counted in the same units: its range, of both signs, is 255 wide.
 
@@ -163,8 +163,8 @@ pub struct BoundRegularizer {
 }
 
 impl BoundRegularizer {
-    /// The values for a display image; subtracts their gradient from `gradient`, the gradient of the maximised
-    /// objective.
+    /// The values for a display image; subtracts their gradient from `gradient`, the gradient of the
+    /// maximised objective.
     pub fn subtract(&mut self, image: &[f32], gradient: &mut [f32]) -> Shares {
         let (plane, scale) = (image.len() / self.mean.len(), self.scale);
         for ((out, x), mean) in

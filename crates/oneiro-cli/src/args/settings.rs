@@ -70,11 +70,11 @@ pub struct RenderArgs {
     /// Seed of all random numbers
     #[arg(long, allow_negative_numbers = true, default_value_t = 0)]
     pub seed: u64,
-    /// Parameters that are optimised: the spectrum with decorrelated colours (fourier), the pixels (pixel), a
-    /// pyramid (laplacian), one blurred picture for the whole batch and details for each picture (shared), a
-    /// small network over (x, y) (cppn), a dense layer (dense), or the phases of a spectrum (maco); for clips a
-    /// spectrum in space and time (fourier3d), the same with one appearance (steady), or a still that moves
-    /// (moved)
+    /// Parameters that are optimised: the spectrum with decorrelated colours (fourier), the pixels (pixel),
+    /// a pyramid (laplacian), one blurred picture for the whole batch and details for each picture
+    /// (shared), a small network over (x, y) (cppn), a dense layer (dense), or the phases of a spectrum
+    /// (maco); for clips a spectrum in space and time (fourier3d), the same with one appearance (steady),
+    /// or a still that moves (moved)
     #[arg(long, value_parser = PARAMS)]
     param: Option<String>,
     /// Number of views of the picture in each step, each with its own random transforms

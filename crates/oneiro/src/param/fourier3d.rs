@@ -1,10 +1,10 @@
 //! Spectra in space and time: clips whose frames share what is slow.
 //!
 //! The parameters are a complex half spectrum of each channel, `[C, T, H, W/2 + 1, (re, im)]`, over the
-//! frequencies of time, rows and columns. Entries are scaled in space as those of [`Fourier`](super::Fourier),
-//! and in time by s(f) ∝ 1/max(f, 1/T)^time_decay, normalised to Σ s² = T: a single frame varies as a still of
-//! the same options. Frequency 0 of time, the still part that all frames share, is multiplied by `still`
-//! besides. Clips close to a loop, as every Fourier series does.
+//! frequencies of time, rows and columns. Entries are scaled in space as those of
+//! [`Fourier`](super::Fourier), and in time by s(f) ∝ 1/max(f, 1/T)^time_decay, normalised to Σ s² = T: a
+//! single frame varies as a still of the same options. Frequency 0 of time, the still part that all frames
+//! share, is multiplied by `still` besides. Clips close to a loop, as every Fourier series does.
 
 use std::fmt;
 use std::sync::Arc;

@@ -60,7 +60,7 @@ const OWN_VIDEO_VIEWS: usize = 2;
 const OWN_VIDEO_GAMMA: f64 = 3.0;
 const OWN_FORCE: f64 = 5.0;
 const OWN_CLIP_FORCE: f64 = 1.5;
-const OWN_IMAGE_RATE: f32 = 3.0;
+const OWN_IMAGE_RATE: f32 = 2.5;
 const OWN_SHIFT: f64 = 12.5;
 const OWN_FLOW_SHIFT: f64 = 37.5;
 const OWN_CLIP_JITTER: usize = 4;
@@ -198,8 +198,8 @@ impl Preset {
 
     /// Spatiotemporal activation maximisation (Feichtenhofer, Pinz, Wildes & Zisserman, "Deep Insights into
     /// Convolutional Networks for Video Recognition", IJCV 2020): pixels and flow vectors, bounded, with
-    /// separate penalties of variation in space and in time. The paper gives neither steps nor rate; those here
-    /// are from a study of convergence (docs/video.md). Frames are averaged where the paper sums them.
+    /// separate penalties of variation in space and in time. The paper gives neither steps nor rate; those
+    /// here are from a study of convergence (docs/video.md). Frames are averaged where the paper sums them.
     pub fn feichtenhofer20() -> Self {
         let regularizer = Regularizer {
             alpha: VIDEO_ALPHA,
@@ -240,10 +240,10 @@ impl Preset {
         }
     }
 
-    /// The recipe for clips and flow where none is chosen; ours (docs/video.md has the study). Images are made in
-    /// Lucid's Fourier space, clips as a still that moves, flow in pixels under the penalties of
-    /// [`Preset::feichtenhofer20`]. The objective's gradient is scaled, so that neither a unit's scale nor its
-    /// largest activation has to be known.
+    /// The recipe for clips and flow where none is chosen; ours (docs/video.md has the study). Images are
+    /// made in Lucid's Fourier space, clips as a still that moves, flow in pixels under the penalties of
+    /// [`Preset::feichtenhofer20`]. The objective's gradient is scaled, so that neither a unit's scale nor
+    /// its largest activation has to be known.
     pub fn video() -> Self {
         let paper = Self::feichtenhofer20();
         let regularizer = paper.regularizer.map(|r| Regularizer { gamma: OWN_VIDEO_GAMMA, bound: 0.0, ..r });

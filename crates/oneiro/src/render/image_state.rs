@@ -65,7 +65,8 @@ pub(super) struct ImageState {
     /// Factor on the gradient of the objective: what it counts at this input, relative to the input at which
     /// it counts least.
     pub objective_factor: f32,
-    /// The root mean square that the objective's gradient gets, times the positions, in the regularizer's units;
+    /// The root mean square that the objective's gradient gets, times the positions, in the regularizer's
+    /// units;
     /// `None` leaves it as it is.
     pub force: Option<f64>,
     /// The factor that gave it that in the last step.
@@ -76,8 +77,8 @@ pub(super) struct ImageState {
 }
 
 impl ImageState {
-    /// Regularizers and pixels are counted from the mean colour of pictures. `preset` is the recipe as it holds
-    /// for this input, `rate` a factor on its learning rates.
+    /// Regularizers and pixels are counted from the mean colour of pictures. `preset` is the recipe as it
+    /// holds for this input, `rate` a factor on its learning rates.
     pub fn new(
         input: PictureInput,
         param: Box<dyn Param>,

@@ -53,8 +53,8 @@ impl Picture {
         self.image.opacity()
     }
 
-    /// Returns the planes that are drawn, `[3, H, W]`: of a clip those of its middle frame, of flow the middle
-    /// field with its components as red and green, grey where nothing moves, and its length as blue.
+    /// Returns the planes that are drawn, `[3, H, W]`: of a clip those of its middle frame, of flow the
+    /// middle field with its components as red and green, grey where nothing moves, and its length as blue.
     pub fn rgb(&self) -> Vec<f32> {
         let frames = self.image.frames;
         let plane = |channel: usize| self.image.plane(channel * frames + frames / 2);

@@ -20,8 +20,8 @@ fn level(value: f32) -> f32 {
     f32::from((value.clamp(0.0, 1.0) * 255.0).round() as u8) / 255.0
 }
 
-/// Returns the values of a picture as 8-bit files hold them: from black to white; of flow from the least to the
-/// largest value of each component.
+/// Returns the values of a picture as 8-bit files hold them: from black to white; of flow from the least to
+/// the largest value of each component.
 pub(crate) fn levels_of(picture: &Picture) -> Vec<f32> {
     let mut data = picture.colors().to_vec();
     if picture.kind != InputKind::Flow {

@@ -50,8 +50,8 @@ impl FilmKind {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FlowLook {
-    /// Red is horizontal, green vertical flow and blue the magnitude, each scaled from its least to its largest
-    /// value over the sequence (Feichtenhofer et al. 2020, §4).
+    /// Red is horizontal, green vertical flow and blue the magnitude, each scaled from its least to its
+    /// largest value over the sequence (Feichtenhofer et al. 2020, §4).
     #[default]
     Channels,
     /// The same with one scale for both components.
