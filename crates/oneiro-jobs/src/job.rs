@@ -21,6 +21,7 @@ pub mod demo;
 pub mod dream;
 pub mod error;
 mod figures;
+pub mod flow;
 pub mod grid;
 pub mod groups;
 pub mod interpolation;
