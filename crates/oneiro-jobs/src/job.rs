@@ -27,6 +27,7 @@ pub mod groups;
 pub mod interpolation;
 pub mod kernels;
 pub mod named_objective;
+pub mod new_folder;
 pub mod outputs;
 pub mod parts;
 pub mod plates;
@@ -42,6 +43,7 @@ pub mod timing;
 pub mod units;
 
 pub use error::JobError;
+pub use new_folder::NewFolder;
 pub use outputs::{Folder, Kept, Place, Role, Sink};
 
 /// A unit of work that a user can request.
