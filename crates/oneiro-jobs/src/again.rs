@@ -324,7 +324,9 @@ impl Difference {
                 100.0 * share
             ),
             Self::Size => format!("its size is not that of {name}"),
-            Self::Video => format!("its bytes are not those of {name}; other versions of ffmpeg write others"),
+            Self::Video => {
+                format!("its bytes are not those of {name}; other versions of ffmpeg write others")
+            }
             Self::Page => format!("words or numbers of the page are not those of {name}"),
         }
     }

@@ -26,7 +26,8 @@ mod tvl1;
 
 pub use camera::{CameraOptions, CompensatedFlow, Homography, compensated_flow, estimate_camera};
 pub use colors::{
-    ArrowOptions, FlowRange, FlowScaling, draw_arrows, flow_colors, flow_colors_within, flow_wheel, longest_arrow,
+    ArrowOptions, FlowRange, FlowScaling, draw_arrows, flow_colors, flow_colors_within, flow_wheel,
+    longest_arrow,
 };
 pub use files::{
     FLOW_BOUND, decode_flo, encode_flo, encode_flow_pair, encode_npy, is_flow, npy_header, read_flow,

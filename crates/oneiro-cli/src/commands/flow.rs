@@ -6,7 +6,9 @@ use std::time::Instant;
 
 use anyhow::{Result, anyhow, bail};
 use clap::ValueEnum;
-use oneiro_jobs::job::flow::{FlowJob, FlowOutput, FlowReport, FlowSize, FlowStyle, FrameRange, TvL1Settings};
+use oneiro_jobs::job::flow::{
+    FlowJob, FlowOutput, FlowReport, FlowSize, FlowStyle, FrameRange, TvL1Settings,
+};
 use oneiro_jobs::job::render::limits::MAX_SIDE;
 use oneiro_jobs::job::{Job, NewFolder, Role, Run};
 use oneiro_jobs::numbers::short;

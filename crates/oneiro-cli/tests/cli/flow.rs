@@ -29,8 +29,11 @@ fn place() -> Place {
 #[test]
 fn films_say_how_they_were_made_and_are_made_again() {
     let place = place();
-    for (name, colors) in [("a.png", "channels"), ("a.apng", "joint"), ("a.gif", "wheel"), ("a.webp", "arrows")] {
-        let args = ["flow", "video.webp", "--out", name, "--colors", colors, "--start", "1", "--set", "lambda=0.3"];
+    for (name, colors) in
+        [("a.png", "channels"), ("a.apng", "joint"), ("a.gif", "wheel"), ("a.webp", "arrows")]
+    {
+        let args =
+            ["flow", "video.webp", "--out", name, "--colors", colors, "--start", "1", "--set", "lambda=0.3"];
         let stdout = place.succeed(&args);
         assert!(stdout.starts_with("3 fields of 24x32, "), "{stdout}");
         assert!(stdout.ends_with(&format!("written to {name}\n")), "{stdout}");
@@ -87,34 +90,46 @@ fn requests_that_mean_nothing_are_refused() {
     let place = place();
     place.write("one.webp", film(1).to_webp(&PngText::default()).unwrap());
     place.write("a.npy", encode_npy(&oneiro_media::flow::Flow::new(2, 4, 4, vec![1.0; 64]).unwrap()));
-    place.write("frames/1.png", oneiro_media::encode_png(&Image::filled(8, 8, [0.0; 3]), &PngText::default()).unwrap());
+    place.write(
+        "frames/1.png",
+        oneiro_media::encode_png(&Image::filled(8, 8, [0.0; 3]), &PngText::default()).unwrap(),
+    );
     place.write("empty/notes.txt", "none");
-    place.write("song.mp3", [0; 64]);
-    let flow: &[&str] = &["flow", "video.webp", "--out"];
     refuse_all(
         &place,
         &[
-            (&["flow", "one.webp", "--out", "o.gif"], "optical flow needs two frames, and there is one of it"),
-            (&["flow", "frames", "--out", "o.gif"], "needs two frames"),
-            (&["flow", "empty", "--out", "o.gif"], "the folder has no pictures"),
-            (&["flow", "gone.mp4", "--out", "o.gif"], "there is no such file"),
-            (&[flow, &["o.jpg"]].concat(), "films end in .png, .apng"),
-            (&[flow, &["o.flo"]].concat(), "there are 4; write .npy"),
-            (&[flow, &["video.webp"]].concat(), "that is what the result is made from"),
-            (&[flow, &["gone/o.gif"]].concat(), "gone"),
-            (&[flow, &["empty/"]].concat(), "is not empty"),
-            (&["flow", "frames", "--out", "frames/o.gif"], "one of the frames"),
-            (&[flow, &["o.npy", "--colors", "wheel"]].concat(), "--colors is for films"),
-            (&[flow, &["o.npy", "--fps", "5"]].concat(), "--fps is for films"),
-            (&[flow, &["o.npy", "--bound", "5"]].concat(), "--bound is for folders"),
-            (&[flow, &["o.gif", "--fps", "0"]].concat(), "0 frames per second"),
-            (&[flow, &["o.gif", "--set", "lamda=1"]].concat(), "--set lamda=1: unknown field `lamda`"),
-            (&[flow, &["o.gif", "--set", "lambda"]].concat(), "KEY=VALUE"),
-            (&[flow, &["o.gif", "--set", "lambda=-1"]].concat(), "lambda is -1"),
-            (&[flow, &["o.gif", "--every", "0"]].concat(), "--every 0"),
-            (&[flow, &["o.gif", "--start", "4"]].concat(), "(--start, --count, --every)"),
-            (&["flow", "a.npy", "--out", "o.gif", "--size", "9"], "optical flow already"),
-            (&["flow", "a.npy", "--out", "o.gif", "--start", "2"], "it has 2 flow fields"),
+            (
+                "one frame",
+                "flow one.webp --out o.gif",
+                &["optical flow needs two frames, and there is one of it"],
+            ),
+            ("a folder of one frame", "flow frames --out o.gif", &["needs two frames"]),
+            ("no frames", "flow empty --out o.gif", &["the folder has no pictures"]),
+            ("no file", "flow gone.mp4 --out o.gif", &["there is no such file"]),
+            ("another ending", "flow video.webp --out o.jpg", &["films end in .png, .apng"]),
+            ("several fields", "flow video.webp --out o.flo", &["there are 4; write .npy"]),
+            ("over the video", "flow video.webp --out video.webp", &["that is what the result is made from"]),
+            ("no folder", "flow video.webp --out gone/o.gif", &["gone"]),
+            ("a folder with files", "flow video.webp --out empty/", &["is not empty"]),
+            ("among the frames", "flow frames --out frames/o.gif", &["one of the frames"]),
+            ("colours of numbers", "flow video.webp --out o.npy --colors wheel", &["--colors is for films"]),
+            ("the rate of numbers", "flow video.webp --out o.npy --fps 5", &["--fps is for films"]),
+            ("a bound of no pictures", "flow video.webp --out o.npy --bound 5", &["--bound is for folders"]),
+            ("no rate", "flow video.webp --out o.gif --fps 0", &["0 frames per second"]),
+            (
+                "an unknown parameter",
+                "flow video.webp --out o.gif --set lamda=1",
+                &["--set lamda=1: unknown field `lamda`"],
+            ),
+            ("no value", "flow video.webp --out o.gif --set lambda", &["KEY=VALUE"]),
+            ("a word", "flow video.webp --out o.gif --set lambda=much", &["--set lambda=much"]),
+            ("a value out of range", "flow video.webp --out o.gif --set lambda=-1", &["lambda is -1"]),
+            ("no step", "flow video.webp --out o.gif --every 0", &["--every 0"]),
+            ("one frame is left", "flow video.webp --out o.gif --start 4", &["(--start, --count, --every)"]),
+            ("flow has its size", "flow a.npy --out o.gif --size 9", &["optical flow already"]),
+            ("no such field", "flow a.npy --out o.gif --start 2", &["it has 2 flow fields"]),
+            ("too large", "flow video.webp --out o.gif --enlarge 9999", &["too much for a film"]),
+            ("a bad size", "flow video.webp --out o.gif --size 0", &["--size"]),
         ],
     );
 }

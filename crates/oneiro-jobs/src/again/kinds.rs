@@ -5,8 +5,8 @@ use serde_json::Value;
 use crate::error::{During as _, Result, Step};
 use crate::job::preimage::{AccentuationJob, CaricatureJob, InversionJob};
 use crate::job::{
-    AnyJob, Job, attribution, demo, dream, flow, grid, groups, interpolation, kernels, render, sheet, spectra,
-    statistics, units,
+    AnyJob, Job, attribution, demo, dream, flow, grid, groups, interpolation, kernels, render, sheet,
+    spectra, statistics, units,
 };
 use crate::provenance::ProvenanceError;
 

@@ -283,7 +283,9 @@ pub enum JobError {
         chosen: bool,
     },
     /// Optical flow has fewer fields than those that were chosen begin at.
-    #[error("{input}: it has {fields} flow fields, and those from {start} on were chosen; fields count from 0")]
+    #[error(
+        "{input}: it has {fields} flow fields, and those from {start} on were chosen; fields count from 0"
+    )]
     NoFields {
         /// The file.
         input: String,
@@ -293,7 +295,9 @@ pub enum JobError {
         start: usize,
     },
     /// A setting of computing flow was given for a file that holds flow.
-    #[error("{input}: this is optical flow already, which is shown and converted as it is; leave out {setting}")]
+    #[error(
+        "{input}: this is optical flow already, which is shown and converted as it is; leave out {setting}"
+    )]
     AlreadyFlow {
         /// The file or folder.
         input: String,

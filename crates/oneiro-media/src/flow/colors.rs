@@ -58,9 +58,7 @@ impl FlowRange {
         let [u, v, length] = self.0;
         match scaling {
             FlowScaling::Channels => self.0,
-            FlowScaling::Joint => {
-                [(u.0.min(v.0).min(length.0), u.1.max(v.1).max(length.1)); 3]
-            }
+            FlowScaling::Joint => [(u.0.min(v.0).min(length.0), u.1.max(v.1).max(length.1)); 3],
         }
     }
 }

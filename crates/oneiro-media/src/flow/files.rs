@@ -69,7 +69,11 @@ pub fn is_flow(path: impl AsRef<Path>) -> Result<bool> {
         return Ok(false);
     }
     let mut head = Vec::new();
-    std::fs::File::open(path).map_err(refused)?.take(SIGNATURE_BYTES).read_to_end(&mut head).map_err(refused)?;
+    std::fs::File::open(path)
+        .map_err(refused)?
+        .take(SIGNATURE_BYTES)
+        .read_to_end(&mut head)
+        .map_err(refused)?;
     Ok([flo::MAGIC, npy::MAGIC, npz::MAGIC].iter().any(|magic| head.starts_with(magic)))
 }
 

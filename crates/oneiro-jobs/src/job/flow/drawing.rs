@@ -1,8 +1,6 @@
 //! A field as a film's frame.
 
-use oneiro_media::flow::{
-    ArrowOptions, FlowScaling, draw_arrows, flow_colors_within, flow_wheel,
-};
+use oneiro_media::flow::{ArrowOptions, FlowScaling, draw_arrows, flow_colors_within, flow_wheel};
 use oneiro_media::{Image, enlarge_pixels};
 
 use super::fields::Fields;

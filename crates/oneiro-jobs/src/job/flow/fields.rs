@@ -41,7 +41,11 @@ impl Fields {
     pub fn of(run: &Run<'_>, job: &FlowJob) -> Result<Self> {
         let places = run.places();
         let path = places.of(&job.input);
-        if is_flow(path)? { Self::read(run.context, job, path) } else { Self::compute(run.context, job, path) }
+        if is_flow(path)? {
+            Self::read(run.context, job, path)
+        } else {
+            Self::compute(run.context, job, path)
+        }
     }
 
     /// Returns the report.

@@ -53,8 +53,8 @@ impl Spool {
 
     /// Adds a field of this size, with its frame if frames are kept.
     pub fn push(&mut self, field: &Flow, rgb: Option<&[u8]>) -> Result<()> {
-        let written = field.data.iter().try_for_each(|value| self.file.write_all(&value.to_le_bytes()));
-        let written = written.and_then(|()| match rgb.filter(|_| self.has_frames) {
+        let bytes: Vec<u8> = field.data.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let written = self.file.write_all(&bytes).and_then(|()| match rgb.filter(|_| self.has_frames) {
             Some(rgb) => self.file.write_all(rgb),
             None => Ok(()),
         });

@@ -97,7 +97,8 @@ fn a_film_has_the_colours_of_the_whole_stack_and_the_rate_of_the_video() {
             for channel in 0..3 {
                 let plane = clip.plane(channel * stack.frames + t);
                 let levels = |values: &[f32]| values.iter().map(|v| (v * 255.0).round()).collect::<Vec<_>>();
-                let every_other = frame.plane(channel).chunks(80).step_by(2).flat_map(|row| row.iter().step_by(2));
+                let every_other =
+                    frame.plane(channel).chunks(80).step_by(2).flat_map(|row| row.iter().step_by(2));
                 assert_eq!(levels(&every_other.copied().collect::<Vec<_>>()), levels(plane), "{t} {channel}");
             }
             count += 1;
@@ -150,7 +151,8 @@ fn a_folder_of_frames_that_has_moved_is_found_and_a_changed_one_is_not() {
     let (before, after) = (folder.path().join("before"), folder.path().join("after"));
     std::fs::create_dir(&before).unwrap();
     for t in 0..3 {
-        oneiro_media::write_png(before.join(format!("{t}.png")), &frame(t as f32), &PngText::default()).unwrap();
+        oneiro_media::write_png(before.join(format!("{t}.png")), &frame(t as f32), &PngText::default())
+            .unwrap();
     }
     let job = FlowJob::new(before.to_string_lossy(), FlowOutput::Gif);
     let path = folder.path().join("flow.gif");
@@ -204,8 +206,8 @@ fn flow_is_converted_and_drawn_without_being_computed() {
 fn unknown_flow_is_left_out_of_the_numbers() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.npy");
-    let flow =
-        oneiro_media::flow::Flow::new(1, 3, 3, [vec![f32::NAN], vec![3.0; 8], vec![4.0; 9]].concat()).unwrap();
+    let flow = oneiro_media::flow::Flow::new(1, 3, 3, [vec![f32::NAN], vec![3.0; 8], vec![4.0; 9]].concat())
+        .unwrap();
     write_flow(&path, &flow).unwrap();
     for style in [FlowStyle::Channels, FlowStyle::Joint, FlowStyle::Wheel, FlowStyle::Arrows] {
         let job = FlowJob { style, ..FlowJob::new(path.to_string_lossy(), FlowOutput::Gif) };
@@ -230,16 +232,31 @@ fn requests_that_cannot_be_met_say_why() {
         (FlowJob { frames: from(9, None), ..of(&three) }, "there are 0 of it; choose more"),
         (FlowJob { frames: from(0, Some(1)), ..of(&three) }, "there is one of it; choose more"),
         (FlowJob { frames: from(0, Some(0)), ..of(&three) }, "the number of frames is 0"),
-        (FlowJob { frames: FrameRange { every: 0, ..from(0, None) }, ..of(&three) }, "the step between frames is 0"),
-        (FlowJob::new(&three, FlowOutput::Flo), "a .flo file holds one flow field, and there are 2; write .npy"),
+        (
+            FlowJob { frames: FrameRange { every: 0, ..from(0, None) }, ..of(&three) },
+            "the step between frames is 0",
+        ),
+        (
+            FlowJob::new(&three, FlowOutput::Flo),
+            "a .flo file holds one flow field, and there are 2; write .npy",
+        ),
         (of("gone.gif"), "gone.gif"),
         (FlowJob { enlarge: Some(0), ..FlowJob::new(&three, FlowOutput::Gif) }, "the enlargement is 0"),
         (FlowJob { enlarge: Some(1 << 20), ..FlowJob::new(&three, FlowOutput::Gif) }, "too much for a film"),
         (FlowJob { enlarge: Some(400), ..FlowJob::new(&three, FlowOutput::Gif) }, "too much for a film"),
-        (FlowJob { enlarge: Some(300), ..FlowJob::new(&video(folder.path(), 6), FlowOutput::Gif) }, "too much for a GIF"),
-        (FlowJob { enlarge: Some(300), ..FlowJob::new(&video(folder.path(), 6), FlowOutput::Webp) }, "a WebP film"),
+        (
+            FlowJob { enlarge: Some(300), ..FlowJob::new(&video(folder.path(), 6), FlowOutput::Gif) },
+            "too much for a GIF",
+        ),
+        (
+            FlowJob { enlarge: Some(300), ..FlowJob::new(&video(folder.path(), 6), FlowOutput::Webp) },
+            "a WebP film",
+        ),
         (FlowJob { size: Some(FlowSize::Shorter(2)), ..of(&three) }, "a side of the size is 2"),
-        (FlowJob { bound: Some(0.0), ..FlowJob::new(&three, FlowOutput::Pairs) }, "the bound of the motion is 0"),
+        (
+            FlowJob { bound: Some(0.0), ..FlowJob::new(&three, FlowOutput::Pairs) },
+            "the bound of the motion is 0",
+        ),
         (FlowJob { frames_per_second: Some(0.0), ..of(&three) }, "0 frames per second"),
         (FlowJob { tvl1: TvL1Settings { tau: 1.0, ..Default::default() }, ..of(&three) }, "tau is 1"),
         (FlowJob { size: Some(FlowSize::Shorter(9)), ..of(&flo) }, "optical flow already"),

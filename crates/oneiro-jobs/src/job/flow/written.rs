@@ -39,7 +39,10 @@ impl Text {
         };
         text.push("flow", &job.input);
         text.push("scale", scale);
-        text.push("film", format!("{} frames at {} per second", fields.spool.len(), rate.frames_per_second()));
+        text.push(
+            "film",
+            format!("{} frames at {} per second", fields.spool.len(), rate.frames_per_second()),
+        );
         if let Some(ffmpeg) = self.ffmpeg {
             text.push("ffmpeg", ffmpeg);
         }
@@ -48,7 +51,13 @@ impl Text {
 }
 
 /// Passes the fields to the sink in the job's form.
-pub fn write(run: &Run<'_>, job: &FlowJob, fields: &mut Fields, text: Text, sink: &mut dyn Sink) -> Result<()> {
+pub fn write(
+    run: &Run<'_>,
+    job: &FlowJob,
+    fields: &mut Fields,
+    text: Text,
+    sink: &mut dyn Sink,
+) -> Result<()> {
     match (job.output, job.output.film()) {
         (_, Some(format)) => film(run, job, fields, text, format, sink),
         (FlowOutput::Flo, _) => flo(fields, sink),

@@ -26,8 +26,11 @@ fn the_range_is_that_of_the_whole_stack() {
 
 #[test]
 fn a_stack_has_the_colours_of_its_fields_within_its_range() {
-    let fields =
-        [flow(&[[-3.0, 4.0], [f32::NAN, 0.0]]), flow(&[[1.0, 0.5], [0.0, 0.0]]), flow(&[[2.0, -1.0], [0.0, 9.0]])];
+    let fields = [
+        flow(&[[-3.0, 4.0], [f32::NAN, 0.0]]),
+        flow(&[[1.0, 0.5], [0.0, 0.0]]),
+        flow(&[[2.0, -1.0], [0.0, 9.0]]),
+    ];
     let range = fields.iter().map(FlowRange::of).fold(FlowRange::default(), FlowRange::or);
     assert_eq!(range, FlowRange([(-3.0, 2.0), (-1.0, 9.0), (0.0, 9.0)]));
     for scaling in [FlowScaling::Channels, FlowScaling::Joint] {

@@ -151,7 +151,8 @@ fn gray(motion: f32, bound: f32) -> u8 {
 fn jpeg(width: usize, height: usize, gray: &[u8]) -> Result<Vec<u8>> {
     /// As of other pictures of this crate.
     const QUALITY: u8 = 95;
-    let refused = |reason: String| MediaError::Shape { what: format!("flow cannot be written as JPEG: {reason}") };
+    let refused =
+        |reason: String| MediaError::Shape { what: format!("flow cannot be written as JPEG: {reason}") };
     let side = |side: usize| {
         u32::try_from(side).map_err(|_| refused(format!("a side of {side} pixels is too long")))
     };
