@@ -31,8 +31,8 @@ pub struct Args {
     /// Where the model is now, if not where it was
     #[arg(long, value_name = "PATH")]
     model: Option<String>,
-    /// A file or folder that the picture was made from (photo, guide, mask, statistics, .npy, video), if neither where it was
-    /// nor beside the picture; recognised by its content among all that are named
+    /// A file or folder that the picture was made from (photo, guide, mask, statistics, .npy, video), if
+    /// neither where it was nor beside the picture; recognised by its content among all that are named
     #[arg(long = "image", value_name = "FILE")]
     images: Vec<PathBuf>,
     /// Take a model whose content is another than the picture's

@@ -42,8 +42,8 @@ pub struct Args {
     #[arg(long, short, value_name = "FILE|FOLDER/")]
     out: PathBuf,
     /// What a film shows: motion to the right, motion down and length as red, green and blue, each from its
-    /// lowest to its highest value (channels) or on one scale (joint), the direction as hue (wheel), or arrows
-    /// over the frames (arrows) [default: channels]
+    /// lowest to its highest value (channels) or on one scale (joint), the direction as hue (wheel), or
+    /// arrows over the frames (arrows) [default: channels]
     #[arg(long, value_enum, value_name = "COLORS")]
     colors: Option<Colors>,
     /// Index of the first frame, from 0; of flow, of the first field [default: 0]

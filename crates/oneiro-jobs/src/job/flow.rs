@@ -26,7 +26,7 @@ pub use settings::{FlowOutput, FlowSize, FlowStyle, FrameRange, TvL1Settings};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FlowJob {
-    /// A video, an animation, a folder of frames, or flow (`.flo`, `.npy`, `.npz`, a folder of picture pairs).
+    /// A video, an animation, a folder of frames, or flow: `.flo`, `.npy`, `.npz`, a folder of picture pairs.
     pub input: String,
     /// The frames whose flow is computed. Of flow, the fields that are written.
     #[serde(default)]

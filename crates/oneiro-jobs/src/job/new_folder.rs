@@ -9,8 +9,8 @@ use super::{Place, Sink};
 use crate::error::Result;
 use crate::files::{FileError, check_folder};
 
-/// A new folder of results under their suggested names. They are collected in a hidden folder beside it, which
-/// gets its name when all are there. Without [`finish`](Self::finish), nothing is left behind.
+/// A new folder of results under their suggested names. They are collected in a hidden folder beside it,
+/// which gets its name when all are there. Without [`finish`](Self::finish), nothing is left behind.
 #[derive(Debug)]
 pub struct NewFolder {
     path: PathBuf,

@@ -79,8 +79,8 @@ pub fn hash(bytes: &[u8]) -> String {
 /// Folders of a folder with optical flow, whose pictures are part of it.
 const FLOW_FOLDERS: [&str; 2] = ["u", "v"];
 
-/// Returns the SHA-256 of a file, or of the pictures in a folder, in hexadecimal. Files of any length are read
-/// piece by piece, since videos are long.
+/// Returns the SHA-256 of a file, or of the pictures in a folder, in hexadecimal. Files are read piece by
+/// piece, since videos are long.
 fn hash_of(path: &Path) -> Result<String> {
     if path.is_dir() {
         return hash_of_folder(path);

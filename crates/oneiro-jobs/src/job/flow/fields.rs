@@ -165,7 +165,7 @@ impl Fields {
         }
         drop(progress);
         if fields.spool.len() == 0 {
-            let chosen = frames.reader.position() > frames.read || job.frames.start > 0;
+            let chosen = claimed.max(frames.reader.position()) > frames.read;
             let frames = frames.read;
             return Err(JobError::FewFrames { input: job.input.clone(), frames, chosen }.into());
         }

@@ -21,7 +21,7 @@ fn frame(moved: f32) -> Image {
 
 /// A lossless film of a texture that moves faster and faster.
 fn video(folder: &Path, frames: usize) -> String {
-    let mut film = Film::at_rate(FrameRate::new(12.0).unwrap());
+    let mut film = Film::at_rate(FrameRate::new(10.0).unwrap());
     (0..frames).for_each(|t| film.push(&frame((t * t) as f32 / 4.0), 1).unwrap());
     // The still image of this format is its first frame, and no frame of its own.
     let bytes = film.to_webp(&PngText::default()).unwrap();
@@ -89,7 +89,7 @@ fn a_film_has_the_colours_of_the_whole_stack_and_the_rate_of_the_video() {
         assert_eq!(run(&job, 3).unwrap().1, film);
         let (_folder, path) = saved("a.png", &film);
         let reader = VideoReader::open(path, &Default::default()).unwrap();
-        assert!((reader.info().frames_per_second.unwrap() - 12.0).abs() < 1e-3);
+        assert!((reader.info().frames_per_second.unwrap() - 10.0).abs() < 1e-3);
         let mut count = 0;
         for (t, frame) in reader.enumerate() {
             let frame = frame.unwrap();
@@ -185,17 +185,17 @@ fn flow_is_converted_and_drawn_without_being_computed() {
     std::fs::write(file("a.flo"), &flo).unwrap();
     let stack = read_flow(file("a.npy")).unwrap();
     assert_eq!(read_flow(file("a.flo")).unwrap(), stack.field(1));
-    let pairs = FlowJob { bound: Some(4.0), ..FlowJob::new(file("a.npy"), FlowOutput::Pairs) };
+    let pairs = FlowJob { bound: Some(10.0), ..FlowJob::new(file("a.npy"), FlowOutput::Pairs) };
     let mut sink = NewFolder::new(&folder.path().join("pairs")).unwrap();
     pairs.run(&Run::without_model(&context), &mut sink).unwrap();
     sink.finish().unwrap();
-    let back = FlowJob { bound: Some(4.0), ..FlowJob::new(file("pairs"), FlowOutput::Npy) };
+    let back = FlowJob { bound: Some(10.0), ..FlowJob::new(file("pairs"), FlowOutput::Npy) };
     std::fs::write(file("b.npy"), run(&back, 1).unwrap().1).unwrap();
     let read = read_flow(file("b.npy")).unwrap();
     assert_eq!((read.frames, read.height, read.width), (3, 32, 40));
-    // Steps of 8/255 pixels, and what JPEG loses.
+    // Steps of 20/255 pixels, and what JPEG loses.
     let largest = read.data.iter().zip(&stack.data).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-    assert!(largest < 0.2, "{largest}");
+    assert!(largest < 0.5, "{largest}");
     let arrows = FlowJob { style: FlowStyle::Arrows, ..FlowJob::new(file("a.flo"), FlowOutput::Apng) };
     let (_folder, path) = saved("a.png", &run(&arrows, 1).unwrap().1);
     let still = oneiro_media::read_image(path).unwrap();
@@ -272,7 +272,7 @@ fn requests_that_cannot_be_met_say_why() {
 
 #[test]
 fn a_cancelled_job_leaves_nothing() {
-    /// Cancels after this many reports of progress.
+    /// Cancels at the request after this many. Nine come before the film of five frames.
     struct After(std::sync::atomic::AtomicUsize);
     impl Observer for After {
         fn is_cancelled(&self) -> bool {
@@ -282,7 +282,7 @@ fn a_cancelled_job_leaves_nothing() {
     use std::sync::atomic::Ordering::Relaxed;
     let folder = tempfile::tempdir().unwrap();
     let input = video(folder.path(), 5);
-    for (output, checks) in [(FlowOutput::Apng, 3), (FlowOutput::Apng, 15), (FlowOutput::Npy, 15)] {
+    for (output, checks) in [(FlowOutput::Apng, 3), (FlowOutput::Apng, 11), (FlowOutput::Npy, 11)] {
         let out = folder.path().join("out");
         let context = Context::new(Some(1), After(checks.into())).unwrap();
         let job = FlowJob::new(&input, output);

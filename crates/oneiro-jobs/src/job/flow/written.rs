@@ -20,7 +20,7 @@ pub struct Text {
 }
 
 impl Text {
-    /// Asks the program that writes MP4 and WebM for its version, so that it is found missing before any work.
+    /// Asks the program that writes MP4 and WebM for its version, so that it is missed before any work.
     pub fn new(job: &FlowJob) -> Result<Self> {
         let is_needed = job.output.film().is_some_and(FilmFormat::needs_ffmpeg);
         let ffmpeg = is_needed.then(|| Ffmpeg::default().version()).transpose()?;
