@@ -245,11 +245,11 @@ fn requests_that_cannot_be_met_say_why() {
         (FlowJob { enlarge: Some(1 << 20), ..FlowJob::new(&three, FlowOutput::Gif) }, "too much for a film"),
         (FlowJob { enlarge: Some(400), ..FlowJob::new(&three, FlowOutput::Gif) }, "too much for a film"),
         (
-            FlowJob { enlarge: Some(300), ..FlowJob::new(&video(folder.path(), 6), FlowOutput::Gif) },
+            FlowJob { enlarge: Some(300), ..FlowJob::new(video(folder.path(), 6), FlowOutput::Gif) },
             "too much for a GIF",
         ),
         (
-            FlowJob { enlarge: Some(300), ..FlowJob::new(&video(folder.path(), 6), FlowOutput::Webp) },
+            FlowJob { enlarge: Some(300), ..FlowJob::new(video(folder.path(), 6), FlowOutput::Webp) },
             "a WebP film",
         ),
         (FlowJob { size: Some(FlowSize::Shorter(2)), ..of(&three) }, "a side of the size is 2"),
