@@ -10,6 +10,7 @@ pub mod classify;
 pub mod completions;
 pub mod demo;
 pub mod dream;
+pub mod flow;
 pub mod grid;
 pub mod info;
 pub mod interpolate;

@@ -5,7 +5,7 @@ mod legacy;
 
 use std::path::{Path, PathBuf};
 
-use oneiro_media::{Image, PngText, StillFormat};
+use oneiro_media::{FilmFormat, Image, PngText, StillFormat};
 use serde_json::Value;
 
 use crate::context::Context;
@@ -51,10 +51,12 @@ impl Provenance {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Written {
-    /// A picture, or a film in PNG.
+    /// A picture, or a film in PNG or WebP.
     Still(StillFormat),
     /// A film in GIF.
     Gif,
+    /// A film in MP4 or WebM.
+    Video(FilmFormat),
     /// A page (HTML) with pictures.
     Page,
 }
@@ -63,6 +65,9 @@ impl Written {
     /// Returns the format for a file name's extension, if there is one.
     pub fn of_name(path: &Path) -> Option<Self> {
         let is_page = |e: &std::ffi::OsStr| e.eq_ignore_ascii_case("html") || e.eq_ignore_ascii_case("htm");
+        if let Some(video) = FilmFormat::of_name(path).filter(|format| format.needs_ffmpeg()) {
+            return Some(Self::Video(video));
+        }
         match Format::of_name(path) {
             Some(Format::Gif) => Some(Self::Gif),
             Some(Format::Apng) => Some(Self::Still(StillFormat::Png)),
@@ -76,6 +81,7 @@ impl Written {
         match self {
             Self::Still(format) => format.name(),
             Self::Gif => "GIF",
+            Self::Video(format) => format.name(),
             Self::Page => "page",
         }
     }
@@ -105,7 +111,7 @@ impl Original {
         let original = Self { path: path.to_owned(), bytes, text };
         // The metadata is stored before the pixels. Only decoding the pixels tells whether the file is
         // complete.
-        if original.format() != Written::Page {
+        if !matches!(original.format(), Written::Page | Written::Video(_)) {
             oneiro_media::decode_image(&original.bytes, path)?;
         }
         Ok(original)
@@ -115,8 +121,11 @@ impl Original {
     pub fn format(&self) -> Written {
         match StillFormat::of_bytes(&self.bytes) {
             Some(format) => Written::Still(format),
-            None if Format::of_bytes(&self.bytes) == Format::Gif => Written::Gif,
-            None => Written::Page,
+            None => match FilmFormat::of_bytes(&self.bytes) {
+                Some(FilmFormat::Gif) => Written::Gif,
+                Some(video) if video.needs_ffmpeg() => Written::Video(video),
+                _ => Written::Page,
+            },
         }
     }
 }
@@ -199,12 +208,15 @@ impl Again {
         let bytes = self.provenance.job.remake(&run, self.provenance.output)?;
         let written = self.original.format();
         let bytes = match written {
-            Written::Still(format) if format != StillFormat::Png => format.transcode(&bytes)?,
+            Written::Still(format) if format != StillFormat::Png && !self.is_film() => {
+                format.transcode(&bytes)?
+            }
             _ => bytes,
         };
         let difference = match written {
-            Written::Page if self.original.bytes != bytes => Difference::Page,
-            Written::Page => Difference::None,
+            Written::Page | Written::Video(_) if self.original.bytes == bytes => Difference::None,
+            Written::Page => Difference::Page,
+            Written::Video(_) => Difference::Video,
             _ => Difference::between(&self.original.bytes, &bytes, &self.original.path)?,
         };
         Ok(Remade { bytes, difference })
@@ -276,6 +288,8 @@ pub enum Difference {
     Size,
     /// Text or values of a page differ.
     Page,
+    /// The bytes of an MP4 or WebM film differ.
+    Video,
 }
 
 impl Difference {
@@ -310,6 +324,9 @@ impl Difference {
                 100.0 * share
             ),
             Self::Size => format!("its size is not that of {name}"),
+            Self::Video => {
+                format!("its bytes are not those of {name}; other versions of ffmpeg write others")
+            }
             Self::Page => format!("words or numbers of the page are not those of {name}"),
         }
     }

@@ -21,11 +21,13 @@ pub mod demo;
 pub mod dream;
 pub mod error;
 mod figures;
+pub mod flow;
 pub mod grid;
 pub mod groups;
 pub mod interpolation;
 pub mod kernels;
 pub mod named_objective;
+pub mod new_folder;
 pub mod outputs;
 pub mod parts;
 pub mod plates;
@@ -42,6 +44,7 @@ pub mod units;
 pub mod video;
 
 pub use error::JobError;
+pub use new_folder::NewFolder;
 pub use outputs::{Folder, Kept, Place, Role, Sink};
 
 /// A unit of work that a user can request.

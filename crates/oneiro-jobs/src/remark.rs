@@ -100,6 +100,15 @@ pub enum Remark {
         /// Number of all pictures.
         total: usize,
     },
+    /// A video is damaged behind the frames that were read.
+    DamagedVideo {
+        /// The video.
+        video: String,
+        /// What is wrong with it.
+        damage: String,
+        /// Number of frames that were read.
+        frames: usize,
+    },
     /// Results contain NaN or infinite values.
     NotFinite {
         /// Names of the results.
@@ -186,6 +195,9 @@ impl fmt::Display for Remark {
                 write!(f, "{done} of {total} parts {them} done already")
             }
             Self::Skipped { why } => f.write_str(why),
+            Self::DamagedVideo { video, damage, frames } => {
+                write!(f, "{video}: {damage}; the {frames} frames before the damage were read")
+            }
             Self::SkippedInAll { skipped, total } => {
                 write!(f, "{skipped} of {total} pictures could not be read and were skipped")
             }

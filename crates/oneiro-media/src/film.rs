@@ -26,6 +26,7 @@ mod rate;
 mod stream;
 mod video_writer;
 
+pub use clip::enlarge_pixels;
 pub use format::{FilmFormat, FilmOptions};
 pub(crate) use matroska_text::{is_matroska, matroska_text};
 pub(crate) use mp4_text::{is_mp4, mp4_text};

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! clip ─ luminance ─► frames ─ tvl1, flow_of_frames ─► Flow ─ write_flow ─► .flo, .npy, folders of JPEG
-//!                        └──── compensated_flow ─────► Flow ─ FlowLook ───► clip of colours or arrows
+//!                        └──── compensated_flow ─────► Flow ─ flow_colors ► clip of colours or arrows
 //! ```
 //!
 //! ```
@@ -25,9 +25,13 @@ mod luminance;
 mod tvl1;
 
 pub use camera::{CameraOptions, CompensatedFlow, Homography, compensated_flow, estimate_camera};
-pub use colors::{ArrowOptions, FlowScaling, draw_arrows, flow_colors, flow_wheel};
+pub use colors::{
+    ArrowOptions, FlowRange, FlowScaling, draw_arrows, flow_colors, flow_colors_within, flow_wheel,
+    longest_arrow,
+};
 pub use files::{
-    FLOW_BOUND, decode_flo, encode_flo, encode_npy, read_flow, read_flow_pairs, write_flow, write_flow_pairs,
+    FLOW_BOUND, decode_flo, encode_flo, encode_flow_pair, encode_npy, is_flow, npy_header, read_flow,
+    read_flow_pairs, write_flow, write_flow_pairs,
 };
 pub use luminance::{Luminance, luminance};
 pub use tvl1::{TvL1Options, flow_of_clip, flow_of_frames, tvl1};

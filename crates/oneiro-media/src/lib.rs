@@ -69,6 +69,7 @@ pub use error::{MediaError, Result};
 pub use ffmpeg::Ffmpeg;
 pub use film::{
     ApngWriter, Chroma, Film, FilmFormat, FilmOptions, FrameRate, TICKS_PER_SECOND, VideoWriter, WRITES_GIF,
+    enlarge_pixels,
 };
 pub use levels::{LEAST_CONTRAST, Levels};
 pub use metadata::{decode_text, read_text};

@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::{MediaError, Result};
 
 /// First bytes of every `.npy` file.
-const MAGIC: &[u8] = b"\x93NUMPY";
+pub(crate) const MAGIC: &[u8] = b"\x93NUMPY";
 
 /// Reads an array: its shape and its elements. Float16/32/64, (u)int8/16/32/64 and bool, little-endian, C
 /// order.

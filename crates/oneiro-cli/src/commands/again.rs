@@ -18,20 +18,21 @@ Examples:
   oneiro again goldfish.png                                 # writes goldfish.again.png, says whether it is the same
   oneiro again sheet.png --model networks/model.onnx        # the model lies elsewhere now
   oneiro again dream.png --image photos/cat.jpg             # the photo it began with lies elsewhere now
+  oneiro again flow.mp4 --image videos/bikes.mp4            # and so does the video
   oneiro again unit.png --model finetuned.onnx --any-model  # the same settings, another network
 
 The bytes are the same with the same version and kernel family (`oneiro info` prints both). The model's file has to be
 the same, wherever it lies; its card and every flag do not matter, as the picture holds all settings. The same holds for
 photos and other files that it was made from: they are looked for where they were, and beside the picture.")]
 pub struct Args {
-    /// A PNG, JPEG, WebP, GIF or HTML page that oneiro wrote
+    /// A PNG, JPEG, WebP, GIF, MP4, WebM or HTML page that oneiro wrote
     #[arg(value_name = "PICTURE")]
     picture: PathBuf,
     /// Where the model is now, if not where it was
     #[arg(long, value_name = "PATH")]
     model: Option<String>,
-    /// A file that the picture was made from (photo, guide, mask, statistics, .npy), if neither where it was
-    /// nor beside the picture; recognised by its content among all that are named
+    /// A file or folder that the picture was made from (photo, guide, mask, statistics, .npy, video), if
+    /// neither where it was nor beside the picture; recognised by its content among all that are named
     #[arg(long = "image", value_name = "FILE")]
     images: Vec<PathBuf>,
     /// Take a model whose content is another than the picture's

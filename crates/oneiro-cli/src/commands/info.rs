@@ -21,7 +21,7 @@ Examples:
 What matters most comes first; long lists are cut off unless --full or --json is given. Every picture, film,
 plot and page that oneiro writes carries how it was made; `oneiro again` makes it again from that.")]
 pub struct Args {
-    /// A PNG, JPEG, WebP, GIF or HTML page that oneiro wrote
+    /// A PNG, JPEG, WebP, GIF, MP4, WebM or HTML page that oneiro wrote
     #[arg(value_name = "PICTURE")]
     picture: PathBuf,
     /// Print everything, long lists and all
@@ -33,7 +33,7 @@ pub struct Args {
 }
 
 /// Entries that are printed first; all others follow in the order of the file.
-const FIRST: [&str; 13] = [
+const FIRST: [&str; 15] = [
     "unit",
     "objective",
     "start",
@@ -43,6 +43,8 @@ const FIRST: [&str; 13] = [
     "preset",
     "seed",
     "steps",
+    "flow",
+    "scale",
     "film",
     "zoom",
     "inputs",

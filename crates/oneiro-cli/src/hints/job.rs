@@ -20,6 +20,9 @@ pub fn of_job(error: &JobError) -> Hint {
             Large::Gif => {
                 Hint::advice("; choose fewer --frames, a smaller --size, or an animated PNG (.png)")
             }
+            Large::WebP => {
+                Hint::advice("; choose fewer frames, a smaller --size, or a name that ends in .png or .mp4")
+            }
             Large::Sheet => Hint::advice("; choose fewer --units, a smaller --size, or `oneiro render`"),
             Large::Mosaic => Hint::advice("; choose fewer --cells or a smaller --cell-size"),
             _ => Hint::default(),
@@ -31,6 +34,17 @@ pub fn of_job(error: &JobError) -> Hint {
         JobError::Position { position: [y, x], .. } => Hint::flag(format!("--dictionary {y},{x}")),
         JobError::SourceGone { .. } => {
             Hint::advice("; if the images have moved, --images FOLDER says where they are")
+        }
+        JobError::Setting { setting: Setting::Stride, value, .. } => Hint::flag(format!("--every {value}")),
+        JobError::Setting { setting: Setting::Count, value, .. } => Hint::flag(format!("--count {value}")),
+        JobError::Setting { setting: Setting::Enlargement, value, .. } => {
+            Hint::flag(format!("--enlarge {value}"))
+        }
+        JobError::Bound { bound } => Hint::flag(format!("--bound {bound}")),
+        JobError::FewFrames { chosen: true, .. } => Hint::advice(" (--start, --count, --every)"),
+        JobError::NoFields { start, .. } => Hint::flag(format!("--start {start}")),
+        JobError::SeveralFields { .. } => {
+            Hint::advice(", such as with --start 10 --count 2, or one field of flow with --count 1")
         }
         JobError::GrayBands { .. } => Hint::flag("--gray"),
         _ => Hint::default(),

@@ -23,6 +23,7 @@ mod dream;
 mod features;
 mod files;
 mod film;
+mod flow;
 mod formats;
 mod from_pictures;
 mod gray;

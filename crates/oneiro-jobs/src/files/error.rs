@@ -37,6 +37,12 @@ pub enum FileError {
         /// The file.
         path: PathBuf,
     },
+    /// A folder of results that is to be new has files.
+    #[error("the folder {} is not empty; name a new one", folder.display())]
+    NotEmpty {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// A folder is requested inside a file.
     #[error("{}: {} is a file, in which there can be no folder", folder.display(), file.display())]
     InsideFile {

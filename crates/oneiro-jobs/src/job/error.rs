@@ -268,6 +268,68 @@ pub enum JobError {
         /// The correlation.
         correlation: f64,
     },
+    /// A video, or the chosen part of it, has fewer than two frames.
+    #[error(
+        "{input}: optical flow needs two frames, and {} of it; {}",
+        if *frames == 1 { "there is one".to_owned() } else { format!("there are {frames}") },
+        if *chosen { "choose more of its frames" } else { "name a video with more" }
+    )]
+    FewFrames {
+        /// The video.
+        input: String,
+        /// Number of frames.
+        frames: usize,
+        /// Whether only a part of the video was chosen.
+        chosen: bool,
+    },
+    /// Optical flow has fewer fields than those that were chosen begin at.
+    #[error(
+        "{input}: it has {fields} flow fields, and those from {start} on were chosen; fields count from 0"
+    )]
+    NoFields {
+        /// The file.
+        input: String,
+        /// Number of its fields.
+        fields: usize,
+        /// Index of the first field that was chosen.
+        start: usize,
+    },
+    /// A setting of computing flow was given for a file that holds flow.
+    #[error(
+        "{input}: this is optical flow already, which is shown and converted as it is; leave out {setting}"
+    )]
+    AlreadyFlow {
+        /// The file or folder.
+        input: String,
+        /// The setting: "the size".
+        setting: &'static str,
+    },
+    /// Several flow fields were to go into a file that holds one.
+    #[error("a .flo file holds one flow field, and there are {fields}; write .npy, or choose two frames")]
+    SeveralFields {
+        /// Number of fields.
+        fields: usize,
+    },
+    /// The motion that white stands for is not allowed.
+    #[error("the bound of the motion is {bound}; a number above 0 is needed")]
+    Bound {
+        /// The bound in pixels per frame.
+        bound: f32,
+    },
+    /// The temporary file for flow cannot be written or read.
+    #[error(
+        "flow fields of {}x{} pixels cannot be kept in a temporary file ({source}): each needs {} kB in {}; free some space \
+         there, or choose another folder for temporary files (TMPDIR)",
+        size[0], size[1], bytes.div_ceil(1000), std::env::temp_dir().display()
+    )]
+    Spool {
+        /// Height and width.
+        size: [usize; 2],
+        /// Bytes of each field.
+        bytes: u64,
+        /// The system's error.
+        source: std::io::Error,
+    },
     /// A stored part is truncated.
     #[error("the part is cut off")]
     CutOff,
@@ -289,6 +351,12 @@ pub enum Setting {
     Center,
     /// Number of images in each list of a unit.
     Examples,
+    /// Number of frames or flow fields.
+    Count,
+    /// Step from each frame to the next one.
+    Stride,
+    /// Factor by which pixels are enlarged.
+    Enlargement,
 }
 
 impl std::fmt::Display for Setting {
@@ -300,6 +368,9 @@ impl std::fmt::Display for Setting {
             Self::Cell => "the side of the cells",
             Self::Center => "the number of positions about the centre",
             Self::Examples => "the number of examples in a list",
+            Self::Count => "the number of frames",
+            Self::Stride => "the step between frames",
+            Self::Enlargement => "the enlargement",
         })
     }
 }
@@ -310,8 +381,10 @@ impl std::fmt::Display for Setting {
 pub enum Large {
     /// A film.
     Film,
-    /// The film of a dream in GIF.
+    /// The film of a dream or of flow in GIF.
     Gif,
+    /// A film in WebP.
+    WebP,
     /// A sheet.
     Sheet,
     /// The picture of a grid.
@@ -324,6 +397,7 @@ impl std::fmt::Display for Large {
         match self {
             Self::Film => f.write_str("a film"),
             Self::Gif => f.write_str("a GIF, which is in memory as a whole"),
+            Self::WebP => f.write_str("a WebP film, which is in memory as a whole"),
             Self::Sheet => write!(f, "one sheet (at most {millions} million pixels)"),
             Self::Mosaic => write!(f, "one picture (at most {millions} million pixels)"),
         }

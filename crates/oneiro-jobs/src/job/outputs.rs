@@ -28,6 +28,8 @@ pub enum Role {
     Page,
     /// Statistics of pictures.
     Statistics,
+    /// Optical flow as numbers.
+    Flow,
 }
 
 /// Identifies one of a job's results.
@@ -68,6 +70,7 @@ impl fmt::Display for Place {
             Role::Plot => "plot",
             Role::Page => "page",
             Role::Statistics => "statistics",
+            Role::Flow => "flow",
         };
         write!(f, "{role} {}", self.index)
     }

@@ -1,21 +1,29 @@
 //! The files from which jobs are made: their hashes and current paths.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use oneiro_media::MediaError;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::error::SourceError;
+use super::listing::entries;
 use crate::error::Result;
 
-/// A file from which a picture was made, as stored in the picture's metadata.
+/// Bytes that are read at a time.
+const PIECE_BYTES: usize = 1 << 20;
+
+/// A file, or a folder of pictures, from which a picture was made, as stored in the picture's metadata.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SourceFile {
     /// The file's name in the job.
     pub path: String,
-    /// SHA-256 of the file in hexadecimal.
+    /// SHA-256 of the file in hexadecimal. That of a folder is the SHA-256 of what `sha256sum` prints for its
+    /// pictures, sorted by name.
     pub sha256: String,
 }
 
@@ -41,7 +49,7 @@ impl Places {
                 [Some(path.to_owned()), Some(folder.join(path)), path.file_name().map(|n| folder.join(n))];
             let known = given.iter().find(|(_, hash)| *hash == file.sha256).map(|(path, _)| (*path).clone());
             let mut there: Vec<PathBuf> = known.into_iter().chain(was.into_iter().flatten()).collect();
-            there.retain(|p| p.is_file());
+            there.retain(|p| p.is_file() || p.is_dir());
             let Some(first) = there.first() else {
                 let others = given.iter().map(|(path, _)| (*path).clone()).collect();
                 return Err(SourceError::NotFound { file: file.path.clone(), others }.into());
@@ -68,9 +76,45 @@ pub fn hash(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-/// Returns the SHA-256 of a file in hexadecimal.
+/// Folders of a folder with optical flow, whose pictures are part of it.
+const FLOW_FOLDERS: [&str; 2] = ["u", "v"];
+
+/// Returns the SHA-256 of a file, or of the pictures in a folder, in hexadecimal. Files are read piece by
+/// piece, since videos are long.
 fn hash_of(path: &Path) -> Result<String> {
-    Ok(hash(&oneiro_media::read_bytes(path)?))
+    if path.is_dir() {
+        return hash_of_folder(path);
+    }
+    let refused = |source: io::Error| match source.kind() {
+        io::ErrorKind::NotFound => MediaError::NotFound { path: path.to_owned() },
+        _ => MediaError::Read { path: path.to_owned(), source },
+    };
+    let mut file = File::open(path).map_err(refused)?;
+    let mut digest = Sha256::new();
+    let mut piece = vec![0; PIECE_BYTES];
+    loop {
+        match file.read(&mut piece) {
+            Ok(0) => return Ok(hex(&digest.finalize())),
+            Ok(length) => digest.update(&piece[..length]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(refused(error).into()),
+        }
+    }
+}
+
+fn hash_of_folder(folder: &Path) -> Result<String> {
+    let mut digest = Sha256::new();
+    let folders = FLOW_FOLDERS.map(|name| folder.join(name));
+    for inner in std::iter::once(folder.to_owned()).chain(folders).filter(|path| path.is_dir()) {
+        for path in entries(&inner)? {
+            let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+            if !is_hidden && path.is_file() && oneiro_media::has_image_name(&path) {
+                let name = path.strip_prefix(folder).unwrap_or(&path).to_string_lossy().replace('\\', "/");
+                digest.update(format!("{}  {name}\n", hash_of(&path)?));
+            }
+        }
+    }
+    Ok(hex(&digest.finalize()))
 }
 
 /// Whether a file has the extension of a numpy array.

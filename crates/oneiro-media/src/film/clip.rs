@@ -53,7 +53,27 @@ fn still(clip: &Image, frame: usize) -> Result<Image> {
     Ok(Image::rgb(clip.width, clip.height, data)?)
 }
 
-/// Every pixel as a square.
+/// A picture with each pixel as a square of `factor` × `factor` pixels.
+///
+/// # Errors
+///
+/// [`MediaError::Shape`] for a factor of 0, and more than 128 megapixels.
+pub fn enlarge_pixels(image: &Image, factor: usize) -> Result<Image> {
+    let side = |side: usize| (side as u64).saturating_mul(factor as u64);
+    if factor == 0 || side(image.width).saturating_mul(side(image.height)) > MAX_FILM_PIXELS {
+        return Err(MediaError::Shape {
+            what: format!(
+                "a picture of {}×{} pixels cannot be enlarged {factor} times; choose at least 1, with at most {} \
+                 million pixels",
+                image.width,
+                image.height,
+                MAX_FILM_PIXELS / 1_000_000
+            ),
+        });
+    }
+    enlarged(image, factor)
+}
+
 fn enlarged(image: &Image, factor: usize) -> Result<Image> {
     let (width, height) = (image.width * factor, image.height * factor);
     let mut data = Vec::with_capacity(3 * width * height);

@@ -77,6 +77,27 @@ impl Tick {
     pub fn frame_of(rate: FrameRate) -> Self {
         Self { seconds: rate.seconds, per: rate.frames }
     }
+
+    /// The time of all `ticks` in units of a second, rounded.
+    fn rounded(self, ticks: u64, units: u64) -> u64 {
+        let (numerator, denominator) = (u64::from(self.seconds) * units, u64::from(self.per));
+        let time =
+            (ticks as u128 * u128::from(numerator) + u128::from(denominator / 2)) / u128::from(denominator);
+        time as u64
+    }
+
+    /// The delay of a PNG's frame that is shown for `ticks` after `before` others: exact where the format
+    /// holds it, else in milliseconds that add up to the film's time.
+    pub(super) fn apng_delay(self, before: u64, ticks: u16) -> (u16, u16) {
+        let exact = || {
+            let numerator = u32::from(ticks).checked_mul(self.seconds)?;
+            Some((u16::try_from(numerator).ok()?, u16::try_from(self.per).ok()?))
+        };
+        exact().unwrap_or_else(|| {
+            let end = |ticks| self.rounded(ticks, MILLISECONDS);
+            (saturated(end(before + u64::from(ticks)) - end(before)), MILLISECONDS as u16)
+        })
+    }
 }
 
 impl Film {
@@ -85,11 +106,9 @@ impl Film {
         let (mut ticks, mut end) = (0_u64, 0);
         self.frames.iter().map(move |(_, time)| {
             ticks += u64::from(*time);
-            let (numerator, denominator) = (u64::from(self.tick.seconds) * units, u64::from(self.tick.per));
-            let next = (ticks as u128 * u128::from(numerator) + u128::from(denominator / 2))
-                / u128::from(denominator);
-            let delay = next as u64 - end;
-            end = next as u64;
+            let next = self.tick.rounded(ticks, units);
+            let delay = next - end;
+            end = next;
             delay
         })
     }
@@ -111,12 +130,12 @@ impl Film {
 
     /// Fractions of a second: exact where the format holds them, else milliseconds.
     pub(super) fn apng_delays(&self) -> impl Iterator<Item = (u16, u16)> {
-        let exact = move |ticks: u16| {
-            let numerator = u32::from(ticks).checked_mul(self.tick.seconds)?;
-            Some((u16::try_from(numerator).ok()?, u16::try_from(self.tick.per).ok()?))
-        };
-        let rounded = self.delays(MILLISECONDS).map(|delay| (saturated(delay), MILLISECONDS as u16));
-        self.frames.iter().zip(rounded).map(move |((_, ticks), rounded)| exact(*ticks).unwrap_or(rounded))
+        let mut before = 0;
+        self.frames.iter().map(move |(_, ticks)| {
+            let delay = self.tick.apng_delay(before, *ticks);
+            before += u64::from(*ticks);
+            delay
+        })
     }
 
     /// The rate of a video with frames of one length, and how often each frame of the film stands in it.

@@ -2,7 +2,8 @@
 
 use std::io::Write;
 
-use super::TICKS_PER_SECOND;
+use super::FrameRate;
+use super::rate::Tick;
 use crate::write::{add_text, new_encoder};
 use crate::{Image, MediaError, PngText, Result};
 
@@ -12,26 +13,56 @@ use crate::{Image, MediaError, PngText, Result};
 pub struct ApngWriter<W: Write> {
     writer: png::Writer<W>,
     size: (usize, usize),
+    tick: Tick,
+    /// Ticks of the frames that were written.
+    ticks: u64,
     /// Frames still to come.
     missing: usize,
 }
 
 impl<W: Write> ApngWriter<W> {
-    /// Begins a film with this number of frames of this size, and its metadata.
+    /// Begins a film with this number of frames of this size, and its metadata. Its ticks are hundredths of a
+    /// second.
     ///
     /// # Errors
     ///
     /// As [`encode_png`](crate::encode_png), and what writing refuses.
     pub fn new(out: W, width: usize, height: usize, frames: usize, text: &PngText) -> Result<Self> {
+        Self::begin(out, (width, height), frames, Tick::default(), text)
+    }
+
+    /// Begins a film whose ticks last one frame of this rate.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn at_rate(
+        out: W,
+        size: (usize, usize),
+        frames: usize,
+        rate: FrameRate,
+        text: &PngText,
+    ) -> Result<Self> {
+        Self::begin(out, size, frames, Tick::frame_of(rate), text)
+    }
+
+    fn begin(
+        out: W,
+        (width, height): (usize, usize),
+        frames: usize,
+        tick: Tick,
+        text: &PngText,
+    ) -> Result<Self> {
         let mut encoder = new_encoder(out, width, height)?;
         add_text(&mut encoder, text)?;
         let size = (width, height);
         let count = u32::try_from(frames).map_err(|e| refused(size, e))?;
         encoder.set_animated(count, 0).map_err(|e| refused(size, e))?;
-        Ok(Self { writer: encoder.write_header().map_err(|e| refused(size, e))?, size, missing: frames })
+        let writer = encoder.write_header().map_err(|e| refused(size, e))?;
+        Ok(Self { writer, size, tick, ticks: 0, missing: frames })
     }
 
-    /// Adds a frame that is shown for a number of hundredths of a second.
+    /// Adds a frame that is shown for a number of ticks.
     ///
     /// # Errors
     ///
@@ -43,7 +74,9 @@ impl<W: Write> ApngWriter<W> {
             let (w, h) = (frame.width, frame.height);
             return Err(refused(size, format!("a frame is {w}×{h}")));
         }
-        self.writer.set_frame_delay(ticks, TICKS_PER_SECOND).map_err(|e| refused(size, e))?;
+        let (numerator, denominator) = self.tick.apng_delay(self.ticks, ticks);
+        self.ticks += u64::from(ticks);
+        self.writer.set_frame_delay(numerator, denominator).map_err(|e| refused(size, e))?;
         self.writer.write_image_data(&frame.to_rgb8()).map_err(|e| refused(size, e))?;
         self.missing = self.missing.saturating_sub(1);
         Ok(())
@@ -85,6 +118,25 @@ mod tests {
         assert_eq!(still, Image::filled(4, 3, [51.0 / 255.0, 102.0 / 255.0, 153.0 / 255.0]));
         assert_eq!(decode_text(&bytes, "film.png").unwrap(), text);
         assert_eq!(bytes.windows(4).filter(|w| w == b"fcTL").count(), 2);
+    }
+
+    #[test]
+    fn a_film_at_a_rate_has_the_delays_of_one_in_memory() {
+        let rate = FrameRate::new(30000.0 / 1001.0).unwrap();
+        let mut bytes = Vec::new();
+        let mut film = ApngWriter::at_rate(&mut bytes, (2, 2), 2, rate, &PngText::default()).unwrap();
+        let mut whole = crate::Film::at_rate(rate);
+        for level in [0.0, 1.0] {
+            film.push(&Image::filled(2, 2, [level; 3]), 1).unwrap();
+            whole.push(&Image::filled(2, 2, [level; 3]), 1).unwrap();
+        }
+        film.finish().unwrap();
+        let delays = |bytes: &[u8]| -> Vec<Vec<u8>> {
+            let chunks = bytes.windows(4).enumerate().filter(|(_, name)| name == b"fcTL");
+            chunks.map(|(at, _)| bytes[at + 24..at + 28].to_vec()).collect()
+        };
+        assert_eq!(delays(&bytes), delays(&whole.to_apng(&PngText::default()).unwrap()));
+        assert_eq!(delays(&bytes), [[3, 233, 117, 48]; 2]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::f32::consts::PI;
 use crate::flow::Flow;
 use crate::{Image, Result};
 
-pub use arrows::{ArrowOptions, draw_arrows};
+pub use arrows::{ArrowOptions, draw_arrows, longest_arrow};
 
 /// Which values [`flow_colors`] scales together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -17,6 +17,50 @@ pub enum FlowScaling {
     Channels,
     /// All three channels by the lowest and highest value of any of them.
     Joint,
+}
+
+/// The lowest and highest finite values of flow: of u, of v, of the length. `(∞, −∞)` where there is none.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FlowRange(pub [(f32, f32); 3]);
+
+impl Default for FlowRange {
+    fn default() -> Self {
+        FlowRange([(f32::INFINITY, f32::NEG_INFINITY); 3])
+    }
+}
+
+impl FlowRange {
+    /// The range of a stack.
+    pub fn of(flow: &Flow) -> FlowRange {
+        let mut all = FlowRange::default();
+        for (&u, &v) in (0..flow.frames).flat_map(|frame| flow.u(frame).iter().zip(flow.v(frame))) {
+            for (range, value) in all.0.iter_mut().zip([u, v, u.hypot(v)]) {
+                if value.is_finite() {
+                    *range = (range.0.min(value), range.1.max(value));
+                }
+            }
+        }
+        all
+    }
+
+    /// The range of both.
+    #[must_use]
+    pub fn or(self, other: FlowRange) -> FlowRange {
+        let both = |i: usize| {
+            let ((low, high), (other_low, other_high)) = (self.0[i], other.0[i]);
+            (low.min(other_low), high.max(other_high))
+        };
+        FlowRange(std::array::from_fn(both))
+    }
+
+    /// Black and white of each channel.
+    fn scaled_by(self, scaling: FlowScaling) -> [(f32, f32); 3] {
+        let [u, v, length] = self.0;
+        match scaling {
+            FlowScaling::Channels => self.0,
+            FlowScaling::Joint => [(u.0.min(v.0).min(length.0), u.1.max(v.1).max(length.1)); 3],
+        }
+    }
 }
 
 /// Flow as colours: red is the motion to the right, green the motion down, blue the length of the vector.
@@ -31,20 +75,20 @@ pub enum FlowScaling {
 ///
 /// [`MediaError::Shape`](crate::MediaError::Shape) if the flow's size and values do not fit.
 pub fn flow_colors(flow: &Flow, scaling: FlowScaling) -> Result<Image> {
-    let planes = |component: fn(&Flow, usize) -> Vec<f32>| {
-        (0..flow.frames).flat_map(|frame| component(flow, frame)).collect::<Vec<f32>>()
-    };
-    let mut channels = [
-        planes(|flow, frame| flow.u(frame).to_vec()),
-        planes(|flow, frame| flow.v(frame).to_vec()),
-        planes(|flow, frame| flow.u(frame).iter().zip(flow.v(frame)).map(|(u, v)| u.hypot(*v)).collect()),
-    ];
-    let ranges = channels.each_ref().map(|channel| range(channel));
-    let joint = ranges
-        .iter()
-        .fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), range| (low.min(range.0), high.max(range.1)));
-    for (channel, range) in channels.iter_mut().zip(ranges) {
-        let (low, high) = if scaling == FlowScaling::Joint { joint } else { range };
+    flow_colors_within(flow, scaling, FlowRange::of(flow))
+}
+
+/// [`flow_colors`] scaled by a range, such as that of a longer stack.
+///
+/// # Errors
+///
+/// As [`flow_colors`].
+pub fn flow_colors_within(flow: &Flow, scaling: FlowScaling, range: FlowRange) -> Result<Image> {
+    let mut channels: [Vec<f32>; 3] = Default::default();
+    for (&u, &v) in (0..flow.frames).flat_map(|frame| flow.u(frame).iter().zip(flow.v(frame))) {
+        channels.iter_mut().zip([u, v, u.hypot(v)]).for_each(|(channel, value)| channel.push(value));
+    }
+    for (channel, (low, high)) in channels.iter_mut().zip(range.scaled_by(scaling)) {
         for value in channel {
             *value = match value.is_finite() {
                 true if high > low => (*value - low) / (high - low),
@@ -54,12 +98,6 @@ pub fn flow_colors(flow: &Flow, scaling: FlowScaling) -> Result<Image> {
         }
     }
     Ok(Image::new([3, flow.frames, flow.height, flow.width], channels.concat())?)
-}
-
-/// The lowest and highest finite value.
-fn range(values: &[f32]) -> (f32, f32) {
-    let finite = values.iter().copied().filter(|value| value.is_finite());
-    finite.fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)))
 }
 
 /// Flow as Middlebury's colours: the hue is the direction, and the colour is fuller for longer vectors. Red

@@ -5,14 +5,18 @@ mod flo;
 mod npz;
 mod pairs;
 
+use std::io::Read;
 use std::path::Path;
 
 use crate::flow::Flow;
-use crate::{MediaError, Result, read_bytes, write_atomic};
+use crate::{MediaError, Result, npy, read_bytes, write_atomic};
 
-pub use arrays::encode_npy;
+pub use arrays::{encode_npy, npy_header};
 pub use flo::{decode_flo, encode_flo};
-pub use pairs::{FLOW_BOUND, read_flow_pairs, write_flow_pairs};
+pub use pairs::{FLOW_BOUND, encode_flow_pair, read_flow_pairs, write_flow_pairs};
+
+/// Bytes that tell the format of a file.
+const SIGNATURE_BYTES: u64 = 8;
 
 /// Reads optical flow. The format is recognised by the content:
 ///
@@ -34,16 +38,43 @@ pub fn read_flow(path: impl AsRef<Path>) -> Result<Flow> {
     let none = |reason| MediaError::NoFlow { path: path.into(), reason };
     if bytes.starts_with(flo::MAGIC) {
         decode_flo(&bytes).map_err(damaged("flo"))
-    } else if bytes.starts_with(b"\x93NUMPY") {
-        arrays::flow_of(crate::npy::parse(&bytes).map_err(damaged("npy"))?).map_err(none)
-    } else if bytes.starts_with(b"PK") {
+    } else if bytes.starts_with(npy::MAGIC) {
+        arrays::flow_of(npy::parse(&bytes).map_err(damaged("npy"))?).map_err(none)
+    } else if bytes.starts_with(npz::MAGIC) {
         let entry = npz::array(&bytes).map_err(none)?;
-        arrays::flow_of(crate::npy::parse(&entry).map_err(damaged("npz"))?).map_err(none)
+        arrays::flow_of(npy::parse(&entry).map_err(damaged("npz"))?).map_err(none)
     } else {
         Err(none(
             "it is no .flo, .npy or .npz file; for pictures of flow, name their folder instead".to_owned(),
         ))
     }
+}
+
+/// Whether a file or folder holds flow, as [`read_flow`] recognises it: a file by its first bytes, a folder
+/// by the names of its pictures or folders.
+///
+/// # Errors
+///
+/// If it is not there or cannot be read.
+pub fn is_flow(path: impl AsRef<Path>) -> Result<bool> {
+    let path = path.as_ref();
+    if path.is_dir() {
+        return pairs::is_folder_of_pairs(path);
+    }
+    let refused = |source: std::io::Error| match source.kind() {
+        std::io::ErrorKind::NotFound => MediaError::NotFound { path: path.into() },
+        _ => MediaError::Read { path: path.into(), source },
+    };
+    if !std::fs::metadata(path).map_err(refused)?.is_file() {
+        return Ok(false);
+    }
+    let mut head = Vec::new();
+    std::fs::File::open(path)
+        .map_err(refused)?
+        .take(SIGNATURE_BYTES)
+        .read_to_end(&mut head)
+        .map_err(refused)?;
+    Ok([flo::MAGIC, npy::MAGIC, npz::MAGIC].iter().any(|magic| head.starts_with(magic)))
 }
 
 /// Writes optical flow, in the format of the name's ending: `.npy` (`[T, 2, H, W]`, float32), or `.flo` for a

@@ -62,7 +62,12 @@ impl Default for TvL1Options {
 }
 
 impl TvL1Options {
-    fn check(&self) -> Result<()> {
+    /// Checks the ranges of all parameters.
+    ///
+    /// # Errors
+    ///
+    /// [`MediaError::Shape`], which names the parameter.
+    pub fn check(&self) -> Result<()> {
         let positive = |x: f32| x.is_finite() && x > 0.0;
         let problem = if !(positive(self.tau) && self.tau <= 0.25) {
             format!("tau is {}; the iterations converge for 0 < tau <= 0.25", self.tau)

@@ -43,6 +43,29 @@ pub struct ArrowOptions {
     pub longest: Option<f32>,
 }
 
+impl ArrowOptions {
+    /// Pixels of the drawing for each pixel of flow of this size.
+    pub fn enlargement_of(&self, height: usize, width: usize) -> usize {
+        let shorter = height.min(width).max(1);
+        self.enlargement.unwrap_or_else(|| LEAST_SIDE.div_ceil(shorter))
+    }
+
+    fn step_of(&self, flow: &Flow) -> usize {
+        self.step.unwrap_or_else(|| SPACING.div_ceil(self.enlargement_of(flow.height, flow.width).max(1)))
+    }
+}
+
+/// The longest mean vector of a cell, in pixels per frame: the default of [`ArrowOptions::longest`]. Stacks
+/// that are drawn in parts need the longest of all parts.
+pub fn longest_arrow(flow: &Flow, options: &ArrowOptions) -> f32 {
+    let step = options.step_of(flow).max(1);
+    longest(&(0..flow.frames).map(|frame| cells(flow, frame, step)).collect::<Vec<_>>())
+}
+
+fn longest(cells: &[Vec<Cell>]) -> f32 {
+    cells.iter().flatten().map(|cell| cell.motion[0].hypot(cell.motion[1])).fold(0.0, f32::max)
+}
+
 /// Draws flow as arrows: each is the mean flow of a cell of the grid, and begins at the cell's middle. Its
 /// hue is the direction, as in [`flow_wheel`](super::flow_wheel). Cells that rest have a dot.
 ///
@@ -56,9 +79,8 @@ pub struct ArrowOptions {
 /// `frames` has another number of frames or of channels than 1 or 3.
 pub fn draw_arrows(flow: &Flow, frames: Option<&Image>, options: &ArrowOptions) -> Result<Image> {
     let refused = |what: &str| MediaError::Shape { what: format!("flow cannot be drawn as arrows: {what}") };
-    let shorter = flow.height.min(flow.width).max(1);
-    let enlargement = options.enlargement.unwrap_or_else(|| LEAST_SIDE.div_ceil(shorter));
-    let step = options.step.unwrap_or_else(|| SPACING.div_ceil(enlargement.max(1)));
+    let enlargement = options.enlargement_of(flow.height, flow.width);
+    let step = options.step_of(flow);
     if enlargement == 0 || step == 0 {
         return Err(refused("the enlargement and the step of the grid have to be at least 1"));
     }
@@ -77,8 +99,7 @@ pub fn draw_arrows(flow: &Flow, frames: Option<&Image>, options: &ArrowOptions) 
         }
     }
     let cells: Vec<Vec<Cell>> = (0..flow.frames).map(|frame| cells(flow, frame, step)).collect();
-    let lengths = cells.iter().flatten().map(|cell| cell.motion[0].hypot(cell.motion[1]));
-    let longest = options.longest.unwrap_or_else(|| lengths.fold(0.0, f32::max)).max(f32::MIN_POSITIVE);
+    let longest = options.longest.unwrap_or_else(|| longest(&cells)).max(f32::MIN_POSITIVE);
     let (height, width) = (flow.height.saturating_mul(enlargement), flow.width.saturating_mul(enlargement));
     let wheel = wheel();
     let mut drawings = Vec::with_capacity(flow.frames);

@@ -25,6 +25,26 @@ fn the_range_is_that_of_the_whole_stack() {
 }
 
 #[test]
+fn a_stack_has_the_colours_of_its_fields_within_its_range() {
+    let fields = [
+        flow(&[[-3.0, 4.0], [f32::NAN, 0.0]]),
+        flow(&[[1.0, 0.5], [0.0, 0.0]]),
+        flow(&[[2.0, -1.0], [0.0, 9.0]]),
+    ];
+    let range = fields.iter().map(FlowRange::of).fold(FlowRange::default(), FlowRange::or);
+    assert_eq!(range, FlowRange([(-3.0, 2.0), (-1.0, 9.0), (0.0, 9.0)]));
+    for scaling in [FlowScaling::Channels, FlowScaling::Joint] {
+        let whole = flow_colors(&Flow::stack(&fields).unwrap(), scaling).unwrap();
+        for (t, field) in fields.iter().enumerate() {
+            let one = flow_colors_within(field, scaling, range).unwrap();
+            for channel in 0..3 {
+                assert_eq!(one.plane(channel), whole.plane(3 * channel + t));
+            }
+        }
+    }
+}
+
+#[test]
 fn the_wheel_has_the_colours_of_middlebury() {
     // Right is red, left cyan; rest is white; twice the fullest length is darker.
     let flow = flow(&[[1.0, 0.0], [0.0, 0.0], [0.5, 0.0], [2.0, 0.0], [f32::NAN, 0.0]]);

@@ -11,6 +11,12 @@ pub fn encode_npy(flow: &Flow) -> Vec<u8> {
     npy::encode(&[flow.frames, 2, flow.height, flow.width], &flow.data)
 }
 
+/// The beginning of the `.npy` file of a stack, up to its values: float32, `[T, 2, H, W]`. Values follow in
+/// the order of [`Flow::data`], little-endian.
+pub fn npy_header(frames: usize, height: usize, width: usize) -> Vec<u8> {
+    npy::encode(&[frames, 2, height, width], &[])
+}
+
 /// The flow that an array is, or why it is none.
 pub(super) fn flow_of(array: Array) -> Result<Flow, String> {
     let Array { shape, values, .. } = array;

@@ -3,6 +3,8 @@
 //! Format: PKWARE, "APPNOTE.TXT – .ZIP File Format Specification", 6.3.10. Archives beyond 4 GiB (ZIP64) are
 //! read where NumPy writes them: with sizes that fit the central directory.
 
+/// The first bytes of every archive.
+pub(super) const MAGIC: &[u8] = b"PK";
 /// Signatures of the records (sections 4.3.7, 4.3.12, 4.3.16).
 const LOCAL: &[u8] = b"PK\x03\x04";
 const CENTRAL: &[u8] = b"PK\x01\x02";

@@ -30,8 +30,7 @@ pub fn read_flow_pairs(folder: impl AsRef<Path>, bound: f32) -> Result<Flow> {
     let folder = folder.as_ref();
     let none = |reason: String| MediaError::NoFlow { path: folder.into(), reason };
     check_bound(bound).map_err(none)?;
-    let is_split = FOLDERS.iter().all(|name| folder.join(name).is_dir());
-    let [x, y] = if is_split {
+    let [x, y] = if is_split(folder) {
         [pictures(&folder.join(FOLDERS[0]), "")?, pictures(&folder.join(FOLDERS[1]), "")?]
     } else {
         [pictures(folder, PREFIXES[0])?, pictures(folder, PREFIXES[1])?]
@@ -75,6 +74,15 @@ pub fn read_flow_pairs(folder: impl AsRef<Path>, bound: f32) -> Result<Flow> {
     Flow::new(x.len(), height, width, data)
 }
 
+fn is_split(folder: &Path) -> bool {
+    FOLDERS.iter().all(|name| folder.join(name).is_dir())
+}
+
+/// Whether a folder holds pictures of flow, by their names.
+pub(super) fn is_folder_of_pairs(folder: &Path) -> Result<bool> {
+    Ok(is_split(folder) || !pictures(folder, PREFIXES[0])?.is_empty())
+}
+
 /// A picture's place in the order: the last number of its name, and the name without its ending.
 type Key = (u64, String);
 
@@ -111,13 +119,26 @@ pub fn write_flow_pairs(folder: impl AsRef<Path>, flow: &Flow, bound: f32) -> Re
     let folder = folder.as_ref();
     check_bound(bound).map_err(|reason| MediaError::WriteFlow { path: folder.into(), reason })?;
     for frame in 0..flow.frames {
-        for (prefix, motion) in PREFIXES.into_iter().zip([flow.u(frame), flow.v(frame)]) {
-            let path = folder.join(format!("{prefix}{:05}.jpg", frame + 1));
-            let gray: Vec<u8> = motion.iter().map(|&motion| gray(motion, bound)).collect();
-            write_atomic(&path, &jpeg(&path, flow.width, flow.height, &gray)?)?;
+        for (prefix, bytes) in PREFIXES.into_iter().zip(encode_flow_pair(flow, frame, bound)?) {
+            write_atomic(folder.join(format!("{prefix}{:05}.jpg", frame + 1)), &bytes)?;
         }
     }
     Ok(())
+}
+
+/// The pictures of u and v of one field, as [`write_flow_pairs`] writes them.
+///
+/// # Errors
+///
+/// [`MediaError::Shape`] for a bound that is not above 0 and a side that is too long, and
+/// [`MediaError::LeftOut`] in a build without JPEG.
+pub fn encode_flow_pair(flow: &Flow, frame: usize, bound: f32) -> Result<[Vec<u8>; 2]> {
+    check_bound(bound).map_err(|what| MediaError::Shape { what })?;
+    let picture = |motion: &[f32]| {
+        let gray: Vec<u8> = motion.iter().map(|&motion| gray(motion, bound)).collect();
+        jpeg(flow.width, flow.height, &gray)
+    };
+    Ok([picture(flow.u(frame))?, picture(flow.v(frame))?])
 }
 
 /// A motion as a gray value.
@@ -127,12 +148,13 @@ fn gray(motion: f32, bound: f32) -> u8 {
 }
 
 #[cfg(feature = "jpeg")]
-fn jpeg(path: &Path, width: usize, height: usize, gray: &[u8]) -> Result<Vec<u8>> {
+fn jpeg(width: usize, height: usize, gray: &[u8]) -> Result<Vec<u8>> {
     /// As of other pictures of this crate.
     const QUALITY: u8 = 95;
-    let refused = |reason: String| MediaError::WriteFlow { path: path.into(), reason };
+    let refused =
+        |reason: String| MediaError::Shape { what: format!("flow cannot be written as JPEG: {reason}") };
     let side = |side: usize| {
-        u32::try_from(side).map_err(|_| refused(format!("a side of {side} pixels is too long for a JPEG")))
+        u32::try_from(side).map_err(|_| refused(format!("a side of {side} pixels is too long")))
     };
     let mut bytes = Vec::new();
     image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, QUALITY)
@@ -142,6 +164,6 @@ fn jpeg(path: &Path, width: usize, height: usize, gray: &[u8]) -> Result<Vec<u8>
 }
 
 #[cfg(not(feature = "jpeg"))]
-fn jpeg(path: &Path, _: usize, _: usize, _: &[u8]) -> Result<Vec<u8>> {
-    Err(crate::formats::left_out("JPEG", format!("cannot write `{}`", path.display())))
+fn jpeg(_: usize, _: usize, _: &[u8]) -> Result<Vec<u8>> {
+    Err(crate::formats::left_out("JPEG", "cannot write pictures of flow"))
 }

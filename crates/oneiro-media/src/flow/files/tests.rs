@@ -130,6 +130,29 @@ fn archives_give_the_array_of_the_name_or_the_only_one() {
 }
 
 #[test]
+fn flow_is_told_from_videos_by_its_content() {
+    let folder = tempfile::tempdir().unwrap();
+    let is_flow = |name: &str, bytes: &[u8]| super::is_flow(write(&folder, name, bytes)).unwrap();
+    assert!(is_flow("a.bin", &encode_flo(&flow().field(0)).unwrap()));
+    assert!(is_flow("b.mp4", &encode_npy(&flow())));
+    assert!(is_flow("c", &archive(&[("flow.npy", &encode_npy(&flow()))], true)));
+    assert!(!is_flow("d.npy", b"GIF89a"));
+    assert!(!super::is_flow(folder.path()).unwrap());
+    write_flow_pairs(folder.path(), &flow(), FLOW_BOUND).unwrap();
+    assert!(super::is_flow(folder.path()).unwrap());
+    let error = super::is_flow(folder.path().join("gone")).unwrap_err();
+    assert!(matches!(error, MediaError::NotFound { .. }), "{error}");
+}
+
+#[test]
+fn an_array_can_be_written_in_parts() {
+    let flow = flow();
+    let mut parts = npy_header(flow.frames, flow.height, flow.width);
+    parts.extend(flow.data.iter().flat_map(|value| value.to_le_bytes()));
+    assert_eq!(parts, encode_npy(&flow));
+}
+
+#[test]
 fn what_is_no_flow_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let message = read_flow(write(&folder, "a.txt", b"hello")).unwrap_err().to_string();

@@ -1,0 +1,96 @@
+//! A temporary file of flow fields.
+
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+
+use oneiro_media::flow::Flow;
+
+use crate::error::Result;
+use crate::job::error::JobError;
+
+/// Bytes of a number.
+const NUMBER: usize = size_of::<f32>();
+/// Colours of a pixel.
+const COLORS: usize = 3;
+
+/// Flow fields of one size in a temporary file, each with its frame if frames are kept. The file disappears
+/// with this value.
+pub struct Spool {
+    height: usize,
+    width: usize,
+    has_frames: bool,
+    len: usize,
+    file: BufWriter<File>,
+}
+
+/// A field, and the frame that it begins at as interleaved 8-bit colours.
+pub struct Spooled {
+    pub field: Flow,
+    pub rgb: Option<Vec<u8>>,
+}
+
+impl Spool {
+    /// Begins a file of fields of this size.
+    pub fn new(height: usize, width: usize, has_frames: bool) -> Result<Self> {
+        let file = tempfile::tempfile().map_err(|source| refused(height, width, source))?;
+        Ok(Self { height, width, has_frames, len: 0, file: BufWriter::new(file) })
+    }
+
+    /// Returns the number of fields.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Returns the fields' rows.
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// Returns the pixels of a field's row.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Adds a field of this size, with its frame if frames are kept.
+    pub fn push(&mut self, field: &Flow, rgb: Option<&[u8]>) -> Result<()> {
+        let bytes: Vec<u8> = field.data.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let written = self.file.write_all(&bytes).and_then(|()| match rgb.filter(|_| self.has_frames) {
+            Some(rgb) => self.file.write_all(rgb),
+            None => Ok(()),
+        });
+        written.map_err(|source| refused(self.height, self.width, source))?;
+        self.len += 1;
+        Ok(())
+    }
+
+    /// Calls `each` with every field, from the first one on.
+    pub fn read(&mut self, mut each: impl FnMut(usize, Spooled) -> Result<()>) -> Result<()> {
+        let (height, width) = (self.height, self.width);
+        let refused = |source| refused(height, width, source);
+        self.file.flush().map_err(refused)?;
+        let mut file = self.file.get_ref();
+        file.seek(SeekFrom::Start(0)).map_err(refused)?;
+        let mut file = BufReader::with_capacity(1 << 20, file);
+        let pixels = height * width;
+        for index in 0..self.len {
+            let mut bytes = vec![0; 2 * NUMBER * pixels];
+            file.read_exact(&mut bytes).map_err(refused)?;
+            let numbers = bytes.as_chunks::<NUMBER>().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
+            let field = Flow::new(1, height, width, numbers.collect())?;
+            let rgb = if self.has_frames {
+                let mut rgb = vec![0; COLORS * pixels];
+                file.read_exact(&mut rgb).map_err(refused)?;
+                Some(rgb)
+            } else {
+                None
+            };
+            each(index, Spooled { field, rgb })?;
+        }
+        Ok(())
+    }
+}
+
+fn refused(height: usize, width: usize, source: std::io::Error) -> crate::Error {
+    let bytes = (2 * NUMBER * height * width) as u64;
+    JobError::Spool { size: [height, width], bytes, source }.into()
+}
