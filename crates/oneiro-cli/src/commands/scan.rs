@@ -9,10 +9,11 @@ use clap::ValueEnum;
 use oneiro_jobs::Error;
 use oneiro_jobs::files::{check_folder, create_folder};
 use oneiro_jobs::job::parts::{Parts, Shard};
-use oneiro_jobs::job::scan::{RankedBy, ScanJob, ScanReport};
+use oneiro_jobs::job::scan::{RankedBy, ScanJob, ScanReport, ScannedClips};
 use oneiro_jobs::job::{Folder, Job as _};
 use oneiro_jobs::store::FILE;
 
+use crate::args::clips::FlowArgs;
 use crate::args::model::{self, ModelArgs};
 use crate::collisions;
 use crate::context::Context;
@@ -56,6 +57,11 @@ pub struct Args {
     /// of the image's class
     #[arg(long, value_enum, default_value_t = By::Activation)]
     by: By,
+    /// Distance of a clip's frames, and of its flow fields, in frames of the video [default: 1]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..), value_name = "N", help_heading = "Clips")]
+    stride: Option<u32>,
+    #[command(flatten)]
+    flow: FlowArgs,
     /// Keep small pictures of the images in lists, for when the sources are gone
     #[arg(long)]
     thumbnails: bool,
@@ -102,9 +108,13 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         crop: args.crop,
         by: args.by.ranked(),
         thumbnails: args.thumbnails,
+        clips: ScannedClips { stride: args.stride.map_or(1, |stride| stride as usize), flow: args.flow.source() },
     };
     job.check()?;
     let model = model::load(context, &args.model)?;
+    if !model.takes_clips() {
+        args.flow.refuse(&model)?;
+    }
     let file = args.out.join(FILE);
     collisions::check(context, Some(&model), [args.data.as_path()], [("--out", file.as_path())])?;
     let was_there = args.out.is_dir();

@@ -5,7 +5,7 @@
 //! time, so an interrupted scan loses little.
 
 use std::cell::{Cell, RefCell};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use oneiro::input::PictureInput;
 use serde::{Deserialize, Serialize};
@@ -19,8 +19,10 @@ use crate::files::{FileError, create_folder};
 use crate::model::LoadedModel;
 use crate::provenance::{VERSION, kernels};
 use crate::remark::ScanRemark;
+use crate::source::SourceError;
+use crate::source::clips::ClipSampling;
+use crate::source::clips::find::{FlowSource, flow_of};
 use crate::source::dataset::{DataImage, Dataset, ProblemKind};
-use crate::source::framing::check_crop;
 use crate::source::places::hash;
 use crate::source::references::picture_size;
 use crate::store::{FILE, SCHEMA_VERSION, write};
@@ -45,6 +47,8 @@ const BLOCK_IMAGES: std::ops::RangeInclusive<u64> = 32..=1024;
 const MOST_BLOCKS: usize = 64;
 /// Images after which what a block has seen is kept. Slow networks see fewer: as many as are worth a block.
 const KEPT_AFTER: u64 = 256;
+/// Folder of computed flow, beside the scan.
+const FLOW_FOLDER: &str = "flow";
 /// Examples that a list holds at most.
 const MOST_EXAMPLES: usize = 1000;
 
@@ -69,6 +73,31 @@ pub struct ScanJob {
     /// Whether the file holds small pictures of the images in its lists.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub thumbnails: bool,
+    /// How clips are taken of videos, for networks of clips or optical flow.
+    #[serde(default, skip_serializing_if = "ScannedClips::is_default")]
+    pub clips: ScannedClips,
+}
+
+/// How a scan takes a clip of each video.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ScannedClips {
+    /// Distance, in frames of the video, of two frames or flow fields of a clip.
+    pub stride: usize,
+    /// Where optical flow comes from.
+    pub flow: FlowSource,
+}
+
+impl Default for ScannedClips {
+    fn default() -> Self {
+        Self { stride: 1, flow: FlowSource::default() }
+    }
+}
+
+impl ScannedClips {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// What ranks the images in lists.
@@ -134,11 +163,27 @@ impl Job for ScanJob {
     fn run(&self, run: &Run<'_>, sink: &mut dyn Sink) -> Result<ScanReport> {
         self.check()?;
         let (context, model) = (run.context, run.model()?);
-        let dataset = Dataset::find(context, Path::new(&self.data))?;
+        let dataset = match model.takes_clips() {
+            true => Dataset::find_clips(context, Path::new(&self.data))?,
+            false if !self.clips.is_default() => {
+                return Err(JobError::NoClipInput { model: model.source.clone() }.into());
+            }
+            false => Dataset::find(context, Path::new(&self.data))?,
+        };
+        if let FlowSource::From(flow) = &self.clips.flow
+            && !flow.is_dir()
+        {
+            let (file, clips) = (flow.clone(), dataset.images.len());
+            return Err(SourceError::OneFlow { file, clips }.into());
+        }
         let layers = layers::chosen(model, &self.layers)?;
-        PictureInput::of_photographs(&model.model, &model.model.input_shapes(1, None)?)?;
+        if !model.takes_clips() {
+            PictureInput::of_photographs(&model.model, &model.model.input_shapes(1, None)?)?;
+        }
         let labels_of = labels_of(run, model, &dataset)?;
-        let mut gatherer = Gatherer::new(context, model, &dataset, &layers, labels_of.clone(), self)?;
+        // Flow that was computed stays beside the scan.
+        let cache = run.parts().and_then(|parts| Some(parts.folder().parent()?.join(FLOW_FOLDER)));
+        let mut gatherer = Gatherer::new(context, model, &dataset, &layers, labels_of.clone(), self, cache)?;
         model.say_output(context);
         let flops = model.layers()?.layers.iter().map(|layer| layer.flops).sum();
         let blocks = blocks(dataset.images.len(), flops);
@@ -179,17 +224,18 @@ impl Job for ScanJob {
         )?;
         drop(progress);
         let found = found.unwrap_or_else(|| gatherer.empty());
+        let span = gatherer.span();
         if found.images.is_empty() {
             let first = found.problems.first().map_or_else(String::new, |p| format!("{}: {}", p.file, p.why));
             let (pictures, folder) = (dataset.images.len(), self.data.clone());
             return Err(JobError::NoneReadable { pictures, folder, first }.into());
         }
         let thumbnails = match self.thumbnails {
-            true => thumbnails::of_lists(context, &dataset, &found, (model, self.crop))?,
+            true => thumbnails::of_lists(context, &dataset, &found, (model, self.crop), span)?,
             false => Vec::new(),
         };
         let content = write::Content {
-            meta: self.meta(model, &dataset)?,
+            meta: self.meta(model, &dataset, span)?,
             dataset: &dataset,
             labels_of: &labels_of,
             labels: model.labels.as_ref().map(|labels| labels.names.clone()).unwrap_or_default(),
@@ -209,6 +255,7 @@ impl Job for ScanJob {
             sink.take_file(place, FILE, &file)?;
         }
         model.framings.say(context);
+        gatherer.say();
         self.say(run, &dataset, &found);
         Ok(report(&dataset, &found, &labels_of, &summarized))
     }
@@ -218,13 +265,19 @@ impl Job for ScanJob {
             let (setting, needed) = (Setting::Examples, format!("a number from 1 to {MOST_EXAMPLES}"));
             return Err(JobError::Setting { setting, value: self.top, needed }.into());
         }
-        check_crop(self.crop)
+        self.sampling().check()
     }
 }
 
 /// Where a file or folder is, whatever the current folder; the path as it is if it is not there.
 fn absolute(path: &Path) -> String {
     std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).to_string_lossy().into_owned()
+}
+
+/// What tells whether a file, or a folder of files, has changed.
+fn state(path: &Path) -> String {
+    let data = std::fs::metadata(path);
+    format!("{} {:?}", path.display(), data.map(|data| (data.len(), data.modified().ok())).ok())
 }
 
 /// A layer's name, with the numbers that take it to directions.
@@ -299,7 +352,9 @@ impl ScanJob {
         layers: &[ScannedLayer],
         (blocks, labels_of): (&[std::ops::Range<usize>], &[Option<usize>]),
     ) -> Result<Vec<Part>> {
-        let settings = format!("{} {:?} {:?} {:?}", self.top, self.crop, self.by, labels_of);
+        let flow: Vec<String> = self.flow_files(dataset).into_iter().flatten().map(|file| state(&file)).collect();
+        let clips = hash(format!("{:?} {flow:?}", self.clips).as_bytes());
+        let settings = format!("{} {:?} {:?} {:?} {clips}", self.top, self.crop, self.by, labels_of);
         let card = model.recorded_card().to_toml()?;
         let files: Vec<String> = dataset
             .images
@@ -320,11 +375,27 @@ impl ScanJob {
         Ok(blocks.iter().map(part).collect())
     }
 
-    fn meta(&self, model: &LoadedModel, dataset: &Dataset) -> Result<Vec<(String, String)>> {
+    /// How a clip is taken of each video.
+    fn sampling(&self) -> ClipSampling {
+        ClipSampling { stride: self.clips.stride, clips: 1, crop: self.crop }
+    }
+
+    /// The flow file of each clip, if it has one.
+    fn flow_files(&self, dataset: &Dataset) -> Vec<Option<PathBuf>> {
+        let flow = |clip: &DataImage| flow_of(&self.clips.flow, &dataset.path(clip), Path::new(&clip.file), false);
+        dataset.images.iter().map(flow).collect()
+    }
+
+    fn meta(
+        &self,
+        model: &LoadedModel,
+        dataset: &Dataset,
+        span: Option<usize>,
+    ) -> Result<Vec<(String, String)>> {
         let size = picture_size(model, None)?;
         let root = if dataset.root.as_os_str().is_empty() { Path::new(".") } else { &dataset.root };
         let entry = |key: &str, value: String| (key.to_owned(), value);
-        Ok(vec![
+        let mut meta = vec![
             entry("schema", SCHEMA_VERSION.to_string()),
             entry("version", VERSION.to_owned()),
             entry("kernels", kernels().to_owned()),
@@ -340,7 +411,10 @@ impl ScanJob {
             entry("samples", SAMPLES.to_string()),
             entry("ranked-by", self.by.name().to_owned()),
             entry("job", serde_json::to_string(self)?),
-        ])
+        ];
+        // Frames that a clip spans, of which the middle one is shown.
+        meta.extend(span.map(|frames| entry("span", frames.to_string())));
+        Ok(meta)
     }
 
     /// Remarks on what could not be used.
