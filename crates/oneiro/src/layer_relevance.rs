@@ -33,8 +33,8 @@ pub struct Relevance {
 }
 
 impl RelevanceSession {
-    /// Compiles a model for layers and for inputs of these shapes with a batch of one. `inputs` are those that
-    /// are fed; all others get zeros.
+    /// Compiles a model for layers and for inputs of these shapes with a batch of one. `inputs` are those
+    /// that are fed; all others get zeros.
     ///
     /// # Errors
     /// If a layer's channel axis is unknown, or the network has no classes.
@@ -57,8 +57,8 @@ impl RelevanceSession {
         Ok(Self { session: CpuSession::new(Arc::new(plan))?, maps, inputs })
     }
 
-    /// Runs the network on a display image for each input, by its index in the list of inputs; `class` chooses
-    /// a class by the logits.
+    /// Runs the network on a display image for each input, by its index in the list of inputs; `class`
+    /// chooses a class by the logits.
     ///
     /// # Panics
     /// If an image's length differs from the display image's, or the class does not exist.
@@ -126,10 +126,13 @@ mod tests {
         let picture: Vec<f32> = (0..48).map(|i| (i * 5 % 13) as f32 / 12.0).collect();
         for class in 0..5 {
             let mut logit = 0.0;
-            session.run(|_| &picture, |logits| {
-                logit = logits[class];
-                class
-            });
+            session.run(
+                |_| &picture,
+                |logits| {
+                    logit = logits[class];
+                    class
+                },
+            );
             // The products are equal before and after the ReLU, because it is linear where it passes
             // anything.
             for layer in 0..2 {

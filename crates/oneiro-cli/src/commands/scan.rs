@@ -112,7 +112,10 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         crop: args.crop,
         by: args.by.ranked(),
         thumbnails: args.thumbnails,
-        clips: ScannedClips { stride: args.stride.map_or(1, |stride| stride as usize), flow: args.flow.source() },
+        clips: ScannedClips {
+            stride: args.stride.map_or(1, |stride| stride as usize),
+            flow: args.flow.source(),
+        },
     };
     job.check()?;
     let model = model::load(context, &args.model)?;

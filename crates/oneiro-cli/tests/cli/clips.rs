@@ -41,8 +41,8 @@ fn of_clips(place: &Place) {
     );
 }
 
-/// A network of a frame and optical flow: the classes are motion to the right, to the left, down and up, by the
-/// mean of all fields, and a class for a frame that is white.
+/// A network of a frame and optical flow: the classes are motion to the right, to the left, down and up, by
+/// the mean of all fields, and a class for a frame that is white.
 fn two_streams(place: &Place) {
     let [h, w] = SIZE;
     let inputs = 3 + 2 * FIELDS;
@@ -110,7 +110,8 @@ fn film(clip: &Image) -> Film {
 
 /// Four animated pictures in class folders: GIF and PNG.
 fn clips(place: &Place, frames: usize, size: [usize; 2]) {
-    for (class, motion) in [("right", [1.5, 0.0]), ("left", [-1.5, 0.0]), ("down", [0.0, 1.0]), ("up", [0.0, -1.0])]
+    for (class, motion) in
+        [("right", [1.5, 0.0]), ("left", [-1.5, 0.0]), ("down", [0.0, 1.0]), ("up", [0.0, -1.0])]
     {
         let film = film(&moving(frames, size, motion));
         place.write(&format!("clips/{class}/a.gif"), film.to_gif(&PngText::new()).unwrap());
@@ -159,7 +160,8 @@ fn flow_is_read_from_files() {
         Flow::new(7, h, w, fields).unwrap()
     };
     // Motion that the videos do not show: the files decide.
-    for (class, motion) in [("right", [-2.0, 0.0]), ("left", [2.0, 0.0]), ("down", [0.0, -2.0]), ("up", [0.0, 2.0])]
+    for (class, motion) in
+        [("right", [-2.0, 0.0]), ("left", [2.0, 0.0]), ("down", [0.0, -2.0]), ("up", [0.0, 2.0])]
     {
         for file in ["a", "b"] {
             std::fs::create_dir_all(place.path(&format!("flows/{class}"))).unwrap();
@@ -190,9 +192,17 @@ fn flow_is_read_from_files() {
     refuse_all(
         &place,
         &[
-            ("one flow for many", "classify two.onnx clips --flow flows/up/a.npy", &["flow of one clip", "8"]),
+            (
+                "one flow for many",
+                "classify two.onnx clips --flow flows/up/a.npy",
+                &["flow of one clip", "8"],
+            ),
             ("flow that is not there", "classify two.onnx clips --flow nowhere", &["nowhere"]),
-            ("too few fields", "classify two.onnx clips/up/b.png --flow short.npy", &["1 fields", "8 frames"]),
+            (
+                "too few fields",
+                "classify two.onnx clips/up/b.png --flow short.npy",
+                &["1 fields", "8 frames"],
+            ),
             ("scan with one flow", "scan two.onnx clips --flow short.npy --out s", &["flow of one clip"]),
         ],
     );
@@ -207,7 +217,10 @@ fn folders_of_frames_and_short_videos_are_clips() {
     for t in 0..5 {
         let planes: Vec<f32> = (0..3).flat_map(|channel| clip.plane(channel * 5 + t).to_vec()).collect();
         let frame = Image::rgb(SIZE[1], SIZE[0], planes).unwrap();
-        place.write(&format!("five/frame_{t}.png"), oneiro_media::encode_png(&frame, &PngText::new()).unwrap());
+        place.write(
+            &format!("five/frame_{t}.png"),
+            oneiro_media::encode_png(&frame, &PngText::new()).unwrap(),
+        );
     }
     place.write("two.gif", film(&moving(2, SIZE, [1.0, 0.0])).to_gif(&PngText::new()).unwrap());
     let top = |path: &str, more: &[&str]| {
@@ -246,6 +259,8 @@ fn clips_that_cannot_be_used_are_named() {
             ("flow of an image network", "classify net.onnx a.gif --flow f", &["--flow", "takes images"]),
             ("a scan of an image network", "scan net.onnx . --stride 2 --out s", &["takes images"]),
             ("too many clips", "classify clip.onnx a.gif --clips 1000000", &["1000000 clips", "fewer"]),
+            ("heat maps of a video", "attribute clip.onnx a.mp4", &["a.mp4", "videos cannot be attributed"]),
+            ("heat maps of a clip", "attribute clip.onnx a.gif", &["takes clips"]),
             ("a crop out of range", "classify clip.onnx a.gif --crop 2", &["crop is 2"]),
         ],
     );
@@ -267,7 +282,8 @@ fn scans_of_clips_have_times_and_keep_computed_flow() {
     assert!(best["t"].is_u64() && best["y"].is_u64() && best["x"].is_u64(), "{best}");
     assert_eq!(units[0]["best"].as_array().unwrap().len(), 8);
 
-    let said = place.succeed(&["scan", "two.onnx", "clips", "--thumbnails", "--by", "relevance", "--out", "t"]);
+    let said =
+        place.succeed(&["scan", "two.onnx", "clips", "--thumbnails", "--by", "relevance", "--out", "t"]);
     assert!(said.contains("right at first: 8 of 8"), "{said}");
     let kept = || std::fs::read_dir(place.path("t/flow")).unwrap().count();
     assert_eq!(kept(), 8);
@@ -309,7 +325,11 @@ mod planted {
         let flows = planted.join("data/flows");
         for (name, key, more) in [
             ("c3d_small", "160_eval_clips_mp4", vec![]),
-            ("two_stream_fusion", "160_eval_clips_mp4_and_exact_flow", vec!["--flow", flows.to_str().unwrap()]),
+            (
+                "two_stream_fusion",
+                "160_eval_clips_mp4_and_exact_flow",
+                vec!["--flow", flows.to_str().unwrap()],
+            ),
         ] {
             let model = planted.join(name);
             let wanted = truth(&model)["accuracy"][key]["accuracy"].as_f64().unwrap();

@@ -61,7 +61,8 @@ impl<'a> Crops<'a> {
         gone.first().map(|file| (file.clone(), gone.len()))
     }
 
-    /// An image as the network saw it, or the middle frame of a clip; grey with a cross if it is nowhere any more.
+    /// An image as the network saw it, or the middle frame of a clip; grey with a cross if it is nowhere any
+    /// more.
     pub fn picture(&self, image: u32, file: &str) -> Result<Image> {
         if let Some(known) = self.known.borrow().get(&image) {
             return Ok(known.clone());

@@ -5,7 +5,7 @@
 //! time, so an interrupted scan loses little.
 
 use std::cell::{Cell, RefCell};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use oneiro::input::PictureInput;
 use serde::{Deserialize, Serialize};
@@ -19,9 +19,6 @@ use crate::files::{FileError, create_folder};
 use crate::model::LoadedModel;
 use crate::provenance::{VERSION, kernels};
 use crate::remark::ScanRemark;
-use crate::source::SourceError;
-use crate::source::clips::ClipSampling;
-use crate::source::clips::find::{FlowSource, flow_of};
 use crate::source::dataset::{DataImage, Dataset, ProblemKind};
 use crate::source::places::hash;
 use crate::source::references::picture_size;
@@ -30,12 +27,14 @@ use crate::task::Task;
 
 mod begun;
 pub(crate) mod block;
+mod clips;
 pub mod examples;
 mod gather;
 pub(crate) mod layers;
 mod thumbnails;
 
 use block::Block;
+pub use clips::ScannedClips;
 use gather::{Gatherer, SAMPLES};
 use layers::ScannedLayer;
 
@@ -76,28 +75,6 @@ pub struct ScanJob {
     /// How clips are taken of videos, for networks of clips or optical flow.
     #[serde(default, skip_serializing_if = "ScannedClips::is_default")]
     pub clips: ScannedClips,
-}
-
-/// How a scan takes a clip of each video.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ScannedClips {
-    /// Distance, in frames of the video, of two frames or flow fields of a clip.
-    pub stride: usize,
-    /// Where optical flow comes from.
-    pub flow: FlowSource,
-}
-
-impl Default for ScannedClips {
-    fn default() -> Self {
-        Self { stride: 1, flow: FlowSource::default() }
-    }
-}
-
-impl ScannedClips {
-    fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
 }
 
 /// What ranks the images in lists.
@@ -170,12 +147,7 @@ impl Job for ScanJob {
             }
             false => Dataset::find(context, Path::new(&self.data))?,
         };
-        if let FlowSource::From(flow) = &self.clips.flow
-            && !flow.is_dir()
-        {
-            let (file, clips) = (flow.clone(), dataset.images.len());
-            return Err(SourceError::OneFlow { file, clips }.into());
-        }
+        self.clips.check_flow(&dataset)?;
         let layers = layers::chosen(model, &self.layers)?;
         if !model.takes_clips() {
             PictureInput::of_photographs(&model.model, &model.model.input_shapes(1, None)?)?;
@@ -265,19 +237,13 @@ impl Job for ScanJob {
             let (setting, needed) = (Setting::Examples, format!("a number from 1 to {MOST_EXAMPLES}"));
             return Err(JobError::Setting { setting, value: self.top, needed }.into());
         }
-        self.sampling().check()
+        self.clips.sampling(self.crop).check()
     }
 }
 
 /// Where a file or folder is, whatever the current folder; the path as it is if it is not there.
 fn absolute(path: &Path) -> String {
     std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).to_string_lossy().into_owned()
-}
-
-/// What tells whether a file, or a folder of files, has changed.
-fn state(path: &Path) -> String {
-    let data = std::fs::metadata(path);
-    format!("{} {:?}", path.display(), data.map(|data| (data.len(), data.modified().ok())).ok())
 }
 
 /// A layer's name, with the numbers that take it to directions.
@@ -352,8 +318,7 @@ impl ScanJob {
         layers: &[ScannedLayer],
         (blocks, labels_of): (&[std::ops::Range<usize>], &[Option<usize>]),
     ) -> Result<Vec<Part>> {
-        let flow: Vec<String> = self.flow_files(dataset).into_iter().flatten().map(|file| state(&file)).collect();
-        let clips = hash(format!("{:?} {flow:?}", self.clips).as_bytes());
+        let clips = self.clips.key(dataset);
         let settings = format!("{} {:?} {:?} {:?} {clips}", self.top, self.crop, self.by, labels_of);
         let card = model.recorded_card().to_toml()?;
         let files: Vec<String> = dataset
@@ -373,17 +338,6 @@ impl ScanJob {
             Part::new(&format!("images-{range}"), &depends_on)
         };
         Ok(blocks.iter().map(part).collect())
-    }
-
-    /// How a clip is taken of each video.
-    fn sampling(&self) -> ClipSampling {
-        ClipSampling { stride: self.clips.stride, clips: 1, crop: self.crop }
-    }
-
-    /// The flow file of each clip, if it has one.
-    fn flow_files(&self, dataset: &Dataset) -> Vec<Option<PathBuf>> {
-        let flow = |clip: &DataImage| flow_of(&self.clips.flow, &dataset.path(clip), Path::new(&clip.file), false);
-        dataset.images.iter().map(flow).collect()
     }
 
     fn meta(

@@ -47,7 +47,11 @@ impl fmt::Display for ClipRemark {
         match self {
             Self::Short { first, frames, needed, count } => {
                 let have = if *frames == 1 { "1 frame".to_owned() } else { format!("{frames} frames") };
-                write!(f, "{first} has {have}, and the network sees {needed}: the last is repeated{}", more(*count))
+                write!(
+                    f,
+                    "{first} has {have}, and the network sees {needed}: the last is repeated{}",
+                    more(*count)
+                )
             }
             Self::Damaged { first, damage, count } => {
                 write!(f, "{first} is damaged ({damage}): the frames before are used{}", more(*count))

@@ -184,7 +184,10 @@ impl ClipReader {
                         computed
                     }
                 },
-                _ => starts.iter().map(|&start| self.stacked(at, frames, start, total)).collect::<Result<_>>()?,
+                _ => starts
+                    .iter()
+                    .map(|&start| self.stacked(at, frames, start, total))
+                    .collect::<Result<_>>()?,
             };
             of_input.push(of_clips.into_iter());
         }

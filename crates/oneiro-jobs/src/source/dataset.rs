@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use oneiro_media::has_image_name;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use walkdir::{DirEntry, WalkDir};
+use walkdir::WalkDir;
 
 use super::clips::find::clips_below;
 use super::error::SourceError;
+use super::listing::{entries, is_shown};
 use super::places::hash;
 use crate::context::Context;
 use crate::error::Result;
@@ -123,8 +124,9 @@ impl Dataset {
     /// As [`Dataset::find`].
     pub fn find_clips(context: &Context, data: &Path) -> Result<Self> {
         let (root, found, problems) = if data.is_dir() {
-            super::listing::entries(data)?;
-            let name = |clip: PathBuf| clip.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/");
+            entries(data)?;
+            let name =
+                |clip: PathBuf| clip.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/");
             let class = |file: &str| file.split_once('/').map(|(class, _)| class.to_owned());
             let files = clips_below(data).into_iter().map(name).map(|file| (file.clone(), class(&file)));
             let (found, problems) = clips_on_disk(data, files.collect());
@@ -215,11 +217,6 @@ struct Found {
 fn relative(path: &Path, root: &Path) -> Option<String> {
     let parts = path.strip_prefix(root).unwrap_or(path).iter();
     Some(parts.map(|part| part.to_str()).collect::<Option<Vec<_>>>()?.join("/"))
-}
-
-/// Whether a file or folder is not hidden: its name does not begin with a dot.
-pub(super) fn is_shown(entry: &DirEntry) -> bool {
-    entry.depth() == 0 || !entry.file_name().to_string_lossy().starts_with('.')
 }
 
 /// Returns the modification time of a file, in nanoseconds since 1970.
@@ -325,7 +322,7 @@ fn clips_on_disk(root: &Path, listed: BTreeMap<String, Option<String>>) -> (Vec<
 pub(crate) fn bytes_of_clip(path: &Path) -> u64 {
     match std::fs::metadata(path) {
         Ok(data) if data.is_dir() => {
-            let files = super::listing::entries(path).unwrap_or_default();
+            let files = entries(path).unwrap_or_default();
             files.iter().filter_map(|file| std::fs::metadata(file).ok()).map(|data| data.len()).sum()
         }
         data => data.map_or(0, |data| data.len()),

@@ -123,8 +123,8 @@ impl<'a> Gatherer<'a> {
         };
         let clips = match of_clips {
             true => {
-                let reader = ClipReader::new(session.inputs().to_vec(), &job.sampling())?;
-                Some((reader.with_cache(cache), job.flow_files(dataset)))
+                let reader = ClipReader::new(session.inputs().to_vec(), &job.clips.sampling(job.crop))?;
+                Some((reader.with_cache(cache), job.clips.flow_files(dataset)))
             }
             false => None,
         };
@@ -221,7 +221,9 @@ impl<'a> Gatherer<'a> {
         if let Some((reader, flow)) = &self.clips {
             let kind_of = |error: &Error| match error {
                 Error::Media(MediaError::NotFound { .. }) => ProblemKind::Missing,
-                Error::Media(MediaError::Read { .. } | MediaError::NoFfmpeg { .. }) => ProblemKind::Unreadable,
+                Error::Media(MediaError::Read { .. } | MediaError::NoFfmpeg { .. }) => {
+                    ProblemKind::Unreadable
+                }
                 _ => ProblemKind::Damaged,
             };
             let mut video = reader

@@ -27,7 +27,9 @@ pub(super) fn check(flow: &Flow, file: &Path, video: &Path, total: usize, size: 
         format!("{unknown} of its numbers are not finite; fill them first")
     } else if flow.frames + 2 < total || flow.frames > total {
         let (fields, needed) = (flow.frames, total.saturating_sub(1));
-        format!("it has {fields} fields, and a video of {total} frames has {needed}: one from each frame to the next")
+        format!(
+            "it has {fields} fields, and a video of {total} frames has {needed}: one from each frame to the next"
+        )
     } else if !(1.0 / ASPECT_TOLERANCE..=ASPECT_TOLERANCE).contains(&ratio) {
         let [height, width] = size;
         format!("its fields are {}x{}, and the frames {height}x{width}", flow.height, flow.width)

@@ -7,9 +7,8 @@ use serde::{Deserialize, Serialize};
 use walkdir::WalkDir;
 
 use crate::error::Result;
-use crate::source::dataset::is_shown;
 use crate::source::error::SourceError;
-use crate::source::listing::entries;
+use crate::source::listing::{entries, is_shown};
 
 /// Endings of flow files, in the order in which they are looked for.
 const FLOW_EXTENSIONS: [&str; 3] = ["npz", "npy", "flo"];
@@ -119,7 +118,8 @@ pub(crate) fn clips_below(root: &Path) -> Vec<PathBuf> {
 /// Whether a folder is a clip of its own: it has pictures, all of which are stills, and no video.
 pub(crate) fn is_frames(folder: &Path) -> bool {
     let Ok(entries) = entries(folder) else { return false };
-    let is_hidden = |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+    let is_hidden =
+        |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
     let mut files = entries.iter().filter(|path| !is_hidden(path) && path.is_file());
     let mut first = None;
     let has_video = files.any(|path| {

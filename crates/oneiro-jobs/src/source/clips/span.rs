@@ -1,8 +1,8 @@
 //! Which frames of a video the inputs of a network see.
 //!
 //! All inputs of a clip lie in one span of frames, as long as the longest of them, and each is centred in it.
-//! A video of `total` frames has `P = max(1, total - span + 1)` possible starts. The k-th of K clips starts at
-//! `P · (2k + 1) / (2K)`, rounded down, as in [`oneiro_media::Sampling`].
+//! A video of `total` frames has `P = max(1, total - span + 1)` possible starts. The k-th of K clips starts
+//! at `P · (2k + 1) / (2K)`, rounded down, as in [`oneiro_media::Sampling`].
 
 /// What an input takes of a span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -30,13 +30,12 @@ fn inputs() -> Vec<PictureInput> {
         let dims: Vec<Dim> = shape.iter().map(|&n| Dim::Fixed(n)).collect();
         net.input(name, &dims).unwrap()
     };
-    let values = [
-        input("rgb", &[1, 3, 6, 8]),
-        input("clip", &[1, 3, 4, 6, 8]),
-        input("flow", &[1, 6, 6, 8]),
-    ];
-    let means: Vec<_> =
-        ["a", "b", "c"].iter().zip(values).map(|(name, x)| net.node("GlobalAveragePool", name, &[x], vec![]).unwrap()).collect();
+    let values = [input("rgb", &[1, 3, 6, 8]), input("clip", &[1, 3, 4, 6, 8]), input("flow", &[1, 6, 6, 8])];
+    let means: Vec<_> = ["a", "b", "c"]
+        .iter()
+        .zip(values)
+        .map(|(name, x)| net.node("GlobalAveragePool", name, &[x], vec![]).unwrap())
+        .collect();
     let model = Model::new(net.finish(&means), Card::parse(CARD).unwrap()).unwrap();
     let shapes = model.input_shapes(1, None).unwrap();
     (0..3).map(|index| PictureInput::new(&model, index, &shapes).unwrap()).collect()
