@@ -114,8 +114,8 @@ fn clips(place: &Place, frames: usize, size: [usize; 2]) {
         [("right", [1.5, 0.0]), ("left", [-1.5, 0.0]), ("down", [0.0, 1.0]), ("up", [0.0, -1.0])]
     {
         let film = film(&moving(frames, size, motion));
-        place.write(&format!("clips/{class}/a.gif"), film.to_gif(&PngText::new()).unwrap());
-        place.write(&format!("clips/{class}/b.png"), film.to_apng(&PngText::new()).unwrap());
+        place.write(&format!("clips/{class}/a.gif"), film.to_gif(&PngText::default()).unwrap());
+        place.write(&format!("clips/{class}/b.png"), film.to_apng(&PngText::default()).unwrap());
     }
 }
 
@@ -213,16 +213,16 @@ fn folders_of_frames_and_short_videos_are_clips() {
     let place = Place::new();
     of_clips(&place);
     let clip = moving(5, SIZE, [1.0, 0.0]);
-    place.write("five.png", film(&clip).to_apng(&PngText::new()).unwrap());
+    place.write("five.png", film(&clip).to_apng(&PngText::default()).unwrap());
     for t in 0..5 {
         let planes: Vec<f32> = (0..3).flat_map(|channel| clip.plane(channel * 5 + t).to_vec()).collect();
         let frame = Image::rgb(SIZE[1], SIZE[0], planes).unwrap();
         place.write(
             &format!("five/frame_{t}.png"),
-            oneiro_media::encode_png(&frame, &PngText::new()).unwrap(),
+            oneiro_media::encode_png(&frame, &PngText::default()).unwrap(),
         );
     }
-    place.write("two.gif", film(&moving(2, SIZE, [1.0, 0.0])).to_gif(&PngText::new()).unwrap());
+    place.write("two.gif", film(&moving(2, SIZE, [1.0, 0.0])).to_gif(&PngText::default()).unwrap());
     let top = |path: &str, more: &[&str]| {
         let verdicts = place.json(&[&["classify", "clip.onnx", path, "--json"], more].concat());
         verdicts[0].clone()
@@ -246,7 +246,7 @@ fn clips_that_cannot_be_used_are_named() {
     of_clips(&place);
     place.write("net.onnx", crate::onnx::Network::default().bytes());
     place.write("net.toml", "[[input]]\nname = \"x\"\nsize = [24, 24]\n");
-    place.write("a.gif", film(&moving(4, SIZE, [1.0, 0.0])).to_gif(&PngText::new()).unwrap());
+    place.write("a.gif", film(&moving(4, SIZE, [1.0, 0.0])).to_gif(&PngText::default()).unwrap());
     place.write("bad.gif", "GIF89a and no more");
     std::fs::create_dir(place.path("empty")).unwrap();
     refuse_all(

@@ -63,3 +63,53 @@ pub fn choose_frames<N, T, E: From<MediaError>>(
         total = read;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::video::is_animation;
+    use crate::{Film, FrameRate, PngText, encode_png};
+
+    /// A clip whose frame t is grey of level 10·t.
+    fn clip(frames: usize) -> Image {
+        let plane = |t: usize| [10.0 * t as f32 / 255.0; 4];
+        let data = (0..3).flat_map(|_| (0..frames).flat_map(plane)).collect();
+        Image::new([3, frames, 2, 2], data).unwrap()
+    }
+
+    #[test]
+    fn frames_are_chosen_by_the_length() {
+        let folder = tempfile::tempdir().unwrap();
+        let film = Film::from_clip(&clip(7), FrameRate::new(10.0).unwrap(), 1).unwrap();
+        let video = folder.path().join("v.png");
+        std::fs::write(&video, film.to_apng(&PngText::default()).unwrap()).unwrap();
+        let choose = |total: usize| BTreeMap::from([(total / 2, 'm'), (total - 1, 'l')]);
+        let prepare = |note: &char, frame: Image| Ok::<_, MediaError>((*note, frame.to_rgb8()[0]));
+        let found = choose_frames(&video, &Ffmpeg::default(), choose, prepare).unwrap();
+        assert_eq!(found.total, 7);
+        assert_eq!(found.frames, BTreeMap::from([(3, ('m', 30)), (6, ('l', 60))]));
+        let beyond = |total: usize| BTreeMap::from([(total, 'b')]);
+        let error = choose_frames(&video, &Ffmpeg::default(), beyond, prepare).unwrap_err().to_string();
+        assert!(error.contains("7 frames"), "{error}");
+    }
+
+    #[test]
+    fn stills_are_no_animations() {
+        let folder = tempfile::tempdir().unwrap();
+        let film = |frames| Film::from_clip(&clip(frames), FrameRate::new(10.0).unwrap(), 1).unwrap();
+        let still = encode_png(&Image::filled(2, 2, [0.5; 3]), &PngText::default()).unwrap();
+        for (name, bytes, expected) in [
+            ("a.gif", film(3).to_gif(&PngText::default()).unwrap(), true),
+            ("b.png", film(3).to_apng(&PngText::default()).unwrap(), true),
+            ("c.webp", film(3).to_webp(&PngText::default()).unwrap(), true),
+            ("d.gif", film(1).to_gif(&PngText::default()).unwrap(), false),
+            ("e.png", still, false),
+            ("f.txt", b"no picture".to_vec(), false),
+        ] {
+            let path = folder.path().join(name);
+            std::fs::write(&path, bytes).unwrap();
+            assert_eq!(is_animation(&path), expected, "{name}");
+        }
+        assert!(!is_animation(folder.path().join("nowhere.gif")));
+    }
+}

@@ -172,7 +172,7 @@ mod tests {
             let path = root.join(file);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             if file.ends_with(".png") {
-                write_png(&path, &Image::filled(2, 2, [0.5; 3]), &PngText::new()).unwrap();
+                write_png(&path, &Image::filled(2, 2, [0.5; 3]), &PngText::default()).unwrap();
             } else {
                 fs::write(path, file).unwrap();
             }

@@ -47,7 +47,7 @@ fn film(frames: usize, height: usize, width: usize) -> Vec<u8> {
     let data: Vec<f32> = (0..3).flat_map(|_| (0..frames).flat_map(plane)).collect();
     let clip = Image::new([3, frames, height, width], data).unwrap();
     let film = Film::from_clip(&clip, FrameRate::new(10.0).unwrap(), 1).unwrap();
-    film.to_apng(&PngText::new()).unwrap()
+    film.to_apng(&PngText::default()).unwrap()
 }
 
 #[test]
