@@ -1,5 +1,6 @@
 //! Flags that commands share, and the jobs that they stand for.
 
+pub mod clips;
 pub mod display;
 pub mod materials;
 pub mod model;

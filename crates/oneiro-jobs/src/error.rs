@@ -229,6 +229,11 @@ pub enum Step {
         /// The file of reference values, or the tensor in the file.
         what: String,
     },
+    /// Reading a clip.
+    ReadClip {
+        /// The clip's file or folder.
+        path: String,
+    },
     /// Resizing a photo.
     Scale {
         /// The photo's file.
@@ -283,6 +288,7 @@ impl fmt::Display for Step {
             Self::Statistics { path } => write!(f, "the statistics {path}"),
             Self::Objective { of } => write!(f, "the objective of {of} cannot be read"),
             Self::Compare { what } => f.write_str(what),
+            Self::ReadClip { path } => write!(f, "could not read the clip {path}"),
             Self::Scale { path } => write!(f, "could not scale {path}"),
             Self::Measure { folder } => write!(f, "the pictures in {folder} have no statistics"),
             Self::ReadAgain => f.write_str("a picture changed while it was looked at"),

@@ -192,6 +192,13 @@ impl LoadedModel {
         self.model.card.input[input].kind == InputKind::Image
     }
 
+    /// Whether the network takes clips or optical flow.
+    pub fn takes_clips(&self) -> bool {
+        let inputs = self.model.card.input.iter().enumerate();
+        let of_clips = |kind: InputKind| matches!(kind, InputKind::Clip | InputKind::Flow);
+        inputs.filter(|(_, input)| of_clips(input.kind)).any(|(index, _)| self.model.is_read(index))
+    }
+
     /// Returns the index of a class by its name.
     pub fn class_index(&self, name: &str) -> Result<usize> {
         match &self.labels {

@@ -6,11 +6,14 @@
 use std::fmt;
 
 mod classes;
+mod clips;
 mod preparation;
 mod result;
 mod scan;
 
 pub use classes::ClassRemark;
+pub use clips::ClipRemark;
+pub(crate) use clips::ClipRemarks;
 pub use preparation::PreparationRemark;
 pub use result::{Relus, ResultRemark, ZeroMap};
 pub use scan::ScanRemark;
@@ -27,6 +30,8 @@ pub enum Remark {
     Classes(ClassRemark),
     /// Scans of data sets.
     Scan(ScanRemark),
+    /// Clips that a network sees.
+    Clips(ClipRemark),
     /// Classes are read from one of several outputs.
     ClassOutput {
         /// The output.
@@ -162,6 +167,7 @@ impl fmt::Display for Remark {
             Self::Result(remark) => remark.fmt(f),
             Self::Classes(remark) => remark.fmt(f),
             Self::Scan(remark) => remark.fmt(f),
+            Self::Clips(remark) => remark.fmt(f),
             Self::ClassOutput { output, classes, outputs } => {
                 let count = classes.map_or(String::new(), |n| format!(", of {n}"));
                 write!(f, "classes are those of output \"{output}\"{count}; the outputs are {outputs}")
@@ -245,6 +251,12 @@ impl From<ClassRemark> for Remark {
 impl From<ScanRemark> for Remark {
     fn from(remark: ScanRemark) -> Self {
         Self::Scan(remark)
+    }
+}
+
+impl From<ClipRemark> for Remark {
+    fn from(remark: ClipRemark) -> Self {
+        Self::Clips(remark)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+pub mod clips;
 pub mod dataset;
 pub mod directions;
 pub(crate) mod error;

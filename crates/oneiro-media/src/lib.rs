@@ -88,7 +88,7 @@ pub use sheet::{Cell, Sheet};
 pub use still::StillFormat;
 pub use text::PngText;
 pub use video::{
-    ClipStart, FrameChoice, SampledClip, SampledVideo, Sampling, VideoInfo, VideoReader, count_frames,
-    sample_video, sample_video_with,
+    ChosenFrames, ClipStart, FrameChoice, SampledClip, SampledVideo, Sampling, VIDEO_EXTENSIONS, VideoInfo,
+    VideoReader, choose_frames, count_frames, has_video_name, is_animation, sample_video, sample_video_with,
 };
 pub use write::{encode_png, encode_png_alpha, write_png};

@@ -17,10 +17,12 @@ use crate::{Image, MediaError, Result};
 mod animation;
 mod decoded;
 mod folder;
+mod frames;
 mod probe;
 mod sampling;
 mod timing;
 
+pub use frames::{ChosenFrames, choose_frames};
 pub use sampling::{
     ClipStart, FrameChoice, SampledClip, SampledVideo, Sampling, sample_video, sample_video_with,
 };
@@ -201,6 +203,23 @@ pub fn count_frames(path: impl AsRef<Path>, ffmpeg: &Ffmpeg) -> Result<(usize, O
             Ok((count, reader.damage))
         }
     }
+}
+
+/// Endings of video files, lower case.
+pub const VIDEO_EXTENSIONS: [&str; 12] =
+    ["mp4", "m4v", "mov", "mkv", "webm", "avi", "mpg", "mpeg", "ogv", "wmv", "flv", "gif"];
+
+/// Whether a file is called as videos are, by [`VIDEO_EXTENSIONS`] in lower or upper case.
+pub fn has_video_name(path: &Path) -> bool {
+    let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
+    extension.is_some_and(|e| VIDEO_EXTENSIONS.contains(&e.as_str()))
+}
+
+/// Whether a file is an animated picture of several frames (GIF, PNG, WebP), by its headers. False for other
+/// files, and for those that cannot be read.
+pub fn is_animation(path: impl AsRef<Path>) -> bool {
+    let timing = File::open(path).and_then(|mut file| timing::read(&mut file));
+    timing.is_ok_and(|timing| timing.is_some_and(|timing| timing.frames > 1))
 }
 
 /// The part of this module that reads a file.

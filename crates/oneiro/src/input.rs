@@ -174,6 +174,26 @@ impl PictureInput {
     }
 }
 
+/// Writes the display images of a batch into several inputs, and zeros into all others. `picture` returns the
+/// image of a batch entry for one of `inputs`, by their index in this list.
+///
+/// # Panics
+/// If a picture's length differs from the display image's.
+pub fn feed_all<'a>(
+    inputs: &[PictureInput],
+    session: &mut impl InputMemory,
+    batch: usize,
+    picture: impl Fn(usize, usize) -> &'a [f32] + Sync,
+) {
+    let is_other = |input: &usize| inputs.iter().all(|known| known.index != *input);
+    for input in (0..session.input_count()).filter(is_other) {
+        session.data_mut(input).fill(0.0);
+    }
+    for (at, input) in inputs.iter().enumerate() {
+        input.write(session, batch, |entry| picture(entry, at));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -242,6 +262,19 @@ mod tests {
         input.gradient(&memory, [1, 2], &pictures[1], &mut out);
         let expected: Vec<f32> = (18..36).map(|i| i as f32 * [2.0, 2.0, 4.0][(i - 18) / 6]).collect();
         assert_eq!(out, expected);
+    }
+
+    #[test]
+    fn several_inputs_are_fed_together() {
+        let model = model();
+        let shapes = model.input_shapes(2, None).unwrap();
+        let inputs = [0, 1].map(|index| PictureInput::new(&model, index, &shapes).unwrap());
+        let mut memory = Memory(shapes.iter().map(|s| vec![7.0; s.iter().product()]).collect());
+        let pictures = [[vec![0.5; 18], vec![0.5; 4]], [vec![1.0; 18], vec![1.5; 4]]];
+        feed_all(&inputs, &mut memory, 2, |entry, input| &pictures[entry][input]);
+        assert_eq!(memory.0[0][..18], [vec![0.0; 6], vec![0.5; 6], vec![2.0; 6]].concat());
+        assert_eq!(memory.0[1], [0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.5, 0.5]);
+        assert!(memory.0[2].iter().all(|&value| value == 0.0));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use oneiro_net::axes::FeatureMap;
 use oneiro_net::{CpuSession, Request, Rules, Session, ValueId};
 
 use crate::error::Result;
-use crate::input::PictureInput;
+use crate::input::{PictureInput, feed_all};
 use crate::model::{Model, Target, View};
 
 /// A network that computes relevance maps of layers, one image at a time.
@@ -18,7 +18,7 @@ use crate::model::{Model, Target, View};
 pub struct RelevanceSession {
     session: CpuSession,
     maps: Vec<FeatureMap>,
-    input: PictureInput,
+    inputs: Vec<PictureInput>,
 }
 
 /// Statistics of one channel's relevance over its positions.
@@ -33,12 +33,17 @@ pub struct Relevance {
 }
 
 impl RelevanceSession {
-    /// Compiles a model for layers and for inputs of these shapes with a batch of one.
+    /// Compiles a model for layers and for inputs of these shapes with a batch of one. `inputs` are those
+    /// that are fed; all others get zeros.
     ///
     /// # Errors
-    /// If a layer's channel axis is unknown, the network has no classes, or it takes no photographs.
-    pub fn new(model: &Model, layers: &[ValueId], shapes: &[Vec<usize>]) -> Result<Self> {
-        let input = PictureInput::of_photographs(model, shapes)?;
+    /// If a layer's channel axis is unknown, or the network has no classes.
+    pub fn new(
+        model: &Model,
+        layers: &[ValueId],
+        shapes: &[Vec<usize>],
+        inputs: Vec<PictureInput>,
+    ) -> Result<Self> {
         let logits = Target { value: model.logits()?, view: View::Classes };
         let (graph, logits) = model.viewed(&[logits], shapes)?;
         let targets = [layers, &logits].concat();
@@ -49,15 +54,20 @@ impl RelevanceSession {
         };
         let plan = model.compile(&graph, &request)?;
         let maps = layers.iter().map(|layer| model.map_of(*layer, shapes)).collect::<Result<_>>()?;
-        Ok(Self { session: CpuSession::new(Arc::new(plan))?, maps, input })
+        Ok(Self { session: CpuSession::new(Arc::new(plan))?, maps, inputs })
     }
 
-    /// Runs the network on a display image; `class` chooses a class by the logits.
+    /// Runs the network on a display image for each input, by its index in the list of inputs; `class`
+    /// chooses a class by the logits.
     ///
     /// # Panics
-    /// If the image's length differs from the display image's, or the class does not exist.
-    pub fn run(&mut self, picture: &[f32], class: impl FnOnce(&[f32]) -> usize) {
-        self.input.feed(&mut self.session, 1, |_| picture);
+    /// If an image's length differs from the display image's, or the class does not exist.
+    pub fn run<'a>(
+        &mut self,
+        picture: impl Fn(usize) -> &'a [f32] + Sync,
+        class: impl FnOnce(&[f32]) -> usize,
+    ) {
+        feed_all(&self.inputs, &mut self.session, 1, |_, input| picture(input));
         self.session.forward();
         let (logits, seed) = self.session.seed(self.maps.len());
         seed[class(logits)] = 1.0;
@@ -111,14 +121,18 @@ mod tests {
         let card = "[[input]]\nname = \"x\"\nmean = [0.0, 0.0, 0.0]\nstd = [1.0, 1.0, 1.0]";
         let model = Model::new(net.finish(&[logits]), Card::parse(card).unwrap()).unwrap();
         let shapes = model.input_shapes(1, None).unwrap();
-        let mut session = RelevanceSession::new(&model, &[relu, conv], &shapes).unwrap();
+        let inputs = vec![PictureInput::of_photographs(&model, &shapes).unwrap()];
+        let mut session = RelevanceSession::new(&model, &[relu, conv], &shapes, inputs).unwrap();
         let picture: Vec<f32> = (0..48).map(|i| (i * 5 % 13) as f32 / 12.0).collect();
         for class in 0..5 {
             let mut logit = 0.0;
-            session.run(&picture, |logits| {
-                logit = logits[class];
-                class
-            });
+            session.run(
+                |_| &picture,
+                |logits| {
+                    logit = logits[class];
+                    class
+                },
+            );
             // The products are equal before and after the ReLU, because it is linear where it passes
             // anything.
             for layer in 0..2 {

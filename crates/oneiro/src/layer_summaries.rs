@@ -11,7 +11,7 @@ use oneiro_net::tensor::DType;
 use oneiro_net::{CpuSession, Graph, Request, Session, ValueId, summary};
 
 use crate::error::{Error, Result};
-use crate::input::PictureInput;
+use crate::input::{PictureInput, feed_all};
 use crate::model::unit_layers::{UnitLayer, UnitPart};
 use crate::model::{Model, Target, View};
 
@@ -68,7 +68,7 @@ pub struct SummarySession {
     layers: Vec<SummarizedLayer>,
     /// Index of the target with the logits.
     logits: Option<usize>,
-    input: PictureInput,
+    inputs: Vec<PictureInput>,
     seeds: usize,
     batch: usize,
     samples: usize,
@@ -89,8 +89,34 @@ impl SummarySession {
         shapes: &[Vec<usize>],
         samples: usize,
     ) -> Result<Self> {
-        let batch = model.batch(shapes);
         let input = PictureInput::of_photographs(model, shapes)?;
+        Self::compile(model, layers, logits, shapes, samples, Some(input))
+    }
+
+    /// Compiles like [`SummarySession::new`], for a network of clips or optical flow. All its inputs that the
+    /// layers depend on are fed ([`SummarySession::inputs`]).
+    ///
+    /// # Errors
+    /// As [`SummarySession::new`], and if an input takes bands.
+    pub fn of_clips(
+        model: &Model,
+        layers: &[UnitLayer],
+        logits: bool,
+        shapes: &[Vec<usize>],
+        samples: usize,
+    ) -> Result<Self> {
+        Self::compile(model, layers, logits, shapes, samples, None)
+    }
+
+    fn compile(
+        model: &Model,
+        layers: &[UnitLayer],
+        logits: bool,
+        shapes: &[Vec<usize>],
+        samples: usize,
+        input: Option<PictureInput>,
+    ) -> Result<Self> {
+        let batch = model.batch(shapes);
         // A part that several layers share is summarized once.
         let mut read: Vec<UnitPart> = Vec::new();
         for part in layers.iter().flat_map(|layer| &layer.parts) {
@@ -148,9 +174,14 @@ impl SummarySession {
             Ok(SummarizedLayer { channels, map, parts })
         };
         let layers = layers.iter().map(summarized).collect::<Result<Vec<_>>>()?;
+        let inputs = match input {
+            Some(input) => vec![input],
+            None => PictureInput::used(model, &plan.inputs[..seeds])?,
+        };
+        inputs.iter().try_for_each(|input| model.check_colors(input.index))?;
         let session = CpuSession::new(Arc::new(plan))?;
         let logits = logits.then_some(read.len());
-        Ok(Self { session, layers, logits, input, seeds, batch, samples })
+        Ok(Self { session, layers, logits, inputs, seeds, batch, samples })
     }
 
     /// The layers.
@@ -158,9 +189,9 @@ impl SummarySession {
         &self.layers
     }
 
-    /// Height and width of the images that are fed.
-    pub fn size(&self) -> [usize; 2] {
-        self.input.extent.size()
+    /// The inputs that are fed: one for photographs, or several of clips.
+    pub fn inputs(&self) -> &[PictureInput] {
+        &self.inputs
     }
 
     /// Number of batch entries.
@@ -168,13 +199,18 @@ impl SummarySession {
         self.batch
     }
 
-    /// Runs the network on a batch. `picture` returns the display image of each entry. `seed` returns the
-    /// random seed of its samples, at most [`summary::MAX_SEED`].
+    /// Runs the network on a batch. `picture` returns the display image of an entry for one of the inputs, by
+    /// its index in [`SummarySession::inputs`]. `seed` returns the random seed of an entry's samples, at most
+    /// [`summary::MAX_SEED`].
     ///
     /// # Panics
     /// If an image's length differs from the display image's.
-    pub fn run<'a>(&mut self, seed: impl Fn(usize) -> u32, picture: impl Fn(usize) -> &'a [f32] + Sync) {
-        self.input.feed(&mut self.session, self.batch, picture);
+    pub fn run<'a>(
+        &mut self,
+        seed: impl Fn(usize) -> u32,
+        picture: impl Fn(usize, usize) -> &'a [f32] + Sync,
+    ) {
+        feed_all(&self.inputs, &mut self.session, self.batch, picture);
         let seeds = self.session.input_mut(self.seeds);
         seeds.iter_mut().enumerate().for_each(|(entry, to)| *to = seed(entry) as f32);
         self.session.forward();

@@ -121,6 +121,9 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let mut results = Results::pictures(paths).and(Role::Raw, "--raw", args.raw.as_ref());
     results.check_writable()?;
     for path in &args.images {
+        if oneiro_media::has_video_name(path) && !oneiro_media::has_image_name(path) {
+            bail!("{}: heat maps are of images; videos cannot be attributed yet", path.display());
+        }
         // A photo that can't be read is found before the model is.
         oneiro_media::read_image(path)?;
     }

@@ -4,10 +4,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
+use oneiro_jobs::job::classification::clips::ClipClassificationJob;
 use oneiro_jobs::job::classification::{ClassRow, ClassificationJob, Classified, find_photos};
 use oneiro_jobs::job::{Job as _, Kept, Run};
 use oneiro_jobs::model::LoadedModel;
+use oneiro_jobs::source::clips::find::find_clips;
 
+use crate::args::clips::{ClipArgs, FlowArgs};
 use crate::args::model::{self, ModelArgs};
 use crate::context::Context;
 
@@ -18,26 +21,37 @@ const MOST_CLASSES: usize = 12;
 /// Number of listed mistakes if there are too many classes for a matrix.
 const MOST_MISTAKES: usize = 10;
 
-/// Name the classes that a network sees in images
+/// Name the classes that a network sees in images or clips
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   oneiro classify squeezenet1_1 cat.jpg dog.png
   oneiro classify model.onnx photos/             # photos/CLASS/*.jpg: how many are right, and what is taken for what
+  oneiro classify c3d.onnx clip.mp4 --clips 10   # a network of clips: the mean over ten clips of the video
+  oneiro classify two_stream.onnx clips/ --flow flows/   # clips/CLASS/ID.mp4 with flows/CLASS/ID.npz
 
 An image that has the network's size is neither scaled nor cropped. Any other is scaled so that its shorter side is 256 pixels for
 networks of 224 to 227 (the protocol of Caffe and torchvision), else the network's size / 0.875, then cropped about its
 centre. --crop chooses another share, for every image.
+
+A network whose card has inputs of kind clip or flow takes videos (read by ffmpeg), GIFs, animated PNGs and WebPs, and
+folders of frames. Each input gets what it takes from the middle of the video: a frame, T frames, or L fields of optical
+flow. A video that is too short repeats its last frame.
 
 Behind a sigmoid classes are independent, and their percentages do not add up to 100. A network with one output says yes
 or no: its percentage is that of the yes.")]
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
-    /// Image files, folders of images, or folders of class folders
-    #[arg(required = true, value_name = "IMAGE")]
+    /// Image files, folders of images, or folders of class folders; for networks of clips: videos, folders of
+    /// frames, folders of these, or folders of class folders
+    #[arg(required = true, value_name = "IMAGE|CLIP")]
     images: Vec<PathBuf>,
-    /// Number of classes to print for each picture
+    #[command(flatten)]
+    clips: ClipArgs,
+    #[command(flatten)]
+    flow: FlowArgs,
+    /// Number of classes to print for each picture or clip
     #[arg(long, default_value_t = 5, allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..))]
     top: u16,
     /// Share of the scaled image's shorter side that the crop keeps
@@ -49,26 +63,44 @@ pub struct Args {
 }
 
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
-    let photos = find_photos(&args.images)?;
-    let job = ClassificationJob { photos, top: usize::from(args.top), crop: args.crop };
-    job.check()?;
+    let top = usize::from(args.top);
+    // Settings are checked before the model is read.
+    ClassificationJob { photos: Vec::new(), top, crop: args.crop }.check()?;
+    let sampling = args.clips.sampling(args.crop)?;
     let model = model::load(context, &args.model)?;
-    let classified = job.run(&Run::new(&model, context), &mut Kept::default())?;
+    let (classified, noun, count) = if model.takes_clips() {
+        let clips = find_clips(&args.images, &args.flow.source())?;
+        let job = ClipClassificationJob { clips, top, sampling };
+        let classified = job.run(&Run::new(&model, context), &mut Kept::default())?;
+        (classified, "clips", job.clips.len())
+    } else {
+        args.clips.refuse(&model)?;
+        args.flow.refuse(&model)?;
+        let job = ClassificationJob { photos: find_photos(&args.images)?, top, crop: args.crop };
+        let classified = job.run(&Run::new(&model, context), &mut Kept::default())?;
+        (classified, "images", job.photos.len())
+    };
     if args.json {
         if !classified.photos.is_empty() {
             context.print(&serde_json::to_string_pretty(&classified.photos)?)?;
         }
     } else {
-        report(context, args, &model, &classified)?;
+        report(context, args, &model, &classified, noun)?;
     }
     let [first, others @ ..] = &classified.unread[..] else { return Ok(ExitCode::SUCCESS) };
     for error in others {
         context.note(error);
     }
-    bail!("{} of {} images could not be read: {first}", classified.unread.len(), job.photos.len())
+    bail!("{} of {count} {noun} could not be read: {first}", classified.unread.len())
 }
 
-fn report(context: &Context, args: &Args, model: &LoadedModel, classified: &Classified) -> Result<()> {
+fn report(
+    context: &Context,
+    args: &Args,
+    model: &LoadedModel,
+    classified: &Classified,
+    noun: &str,
+) -> Result<()> {
     let rows = classified.rows();
     if rows.is_empty() || classified.photos.len() <= MOST_VERDICTS {
         for v in &classified.photos {
@@ -81,7 +113,7 @@ fn report(context: &Context, args: &Args, model: &LoadedModel, classified: &Clas
     let (right, known) = classified.right(1);
     if known == 0 {
         for row in rows.iter().filter(|_| classified.photos.len() > MOST_VERDICTS) {
-            context.print(&named_most(row))?;
+            context.print(&named_most(row, noun))?;
         }
         return Ok(());
     }
@@ -162,8 +194,8 @@ fn matrix(model: &LoadedModel, rows: &[ClassRow]) -> Vec<String> {
 }
 
 /// A folder whose class is not known: what its photos are taken for.
-fn named_most(row: &ClassRow) -> String {
+fn named_most(row: &ClassRow, noun: &str) -> String {
     let named = row.named.iter().take(3).map(|(class, label, photos)| format!("{photos} {label} ({class})"));
     let rest = if row.named.len() > 3 { ", …" } else { "" };
-    format!("{}: {} images, named {}{rest}", row.folder, row.photos, named.collect::<Vec<_>>().join(", "))
+    format!("{}: {} {noun}, named {}{rest}", row.folder, row.photos, named.collect::<Vec<_>>().join(", "))
 }

@@ -9,10 +9,11 @@ use clap::ValueEnum;
 use oneiro_jobs::Error;
 use oneiro_jobs::files::{check_folder, create_folder};
 use oneiro_jobs::job::parts::{Parts, Shard};
-use oneiro_jobs::job::scan::{RankedBy, ScanJob, ScanReport};
+use oneiro_jobs::job::scan::{RankedBy, ScanJob, ScanReport, ScannedClips};
 use oneiro_jobs::job::{Folder, Job as _};
 use oneiro_jobs::store::FILE;
 
+use crate::args::clips::FlowArgs;
 use crate::args::model::{self, ModelArgs};
 use crate::collisions;
 use crate::context::Context;
@@ -21,17 +22,21 @@ use crate::results::print_json;
 /// Images in each list of a unit when not chosen.
 const DEFAULT_TOP: u16 = 32;
 
-/// Find out what the images of a data set do to every unit: one pass, one file
+/// Find out what the images or clips of a data set do to every unit: one pass, one file
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   oneiro scan squeezenet1_1 photos/ --out photos.scan          # photos/CLASS/*.jpg
   oneiro scan model.onnx photos/ --layers fire4,fire8 --out scan
   oneiro scan model.onnx list.csv --out scan                   # lines of file,class
+  oneiro scan two_stream.onnx clips/ --flow flows/ --out scan  # a network of clips: clips/CLASS/*.mp4
   oneiro units photos.scan fire8:12                            # then: what does unit 12 answer?
 
 DATA is a folder of images; those in a folder in it, however deep, are of the class of its name. Or it is a list: a .csv
 file of lines file,class, or a .json file. Images are brought to the network's size as `oneiro classify` does it.
+
+A network whose card has inputs of kind clip or flow takes videos, animated pictures and folders of frames instead, and sees
+the clip in the middle of each. Flow that is computed is kept in OUT/flow.
 
 OUT/scan.sqlite holds for every unit the images that excite it most and least, its mean, variance and share of
 positions above zero, its response to each class, and activations at sampled positions (docs/scan.md). A scan that was
@@ -39,7 +44,7 @@ interrupted goes on when the same command is given again.")]
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
-    /// A folder of images, or a list of them
+    /// A folder of images or clips, or a list of them
     #[arg(value_name = "DATA")]
     data: PathBuf,
     /// Layers, separated by commas; `class` means the network's classes [default: all with units, behind
@@ -56,6 +61,11 @@ pub struct Args {
     /// of the image's class
     #[arg(long, value_enum, default_value_t = By::Activation)]
     by: By,
+    /// Distance of a clip's frames, and of its flow fields, in frames of the video [default: 1]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..), value_name = "N", help_heading = "Clips")]
+    stride: Option<u32>,
+    #[command(flatten)]
+    flow: FlowArgs,
     /// Keep small pictures of the images in lists, for when the sources are gone
     #[arg(long)]
     thumbnails: bool,
@@ -102,9 +112,16 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         crop: args.crop,
         by: args.by.ranked(),
         thumbnails: args.thumbnails,
+        clips: ScannedClips {
+            stride: args.stride.map_or(1, |stride| stride as usize),
+            flow: args.flow.source(),
+        },
     };
     job.check()?;
     let model = model::load(context, &args.model)?;
+    if !model.takes_clips() {
+        args.flow.refuse(&model)?;
+    }
     let file = args.out.join(FILE);
     collisions::check(context, Some(&model), [args.data.as_path()], [("--out", file.as_path())])?;
     let was_there = args.out.is_dir();

@@ -15,6 +15,7 @@ mod bands;
 mod broken_models;
 mod bytes;
 mod class_folders;
+mod clips;
 mod collisions;
 mod config;
 mod contracts;

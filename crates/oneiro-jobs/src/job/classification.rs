@@ -16,6 +16,7 @@ use crate::remark::ClassRemark;
 use crate::source::framing::{Framing, check_crop, framed};
 use crate::task::Task;
 
+pub mod clips;
 mod confusion;
 pub(crate) mod photos;
 
@@ -66,6 +67,9 @@ pub struct Verdict {
     /// Whether the classes have independent probabilities, as after a sigmoid.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub independent: bool,
+    /// The frames that the network saw, if the file is a video.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub video: Option<clips::VideoSeen>,
     /// The most probable classes, most probable first.
     pub top: Vec<Guess>,
 }
@@ -110,7 +114,8 @@ impl Job for ClassificationJob {
         let classes = session.shape_of(target).map_or(0, |shape| shape.iter().product());
         model.check_labels(classes)?;
         say_activation(context, activation, classes);
-        let truths = photos::classes_of(context, &self.photos, model.labels.as_ref(), classes);
+        let folders = self.photos.iter().map(|photo| photo.folder.as_deref());
+        let truths = photos::classes_of(context, folders, model.labels.as_ref(), classes);
         let mut classified = Classified { photos: Vec::new(), unread: Vec::new() };
         let mut progress = Task::new(context, "classifying", self.photos.len() as u64);
         for (photo, truth) in self.photos.iter().zip(truths) {
@@ -130,11 +135,7 @@ impl Job for ClassificationJob {
                 session.forward();
             });
             let logits = session.captured(0).1;
-            if logits.iter().any(|x| !x.is_finite()) {
-                let graph = &model.model.graph;
-                let weights = oneiro_net::broken::describe(graph, &graph.outputs);
-                return Err(JobError::OutputNotFinite { photo: photo.file.clone(), weights }.into());
-            }
+            check_finite(model, &photo.file, logits)?;
             model.framings.add(&photo.file, shown);
             classified.photos.push(Verdict {
                 file: photo.file.clone(),
@@ -143,6 +144,7 @@ impl Job for ClassificationJob {
                 shown,
                 output: model.output_in_use().map(str::to_owned),
                 independent: activation.is_independent(classes),
+                video: None,
                 top: best(model, logits, activation, self.top),
             });
             progress.advance(1);
@@ -172,6 +174,16 @@ impl ClassificationJob {
     }
 }
 
+/// Returns an error if a logit is not finite.
+fn check_finite(model: &LoadedModel, file: &str, logits: &[f32]) -> Result<()> {
+    if logits.iter().all(|x| x.is_finite()) {
+        return Ok(());
+    }
+    let graph = &model.model.graph;
+    let weights = oneiro_net::broken::describe(graph, &graph.outputs);
+    Err(JobError::OutputNotFinite { photo: file.to_owned(), weights }.into())
+}
+
 /// Explains the probabilities, if they are not those of a softmax.
 fn say_activation(context: &Context, activation: Activation, classes: usize) {
     if classes == 1 {
@@ -185,7 +197,11 @@ fn best(model: &LoadedModel, logits: &[f32], activation: Activation, top: usize)
     let probabilities = activation.probabilities(logits);
     let mut order: Vec<usize> = (0..logits.len()).collect();
     order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]).then(a.cmp(&b)));
+    guesses(model, order.into_iter().take(top), &probabilities)
+}
+
+fn guesses(model: &LoadedModel, order: impl Iterator<Item = usize>, probabilities: &[f64]) -> Vec<Guess> {
     let guess =
         |class: usize| Guess { class, label: model.class_name(class), probability: probabilities[class] };
-    order.into_iter().take(top).map(guess).collect()
+    order.map(guess).collect()
 }

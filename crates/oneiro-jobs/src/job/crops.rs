@@ -10,6 +10,8 @@ use crate::error::Result;
 use crate::job::error::JobError;
 use crate::job::scan::ScanJob;
 use crate::provenance::json;
+use crate::source::clips::middle_frame;
+use crate::source::dataset::bytes_of_clip;
 use crate::source::framing::framed;
 use crate::store::ScanFile;
 use crate::store::read::{ExampleRecord, LayerRecord};
@@ -26,6 +28,8 @@ pub struct Crops<'a> {
     folder: PathBuf,
     size: [usize; 2],
     crop: Option<f64>,
+    /// Frames that a clip spans, in scans of clips.
+    span: Option<usize>,
     known: RefCell<HashMap<u32, Image>>,
     gone: RefCell<BTreeSet<String>>,
 }
@@ -45,6 +49,7 @@ impl<'a> Crops<'a> {
             folder: scan.data(),
             size: [side(height)?, side(width)?],
             crop: job.crop,
+            span: scan.meta("span").and_then(|frames| frames.parse().ok()),
             known: RefCell::default(),
             gone: RefCell::default(),
         })
@@ -56,13 +61,20 @@ impl<'a> Crops<'a> {
         gone.first().map(|file| (file.clone(), gone.len()))
     }
 
-    /// An image as the network saw it; grey with a cross if it is nowhere any more.
+    /// An image as the network saw it, or the middle frame of a clip; grey with a cross if it is nowhere any
+    /// more.
     pub fn picture(&self, image: u32, file: &str) -> Result<Image> {
         if let Some(known) = self.known.borrow().get(&image) {
             return Ok(known.clone());
         }
         let read = || -> Result<Image> {
             let path = self.folder.join(file);
+            if let Some(frames) = self.span {
+                if bytes_of_clip(&path) != self.scan.image(image)?.bytes {
+                    return Err(JobError::SourceGone { file: file.to_owned() }.into());
+                }
+                return Ok(framed(&middle_frame(&path, frames)?, self.size, self.crop)?.0);
+            }
             let bytes = oneiro_media::read_bytes(&path)?;
             // Another picture in its place is not what excited the unit.
             if bytes.len() as u64 != self.scan.image(image)?.bytes {

@@ -196,6 +196,12 @@ pub enum JobError {
         /// The files and folders.
         paths: Vec<PathBuf>,
     },
+    /// Clips are to be taken of videos, but the network takes images.
+    #[error("{model} takes images: its card has no input of kind clip or flow")]
+    NoClipInput {
+        /// The model's name as the user gave it.
+        model: String,
+    },
     /// The share of a centre crop is not allowed.
     #[error("the crop is {crop}; a fraction above 0 and at most 1 is needed")]
     Crop {

@@ -20,7 +20,6 @@ use crate::model::LoadedModel;
 use crate::provenance::{VERSION, kernels};
 use crate::remark::ScanRemark;
 use crate::source::dataset::{DataImage, Dataset, ProblemKind};
-use crate::source::framing::check_crop;
 use crate::source::places::hash;
 use crate::source::references::picture_size;
 use crate::store::{FILE, SCHEMA_VERSION, write};
@@ -28,12 +27,14 @@ use crate::task::Task;
 
 mod begun;
 pub(crate) mod block;
+mod clips;
 pub mod examples;
 mod gather;
 pub(crate) mod layers;
 mod thumbnails;
 
 use block::Block;
+pub use clips::ScannedClips;
 use gather::{Gatherer, SAMPLES};
 use layers::ScannedLayer;
 
@@ -45,6 +46,8 @@ const BLOCK_IMAGES: std::ops::RangeInclusive<u64> = 32..=1024;
 const MOST_BLOCKS: usize = 64;
 /// Images after which what a block has seen is kept. Slow networks see fewer: as many as are worth a block.
 const KEPT_AFTER: u64 = 256;
+/// Folder of computed flow, beside the scan.
+const FLOW_FOLDER: &str = "flow";
 /// Examples that a list holds at most.
 const MOST_EXAMPLES: usize = 1000;
 
@@ -69,6 +72,9 @@ pub struct ScanJob {
     /// Whether the file holds small pictures of the images in its lists.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub thumbnails: bool,
+    /// How clips are taken of videos, for networks of clips or optical flow.
+    #[serde(default, skip_serializing_if = "ScannedClips::is_default")]
+    pub clips: ScannedClips,
 }
 
 /// What ranks the images in lists.
@@ -134,11 +140,22 @@ impl Job for ScanJob {
     fn run(&self, run: &Run<'_>, sink: &mut dyn Sink) -> Result<ScanReport> {
         self.check()?;
         let (context, model) = (run.context, run.model()?);
-        let dataset = Dataset::find(context, Path::new(&self.data))?;
+        let dataset = match model.takes_clips() {
+            true => Dataset::find_clips(context, Path::new(&self.data))?,
+            false if !self.clips.is_default() => {
+                return Err(JobError::NoClipInput { model: model.source.clone() }.into());
+            }
+            false => Dataset::find(context, Path::new(&self.data))?,
+        };
+        self.clips.check_flow(&dataset)?;
         let layers = layers::chosen(model, &self.layers)?;
-        PictureInput::of_photographs(&model.model, &model.model.input_shapes(1, None)?)?;
+        if !model.takes_clips() {
+            PictureInput::of_photographs(&model.model, &model.model.input_shapes(1, None)?)?;
+        }
         let labels_of = labels_of(run, model, &dataset)?;
-        let mut gatherer = Gatherer::new(context, model, &dataset, &layers, labels_of.clone(), self)?;
+        // Flow that was computed stays beside the scan.
+        let cache = run.parts().and_then(|parts| Some(parts.folder().parent()?.join(FLOW_FOLDER)));
+        let mut gatherer = Gatherer::new(context, model, &dataset, &layers, labels_of.clone(), self, cache)?;
         model.say_output(context);
         let flops = model.layers()?.layers.iter().map(|layer| layer.flops).sum();
         let blocks = blocks(dataset.images.len(), flops);
@@ -179,17 +196,18 @@ impl Job for ScanJob {
         )?;
         drop(progress);
         let found = found.unwrap_or_else(|| gatherer.empty());
+        let span = gatherer.span();
         if found.images.is_empty() {
             let first = found.problems.first().map_or_else(String::new, |p| format!("{}: {}", p.file, p.why));
             let (pictures, folder) = (dataset.images.len(), self.data.clone());
             return Err(JobError::NoneReadable { pictures, folder, first }.into());
         }
         let thumbnails = match self.thumbnails {
-            true => thumbnails::of_lists(context, &dataset, &found, (model, self.crop))?,
+            true => thumbnails::of_lists(context, &dataset, &found, (model, self.crop), span)?,
             false => Vec::new(),
         };
         let content = write::Content {
-            meta: self.meta(model, &dataset)?,
+            meta: self.meta(model, &dataset, span)?,
             dataset: &dataset,
             labels_of: &labels_of,
             labels: model.labels.as_ref().map(|labels| labels.names.clone()).unwrap_or_default(),
@@ -209,6 +227,7 @@ impl Job for ScanJob {
             sink.take_file(place, FILE, &file)?;
         }
         model.framings.say(context);
+        gatherer.say();
         self.say(run, &dataset, &found);
         Ok(report(&dataset, &found, &labels_of, &summarized))
     }
@@ -218,7 +237,7 @@ impl Job for ScanJob {
             let (setting, needed) = (Setting::Examples, format!("a number from 1 to {MOST_EXAMPLES}"));
             return Err(JobError::Setting { setting, value: self.top, needed }.into());
         }
-        check_crop(self.crop)
+        self.clips.sampling(self.crop).check()
     }
 }
 
@@ -299,7 +318,8 @@ impl ScanJob {
         layers: &[ScannedLayer],
         (blocks, labels_of): (&[std::ops::Range<usize>], &[Option<usize>]),
     ) -> Result<Vec<Part>> {
-        let settings = format!("{} {:?} {:?} {:?}", self.top, self.crop, self.by, labels_of);
+        let clips = self.clips.key(dataset);
+        let settings = format!("{} {:?} {:?} {:?} {clips}", self.top, self.crop, self.by, labels_of);
         let card = model.recorded_card().to_toml()?;
         let files: Vec<String> = dataset
             .images
@@ -320,11 +340,16 @@ impl ScanJob {
         Ok(blocks.iter().map(part).collect())
     }
 
-    fn meta(&self, model: &LoadedModel, dataset: &Dataset) -> Result<Vec<(String, String)>> {
+    fn meta(
+        &self,
+        model: &LoadedModel,
+        dataset: &Dataset,
+        span: Option<usize>,
+    ) -> Result<Vec<(String, String)>> {
         let size = picture_size(model, None)?;
         let root = if dataset.root.as_os_str().is_empty() { Path::new(".") } else { &dataset.root };
         let entry = |key: &str, value: String| (key.to_owned(), value);
-        Ok(vec![
+        let mut meta = vec![
             entry("schema", SCHEMA_VERSION.to_string()),
             entry("version", VERSION.to_owned()),
             entry("kernels", kernels().to_owned()),
@@ -340,7 +365,10 @@ impl ScanJob {
             entry("samples", SAMPLES.to_string()),
             entry("ranked-by", self.by.name().to_owned()),
             entry("job", serde_json::to_string(self)?),
-        ])
+        ];
+        // Frames that a clip spans, of which the middle one is shown.
+        meta.extend(span.map(|frames| entry("span", frames.to_string())));
+        Ok(meta)
     }
 
     /// Remarks on what could not be used.

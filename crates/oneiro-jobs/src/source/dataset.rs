@@ -9,9 +9,11 @@ use std::path::{Path, PathBuf};
 use oneiro_media::has_image_name;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use walkdir::{DirEntry, WalkDir};
+use walkdir::WalkDir;
 
+use super::clips::find::clips_below;
 use super::error::SourceError;
+use super::listing::{entries, is_shown};
 use super::places::hash;
 use crate::context::Context;
 use crate::error::Result;
@@ -115,6 +117,35 @@ impl Dataset {
         Ok(dataset)
     }
 
+    /// Finds clips like [`Dataset::find`] finds images: videos, animated pictures and folders of frames
+    /// ([`clips_below`]).
+    ///
+    /// # Errors
+    /// As [`Dataset::find`].
+    pub fn find_clips(context: &Context, data: &Path) -> Result<Self> {
+        let (root, found, problems) = if data.is_dir() {
+            entries(data)?;
+            let name =
+                |clip: PathBuf| clip.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/");
+            let class = |file: &str| file.split_once('/').map(|(class, _)| class.to_owned());
+            let files = clips_below(data).into_iter().map(name).map(|file| (file.clone(), class(&file)));
+            let (found, problems) = clips_on_disk(data, files.collect());
+            (data.to_owned(), found, problems)
+        } else {
+            let root = data.parent().unwrap_or(Path::new("")).to_owned();
+            let (found, problems) = clips_on_disk(&root, list::read(data)?);
+            (root, found, problems)
+        };
+        if found.is_empty() {
+            return Err(SourceError::NoClips { paths: vec![data.to_owned()] }.into());
+        }
+        let mut dataset = Self { root, problems, ..Self::default() };
+        dataset.add(found);
+        dataset.find_duplicates(context)?;
+        dataset.problems.sort();
+        Ok(dataset)
+    }
+
     /// Returns the path of an image's file.
     pub fn path(&self, image: &DataImage) -> PathBuf {
         self.root.join(&image.file)
@@ -186,11 +217,6 @@ struct Found {
 fn relative(path: &Path, root: &Path) -> Option<String> {
     let parts = path.strip_prefix(root).unwrap_or(path).iter();
     Some(parts.map(|part| part.to_str()).collect::<Option<Vec<_>>>()?.join("/"))
-}
-
-/// Whether a file or folder is not hidden: its name does not begin with a dot.
-fn is_shown(entry: &DirEntry) -> bool {
-    entry.depth() == 0 || !entry.file_name().to_string_lossy().starts_with('.')
 }
 
 /// Returns the modification time of a file, in nanoseconds since 1970.
@@ -272,6 +298,35 @@ fn on_disk(root: &Path, listed: BTreeMap<String, Option<String>>) -> (Vec<Found>
         }
     }
     (found, problems)
+}
+
+/// Divides a list of clips, files or folders of frames, like [`on_disk`].
+fn clips_on_disk(root: &Path, listed: BTreeMap<String, Option<String>>) -> (Vec<Found>, Vec<Problem>) {
+    let (mut found, mut problems) = (Vec::new(), Vec::new());
+    for (file, class) in listed {
+        let path = root.join(&file);
+        match std::fs::metadata(&path) {
+            Ok(data) if !data.is_file() && !data.is_dir() => {
+                problems.push(Problem { file, kind: ProblemKind::Unreadable, why: NO_FILE.to_owned() });
+            }
+            Ok(data) => {
+                found.push(Found { file, class, bytes: bytes_of_clip(&path), changed: changed(&data) });
+            }
+            Err(why) => problems.push(Problem { file, kind: ProblemKind::Missing, why: why.to_string() }),
+        }
+    }
+    (found, problems)
+}
+
+/// Returns the size of a clip in bytes: of its file, or of all files of its folder. 0 if it is not there.
+pub(crate) fn bytes_of_clip(path: &Path) -> u64 {
+    match std::fs::metadata(path) {
+        Ok(data) if data.is_dir() => {
+            let files = entries(path).unwrap_or_default();
+            files.iter().filter_map(|file| std::fs::metadata(file).ok()).map(|data| data.len()).sum()
+        }
+        data => data.map_or(0, |data| data.len()),
+    }
 }
 
 #[cfg(test)]

@@ -48,6 +48,58 @@ pub enum SourceError {
         /// The reason.
         why: String,
     },
+    /// Optical flow that belongs to a clip cannot be used.
+    #[error("{}: this optical flow cannot be used for {clip}: {why}", file.display())]
+    Flow {
+        /// The file or folder of the flow.
+        file: PathBuf,
+        /// The clip.
+        clip: String,
+        /// The reason.
+        why: String,
+    },
+    /// A file is given as the flow of several clips.
+    #[error(
+        "{}: this file is the flow of one clip, and there are {clips}; name a folder with a flow file for each",
+        file.display()
+    )]
+    OneFlow {
+        /// The file.
+        file: PathBuf,
+        /// Number of clips.
+        clips: usize,
+    },
+    /// There are no clips.
+    #[error(
+        "there is no clip in {}: videos ({}), animated pictures, or folders of frames are needed",
+        paths.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", "),
+        oneiro_media::VIDEO_EXTENSIONS.join(", ")
+    )]
+    NoClips {
+        /// The files and folders.
+        paths: Vec<PathBuf>,
+    },
+    /// The clips that the network sees have too many pixels.
+    #[error(
+        "{clips} clips of {frames} frames of {height}x{width} pixels have more than {} million pixels; take fewer clips",
+        oneiro_media::MAX_PIXELS / 1_000_000
+    )]
+    ManyClips {
+        /// Number of clips of each video.
+        clips: usize,
+        /// Number of frames of a clip.
+        frames: usize,
+        /// Rows of a frame.
+        height: usize,
+        /// Pixels a row.
+        width: usize,
+    },
+    /// A number that says how clips are taken is 0.
+    #[error("{what} is 0; at least 1 is needed")]
+    Zero {
+        /// The number: "the stride of frames".
+        what: &'static str,
+    },
     /// A list of images cannot be read.
     #[error("{}: this list of images cannot be used: {why}", list.display())]
     List {

@@ -74,6 +74,11 @@ impl Framing {
         Self::by(from, size, size)
     }
 
+    /// How [`framed`] crops and resizes a picture of size `from`.
+    pub(crate) fn of(from: [usize; 2], size: [usize; 2], crop: Option<f64>) -> Self {
+        Self::new(from, size, kept_share(from, size, crop))
+    }
+
     fn by(from: [usize; 2], scaled: [usize; 2], size: [usize; 2]) -> Self {
         Self {
             from,
@@ -111,13 +116,18 @@ impl Framing {
 /// one.
 pub fn framed(image: &Image, size: [usize; 2], crop: Option<f64>) -> Result<(Image, Framing), MediaError> {
     let from = [image.height, image.width];
-    let fraction = match crop {
+    let fraction = kept_share(from, size, crop);
+    let image = oneiro_media::classify_crop(image, size[0], size[1], fraction)?;
+    Ok((image, Framing::new(from, size, fraction)))
+}
+
+/// Returns the share of the scaled picture's shorter side that [`framed`] keeps of a picture of size `from`.
+pub(crate) fn kept_share(from: [usize; 2], size: [usize; 2], crop: Option<f64>) -> f64 {
+    match crop {
         Some(chosen) => chosen,
         None if from == size => 1.0,
         None => usual_crop(size[0].min(size[1])),
-    };
-    let image = oneiro_media::classify_crop(image, size[0], size[1], fraction)?;
-    Ok((image, Framing::new(from, size, fraction)))
+    }
 }
 
 /// How photos were cropped and resized to a network's size, by file.

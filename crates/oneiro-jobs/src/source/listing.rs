@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use oneiro_media::has_image_name;
+use walkdir::DirEntry;
 
 use super::error::SourceError;
 use crate::error::Result;
@@ -53,4 +54,9 @@ pub fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
         .map_err(|source| FileError::List { folder: folder.to_owned(), source })?;
     entries.sort();
     Ok(entries)
+}
+
+/// Whether a file or folder is not hidden: its name does not begin with a dot.
+pub(crate) fn is_shown(entry: &DirEntry) -> bool {
+    entry.depth() == 0 || !entry.file_name().to_string_lossy().starts_with('.')
 }

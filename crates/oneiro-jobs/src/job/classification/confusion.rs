@@ -89,6 +89,7 @@ mod tests {
             shown: Framing::squeezed([2, 2], [2, 2]),
             output: None,
             independent: false,
+            video: None,
             top: vec![Guess { class, label: format!("c{class}"), probability: 1.0 }],
         }
     }

@@ -47,22 +47,19 @@ pub fn find_photos(paths: &[PathBuf]) -> Result<Vec<Photo>> {
     Ok(photos)
 }
 
-/// Returns the class of each photo, according to its folder.
-pub(super) fn classes_of(
+/// Returns the class of each photo or clip, according to its folder.
+pub(super) fn classes_of<'f>(
     context: &Context,
-    photos: &[Photo],
+    folders_of: impl Iterator<Item = Option<&'f str>> + Clone,
     labels: Option<&Labels>,
     classes: usize,
 ) -> Vec<Option<usize>> {
-    let mut folders: Vec<&str> = photos.iter().filter_map(|photo| photo.folder.as_deref()).collect();
+    let mut folders: Vec<&str> = folders_of.clone().flatten().collect();
     folders.sort_unstable();
     folders.dedup();
     let found = classes_of_folders(context, &folders, labels, classes);
-    let class = |photo: &Photo| {
-        let folder = photo.folder.as_deref()?;
-        found[folders.binary_search(&folder).ok()?]
-    };
-    photos.iter().map(class).collect()
+    let class = |folder: Option<&str>| found[folders.binary_search(&folder?).ok()?];
+    folders_of.map(class).collect()
 }
 
 /// Returns the class of each folder whose name is a label; a leading WordNet id is ignored. If a name is no

@@ -7,7 +7,7 @@ use oneiro_media::Image;
 use tempfile::TempDir;
 
 use super::layers::CLASSES;
-use super::{RankedBy, ScanJob};
+use super::{RankedBy, ScanJob, ScannedClips};
 use crate::error::Result;
 use crate::job::crops::Crops;
 use crate::job::error::JobError;
@@ -59,6 +59,7 @@ impl Examples {
                 crop: None,
                 by: RankedBy::Activation,
                 thumbnails: false,
+                clips: ScannedClips::default(),
             };
             job.run(&Run::new(model, run.context), &mut Folder::new(folder.path()))?;
             Self { scan: ScanFile::open(folder.path())?, _folder: Some(folder) }

@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::ops::Range;
+use std::path::PathBuf;
 
 use oneiro::input::PictureInput;
 use oneiro::layer_relevance::{Relevance, RelevanceSession};
@@ -20,6 +21,8 @@ use crate::context::Context;
 use crate::error::{Error, Result, chain};
 use crate::job::error::JobError;
 use crate::model::LoadedModel;
+use crate::remark::{ClipRemark, ClipRemarks};
+use crate::source::clips::{ClipReader, VideoClips};
 use crate::source::dataset::{Dataset, Problem, ProblemKind};
 use crate::source::framing::{Framing, framed};
 use crate::task::Task;
@@ -46,13 +49,25 @@ pub(super) struct Gatherer<'a> {
     activation: Option<Activation>,
     crop: Option<f64>,
     examples: usize,
+    /// What reads clips, and the flow file of each; none for networks of images.
+    clips: Option<(ClipReader, Vec<Option<PathBuf>>)>,
+    remarks: ClipRemarks,
 }
 
-/// An image on its way to the network.
+/// An image or a clip on its way to the network.
 struct Waiting {
     image: u32,
-    picture: Image,
+    /// One for each input.
+    pictures: Vec<Image>,
     size: [usize; 2],
+}
+
+/// What was read of an image or a clip.
+struct Read {
+    pictures: Vec<Image>,
+    framing: Framing,
+    size: [usize; 2],
+    video: Option<VideoClips>,
 }
 
 impl<'a> Gatherer<'a> {
@@ -63,18 +78,25 @@ impl<'a> Gatherer<'a> {
         layers: &[ScannedLayer],
         labels: Vec<Option<usize>>,
         job: &ScanJob,
+        cache: Option<PathBuf>,
     ) -> Result<Self> {
         let units: Vec<UnitLayer> = layers.iter().map(|layer| layer.unit.clone()).collect();
-        PictureInput::of_photographs(&model.model, &model.model.input_shapes(1, None)?)?;
+        let of_clips = model.takes_clips();
+        if !of_clips {
+            PictureInput::of_photographs(&model.model, &model.model.input_shapes(1, None)?)?;
+        }
         let values: Vec<_> = units.iter().flat_map(|unit| unit.parts.iter().map(|part| part.read)).collect();
         // A map of features at the end of a network names no classes.
         let logits = model.model.class_count().is_some();
         let samples = samples_of(dataset.images.len()).max(1);
         let compile = |batch: usize| -> oneiro::Result<SummarySession> {
             let shapes = model.model.input_shapes(batch, None)?;
-            context.compute(|| SummarySession::new(&model.model, &units, logits, &shapes, samples))
+            let compile = if of_clips { SummarySession::of_clips } else { SummarySession::new };
+            context.compute(|| compile(&model.model, &units, logits, &shapes, samples))
         };
         let batch = match model.model.keeps_pictures_apart(&values, None) {
+            // A clip is as large as many images.
+            true if of_clips => context.threads(),
             true => context.threads() * BATCH_PER_THREAD,
             false => 1,
         };
@@ -95,11 +117,44 @@ impl<'a> Gatherer<'a> {
                     return Err(JobError::RelevanceOfDirections { layer: layer.name.clone() }.into());
                 }
                 let shapes = model.model.input_shapes(1, None)?;
-                Some(context.compute(|| RelevanceSession::new(&model.model, &values, &shapes))?)
+                let inputs = session.inputs().to_vec();
+                Some(context.compute(|| RelevanceSession::new(&model.model, &values, &shapes, inputs))?)
             }
         };
-        let (crop, examples) = (job.crop, job.top);
-        Ok(Self { context, model, dataset, session, relevance, labels, activation, crop, examples })
+        let clips = match of_clips {
+            true => {
+                let reader = ClipReader::new(session.inputs().to_vec(), &job.clips.sampling(job.crop))?;
+                Some((reader.with_cache(cache), job.clips.flow_files(dataset)))
+            }
+            false => None,
+        };
+        Ok(Self {
+            context,
+            model,
+            dataset,
+            session,
+            relevance,
+            labels,
+            activation,
+            crop: job.crop,
+            examples: job.top,
+            clips,
+            remarks: ClipRemarks::default(),
+        })
+    }
+
+    /// The frames that a clip spans; `None` for networks of images.
+    pub(super) fn span(&self) -> Option<usize> {
+        self.clips.as_ref().map(|(reader, _)| reader.span().frames())
+    }
+
+    /// Makes remarks on the clips that were read.
+    pub(super) fn say(self) {
+        if let Some((_, flow)) = self.clips.as_ref().filter(|(reader, _)| reader.needs_flow()) {
+            let from_files = flow.iter().flatten().count();
+            self.context.remark(ClipRemark::Flow { from_files, clips: flow.len() });
+        }
+        self.remarks.say(self.context);
     }
 
     /// Channels of each layer.
@@ -132,11 +187,15 @@ impl<'a> Gatherer<'a> {
             let read: Vec<_> = self.context.compute(|| some.par_iter().map(|&i| self.read(i)).collect());
             for (&i, read) in some.iter().zip(read) {
                 match read {
-                    Ok((picture, framing, size)) => {
+                    Ok(Read { pictures, framing, size, video }) => {
+                        let file = &self.dataset.images[i].file;
                         if self.dataset.images.len() <= FRAMINGS {
-                            self.model.framings.add(&self.dataset.images[i].file, framing);
+                            self.model.framings.add(file, framing);
                         }
-                        waiting.push(Waiting { image: i as u32, picture, size });
+                        if let (Some(video), Some(needed)) = (video, self.span()) {
+                            self.remarks.add(file, &video, needed);
+                        }
+                        waiting.push(Waiting { image: i as u32, pictures, size });
                     }
                     Err(problem) => block.problems.push(problem),
                 }
@@ -155,10 +214,24 @@ impl<'a> Gatherer<'a> {
     }
 
     /// An image as the network sees it, how it was brought there, and the size that it had.
-    fn read(&self, i: usize) -> Result<(Image, Framing, [usize; 2]), Problem> {
+    fn read(&self, i: usize) -> Result<Read, Problem> {
         let image = &self.dataset.images[i];
         let path = self.dataset.path(image);
         let problem = |kind, why: String| Problem { file: image.file.clone(), kind, why };
+        if let Some((reader, flow)) = &self.clips {
+            let kind_of = |error: &Error| match error {
+                Error::Media(MediaError::NotFound { .. }) => ProblemKind::Missing,
+                Error::Media(MediaError::Read { .. } | MediaError::NoFfmpeg { .. }) => {
+                    ProblemKind::Unreadable
+                }
+                _ => ProblemKind::Damaged,
+            };
+            let mut video = reader
+                .read(&path, flow[i].as_deref())
+                .map_err(|error| problem(kind_of(&error), chain(&error)))?;
+            let pictures = video.clips.swap_remove(0);
+            return Ok(Read { pictures, framing: video.framing, size: video.size, video: Some(video) });
+        }
         let bytes = std::fs::read(&path).map_err(|why| match why.kind() {
             ErrorKind::NotFound => problem(ProblemKind::Missing, "it is not there any more".into()),
             _ => problem(ProblemKind::Unreadable, why.to_string()),
@@ -167,8 +240,9 @@ impl<'a> Gatherer<'a> {
         let (picture, on_black) =
             oneiro_media::decode_image_on_black(&bytes, &image.file).map_err(damaged)?;
         let size = [picture.height, picture.width];
-        let (picture, framing) = framed(&picture, self.session.size(), self.crop).map_err(damaged)?;
-        Ok((picture, framing.on_black(on_black), size))
+        let shown = self.session.inputs()[0].extent.size();
+        let (picture, framing) = framed(&picture, shown, self.crop).map_err(damaged)?;
+        Ok(Read { pictures: vec![picture], framing: framing.on_black(on_black), size, video: None })
     }
 
     /// Shows images, a batch at most, and takes what they do.
@@ -180,7 +254,7 @@ impl<'a> Gatherer<'a> {
         context.compute(|| {
             session.run(
                 |entry| images[entry.min(last)].image % (MAX_SEED + 1),
-                |entry| images[entry.min(last)].picture.colors(),
+                |entry, input| images[entry.min(last)].pictures[input].colors(),
             );
         });
         let source = |seen: &Waiting| {
@@ -201,7 +275,10 @@ impl<'a> Gatherer<'a> {
                         .class
                         .and_then(|class| self.labels[class as usize]);
                     context.compute(|| {
-                        session.run(seen.picture.colors(), |logits| label.unwrap_or_else(|| largest(logits)));
+                        session.run(
+                            |input| seen.pictures[input].colors(),
+                            |logits| label.unwrap_or_else(|| largest(logits)),
+                        );
                         (0..block.layers.len()).map(|layer| session.of_layer(layer)).collect()
                     })
                 })

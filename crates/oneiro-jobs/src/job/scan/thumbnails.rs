@@ -9,6 +9,7 @@ use super::block::Block;
 use crate::context::Context;
 use crate::error::Result;
 use crate::model::LoadedModel;
+use crate::source::clips::middle_frame;
 use crate::source::dataset::Dataset;
 use crate::source::framing::framed;
 use crate::task::Task;
@@ -16,12 +17,14 @@ use crate::task::Task;
 /// Images that are read at once.
 const AT_ONCE: usize = 32;
 
-/// The pictures of all images that stand in a list: JPEG, or PNG in a build without it.
+/// The pictures of all images that stand in a list: JPEG, or PNG in a build without it. Of clips that `span`
+/// so many frames, the middle frame is shown.
 pub(super) fn of_lists(
     context: &Context,
     dataset: &Dataset,
     found: &Block,
     (model, crop): (&LoadedModel, Option<f64>),
+    span: Option<usize>,
 ) -> Result<Vec<(u32, Vec<u8>)>> {
     let size = crate::source::references::picture_size(model, None)?;
     let units = found.layers.iter().flat_map(|layer| &layer.units);
@@ -33,7 +36,11 @@ pub(super) fn of_lists(
     let mut pictures = Vec::new();
     let picture = |image: &u32| -> Result<(u32, Vec<u8>)> {
         let path = dataset.path(&dataset.images[*image as usize]);
-        let (shown, _) = framed(&oneiro_media::read_image(path)?, size, crop)?;
+        let seen = match span {
+            Some(frames) => middle_frame(&path, frames)?,
+            None => oneiro_media::read_image(path)?,
+        };
+        let (shown, _) = framed(&seen, size, crop)?;
         let png = oneiro_media::encode_png(&shown, &PngText::default())?;
         Ok((*image, StillFormat::Jpeg.transcode(&png).unwrap_or(png)))
     };

@@ -1,0 +1,73 @@
+//! How a scan takes clips of videos.
+
+use std::path::{Path, PathBuf};
+
+use oneiro_media::MediaError;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+use crate::source::SourceError;
+use crate::source::clips::ClipSampling;
+use crate::source::clips::find::{FlowSource, flow_of};
+use crate::source::dataset::{DataImage, Dataset};
+use crate::source::places::hash;
+
+/// How a scan takes a clip of each video.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ScannedClips {
+    /// Distance, in frames of the video, of two frames or flow fields of a clip.
+    pub stride: usize,
+    /// Where optical flow comes from.
+    pub flow: FlowSource,
+}
+
+impl Default for ScannedClips {
+    fn default() -> Self {
+        Self { stride: 1, flow: FlowSource::default() }
+    }
+}
+
+impl ScannedClips {
+    pub(super) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// How a clip is taken of each video.
+    pub(super) fn sampling(&self, crop: Option<f64>) -> ClipSampling {
+        ClipSampling { stride: self.stride, clips: 1, crop }
+    }
+
+    /// Returns an error if the given flow is not there, or one file for all clips.
+    pub(super) fn check_flow(&self, dataset: &Dataset) -> Result<()> {
+        match &self.flow {
+            FlowSource::From(flow) if !flow.exists() => {
+                Err(MediaError::NotFound { path: flow.clone() }.into())
+            }
+            FlowSource::From(flow) if !flow.is_dir() => {
+                let (file, clips) = (flow.clone(), dataset.images.len());
+                Err(SourceError::OneFlow { file, clips }.into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The flow file of each clip, if it has one.
+    pub(super) fn flow_files(&self, dataset: &Dataset) -> Vec<Option<PathBuf>> {
+        let flow = |clip: &DataImage| flow_of(&self.flow, &dataset.path(clip), Path::new(&clip.file), false);
+        dataset.images.iter().map(flow).collect()
+    }
+
+    /// A hash of what clips depend on, beside their files.
+    pub(super) fn key(&self, dataset: &Dataset) -> String {
+        let flow = self.flow_files(dataset);
+        let states: Vec<String> = flow.iter().flatten().map(|file| state(file)).collect();
+        hash(format!("{self:?} {states:?}").as_bytes())
+    }
+}
+
+/// What tells whether a file, or a folder of files, has changed.
+fn state(path: &Path) -> String {
+    let data = std::fs::metadata(path);
+    format!("{} {:?}", path.display(), data.map(|data| (data.len(), data.modified().ok())).ok())
+}

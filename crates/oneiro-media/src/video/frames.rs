@@ -1,0 +1,115 @@
+//! Frames of a video that are chosen once its length is known.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::{VideoInfo, VideoReader, count_frames};
+use crate::ffmpeg::Ffmpeg;
+use crate::{Image, MediaError};
+
+/// Chosen frames of a video.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChosenFrames<T> {
+    /// The frames as they were prepared, by index.
+    pub frames: BTreeMap<usize, T>,
+    /// The exact number of the video's frames.
+    pub total: usize,
+    /// The file's description.
+    pub info: VideoInfo,
+    /// How the file is damaged, in a sentence's part, if frames up to the damage were read.
+    pub damage: Option<String>,
+}
+
+/// Reads the frames that `choose` names for a video of a number of frames, each with a note on its use.
+/// `prepare` gets note and frame (a still in RGB, 0–1), in the order of the video. Only what it returns is
+/// kept.
+///
+/// The video is decoded twice: once to count its frames, since headers may be wrong, and once up to the last
+/// chosen frame.
+///
+/// # Errors
+/// As [`VideoReader::open`] and [`VideoReader::next_rgb8`], those of `prepare`, and [`MediaError::Video`] if
+/// a chosen frame lies behind the end.
+pub fn choose_frames<N, T, E: From<MediaError>>(
+    path: impl AsRef<Path>,
+    ffmpeg: &Ffmpeg,
+    choose: impl Fn(usize) -> BTreeMap<usize, N>,
+    mut prepare: impl FnMut(&N, Image) -> Result<T, E>,
+) -> Result<ChosenFrames<T>, E> {
+    let path = path.as_ref();
+    let (mut total, mut damage) = count_frames(path, ffmpeg)?;
+    loop {
+        let mut reader = VideoReader::open(path, ffmpeg)?;
+        let chosen = choose(total);
+        let mut frames = BTreeMap::new();
+        for (&index, note) in &chosen {
+            let missing = index - reader.position();
+            if reader.skip_frames(missing)? < missing {
+                break;
+            }
+            let Some(frame) = reader.next() else { break };
+            frames.insert(index, prepare(note, frame?)?);
+        }
+        damage = reader.damage().map(str::to_owned).or(damage);
+        if frames.len() == chosen.len() {
+            return Ok(ChosenFrames { frames, total, info: reader.info().clone(), damage });
+        }
+        let read = reader.position();
+        if read >= total {
+            let reason = format!("it has {total} frames, and a later one is needed");
+            return Err(MediaError::Video { path: path.to_owned(), reason }.into());
+        }
+        // The video has ended early, so its number of frames is known now. It gets less every time.
+        total = read;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::video::is_animation;
+    use crate::{Film, FrameRate, PngText, encode_png};
+
+    /// A clip whose frame t is grey of level 10·t.
+    fn clip(frames: usize) -> Image {
+        let plane = |t: usize| [10.0 * t as f32 / 255.0; 4];
+        let data = (0..3).flat_map(|_| (0..frames).flat_map(plane)).collect();
+        Image::new([3, frames, 2, 2], data).unwrap()
+    }
+
+    #[test]
+    fn frames_are_chosen_by_the_length() {
+        let folder = tempfile::tempdir().unwrap();
+        let film = Film::from_clip(&clip(7), FrameRate::new(10.0).unwrap(), 1).unwrap();
+        let video = folder.path().join("v.png");
+        std::fs::write(&video, film.to_apng(&PngText::default()).unwrap()).unwrap();
+        let choose = |total: usize| BTreeMap::from([(total / 2, 'm'), (total - 1, 'l')]);
+        let prepare = |note: &char, frame: Image| Ok::<_, MediaError>((*note, frame.to_rgb8()[0]));
+        let found = choose_frames(&video, &Ffmpeg::default(), choose, prepare).unwrap();
+        assert_eq!(found.total, 7);
+        assert_eq!(found.frames, BTreeMap::from([(3, ('m', 30)), (6, ('l', 60))]));
+        let beyond = |total: usize| BTreeMap::from([(total, 'b')]);
+        let error = choose_frames(&video, &Ffmpeg::default(), beyond, prepare).unwrap_err().to_string();
+        assert!(error.contains("7 frames"), "{error}");
+    }
+
+    #[test]
+    fn stills_are_no_animations() {
+        let folder = tempfile::tempdir().unwrap();
+        let film = |frames| Film::from_clip(&clip(frames), FrameRate::new(10.0).unwrap(), 1).unwrap();
+        let still = encode_png(&Image::filled(2, 2, [0.5; 3]), &PngText::default()).unwrap();
+        for (name, bytes, expected) in [
+            ("a.gif", film(3).to_gif(&PngText::default()).unwrap(), true),
+            ("b.png", film(3).to_apng(&PngText::default()).unwrap(), true),
+            ("c.webp", film(3).to_webp(&PngText::default()).unwrap(), true),
+            ("d.gif", film(1).to_gif(&PngText::default()).unwrap(), false),
+            ("e.png", still, false),
+            ("f.txt", b"no picture".to_vec(), false),
+        ] {
+            let path = folder.path().join(name);
+            std::fs::write(&path, bytes).unwrap();
+            assert_eq!(is_animation(&path), expected, "{name}");
+        }
+        assert!(!is_animation(folder.path().join("nowhere.gif")));
+    }
+}
