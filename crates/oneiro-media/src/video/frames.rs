@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{VideoInfo, VideoReader, count_frames};
+use super::{VideoInfo, VideoReader};
 use crate::ffmpeg::Ffmpeg;
 use crate::{Image, MediaError};
+
+/// Bytes of frames that are kept while a video's length is not known. A video that fits is decoded once.
+const KEPT_BYTES: usize = 64 << 20;
 
 /// Chosen frames of a video.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,8 +27,8 @@ pub struct ChosenFrames<T> {
 /// `prepare` gets note and frame (a still in RGB, 0–1), in the order of the video. Only what it returns is
 /// kept.
 ///
-/// The video is decoded twice: once to count its frames, since headers may be wrong, and once up to the last
-/// chosen frame.
+/// All frames are decoded to count them, since headers may be wrong. A video of more than 64 MiB is decoded
+/// again, up to the last chosen frame.
 ///
 /// # Errors
 /// As [`VideoReader::open`] and [`VideoReader::next_rgb8`], those of `prepare`, and [`MediaError::Video`] if
@@ -37,7 +40,28 @@ pub fn choose_frames<N, T, E: From<MediaError>>(
     mut prepare: impl FnMut(&N, Image) -> Result<T, E>,
 ) -> Result<ChosenFrames<T>, E> {
     let path = path.as_ref();
-    let (mut total, mut damage) = count_frames(path, ffmpeg)?;
+    let mut reader = VideoReader::open(path, ffmpeg)?;
+    let info = reader.info().clone();
+    let most = KEPT_BYTES / (3 * info.width * info.height).max(1);
+    let mut kept: Vec<Vec<u8>> = Vec::new();
+    while kept.len() < most
+        && let Some(frame) = reader.next_rgb8()
+    {
+        kept.push(frame?.to_vec());
+    }
+    let is_whole = kept.len() < most;
+    let mut total = kept.len() + reader.skip_frames(usize::MAX)?;
+    let mut damage = reader.damage().map(str::to_owned);
+    if is_whole {
+        let mut frames = BTreeMap::new();
+        for (index, note) in choose(total) {
+            let frame = kept.get(index).ok_or_else(|| beyond(path, total))?;
+            let frame = Image::from_rgb8(info.width, info.height, frame).map_err(MediaError::from)?;
+            frames.insert(index, prepare(&note, frame)?);
+        }
+        return Ok(ChosenFrames { frames, total, info, damage });
+    }
+    drop((kept, reader));
     loop {
         let mut reader = VideoReader::open(path, ffmpeg)?;
         let chosen = choose(total);
@@ -56,12 +80,16 @@ pub fn choose_frames<N, T, E: From<MediaError>>(
         }
         let read = reader.position();
         if read >= total {
-            let reason = format!("it has {total} frames, and a later one is needed");
-            return Err(MediaError::Video { path: path.to_owned(), reason }.into());
+            return Err(beyond(path, total).into());
         }
         // The video has ended early, so its number of frames is known now. It gets less every time.
         total = read;
     }
+}
+
+fn beyond(path: &Path, total: usize) -> MediaError {
+    let reason = format!("it has {total} frames, and a later one is needed");
+    MediaError::Video { path: path.to_owned(), reason }
 }
 
 #[cfg(test)]
@@ -91,6 +119,25 @@ mod tests {
         let beyond = |total: usize| BTreeMap::from([(total, 'b')]);
         let error = choose_frames(&video, &Ffmpeg::default(), beyond, prepare).unwrap_err().to_string();
         assert!(error.contains("7 frames"), "{error}");
+    }
+
+    #[test]
+    fn long_videos_are_decoded_again() {
+        let folder = tempfile::tempdir().unwrap();
+        // Frames of 12 MB each.
+        let side = 2000;
+        for t in 0..8 {
+            let frame = Image::filled(side, side, [t as f32 / 10.0; 3]);
+            std::fs::write(
+                folder.path().join(format!("{t}.png")),
+                encode_png(&frame, &PngText::default()).unwrap(),
+            )
+            .unwrap();
+        }
+        let choose = |total: usize| BTreeMap::from([(total / 2, ()), (total - 1, ())]);
+        let prepare = |(): &(), frame: Image| Ok::<_, MediaError>((10.0 * frame.data[0]).round() as usize);
+        let found = choose_frames(folder.path(), &Ffmpeg::default(), choose, prepare).unwrap();
+        assert_eq!((found.total, found.frames), (8, BTreeMap::from([(4, 4), (7, 7)])));
     }
 
     #[test]

@@ -74,7 +74,7 @@ impl Span {
     pub fn indices(&self, part: usize, start: usize, total: usize) -> Vec<usize> {
         let part = self.parts[part];
         let there = self.frames.min(total);
-        let offset = (there.saturating_sub(part.span(self.stride)) + 1) / 2;
+        let offset = there.saturating_sub(part.span(self.stride)).div_ceil(2);
         let index = |i: usize| start.saturating_add(offset).saturating_add(i.saturating_mul(self.stride));
         (0..part.count()).map(|i| index(i).min(part.last(total))).collect()
     }
