@@ -408,10 +408,11 @@ mod tests {
     fn flow_is_clipped_and_scaled_plane_by_plane() {
         let flow = preprocess(CARDS[9].0);
         let out = network_of(&flow, &[10.0, -40.0, 5.0, 20.0]);
-        assert_near(&out, &[0.8, -1.6, 0.3, 2.4]);
+        // From u0, u1, v0, v1 to u0, v0, u1, v1.
+        assert_near(&out, &[0.8, 0.9, -2.2, 2.4]);
         let flow = preprocess(CARDS[10].0);
         let out = network_of(&flow, &[5.0, -40.0, 2.5, 0.0]);
-        assert_near(&out, &[1.8, -3.2, 0.4, 0.0]);
+        assert_near(&out, &[1.8, 2.8, -2.6, 0.0]);
     }
 
     #[test]

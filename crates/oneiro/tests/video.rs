@@ -90,10 +90,10 @@ fn a_flow_vector_is_not_longer_than_the_bound() {
     let rendered = render(&model, &preset, &[Objective::channel("motion", 0)], 0, |_| true).unwrap();
     let flow = &of(&rendered[0], "flow").image;
     let half = flow.data.len() / 2;
-    // 160 levels, of which 127.5 are the range of 4 pixels.
+    // The network sees no more than its range of 4 pixels; the bound, 160 levels of 127.5, lies beyond.
     let longest =
         flow.data[..half].iter().zip(&flow.data[half..]).map(|(u, v)| u.hypot(*v)).fold(0.0, f32::max);
-    assert!((longest - 4.0 * 160.0 / 127.5).abs() < 1e-3, "{longest}");
+    assert!(longest > 4.0 && longest < 4.0 * 160.0 / 127.5 + 1e-3, "{longest}");
 }
 
 #[test]

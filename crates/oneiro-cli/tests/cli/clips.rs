@@ -24,7 +24,7 @@ fn file(content: &[Vec<u8>], classes: usize) -> Vec<u8> {
 }
 
 /// A network of clips: a convolution in time and space, a ReLU, the mean of each of its two channels.
-fn of_clips(place: &Place) {
+pub fn of_clips(place: &Place) {
     let [h, w] = SIZE;
     let content = [
         value(11, "clip", &[Some(1), Some(3), Some(FRAMES), Some(h), Some(w)]),
@@ -43,7 +43,7 @@ fn of_clips(place: &Place) {
 
 /// A network of a frame and optical flow: the classes are motion to the right, to the left, down and up, by
 /// the mean of all fields, and a class for a frame that is white.
-fn two_streams(place: &Place) {
+pub fn two_streams(place: &Place) {
     let [h, w] = SIZE;
     let inputs = 3 + 2 * FIELDS;
     let mut head = vec![0.0; 5 * inputs];

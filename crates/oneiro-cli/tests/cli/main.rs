@@ -52,4 +52,5 @@ mod rules;
 mod scan;
 mod stills;
 mod units;
+mod video;
 mod wishes;
