@@ -117,8 +117,7 @@ impl Dataset {
         Ok(dataset)
     }
 
-    /// Finds clips like [`Dataset::find`] finds images: videos, animated pictures and folders of frames
-    /// ([`clips_below`]).
+    /// Finds clips like [`Dataset::find`] finds images: videos, animated pictures and folders of frames.
     ///
     /// # Errors
     /// As [`Dataset::find`].

@@ -41,11 +41,6 @@ fn images_that_are_none() {
                 &["3 channels", "prepared with 1"],
             ),
             (
-                "for a network of clips",
-                "classify clip.onnx --preprocess unit photo.png",
-                &["\"clip\"", "takes clips"],
-            ),
-            (
                 "for two streams",
                 "classify streams.onnx --preprocess unit photo.png",
                 &["streams.onnx", "single images"],
