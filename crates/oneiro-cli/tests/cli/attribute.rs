@@ -253,7 +253,7 @@ fn what_cannot_be_attributed_is_said() {
             ("a sheet of another format", "attribute net.onnx photo.png --out a.tif", &["a.tif", ".png"]),
             ("both into one file", "attribute net.onnx photo.png --out a.png --raw a.png", &["--raw a.png"]),
             ("weights that are no numbers", "attribute broken.onnx photo.png", &["not finite"]),
-            ("optical flow", "attribute net.onnx photo.png --card clip.toml", &["single images"]),
+            ("optical flow", "attribute net.onnx photo.png --card clip.toml", &["frames", "3 channels"]),
         ],
     );
 }

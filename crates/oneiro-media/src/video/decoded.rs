@@ -9,18 +9,8 @@ use crate::ffmpeg::{Child, Ending, Ffmpeg, file_argument, only_local};
 use crate::{MAX_PIXELS, MediaError, Result};
 
 /// Frames as PPM pictures: each says its size, which is that of upright frames, whatever rotation the file
-/// asks for. The conversion to RGB rounds alike on every processor, with colours at full resolution.
-const FRAMES: [&str; 9] = [
-    "-pix_fmt",
-    "rgb24",
-    "-sws_flags",
-    "bicubic+accurate_rnd+full_chroma_int+bitexact",
-    "-c:v",
-    "ppm",
-    "-f",
-    "image2pipe",
-    "pipe:1",
-];
+/// asks for. The conversion to RGB is the program's usual one, with which the frames of data sets are made.
+const FRAMES: [&str; 7] = ["-pix_fmt", "rgb24", "-c:v", "ppm", "-f", "image2pipe", "pipe:1"];
 /// Frames are decoded and dropped; lines "frame=N" tell how many there were.
 const COUNT: [&str; 5] = ["-progress", "pipe:1", "-f", "null", "-"];
 /// How the program is told to keep every frame: since version 5.1, and before it.

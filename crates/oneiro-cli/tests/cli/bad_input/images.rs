@@ -67,9 +67,9 @@ fn networks_that_see_no_images() {
     refuse_all(
         &place,
         &[
-            ("a clip", "render clip.onnx -u temporal:1", &["\"clip\"", "not an image"]),
-            ("a clip on a sheet", "sheet clip.onnx -l temporal", &["\"clip\"", "not an image"]),
-            ("flow", "render streams.onnx -u flow_act:1", &["\"flow\"", "not an image"]),
+            ("a clip", "render clip.onnx -u temporal:1", &["\"clip\"", "takes clips"]),
+            ("a clip on a sheet", "sheet clip.onnx -l temporal", &["\"clip\"", "takes clips"]),
+            ("flow", "render streams.onnx -u flow_act:1", &["\"flow\"", "optical flow"]),
             (
                 "four channels",
                 "render streams.onnx -u rgb_act:1",
