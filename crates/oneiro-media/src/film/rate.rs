@@ -102,6 +102,7 @@ impl Tick {
 
 impl Film {
     /// Delays in units of a second; their sums are those of the film, rounded.
+    #[cfg(any(feature = "gif", feature = "webp"))]
     fn delays(&self, units: u64) -> impl Iterator<Item = u64> {
         let (mut ticks, mut end) = (0_u64, 0);
         self.frames.iter().map(move |(_, time)| {
