@@ -144,9 +144,9 @@ pub enum Remark {
         /// The inputs.
         inputs: Vec<String>,
     },
-    /// Penalties keep units below half of the value that they have without a penalty of change in time.
+    /// Penalties keep units below half of the value that they have without that penalty.
     BelowHalf {
-        /// The units, each with its γ.
+        /// The units, each with its γ or κ.
         units: Vec<String>,
     },
     /// A remark of a kind of job that another crate defines.
@@ -226,11 +226,9 @@ impl fmt::Display for Remark {
             Self::InputsLeftOut { unit, inputs } => {
                 write!(f, "{unit} does not depend on {}, which is left out", inputs.join(" and "))
             }
-            Self::BelowHalf { units } => write!(
-                f,
-                "{} stay below half of the value without a penalty of change in time",
-                units.join(", ")
-            ),
+            Self::BelowHalf { units } => {
+                write!(f, "{}: below half of the value without that penalty", units.join(", "))
+            }
             Self::Custom(text) => f.write_str(text),
         }
     }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use self::look::{FilmKind, FlowLook};
 use super::error::JobError;
+use super::render::report::UnitReport;
 use super::render::text::png_text;
 use super::render::work::{UnitRequest, Work};
 use super::render::{Options, PreparedUnits, RenderReport, raw_bytes, render_all};
@@ -90,7 +91,7 @@ impl Job for VideoJob {
         remark_inputs(run, model, &work)?;
         let options = Options { all_inputs: true, ..self.work.options(None) };
         let finished = render_all(run, &work, &options)?;
-        remark_weak(run, &work, &finished);
+        remark_weak(run, &finished);
         let inputs = model.model.card.input.len();
         for (i, result) in finished.iter().enumerate() {
             for picture in &result.rendered.images {
@@ -207,25 +208,30 @@ fn remark_inputs(run: &Run<'_>, model: &LoadedModel, work: &PreparedUnits<'_>) -
     Ok(())
 }
 
-/// Remarks on units whose value is below half of that without a penalty of change in time.
-fn remark_weak(run: &Run<'_>, work: &PreparedUnits<'_>, finished: &[super::render::Finished]) {
+/// Remarks on units whose value is below half of that without the penalty of change in time, or of
+/// differences within a frame, where that was rendered too.
+fn remark_weak(run: &Run<'_>, finished: &[super::render::Finished]) {
     let mut weak = Vec::new();
     for result in finished.iter().map(|f| &f.report) {
-        let free = finished.iter().map(|f| &f.report).find(|free| {
-            free.objective == result.objective
-                && free.seed == result.seed
-                && free.copy == result.copy
-                && free.kappa == result.kappa
-                && free.gamma == Some(0.0)
-        });
-        if let (Some(free), Some(gamma)) = (free, result.gamma)
-            && free.value > 0.0
-            && result.value < 0.5 * free.value
-        {
-            weak.push(format!("{} at gamma {gamma}", result.unit));
+        let alike = |other: &&UnitReport| {
+            (&other.objective, other.seed, other.copy) == (&result.objective, result.seed, result.copy)
+        };
+        for (other, penalty) in finished.iter().map(|f| &f.report).filter(alike).filter_map(|other| {
+            let free = |value: Option<f64>| value == Some(0.0);
+            if other.kappa == result.kappa && free(other.gamma) {
+                Some((other, format!("gamma {}", result.gamma?)))
+            } else if other.gamma == result.gamma && free(other.kappa) {
+                Some((other, format!("kappa {}", result.kappa?)))
+            } else {
+                None
+            }
+        }) {
+            if other.value > 0.0 && result.value < 0.5 * other.value {
+                weak.push(format!("{} at {penalty}", result.unit));
+            }
         }
     }
-    if !weak.is_empty() && !work.units.is_empty() {
+    if !weak.is_empty() {
         run.context.remark(Remark::BelowHalf { units: weak });
     }
 }
