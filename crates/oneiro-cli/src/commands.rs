@@ -12,6 +12,7 @@ pub mod demo;
 pub mod dream;
 pub mod flow;
 pub mod grid;
+pub mod health;
 pub mod info;
 pub mod interpolate;
 pub mod invert;

@@ -24,6 +24,7 @@ mod figures;
 pub mod flow;
 pub mod grid;
 pub mod groups;
+pub mod health;
 pub mod interpolation;
 pub mod kernels;
 pub mod named_objective;

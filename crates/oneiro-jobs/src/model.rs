@@ -194,9 +194,7 @@ impl LoadedModel {
 
     /// Whether the network takes clips or optical flow.
     pub fn takes_clips(&self) -> bool {
-        let inputs = self.model.card.input.iter().enumerate();
-        let of_clips = |kind: InputKind| matches!(kind, InputKind::Clip | InputKind::Flow);
-        inputs.filter(|(_, input)| of_clips(input.kind)).any(|(index, _)| self.model.is_read(index))
+        self.model.takes_clips()
     }
 
     /// Returns the index of a class by its name.

@@ -28,6 +28,11 @@ pub enum ListError {
     },
 }
 
+/// Rounds a number to six significant digits, for reports that people read.
+pub fn rounded(value: f64) -> f64 {
+    format!("{value:.5e}").parse().unwrap_or(value)
+}
+
 /// Parses `0-15`, `5,12,40`, or a combination. `most` is the maximum length of a range.
 ///
 /// # Errors

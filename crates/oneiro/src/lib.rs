@@ -65,6 +65,7 @@ pub mod color;
 pub mod dream;
 mod eigen;
 mod error;
+pub mod filters;
 pub mod gradients;
 pub mod input;
 pub mod kernels;

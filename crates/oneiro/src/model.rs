@@ -180,6 +180,13 @@ impl Model {
         is_read(&self.graph, input)
     }
 
+    /// Whether the network takes clips or optical flow.
+    pub fn takes_clips(&self) -> bool {
+        let inputs = self.card.input.iter().enumerate();
+        let of_clips = |kind: InputKind| matches!(kind, InputKind::Clip | InputKind::Flow);
+        inputs.filter(|(_, input)| of_clips(input.kind)).any(|(index, _)| self.is_read(index))
+    }
+
     /// Replaces channels-last inputs by channels-first inputs. Code that prepares pictures needs this form.
     /// Raw tensors are fed to the network in its original form.
     pub fn for_pictures(self) -> Self {

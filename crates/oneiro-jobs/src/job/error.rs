@@ -41,6 +41,17 @@ pub enum JobError {
     /// The network has no output, and no layer was given up to which to run it.
     #[error("the network has no output; name a layer")]
     NoOutput,
+    /// A network has no filters to judge.
+    #[error("the network has no convolutions, and no dense layers in front of an activation function")]
+    NoFilters,
+    /// A layer has no filters.
+    #[error(
+        "the channels of {layer} are no filters: it is neither a convolution nor a dense layer in front of an activation function"
+    )]
+    NotFilters {
+        /// The layer.
+        layer: String,
+    },
     /// The job has no units.
     #[error("there is nothing to render")]
     NoUnits,

@@ -17,10 +17,12 @@ use crate::error::Result;
 use crate::model::{LoadedModel, ModelSpec};
 use crate::provenance::ProvenanceError;
 
+mod filters;
 mod names;
 mod records;
 mod strength;
 
+pub use filters::UnitClasses;
 pub use names::Named;
 pub use records::{ClassRecord, DataClass, ExampleRecord, ImageRecord, LayerRecord, UnitRecord};
 pub use strength::{Breadth, Strength};

@@ -167,20 +167,10 @@ impl Model {
         given > 0 && (weighs || given > 1 && (node.op.is_sum() || node.op.concatenates()))
     }
 
-    /// Returns the nodes that read each value.
-    fn readers(&self) -> Vec<Vec<usize>> {
-        let mut readers = vec![Vec::new(); self.graph.values.len()];
-        for (i, node) in self.graph.nodes.iter().enumerate() {
-            let read: BTreeSet<ValueId> = node.inputs.iter().flatten().copied().collect();
-            read.into_iter().for_each(|value| readers[value.index()].push(i));
-        }
-        readers
-    }
-
     /// Returns two lists. The first has the last forms of a value: after bias, normalization and activation
     /// function, where nodes of another kind read it. The second has the earlier forms before an activation
     /// function.
-    fn forms(
+    pub(crate) fn forms(
         &self,
         value: ValueId,
         readers: &[Vec<usize>],

@@ -89,7 +89,7 @@ impl ScanFile {
     }
 
     /// Returns, for every channel of a layer, the mean and the maximum for each class.
-    fn class_numbers(&self, layer: &LayerRecord) -> Result<Vec<(usize, [Vec<f32>; 2])>> {
+    pub(super) fn class_numbers(&self, layer: &LayerRecord) -> Result<Vec<(usize, [Vec<f32>; 2])>> {
         let sql = "SELECT u.channel, r.mean, r.maximum FROM units u JOIN responses r USING (unit) WHERE u.layer = ? ORDER BY u.channel";
         let read = |row: &Row<'_>| {
             let numbers = |column: usize| row.get::<_, Vec<u8>>(column).map(|blob| super::numbers(&blob));
@@ -120,13 +120,25 @@ impl ScanFile {
         let counts: Vec<usize> = self.classes()?.iter().map(|class| class.images).collect();
         Ok(breadth(responses, &counts))
     }
+
+    /// Returns to how many classes a unit responds, from its mean for each class.
+    pub(super) fn breadth_of(&self, means: &[f32]) -> Result<Breadth> {
+        let record = |(class, mean): (&super::DataClass, &f32)| ClassRecord {
+            name: class.name.clone(),
+            mean: mean.is_finite().then_some(*mean),
+            maximum: None,
+            best: None,
+        };
+        let responses: Vec<ClassRecord> = self.classes()?.iter().zip(means).map(record).collect();
+        self.breadth(&responses)
+    }
 }
 
 /// Returns for each class how much its mean exceeds the mean of the other classes, as a share of their sum
 /// (Morcos et al. 2018, "On the importance of single directions for generalization", section 2.3). The value
 /// is 1 if the unit responds only to this class, and 0 if all classes are alike. It is `None` if it is
 /// undefined.
-fn selectivities(means: &[f32], counts: &[usize]) -> Vec<Option<f64>> {
+pub(super) fn selectivities(means: &[f32], counts: &[usize]) -> Vec<Option<f64>> {
     let counts_in = |class: usize| counts[class] > 0 && means[class].is_finite();
     let known: Vec<f64> =
         (0..means.len()).filter(|class| counts_in(*class)).map(|class| f64::from(means[class])).collect();

@@ -1,0 +1,201 @@
+//! Whether a class follows a cue that is not its object.
+//!
+//! A class is suspected as far as two things hold together. The cue suffices: pictures of other classes are
+//! named as this class once the cue lies over them. And the class needs it: its own pictures are named
+//! rightly with the cue alone, and not without it. The suspicion is the geometric mean of both.
+//! Pictures that the network has never seen anything like are named as some class or other; such cues
+//! suffice, but no class needs them.
+
+use oneiro_media::Image;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use self::cue::{Cue, Kind};
+use self::logits::{Logits, named};
+use crate::error::Result;
+use crate::job::Run;
+use crate::numbers::rounded;
+use crate::store::ScanFile;
+use crate::task::Task;
+
+mod cue;
+mod logits;
+mod own;
+mod unseen;
+
+/// Images of all classes that cues are laid over.
+const IMAGES: usize = 96;
+/// Share of other classes' pictures that a cue has to bring over before the class's own are looked at.
+const SUFFICES: f64 = 0.15;
+/// Cues of a class that are looked at more closely, at most this many of each kind.
+const CANDIDATES: usize = 3;
+/// A colour works as well as the best if it has this share of its effect.
+const AS_WELL: f64 = 0.7;
+
+/// How much a class is suspected to follow a cue.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ClassHealth {
+    /// The class.
+    pub name: String,
+    /// How much it is suspected, from 0 to 1.
+    pub suspicion: f64,
+    /// The cue in words, and what it does.
+    pub evidence: Map<String, Value>,
+}
+
+/// A picture and the class that it is of, if the network knows it.
+struct Labelled {
+    picture: Image,
+    class: Option<usize>,
+}
+
+/// The classes of a network, and why some could not be judged.
+pub(super) struct Judged {
+    pub classes: Vec<ClassHealth>,
+    pub not_judged: Vec<String>,
+}
+
+/// Judges all classes.
+///
+/// # Errors
+/// If the network cannot be run, or the work is cancelled.
+pub(super) fn judge(run: &Run<'_>, scan: Option<&ScanFile>) -> Result<Judged> {
+    let model = run.model()?;
+    let nothing = |why: &str| Judged { classes: Vec::new(), not_judged: vec![why.to_owned()] };
+    let Some(count) = model.model.class_count() else {
+        return Ok(nothing("classes: the network names none"));
+    };
+    if model.takes_clips() {
+        return Ok(nothing(
+            "classes: cues are laid over still pictures, and this network takes clips or flow",
+        ));
+    }
+    let names: Vec<String> = (0..count).map(|class| model.class_name(class)).collect();
+    let labelled = scan.map(|scan| own::pictures(run, scan, IMAGES)).transpose()?.unwrap_or_default();
+    let known = labelled.iter().filter(|one| one.class.is_some()).count();
+    if known == 0 {
+        let mut judged = unseen::judge(run, &names)?;
+        if scan.is_some() {
+            let why = "classes: the images have no classes that the network knows, so they were judged by synthetic pictures";
+            judged.not_judged.push(why.to_owned());
+        }
+        return Ok(judged);
+    }
+    let scan = scan.unwrap_or_else(|| unreachable!("labelled images are a scan's"));
+    let mut logits = Logits::new(run.context, model)?;
+    let cues = Cue::all();
+    let mut task = Task::new(run.context, "laying cues over images", (cues.len() + 1) as u64);
+    let pictures: Vec<Image> = labelled.iter().map(|one| one.picture.clone()).collect();
+    let before: Vec<usize> = logits.of(&pictures)?.iter().map(|l| named(l)).collect();
+    task.advance(1);
+    let mut after: Vec<Vec<usize>> = Vec::new();
+    for cue in &cues {
+        let laid: Vec<Image> = run.context.compute(|| pictures.iter().map(|p| cue.laid_over(p)).collect());
+        after.push(logits.of(&laid)?.iter().map(|l| named(l)).collect());
+        task.advance(1);
+    }
+    drop(task);
+    let mut classes = Vec::new();
+    let mut few = 0;
+    let donors: Vec<&Labelled> = labelled.iter().filter(|one| one.class.is_some()).collect();
+    let mut task = Task::new(run.context, "judging classes", names.len() as u64);
+    for (class, name) in names.iter().enumerate() {
+        let others: Vec<usize> =
+            (0..labelled.len()).filter(|i| labelled[*i].class.is_some_and(|own| own != class)).collect();
+        let called = |named: &[usize]| {
+            others.iter().filter(|i| named[**i] == class).count() as f64 / others.len().max(1) as f64
+        };
+        let base = called(&before);
+        let gains: Vec<f64> = after.iter().map(|named| called(named) - base).collect();
+        // What many unrelated cues bring about is no matter of the cue.
+        let usual = median(&gains);
+        let suffices = |i: usize| (gains[i] - usual.max(0.0)).max(0.0);
+        let candidates = candidates(&cues, &suffices);
+        let own = match candidates.is_empty() {
+            true => None,
+            false => own::Own::of(run, scan, &mut logits, class, &donors)?,
+        };
+        let mut health = ClassHealth { name: name.clone(), suspicion: 0.0, evidence: Map::new() };
+        match own {
+            None if candidates.is_empty() => {}
+            None => few += 1,
+            Some(own) => {
+                for &i in &candidates {
+                    let effect = own.effect(&mut logits, &cues[i])?;
+                    let suspicion = (suffices(i) * effect.needed()).sqrt();
+                    if suspicion > health.suspicion {
+                        health.suspicion = rounded(suspicion);
+                        health.evidence = evidence(&cues, i, &suffices, [base, base + gains[i]], &effect);
+                    }
+                }
+            }
+        }
+        classes.push(health);
+        task.advance(1);
+    }
+    let not_judged = match few {
+        0 => Vec::new(),
+        _ => vec![format!(
+            "{few} classes: they have fewer than {} images of their own, so whether they need a cue is unknown",
+            own::LEAST
+        )],
+    };
+    Ok(Judged { classes, not_judged })
+}
+
+/// The cues with the largest effects, of each kind at most [`CANDIDATES`].
+fn candidates(cues: &[Cue], suffices: &impl Fn(usize) -> f64) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..cues.len()).filter(|i| suffices(*i) >= SUFFICES).collect();
+    order.sort_by(|a, b| suffices(*b).total_cmp(&suffices(*a)).then(a.cmp(b)));
+    let mut taken: Vec<usize> = Vec::new();
+    for i in order {
+        let of_kind = taken.iter().filter(|other| cues[**other].kind() == cues[i].kind()).count();
+        if of_kind < CANDIDATES {
+            taken.push(i);
+        }
+    }
+    taken
+}
+
+/// A cue in words. Where half of all colours work as well, the colour does not matter.
+fn words(cues: &[Cue], best: usize, suffices: &impl Fn(usize) -> f64) -> String {
+    let alike: Vec<usize> = (0..cues.len()).filter(|i| cues[*i].is_like(&cues[best])).collect();
+    let colors = |which: &dyn Fn(usize) -> bool| {
+        let mut names: Vec<&str> =
+            alike.iter().filter(|i| which(**i)).filter_map(|i| cues[*i].color()).collect();
+        names.sort_unstable();
+        names.dedup();
+        names.len()
+    };
+    let works = colors(&|i| suffices(i) >= AS_WELL * suffices(best));
+    let any = cues[best].kind() != Kind::Color && 2 * works > colors(&|_| true);
+    let text = cues[best].words(None);
+    if any { format!("{text}, or of most other colours") } else { text }
+}
+
+fn evidence(
+    cues: &[Cue],
+    best: usize,
+    suffices: &impl Fn(usize) -> f64,
+    [before, after]: [f64; 2],
+    effect: &own::Effect,
+) -> Map<String, Value> {
+    let mut evidence = Map::new();
+    let mut put = |name: &str, value: Value| {
+        evidence.insert(name.to_owned(), value);
+    };
+    put("cue", Value::from(words(cues, best, suffices)));
+    put("others_named_so", Value::from(rounded(before)));
+    put("others_named_so_with_cue", Value::from(rounded(after)));
+    put("own_right", Value::from(rounded(effect.right)));
+    put("own_right_with_cue", Value::from(rounded(effect.with)));
+    put("own_right_with_cue_taken_out", Value::from(rounded(effect.without)));
+    put("own_images", Value::from(effect.images));
+    evidence
+}
+
+fn median(numbers: &[f64]) -> f64 {
+    let mut sorted = numbers.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or(0.0)
+}

@@ -1,0 +1,68 @@
+//! The logits of pictures.
+
+use oneiro::input::PictureInput;
+use oneiro::objective::Objective;
+use oneiro::objective_session::ObjectiveSession;
+use oneiro_media::Image;
+use oneiro_net::ValueId;
+
+use crate::context::Context;
+use crate::error::Result;
+use crate::model::LoadedModel;
+
+/// A network that computes the logits of its classes for pictures.
+pub(super) struct Logits<'a> {
+    context: &'a Context,
+    session: ObjectiveSession,
+    input: PictureInput,
+    batch: usize,
+}
+
+impl<'a> Logits<'a> {
+    /// # Errors
+    /// If the network names no classes or takes no photographs.
+    pub(super) fn new(context: &'a Context, model: &LoadedModel) -> Result<Self> {
+        let logits: ValueId = model.model.logits()?;
+        let batch = match model.model.keeps_pictures_apart(&[logits], None) {
+            true => 4 * context.threads(),
+            false => 1,
+        };
+        let shapes = model.model.input_shapes(batch, None)?;
+        let input = PictureInput::of_photographs(&model.model, &shapes)?;
+        let objectives = vec![Objective::logit(0); batch];
+        let session =
+            context.compute(|| ObjectiveSession::new(&model.model, &objectives, &[logits], shapes, false))?;
+        Ok(Self { context, session, input, batch })
+    }
+
+    /// Computes the logits of each picture.
+    ///
+    /// # Errors
+    /// If the work is cancelled.
+    pub(super) fn of(&mut self, pictures: &[Image]) -> Result<Vec<Vec<f32>>> {
+        let mut found = Vec::new();
+        for some in pictures.chunks(self.batch) {
+            self.context.check()?;
+            let (session, input, batch) = (&mut self.session, &self.input, self.batch);
+            self.context.compute(|| {
+                input.feed(session, batch, |entry| some[entry.min(some.len() - 1)].colors());
+                session.forward();
+            });
+            let all = self.session.captured(0).1;
+            let classes = all.len() / self.batch;
+            found.extend(all.chunks_exact(classes).take(some.len()).map(<[f32]>::to_vec));
+        }
+        Ok(found)
+    }
+}
+
+/// The class with the largest logit.
+pub(super) fn named(logits: &[f32]) -> usize {
+    (0..logits.len()).max_by(|a, b| logits[*a].total_cmp(&logits[*b]).then(b.cmp(a))).unwrap_or(0)
+}
+
+/// By how much the logit of a class exceeds that of every other.
+pub(super) fn margin(logits: &[f32], class: usize) -> f64 {
+    let others = (0..logits.len()).filter(|other| *other != class);
+    f64::from(logits[class] - others.map(|other| logits[other]).fold(f32::NEG_INFINITY, f32::max))
+}

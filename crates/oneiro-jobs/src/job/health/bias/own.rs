@@ -1,0 +1,139 @@
+//! A class's own images: whether it needs a cue.
+
+use oneiro_media::Image;
+
+use super::Labelled;
+use super::cue::Cue;
+use super::logits::{Logits, named};
+use crate::error::Result;
+use crate::job::Run;
+use crate::job::crops::Crops;
+use crate::store::ScanFile;
+
+/// Images of a class below which nothing is said about it.
+pub(super) const LEAST: usize = 5;
+/// Images of a class that are looked at.
+const MOST: usize = 24;
+/// Pictures of other classes that show what taking a cue out does by itself.
+const CONTROLS: usize = 24;
+
+/// Reads up to `count` images of a scan, evenly spread, with the network's class of each.
+///
+/// # Errors
+/// If the scan cannot be read.
+pub(super) fn pictures(run: &Run<'_>, scan: &ScanFile, count: usize) -> Result<Vec<Labelled>> {
+    let seen = scan.labelled_images()?;
+    let taken = count.min(seen.len());
+    read(run, scan, (0..taken).map(|i| &seen[i * seen.len() / taken]))
+}
+
+fn read<'a>(
+    run: &Run<'_>,
+    scan: &ScanFile,
+    images: impl Iterator<Item = &'a (u32, String, Option<usize>)>,
+) -> Result<Vec<Labelled>> {
+    let crops = Crops::new(scan)?;
+    let mut found = Vec::new();
+    for (image, file, class) in images {
+        run.context.check()?;
+        let picture = crops.picture(*image, file)?;
+        if !crops.is_gone(file) {
+            found.push(Labelled { picture, class: *class });
+        }
+    }
+    Ok(found)
+}
+
+/// The images of a class.
+pub(super) struct Own<'a> {
+    class: usize,
+    pictures: Vec<Image>,
+    /// Pictures of other classes, to take parts from.
+    donors: Vec<&'a Image>,
+    right: f64,
+    controls: Vec<(&'a Image, usize)>,
+}
+
+/// What a cue does to the images of its class: shares of them that are named rightly.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Effect {
+    /// As they are.
+    pub right: f64,
+    /// With the cue laid over them.
+    pub with: f64,
+    /// With the cue, or what stands at its place, taken out.
+    pub without: f64,
+    /// What taking it out costs images of other classes.
+    pub cost: f64,
+    /// Number of the class's images.
+    pub images: usize,
+}
+
+impl Effect {
+    /// How much the class needs the cue, from 0 to 1: what laying it over adds, or what taking it out costs
+    /// beyond its cost for other classes.
+    pub(super) fn needed(&self) -> f64 {
+        (self.with - self.right).max(self.right - self.without - self.cost.max(0.0)).clamp(0.0, 1.0)
+    }
+}
+
+impl<'a> Own<'a> {
+    /// The images of a class, `None` if there are too few.
+    ///
+    /// # Errors
+    /// If the scan or the network cannot be read.
+    pub(super) fn of(
+        run: &Run<'_>,
+        scan: &ScanFile,
+        logits: &mut Logits<'_>,
+        class: usize,
+        labelled: &[&'a Labelled],
+    ) -> Result<Option<Self>> {
+        let all = scan.labelled_images()?;
+        let own: Vec<_> = all.iter().filter(|(_, _, of)| *of == Some(class)).collect();
+        let taken = own.len().min(MOST);
+        let images = read(run, scan, (0..taken).map(|i| own[i * own.len() / taken]))?;
+        let others: Vec<&Labelled> =
+            labelled.iter().copied().filter(|one| one.class != Some(class)).collect();
+        if images.len() < LEAST || others.is_empty() {
+            return Ok(None);
+        }
+        let pictures: Vec<Image> = images.into_iter().map(|one| one.picture).collect();
+        let right = share_named(&logits.of(&pictures)?, |_| class);
+        let controls =
+            (0..others.len().min(CONTROLS)).map(|i| others[i * others.len() / others.len().min(CONTROLS)]);
+        let controls = controls.filter_map(|one| Some((&one.picture, one.class?))).collect();
+        let donors = others.iter().map(|one| &one.picture).collect();
+        Ok(Some(Self { class, pictures, donors, right, controls }))
+    }
+
+    /// What a cue does to them.
+    ///
+    /// # Errors
+    /// If the work is cancelled.
+    pub(super) fn effect(&self, logits: &mut Logits<'_>, cue: &Cue) -> Result<Effect> {
+        let laid: Vec<Image> = self.pictures.iter().map(|picture| cue.laid_over(picture)).collect();
+        let with = share_named(&logits.of(&laid)?, |_| self.class);
+        // Each picture gets its parts from another one, in turn.
+        let donor = |i: usize| self.donors[(i * 7 + 3) % self.donors.len()];
+        let out: Vec<Image> =
+            self.pictures.iter().enumerate().map(|(i, picture)| cue.taken_out(picture, donor(i))).collect();
+        let without = share_named(&logits.of(&out)?, |_| self.class);
+        let plain: Vec<Image> = self.controls.iter().map(|(picture, _)| (*picture).clone()).collect();
+        let altered: Vec<Image> = self
+            .controls
+            .iter()
+            .enumerate()
+            .map(|(i, (picture, _))| cue.taken_out(picture, donor(i + 1)))
+            .collect();
+        let class = |i: usize| self.controls[i].1;
+        let cost = share_named(&logits.of(&plain)?, class) - share_named(&logits.of(&altered)?, class);
+        Ok(Effect { right: self.right, with, without, cost, images: self.pictures.len() })
+    }
+}
+
+/// The share of pictures that are named as what they should be.
+fn share_named(logits: &[Vec<f32>], class: impl Fn(usize) -> usize) -> f64 {
+    let right = logits.iter().enumerate().filter(|(i, logits)| named(logits) == class(*i)).count();
+    right as f64 / logits.len().max(1) as f64
+}

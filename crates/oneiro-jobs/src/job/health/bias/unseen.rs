@@ -1,0 +1,158 @@
+//! Judges classes without images of theirs.
+//!
+//! Synthetic pictures take the place of other classes' images. Whether a class needs a cue is read from the
+//! best picture that the optimiser finds for it. Where a plain cue excites a class about as much as that
+//! picture does, there is little else that the class looks for.
+
+use oneiro::Extent;
+use oneiro::filters::probes::{Probe, probe};
+use oneiro_media::Image;
+use serde_json::{Map, Value};
+
+use super::cue::Cue;
+use super::logits::{Logits, margin, named};
+use super::{ClassHealth, Judged, candidates, median, words};
+use crate::error::Result;
+use crate::job::error::JobError;
+use crate::job::render::{RenderJob, Setting};
+use crate::job::{Job as _, Kept, Place, Run};
+use crate::numbers::rounded;
+use crate::source::references::picture_size;
+use crate::task::Task;
+
+/// Synthetic pictures.
+const PICTURES: usize = 24;
+/// Classes for which pictures are optimised: those that a cue excites most.
+const OPTIMISED: usize = 12;
+/// Recipe and seeds of these pictures.
+const RECIPE: &str = "oneiro";
+const SEEDS: [u64; 2] = [0, 1];
+/// The cue's margin as a share of the optimum's at which the class is half as likely as not to look for
+/// more, and how sharply that turns. Calibrated on networks made for it (`docs/health.md`).
+const HALF: f64 = 0.33;
+const SHARPNESS: i32 = 3;
+
+pub(super) fn judge(run: &Run<'_>, names: &[String]) -> Result<Judged> {
+    let model = run.model()?;
+    let size = picture_size(model, None)?;
+    let mut logits = Logits::new(run.context, model)?;
+    let pictures: Vec<Image> = (0..PICTURES as u64)
+        .map(|i| {
+            Image::rgb(size[1], size[0], probe(Probe::DeadLeaves, &Extent::still(3, size[0], size[1]), i))
+        })
+        .collect::<Result<_, _>>()?;
+    let cues = Cue::all();
+    let mut task = Task::new(run.context, "laying cues over synthetic pictures", (cues.len() + 1) as u64);
+    let before = logits.of(&pictures)?;
+    task.advance(1);
+    let mut after = Vec::new();
+    for cue in &cues {
+        let laid: Vec<Image> = run.context.compute(|| pictures.iter().map(|p| cue.laid_over(p)).collect());
+        after.push(logits.of(&laid)?);
+        task.advance(1);
+    }
+    drop(task);
+    let share = |logits: &[Vec<f32>], class: usize| {
+        logits.iter().filter(|logits| named(logits) == class).count() as f64 / PICTURES as f64
+    };
+    let mut found = Vec::new();
+    for class in 0..names.len() {
+        let base = share(&before, class);
+        let gains: Vec<f64> = after.iter().map(|logits| share(logits, class) - base).collect();
+        let usual = median(&gains).max(0.0);
+        let suffices: Vec<f64> = gains.iter().map(|gain| (gain - usual).max(0.0)).collect();
+        // Of cues that bring over equally many pictures, the one with the largest margin counts.
+        let best = candidates(&cues, &|i| suffices[i]).into_iter().max_by(|a, b| {
+            let of = |i: usize| median_margin(&after[i], class);
+            suffices[*a].total_cmp(&suffices[*b]).then(of(*a).total_cmp(&of(*b))).then(b.cmp(a))
+        });
+        found.push((base, best, suffices));
+    }
+    let mut order: Vec<usize> = (0..names.len()).filter(|class| found[*class].1.is_some()).collect();
+    let strength = |class: usize| found[class].1.map_or(0.0, |best| found[class].2[best]);
+    order.sort_by(|a, b| strength(*b).total_cmp(&strength(*a)).then(a.cmp(b)));
+    let left = order.len().saturating_sub(OPTIMISED);
+    order.truncate(OPTIMISED);
+    let optimal = optimal_margins(run, &mut logits, &order)?;
+    let mut classes = Vec::new();
+    for (class, name) in names.iter().enumerate() {
+        let mut health = ClassHealth { name: name.clone(), suspicion: 0.0, evidence: Map::new() };
+        let (base, best, suffices) = &found[class];
+        if let (Some(best), Some(at)) = (*best, order.iter().position(|other| *other == class)) {
+            let reached = median_margin(&after[best], class);
+            let needed = needed(reached, optimal[at]);
+            health.suspicion = rounded((suffices[best] * needed).sqrt());
+            let mut put = |name: &str, value: Value| {
+                health.evidence.insert(name.to_owned(), value);
+            };
+            put("cue", Value::from(words(&cues, best, &|i| suffices[i])));
+            put("synthetic_pictures_named_so", Value::from(rounded(*base)));
+            put("synthetic_pictures_named_so_with_cue", Value::from(rounded(share(&after[best], class))));
+            put("margin_with_cue", Value::from(rounded(reached)));
+            put("margin_of_optimised_picture", Value::from(rounded(optimal[at])));
+        }
+        classes.push(health);
+    }
+    let mut not_judged = vec![
+        "whether classes need their cues: no images of theirs were given, so it is guessed from optimised pictures"
+            .to_owned(),
+    ];
+    if left > 0 {
+        not_judged.push(format!(
+            "{left} classes: only the {OPTIMISED} that cues excite most were looked at closely"
+        ));
+    }
+    Ok(Judged { classes, not_judged })
+}
+
+/// How little a class looks for beside a cue, from the margins that the cue and the optimised picture reach.
+fn needed(reached: f64, optimal: f64) -> f64 {
+    if reached <= 0.0 {
+        return 0.0;
+    }
+    if optimal <= 0.0 {
+        return 1.0;
+    }
+    let share = (reached / optimal).powi(SHARPNESS);
+    share / (share + HALF.powi(SHARPNESS))
+}
+
+fn median_margin(logits: &[Vec<f32>], class: usize) -> f64 {
+    median(&logits.iter().map(|logits| margin(logits, class)).collect::<Vec<_>>())
+}
+
+/// The largest margin of each class over pictures that are optimised for it.
+fn optimal_margins(run: &Run<'_>, logits: &mut Logits<'_>, classes: &[usize]) -> Result<Vec<f64>> {
+    let mut best = vec![f64::NEG_INFINITY; classes.len()];
+    if classes.is_empty() {
+        return Ok(best);
+    }
+    let units: Vec<String> = classes.iter().map(|class| format!("class:{class}")).collect();
+    let units: Vec<&str> = units.iter().map(String::as_str).collect();
+    for seed in SEEDS {
+        let mut kept = Kept::all();
+        RenderJob::new(&units, Setting::named(RECIPE, seed)?).run(run, &mut kept)?;
+        let mut pictures = Vec::new();
+        for (i, unit) in units.iter().enumerate() {
+            let bytes = kept.take(Place::picture(i)).ok_or(JobError::NotMade { what: "a picture" })?;
+            pictures.push(oneiro_media::decode_image(&bytes, unit)?);
+        }
+        for ((best, logits), class) in best.iter_mut().zip(logits.of(&pictures)?).zip(classes) {
+            *best = best.max(margin(&logits, *class));
+        }
+    }
+    Ok(best)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cue_that_does_all_is_needed() {
+        assert_eq!(needed(3.0, -1.0), 1.0);
+        assert_eq!(needed(-0.5, -1.0), 0.0);
+        assert!(needed(5.0, 100.0) < 0.01 && needed(5.0, 5.0) > 0.9);
+        assert!((needed(0.33, 1.0) - 0.5).abs() < 1e-9);
+    }
+}

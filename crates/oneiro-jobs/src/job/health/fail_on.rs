@@ -1,0 +1,133 @@
+//! Conditions on a report, for scripts: `dead>5%`, `noise>=3`, `duplicate>0`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::report::HealthReport;
+use super::verdict::Verdict;
+
+/// A condition on the number or the share of filters with a verdict.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FailOn {
+    /// Which filters are counted; `None` counts all that are not healthy.
+    verdict: Option<Verdict>,
+    /// Whether the bound itself counts.
+    or_equal: bool,
+    bound: f64,
+    /// Whether the bound is a share of all filters.
+    is_share: bool,
+}
+
+impl FailOn {
+    /// Returns the number of filters that count, if the condition holds for the whole network.
+    pub fn holds(&self, report: &HealthReport) -> Option<usize> {
+        let count = match self.verdict {
+            Some(verdict) => report.count(verdict),
+            None => report.units() - report.count(Verdict::Healthy),
+        };
+        let number = match self.is_share {
+            true => count as f64 / report.units().max(1) as f64,
+            false => count as f64,
+        };
+        let holds = if self.or_equal { number >= self.bound } else { number > self.bound };
+        holds.then_some(count)
+    }
+}
+
+impl fmt::Display for FailOn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.or_equal { ">=" } else { ">" };
+        let name = self.verdict.map_or("unhealthy", Verdict::name);
+        match self.is_share {
+            true => write!(f, "{name}{sign}{}%", crate::numbers::short(100.0 * self.bound)),
+            false => write!(f, "{name}{sign}{}", crate::numbers::short(self.bound)),
+        }
+    }
+}
+
+impl FromStr for FailOn {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let form = || {
+            let names: Vec<&str> = Verdict::ALL.iter().map(|verdict| verdict.name()).collect();
+            format!(
+                "\"{text}\": write it as VERDICT>NUMBER or VERDICT>SHARE%, for instance dead>5%; a verdict is one of {}, or unhealthy",
+                names.join(", ")
+            )
+        };
+        let (name, bound) = text.split_once('>').ok_or_else(form)?;
+        let (or_equal, bound) = match bound.strip_prefix('=') {
+            Some(bound) => (true, bound),
+            None => (false, bound),
+        };
+        let name = name.trim();
+        let verdict = Verdict::ALL.into_iter().find(|verdict| verdict.name() == name);
+        if verdict.is_none() && name != "unhealthy" {
+            return Err(form());
+        }
+        let (is_share, bound) = match bound.trim().strip_suffix('%') {
+            Some(bound) => (true, bound),
+            None => (false, bound.trim()),
+        };
+        let bound: f64 = bound.trim().parse().map_err(|_| form())?;
+        let most = if is_share { 100.0 } else { f64::MAX };
+        if !(0.0..=most).contains(&bound) {
+            return Err(form());
+        }
+        Ok(Self { verdict, or_equal, bound: if is_share { bound / 100.0 } else { bound }, is_share })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::report::{LayerHealth, LayerSummary, UnitHealth};
+    use super::*;
+
+    fn report(verdicts: &[Verdict]) -> HealthReport {
+        let unit = |(channel, verdict): (usize, &Verdict)| UnitHealth {
+            channel,
+            verdict: *verdict,
+            confidence: 1.0,
+            of: None,
+            tags: Vec::new(),
+            evidence: BTreeMap::new(),
+        };
+        let mut counts = BTreeMap::new();
+        verdicts.iter().for_each(|verdict| *counts.entry(*verdict).or_insert(0) += 1);
+        let layer = LayerHealth {
+            name: "conv".to_owned(),
+            aliases: Vec::new(),
+            summary: LayerSummary { effective_rank: None, verdicts: counts },
+            units: verdicts.iter().enumerate().map(unit).collect(),
+        };
+        HealthReport {
+            layers: vec![layer],
+            classes: Vec::new(),
+            data: String::new(),
+            images: 0,
+            not_judged: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn conditions_hold_or_not() {
+        let report = report(&[Verdict::Dead, Verdict::Noise, Verdict::Healthy, Verdict::Healthy]);
+        let holds = |text: &str| text.parse::<FailOn>().unwrap().holds(&report);
+        assert_eq!(holds("dead>5%"), Some(1));
+        assert_eq!(holds("dead > 25 %"), None);
+        assert_eq!(holds("dead>=25%"), Some(1));
+        assert_eq!(holds("unhealthy>1"), Some(2));
+        assert_eq!(holds("duplicate>0"), None);
+        assert_eq!("dead>5%".parse::<FailOn>().unwrap().to_string(), "dead>5%");
+    }
+
+    #[test]
+    fn other_texts_are_refused() {
+        for text in ["", "dead", "dead>", "dead>x", "ded>5%", "dead>-1", "dead>101%", "dead>NaN", "dead<5%"] {
+            assert!(text.parse::<FailOn>().unwrap_err().contains("for instance dead>5%"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! The report on a network's health.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::bias::ClassHealth;
+use super::verdict::Verdict;
+
+/// The health of a network.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct HealthReport {
+    /// The layers with filters, in the network's order.
+    pub layers: Vec<LayerHealth>,
+    /// The classes, in the network's order.
+    pub classes: Vec<ClassHealth>,
+    /// What the verdicts rest on: the data, or "synthetic pictures".
+    pub data: String,
+    /// Number of images.
+    pub images: usize,
+    /// What could not be judged, and why.
+    pub not_judged: Vec<String>,
+}
+
+/// The health of a layer.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LayerHealth {
+    /// The layer behind its activation function.
+    pub name: String,
+    /// Its other names, and those of the values of the same channels in front of it.
+    pub aliases: Vec<String>,
+    /// Numbers of the whole layer.
+    pub summary: LayerSummary,
+    /// The filters, by channel.
+    pub units: Vec<UnitHealth>,
+}
+
+/// Numbers of a whole layer.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LayerSummary {
+    /// The effective number of different filters: the participation ratio of the eigenvalues of their
+    /// correlation matrix.
+    pub effective_rank: Option<f64>,
+    /// Number of filters with each verdict.
+    pub verdicts: BTreeMap<Verdict, usize>,
+}
+
+/// The health of a filter.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct UnitHealth {
+    /// The channel.
+    pub channel: usize,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// How sure the verdict is, from 0 to 1.
+    pub confidence: f64,
+    /// Of a duplicate, the channel that it equals.
+    pub of: Option<usize>,
+    /// Further findings.
+    pub tags: Vec<String>,
+    /// The numbers that the verdict rests on.
+    pub evidence: BTreeMap<&'static str, Value>,
+}
+
+impl HealthReport {
+    /// Number of filters.
+    pub fn units(&self) -> usize {
+        self.layers.iter().map(|layer| layer.units.len()).sum()
+    }
+
+    /// Number of filters with a verdict.
+    pub fn count(&self, verdict: Verdict) -> usize {
+        self.layers.iter().map(|layer| layer.count(verdict)).sum()
+    }
+}
+
+impl LayerHealth {
+    /// Number of the layer's filters with a verdict.
+    pub fn count(&self, verdict: Verdict) -> usize {
+        self.summary.verdicts.get(&verdict).copied().unwrap_or(0)
+    }
+}
