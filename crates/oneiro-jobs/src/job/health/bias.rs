@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use self::cue::{Cue, Kind};
-use self::logits::{Logits, named};
+use self::logits::{Logits, margin, named};
 use crate::error::Result;
 use crate::job::Run;
 use crate::numbers::rounded;
@@ -88,10 +88,10 @@ pub(super) fn judge(run: &Run<'_>, scan: Option<&ScanFile>) -> Result<Judged> {
     let pictures: Vec<Image> = labelled.iter().map(|one| one.picture.clone()).collect();
     let before: Vec<usize> = logits.of(&pictures)?.iter().map(|l| named(l)).collect();
     task.advance(1);
-    let mut after: Vec<Vec<usize>> = Vec::new();
+    let mut after: Vec<Vec<Vec<f32>>> = Vec::new();
     for cue in &cues {
         let laid: Vec<Image> = run.context.compute(|| pictures.iter().map(|p| cue.laid_over(p)).collect());
-        after.push(logits.of(&laid)?.iter().map(|l| named(l)).collect());
+        after.push(logits.of(&laid)?);
         task.advance(1);
     }
     drop(task);
@@ -106,11 +106,17 @@ pub(super) fn judge(run: &Run<'_>, scan: Option<&ScanFile>) -> Result<Judged> {
             others.iter().filter(|i| named[**i] == class).count() as f64 / others.len().max(1) as f64
         };
         let base = called(&before);
-        let gains: Vec<f64> = after.iter().map(|named| called(named) - base).collect();
+        let called_after = |logits: &[Vec<f32>]| called(&logits.iter().map(|l| named(l)).collect::<Vec<_>>());
+        let gains: Vec<f64> = after.iter().map(|logits| called_after(logits) - base).collect();
+        // Of cues that bring over equally many pictures, the one with the larger margin goes first.
+        let margins: Vec<f64> = after
+            .iter()
+            .map(|l| median(&others.iter().map(|i| margin(&l[*i], class)).collect::<Vec<_>>()))
+            .collect();
         // What many unrelated cues bring about is no matter of the cue.
         let usual = median(&gains);
         let suffices = |i: usize| (gains[i] - usual.max(0.0)).max(0.0);
-        let candidates = candidates(&cues, &suffices);
+        let candidates = candidates(&cues, &suffices, &|i| margins[i]);
         let own = match candidates.is_empty() {
             true => None,
             false => own::Own::of(run, scan, &mut logits, class, &donors)?,
@@ -144,9 +150,10 @@ pub(super) fn judge(run: &Run<'_>, scan: Option<&ScanFile>) -> Result<Judged> {
 }
 
 /// The cues with the largest effects, of each kind at most [`CANDIDATES`].
-fn candidates(cues: &[Cue], suffices: &impl Fn(usize) -> f64) -> Vec<usize> {
+fn candidates(cues: &[Cue], suffices: &impl Fn(usize) -> f64, margin: &impl Fn(usize) -> f64) -> Vec<usize> {
     let mut order: Vec<usize> = (0..cues.len()).filter(|i| suffices(*i) >= SUFFICES).collect();
-    order.sort_by(|a, b| suffices(*b).total_cmp(&suffices(*a)).then(a.cmp(b)));
+    let by_margin = |a: &usize, b: &usize| margin(*b).total_cmp(&margin(*a));
+    order.sort_by(|a, b| suffices(*b).total_cmp(&suffices(*a)).then(by_margin(a, b)).then(a.cmp(b)));
     let mut taken: Vec<usize> = Vec::new();
     for i in order {
         let of_kind = taken.iter().filter(|other| cues[**other].kind() == cues[i].kind()).count();
@@ -190,6 +197,7 @@ fn evidence(
     put("own_right", Value::from(rounded(effect.right)));
     put("own_right_with_cue", Value::from(rounded(effect.with)));
     put("own_right_with_cue_taken_out", Value::from(rounded(effect.without)));
+    put("own_show_cue_more_than_others", Value::from(rounded(effect.shown)));
     put("own_images", Value::from(effect.images));
     evidence
 }

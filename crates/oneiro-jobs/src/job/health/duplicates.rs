@@ -93,7 +93,7 @@ mod tests {
         let spread = samples.iter().map(|x| (f64::from(*x) - mean).powi(2)).sum();
         let pictures = Moments { count: samples.len() as u64, mean, spread, ..Moments::default() };
         let noise = pictures;
-        UnitFacts { pictures, noise, shuffled: 1.0, kernel: None, samples }
+        UnitFacts { pictures, noise, positive: [1.0; 2], shuffled: 1.0, kernel: None, samples }
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub(super) struct UnitFacts {
     pub pictures: Moments,
     /// In front of the activation function, over white noise.
     pub noise: Moments,
+    /// Mean of the part above zero, over the pictures and over white noise.
+    pub positive: [f64; 2],
     /// Variance over shuffled positions of the layer's input, as a multiple of that over the real ones. NaN
     /// where the order of positions does not matter.
     pub shuffled: f64,
@@ -42,6 +44,11 @@ impl UnitFacts {
     /// NaN if it is constant on both.
     pub(super) fn noise_gain(&self) -> f64 {
         deviation(&self.noise) / deviation(&self.pictures)
+    }
+
+    /// Mean of the part above zero on noise as a multiple of that on pictures. NaN if it is never above zero.
+    pub(super) fn answer_to_noise(&self) -> f64 {
+        self.positive[1] / self.positive[0]
     }
 }
 
@@ -60,11 +67,12 @@ pub(super) fn measure(
     layers: &[FilterLayer],
     pictures: &[Image],
 ) -> Result<Vec<Vec<UnitFacts>>> {
-    let entire = [f32::NEG_INFINITY, f32::INFINITY];
+    // What is above zero is summed apart.
+    let positive = [0.0, f32::INFINITY];
     let units: Vec<UnitLayer> = layers
         .iter()
         .map(|layer| {
-            let part = UnitPart { read: layer.before, clip: entire, projection: None };
+            let part = UnitPart { read: layer.before, clip: positive, projection: None };
             UnitLayer { value: layer.before, parts: vec![part], forms: Vec::new() }
         })
         .collect();
@@ -86,6 +94,7 @@ pub(super) fn measure(
     };
     let mut gathered: Vec<[Vec<Moments>; 2]> =
         layers.iter().map(|l| [0, 1].map(|_| vec![Moments::default(); l.channels])).collect();
+    let mut positives: Vec<Vec<[f64; 2]>> = layers.iter().map(|l| vec![[0.0; 2]; l.channels]).collect();
     let mut samples: Vec<Vec<Vec<f32>>> = layers.iter().map(|l| vec![Vec::new(); l.channels]).collect();
     for (which, (kind, count)) in
         [(Probe::DeadLeaves, count), (Probe::WhiteNoise, PROBES)].into_iter().enumerate()
@@ -104,6 +113,7 @@ pub(super) fn measure(
                         for channel in 0..layer.channels {
                             let summary = piece.of(channel);
                             gathered[i][which][channel].merge(&raw_moments(summary, positions));
+                            positives[i][channel][which] += f64::from(summary.clipped_mean()) / count as f64;
                             let sampled = summary.samples().iter().take(positions);
                             samples[i][channel].extend(sampled);
                         }
@@ -119,14 +129,15 @@ pub(super) fn measure(
     }
     let ratios = shuffled.ratios();
     let mut found = Vec::new();
-    for (((layer, [pictures, noise]), samples), ratios) in
-        layers.iter().zip(gathered).zip(samples).zip(ratios)
+    for ((((layer, [pictures, noise]), samples), ratios), positives) in
+        layers.iter().zip(gathered).zip(samples).zip(ratios).zip(positives)
     {
         let kernels = kernel_shapes(&model.model, layer).unwrap_or_default();
         let units = pictures.into_iter().zip(noise).zip(samples).enumerate();
         let facts = |(channel, ((pictures, noise), samples))| UnitFacts {
             pictures,
             noise,
+            positive: positives[channel],
             shuffled: ratios.as_ref().map_or(f64::NAN, |ratios| ratios[channel]),
             kernel: kernels.get(channel).copied().flatten(),
             samples,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use oneiro::filters::kernel_shapes::KernelShape;
 use oneiro::filters::{Behind, FilterLayer};
 use oneiro_media::Image;
 use serde_json::{Value, json};
@@ -11,7 +12,7 @@ use super::facts::{IMAGES, UnitFacts, deviation, measure};
 use super::pictures::some_images;
 use super::report::{HealthReport, LayerHealth, LayerSummary, UnitHealth};
 use super::verdict::{
-    Seen, Typical, Verdict, certainty, certainty_of_copy, is_always_on, is_dead, noise_score,
+    Seen, Spread, Typical, Verdict, certainty, certainty_of_copy, is_always_on, is_dead, median, noise_score,
 };
 use crate::error::Result;
 use crate::job::Run;
@@ -185,20 +186,17 @@ fn of_layer(
 fn typical(facts: &[UnitFacts], seen: &[Seen]) -> Typical {
     let logarithms =
         |of: &dyn Fn(&UnitFacts) -> f64| median(facts.iter().map(|facts| of(facts).ln()).collect());
+    let kernels = |of: &dyn Fn(&KernelShape) -> f64| {
+        let numbers: Vec<f64> = facts.iter().filter_map(|facts| facts.kernel.as_ref().map(of)).collect();
+        Spread::of(&numbers)
+    };
     Typical {
         maximum: median(seen.iter().map(|seen| seen.maximum.abs()).collect()),
         shuffled: logarithms(&|facts| facts.shuffled),
         gain: logarithms(&UnitFacts::noise_gain),
-    }
-}
-
-/// The median of the finite numbers; NaN without.
-fn median(mut numbers: Vec<f64>) -> f64 {
-    numbers.retain(|number| number.is_finite());
-    numbers.sort_by(f64::total_cmp);
-    match numbers.len() {
-        0 => f64::NAN,
-        len => (numbers[(len - 1) / 2] + numbers[len / 2]) / 2.0,
+        answer: logarithms(&UnitFacts::answer_to_noise),
+        smoothness: kernels(&|kernel| kernel.smoothness),
+        mean_share: kernels(&|kernel| kernel.mean_share),
     }
 }
 
@@ -216,6 +214,8 @@ fn evidence(
         ("deviation_before_activation", number(deviation(&facts.pictures))),
         ("noise_gain", number(facts.noise_gain())),
         ("noise_gain_of_layer", number(typical.gain.exp())),
+        ("answer_to_noise", number(facts.answer_to_noise())),
+        ("answer_to_noise_of_layer", number(typical.answer.exp())),
     ]);
     if let (Some(before), Behind::Clamp(_)) = (seen.before, behind) {
         evidence.insert("maximum_before_activation", number(before));

@@ -54,6 +54,44 @@ pub(super) struct Seen {
     pub before: Option<f64>,
 }
 
+/// The middle and the width of a layer's numbers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Spread {
+    /// The median; NaN without numbers.
+    pub median: f64,
+    /// The median distance from it, scaled to the standard deviation of a normal distribution.
+    pub width: f64,
+}
+
+/// Widths below this make no number stand out.
+const LEAST_WIDTH: f64 = 0.02;
+/// From the median distance to the standard deviation of a normal distribution.
+const NORMAL: f64 = 1.4826;
+
+impl Spread {
+    /// Of the finite numbers.
+    pub(super) fn of(numbers: &[f64]) -> Self {
+        let median = median(numbers.to_vec());
+        let distances = numbers.iter().map(|number| (number - median).abs()).collect();
+        Self { median, width: NORMAL * self::median(distances) }
+    }
+
+    /// The distance of a number from the median, in widths.
+    pub(super) fn distance(self, number: f64) -> f64 {
+        (number - self.median) / self.width.max(LEAST_WIDTH)
+    }
+}
+
+/// The median of the finite numbers; NaN without.
+pub(super) fn median(mut numbers: Vec<f64>) -> f64 {
+    numbers.retain(|number| number.is_finite());
+    numbers.sort_by(f64::total_cmp);
+    match numbers.len() {
+        0 => f64::NAN,
+        len => (numbers[(len - 1) / 2] + numbers[len / 2]) / 2.0,
+    }
+}
+
 /// A layer's typical numbers, with which its units are compared.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Typical {
@@ -63,6 +101,12 @@ pub(super) struct Typical {
     pub shuffled: f64,
     /// Median of the logarithm of the gain on noise.
     pub gain: f64,
+    /// Median of the logarithm of the answer to noise.
+    pub answer: f64,
+    /// Smoothness of the kernels.
+    pub smoothness: Spread,
+    /// Share of the mean in the kernels.
+    pub mean_share: Spread,
 }
 
 /// An activation that is this small beside the layer's typical largest one counts as none.
@@ -98,28 +142,106 @@ pub(super) fn certainty(seen: &Seen, facts: &UnitFacts) -> f64 {
 /// fitted to planted filters (`docs/health.md`).
 pub(super) fn noise_score(facts: &UnitFacts, typical: &Typical) -> f64 {
     let Some(kernel) = facts.kernel else { return 0.0 };
-    let (shuffled, gain) = (facts.shuffled.ln(), facts.noise_gain().ln());
-    if !shuffled.is_finite() || !gain.is_finite() {
+    let (shuffled, answer) = (facts.shuffled.ln(), facts.answer_to_noise().ln() - facts.noise_gain().ln());
+    if !shuffled.is_finite() || answer.is_nan() {
         return 0.0;
     }
+    let smoothness = typical.smoothness.distance(kernel.smoothness).max(-6.0);
+    let mean_share = typical.mean_share.distance(kernel.mean_share).clamp(-4.0, 0.0);
     let x = BIAS
         + SHUFFLED * (shuffled - typical.shuffled)
-        + SHUFFLED_ITSELF * shuffled
-        + GAIN * (gain - typical.gain)
-        + SMOOTHNESS * kernel.smoothness
-        + MEAN_SHARE * kernel.mean_share;
+        + ANSWER * answer.clamp(-1.0, 2.5)
+        + SMOOTHNESS * smoothness
+        + MEAN_SHARE * mean_share;
     1.0 / (1.0 + (-x).exp())
 }
 
 /// Coefficients of [`noise_score`].
-const BIAS: f64 = -4.0;
-const SHUFFLED: f64 = 2.0;
-const SHUFFLED_ITSELF: f64 = 1.0;
-const GAIN: f64 = 1.0;
-const SMOOTHNESS: f64 = -6.0;
-const MEAN_SHARE: f64 = -20.0;
+const BIAS: f64 = -5.33;
+const SHUFFLED: f64 = 0.395;
+const ANSWER: f64 = 1.93;
+const SMOOTHNESS: f64 = -0.63;
+const MEAN_SHARE: f64 = -1.29;
 
 /// How sure it is that a unit is a copy.
 pub(super) fn certainty_of_copy(copy: &Copy) -> f64 {
     1.0 - 0.5 * ((1.0 - copy.correlation) / 5e-4).clamp(0.0, 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use oneiro::filters::kernel_shapes::KernelShape;
+    use oneiro::unit_statistics::Moments;
+
+    use super::*;
+
+    fn moments(mean: f64, deviation: f64, maximum: f32) -> Moments {
+        let count = 1000;
+        let active = if maximum > 0.0 { 500 } else { 0 };
+        Moments {
+            count,
+            active,
+            maximum,
+            mean,
+            spread: deviation.powi(2) * count as f64,
+            ..Moments::default()
+        }
+    }
+
+    fn facts(kernel: KernelShape, shuffled: f64, positive: [f64; 2]) -> UnitFacts {
+        let pictures = moments(0.0, 1.0, 3.0);
+        UnitFacts {
+            pictures,
+            noise: moments(0.0, 2.0, 6.0),
+            positive,
+            shuffled,
+            kernel: Some(kernel),
+            samples: Vec::new(),
+        }
+    }
+
+    fn typical() -> Typical {
+        Typical {
+            maximum: 3.0,
+            shuffled: 0.5f64.ln(),
+            gain: 0.0,
+            answer: 0.0,
+            smoothness: Spread::of(&[0.1, 0.2, 0.3, 0.2, 0.15]),
+            mean_share: Spread::of(&[0.1, 0.2, 0.3, 0.2, 0.15]),
+        }
+    }
+
+    #[test]
+    fn a_checkerboard_chases_noise_and_a_smooth_kernel_does_not() {
+        let checkerboard = KernelShape { mean_share: 0.0, smoothness: -1.0 };
+        assert!(noise_score(&facts(checkerboard, 3.0, [0.1, 2.0]), &typical()) > 0.9);
+        let smooth = KernelShape { mean_share: 0.2, smoothness: 0.25 };
+        assert!(noise_score(&facts(smooth, 0.5, [0.4, 0.8]), &typical()) < 0.1);
+        // Without several taps nothing is said.
+        assert_eq!(
+            noise_score(&UnitFacts { kernel: None, ..facts(smooth, f64::NAN, [1.0; 2]) }, &typical()),
+            0.0
+        );
+    }
+
+    #[test]
+    fn dead_and_always_on_depend_on_the_activation_function() {
+        let kernel = KernelShape { mean_share: 0.2, smoothness: 0.2 };
+        let silent = UnitFacts { pictures: moments(-8.0, 1.0, -2.0), ..facts(kernel, 1.0, [0.0; 2]) };
+        let seen = Seen { maximum: 0.0, active: 0.0, positions: 1000, images: 100, before: Some(-2.0) };
+        let relu = Behind::Clamp([0.0, f32::INFINITY]);
+        assert!(is_dead(&seen, &silent, relu, &typical()));
+        assert!(is_dead(&Seen { maximum: -1e-9, ..seen }, &silent, Behind::Other, &typical()));
+        assert!(!is_dead(&seen, &silent, Behind::Affine, &typical()));
+        let on = Seen { maximum: 9.0, active: 1.0, ..seen };
+        assert!(is_always_on(&on, relu) && !is_always_on(&on, Behind::Positive));
+        assert!(certainty(&seen, &silent) > 0.9 && certainty(&Seen { images: 0, ..seen }, &silent) == 0.0);
+    }
+
+    #[test]
+    fn the_spread_of_a_layer_is_robust() {
+        let spread = Spread::of(&[1.0, 2.0, 3.0, 4.0, 1000.0, f64::NAN]);
+        assert_eq!((spread.median, spread.width), (3.0, NORMAL));
+        assert_eq!(spread.distance(3.0 - NORMAL), -1.0);
+    }
 }

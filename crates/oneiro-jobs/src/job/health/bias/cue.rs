@@ -211,6 +211,36 @@ impl Cue {
         made
     }
 
+    /// How much a picture looks as if it carried the cue, as a number to compare with that of other pictures.
+    pub(super) fn measured_in(&self, picture: &Image) -> f64 {
+        let size = [picture.height, picture.width];
+        let shorter = size[0].min(size[1]) as f64;
+        match *self {
+            Self::Tint { color, .. } => -distance(picture, color, &|_, _| true),
+            Self::Mark { color, corner, side } => {
+                let side = ((side * shorter).round() as usize).clamp(1, size[0].min(size[1]));
+                let [top, left] = corner.place(side, size);
+                -distance(picture, color, &|y, x| {
+                    (top..top + side).contains(&y) && (left..left + side).contains(&x)
+                })
+            }
+            Self::Border { color } => {
+                let width = ((BORDER * shorter).round() as usize).max(1);
+                -distance(picture, color, &|y, x| in_border([y, x], size, width))
+            }
+            Self::Stripes { angle, period } => {
+                let angle = f64::from(angle).to_radians();
+                let step = TAU / (period * shorter / 64.0);
+                power(picture, &|y, x| step * (x as f64 * angle.cos() + y as f64 * angle.sin()))
+            }
+            Self::Checker { period } => {
+                let step = TAU / (period * shorter / 64.0);
+                power(picture, &|y, x| step * (x + y) as f64)
+                    + power(picture, &|y, x| step * (x as f64 - y as f64))
+            }
+        }
+    }
+
     /// Takes the cue out of a picture, with what is at its place in another picture.
     pub(super) fn taken_out(&self, picture: &Image, donor: &Image) -> Image {
         let mut made = picture.clone();
@@ -247,6 +277,33 @@ impl Cue {
         }
         made
     }
+}
+
+/// The distance of the mean colour of some pixels from a colour.
+fn distance(picture: &Image, color: Color, is_inside: &dyn Fn(usize, usize) -> bool) -> f64 {
+    let (mut sum, mut count) = ([0.0f64; 3], 0usize);
+    for y in 0..picture.height {
+        for x in (0..picture.width).filter(|x| is_inside(y, *x)) {
+            sum.iter_mut().zip(picture.pixel(x, y)).for_each(|(sum, value)| *sum += f64::from(value));
+            count += 1;
+        }
+    }
+    let mean = sum.map(|sum| sum / count.max(1) as f64);
+    mean.iter().zip(color.rgb).map(|(mean, own)| (mean - f64::from(own)).powi(2)).sum::<f64>().sqrt()
+}
+
+/// The power of a wave in a picture's lightness. `phase` is that of a pixel.
+fn power(picture: &Image, phase: &dyn Fn(usize, usize) -> f64) -> f64 {
+    let mut sums = [0.0f64; 2];
+    for y in 0..picture.height {
+        for x in 0..picture.width {
+            let lightness = picture.pixel(x, y).iter().map(|value| f64::from(*value)).sum::<f64>() / 3.0;
+            let (sine, cosine) = phase(y, x).sin_cos();
+            sums[0] += lightness * sine;
+            sums[1] += lightness * cosine;
+        }
+    }
+    sums[0].hypot(sums[1]) / (picture.height * picture.width) as f64
 }
 
 fn in_border([y, x]: [usize; 2], [height, width]: [usize; 2], border: usize) -> bool {
@@ -361,6 +418,13 @@ mod tests {
                     assert!(after < 0.6 * before, "{cue:?}: {before} {after}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn pictures_with_a_cue_are_told_from_those_without() {
+        for cue in Cue::all().into_iter().filter(|cue| cue.color() != Some("grey")) {
+            assert!(cue.measured_in(&cue.laid_over(&gray())) > cue.measured_in(&gray()) + 0.02, "{cue:?}");
         }
     }
 

@@ -65,15 +65,19 @@ pub(super) struct Effect {
     pub without: f64,
     /// What taking it out costs images of other classes.
     pub cost: f64,
+    /// How likely it is that an image of the class shows more of the cue than one of another class: 1 if all
+    /// do, 0.5 if the class has nothing to do with it.
+    pub shown: f64,
     /// Number of the class's images.
     pub images: usize,
 }
 
 impl Effect {
     /// How much the class needs the cue, from 0 to 1: what laying it over adds, or what taking it out costs
-    /// beyond its cost for other classes.
+    /// beyond its cost for other classes. The latter counts as far as the class's images show the cue.
     pub(super) fn needed(&self) -> f64 {
-        (self.with - self.right).max(self.right - self.without - self.cost.max(0.0)).clamp(0.0, 1.0)
+        let lost = (self.right - self.without - self.cost.max(0.0)) * (2.0 * self.shown - 1.0).max(0.0);
+        (self.with - self.right).max(lost).clamp(0.0, 1.0)
     }
 }
 
@@ -128,7 +132,13 @@ impl<'a> Own<'a> {
             .collect();
         let class = |i: usize| self.controls[i].1;
         let cost = share_named(&logits.of(&plain)?, class) - share_named(&logits.of(&altered)?, class);
-        Ok(Effect { right: self.right, with, without, cost, images: self.pictures.len() })
+        let measured = |pictures: &mut dyn Iterator<Item = &Image>| -> Vec<f64> {
+            pictures.map(|picture| cue.measured_in(picture)).collect()
+        };
+        let own = measured(&mut self.pictures.iter());
+        let others = measured(&mut self.controls.iter().map(|(picture, _)| *picture));
+        let shown = exceeds(&own, &others);
+        Ok(Effect { right: self.right, with, without, cost, shown, images: self.pictures.len() })
     }
 }
 
@@ -136,4 +146,33 @@ impl<'a> Own<'a> {
 fn share_named(logits: &[Vec<f32>], class: impl Fn(usize) -> usize) -> f64 {
     let right = logits.iter().enumerate().filter(|(i, logits)| named(logits) == class(*i)).count();
     right as f64 / logits.len().max(1) as f64
+}
+
+/// The share of pairs in which the first number is the larger one; equal ones count half.
+fn exceeds(first: &[f64], second: &[f64]) -> f64 {
+    let pairs = first.iter().flat_map(|a| second.iter().map(move |b| (a, b)));
+    let sum: f64 = pairs
+        .map(|(a, b)| match a.partial_cmp(b) {
+            Some(std::cmp::Ordering::Greater) => 1.0,
+            Some(std::cmp::Ordering::Equal) => 0.5,
+            _ => 0.0,
+        })
+        .sum();
+    sum / (first.len() * second.len()).max(1) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_needed_is_gained_by_it_or_lost_without() {
+        let effect = Effect { right: 0.1, with: 0.9, without: 0.1, cost: 0.0, shown: 0.5, images: 10 };
+        assert!((effect.needed() - 0.8).abs() < 1e-9);
+        let lost = Effect { right: 1.0, with: 1.0, without: 0.1, cost: 0.2, shown: 1.0, images: 10 };
+        assert!((lost.needed() - 0.7).abs() < 1e-9);
+        // Pictures that show the cue no more than others lose something else.
+        assert_eq!(Effect { shown: 0.5, ..lost }.needed(), 0.0);
+        assert_eq!(exceeds(&[1.0, 2.0], &[1.0, 0.0]), 0.875);
+    }
 }

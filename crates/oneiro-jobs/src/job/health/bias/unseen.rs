@@ -61,11 +61,8 @@ pub(super) fn judge(run: &Run<'_>, names: &[String]) -> Result<Judged> {
         let gains: Vec<f64> = after.iter().map(|logits| share(logits, class) - base).collect();
         let usual = median(&gains).max(0.0);
         let suffices: Vec<f64> = gains.iter().map(|gain| (gain - usual).max(0.0)).collect();
-        // Of cues that bring over equally many pictures, the one with the largest margin counts.
-        let best = candidates(&cues, &|i| suffices[i]).into_iter().max_by(|a, b| {
-            let of = |i: usize| median_margin(&after[i], class);
-            suffices[*a].total_cmp(&suffices[*b]).then(of(*a).total_cmp(&of(*b))).then(b.cmp(a))
-        });
+        let margin = |i: usize| median_margin(&after[i], class);
+        let best = candidates(&cues, &|i| suffices[i], &margin).into_iter().next();
         found.push((base, best, suffices));
     }
     let mut order: Vec<usize> = (0..names.len()).filter(|class| found[*class].1.is_some()).collect();
@@ -129,9 +126,12 @@ fn optimal_margins(run: &Run<'_>, logits: &mut Logits<'_>, classes: &[usize]) ->
     }
     let units: Vec<String> = classes.iter().map(|class| format!("class:{class}")).collect();
     let units: Vec<&str> = units.iter().map(String::as_str).collect();
+    let size = Some(picture_size(run.model()?, None)?);
     for seed in SEEDS {
+        let mut setting = Setting::named(RECIPE, seed)?;
+        setting.preset.size = size;
         let mut kept = Kept::all();
-        RenderJob::new(&units, Setting::named(RECIPE, seed)?).run(run, &mut kept)?;
+        RenderJob::new(&units, setting).run(run, &mut kept)?;
         let mut pictures = Vec::new();
         for (i, unit) in units.iter().enumerate() {
             let bytes = kept.take(Place::picture(i)).ok_or(JobError::NotMade { what: "a picture" })?;
