@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
+use oneiro_jobs::files::{check_folder, create_folder};
 use oneiro_jobs::job::health::fail_on::FailOn;
-use oneiro_jobs::job::health::{HealthJob, HealthReport, Verdict};
+use oneiro_jobs::job::health::{ClassHealth, HealthJob, HealthReport, Verdict};
+use oneiro_jobs::job::parts::Parts;
 use oneiro_jobs::job::{Job as _, Role};
 use oneiro_jobs::numbers::short;
 
@@ -15,6 +17,8 @@ use crate::results::Results;
 
 /// Exit code when a condition of `--fail-on` holds.
 const CONDITION_HOLDS: u8 = 3;
+/// Suspicion from which a class is listed.
+const SUSPECTED: f64 = 0.3;
 /// Unhealthy filters of a layer that are listed on the terminal.
 const LISTED: usize = 12;
 
@@ -47,6 +51,13 @@ pub struct Args {
     /// Exit with 3 if this holds, such as 'dead>5%' or 'noise>=3'; may be given several times
     #[arg(long, value_name = "CONDITION")]
     fail_on: Vec<FailOn>,
+    /// Write the report as a page, with pictures of the unhealthy filters
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// A folder for the page, the numbers as health.json, and the scan that is made of images. If it is
+    /// interrupted, the same command goes on from there
+    #[arg(long, short, value_name = "DIR")]
+    out: Option<PathBuf>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -60,8 +71,28 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     };
     job.check()?;
     let model = model::load(context, &args.model)?;
-    let mut results = Results::default().and(Role::Page, "--html", None);
-    let report = job.run(&oneiro_jobs::Run::new(&model, context), &mut results)?;
+    let in_folder = |name: &str| args.out.as_ref().map(|folder| folder.join(name));
+    let page = args.html.clone().or_else(|| in_folder("health.html"));
+    let flag = if args.html.is_some() { "--html" } else { "--out" };
+    if let Some(folder) = &args.out {
+        if folder.is_file() {
+            bail!("--out {}: this is a file; a folder is needed", folder.display());
+        }
+        check_folder(folder)?;
+        create_folder(folder)?;
+    }
+    let mut results = Results::default().and(Role::Page, flag, page.as_ref()).and(
+        Role::Table,
+        "--out",
+        in_folder("health.json").as_ref(),
+    );
+    results.check_writable()?;
+    let parts = args.out.as_ref().map(|folder| Parts::new(folder.join("health.parts"), None));
+    let run = oneiro_jobs::Run::new(&model, context).with_parts(parts.as_ref());
+    let report = job.run(&run, &mut results)?;
+    if let Some(parts) = &parts {
+        parts.clear();
+    }
     if args.json {
         context.print(&serde_json::to_string_pretty(&report)?)?;
     } else {
@@ -94,16 +125,25 @@ fn print(context: &Context, report: &HealthReport) -> Result<()> {
         let unhealthy = layer.units.iter().filter(|unit| unit.verdict != Verdict::Healthy);
         for unit in unhealthy.clone().take(LISTED) {
             let of = unit.of.map_or_else(String::new, |of| format!(" of {of}"));
-            let sure = 100.0 * unit.confidence;
-            context.print(&format!(
-                "    {:>4}  {}{of}, {sure:.0} % sure",
-                unit.channel,
-                unit.verdict.name()
-            ))?;
+            let (sure, name) = (100.0 * unit.confidence, unit.verdict.name());
+            context.print(&format!("    {:>4}  {name}{of}, {sure:.0} % sure: {}", unit.channel, unit.why))?;
         }
         if unhealthy.clone().count() > LISTED {
             context.print(&format!("    and {} more", unhealthy.count() - LISTED))?;
         }
+    }
+    let mut classes: Vec<_> = report.classes.iter().filter(|class| class.suspicion >= SUSPECTED).collect();
+    classes.sort_by(|a, b| b.suspicion.total_cmp(&a.suspicion));
+    for class in classes.iter().take(LISTED) {
+        let ClassHealth { name, suspicion, .. } = class;
+        context.print(&format!(
+            "class {name} (suspicion {suspicion:.2}): {}. {}",
+            class.cue(),
+            class.effect()
+        ))?;
+    }
+    if classes.is_empty() && !report.classes.is_empty() {
+        context.print("no class is suspected to follow a cue that is not its object")?;
     }
     for line in &report.not_judged {
         context.note(&format!("not judged: {line}"));

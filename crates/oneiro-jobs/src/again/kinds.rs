@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::error::{During as _, Result, Step};
 use crate::job::preimage::{AccentuationJob, CaricatureJob, InversionJob};
 use crate::job::{
-    AnyJob, Job, attribution, demo, dream, flow, grid, groups, interpolation, kernels, render, sheet,
+    AnyJob, Job, attribution, demo, dream, flow, grid, groups, health, interpolation, kernels, render, sheet,
     spectra, statistics, units, video,
 };
 use crate::provenance::ProvenanceError;
@@ -34,6 +34,7 @@ impl Default for Kinds {
             .with::<units::UnitsJob>()
             .with::<groups::GroupsJob>()
             .with::<spectra::SpectraJob>()
+            .with::<health::HealthJob>()
             .with::<video::VideoJob>()
             .with::<flow::FlowJob>()
     }

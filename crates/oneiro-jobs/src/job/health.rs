@@ -4,6 +4,8 @@
 //! runs on some of its images, on white noise, and with the layers' inputs shuffled. Without data, synthetic
 //! pictures take the place of images.
 
+use std::path::Path;
+
 use oneiro::filters::FilterLayer;
 use serde::{Deserialize, Serialize};
 
@@ -14,16 +16,19 @@ use super::scan::examples::is_scan;
 use super::scan::{RankedBy, ScanJob, ScannedClips};
 use super::{Folder, Job, Place, Role, Run, Sink};
 use crate::error::Result;
+use crate::provenance::{seal, text_of_model};
 use crate::store::ScanFile;
 
 mod bias;
 mod duplicates;
 mod facts;
 pub mod fail_on;
+mod page;
 mod pictures;
 mod report;
 mod units;
 mod verdict;
+mod words;
 
 pub use bias::ClassHealth;
 pub use report::{HealthReport, LayerHealth, LayerSummary, UnitHealth};
@@ -31,8 +36,6 @@ pub use verdict::Verdict;
 
 /// Images in each list of a unit, in a scan that is made for a report.
 const EXAMPLES: usize = 32;
-/// Folder of that scan, among the parts of the job.
-const SCAN_FOLDER: &str = "scan";
 
 /// Judges the filters of a network.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -64,6 +67,13 @@ impl Job for HealthJob {
         let place = Place::first(Role::Table);
         if sink.wants(place) {
             sink.take_bytes(place, "health.json", &serde_json::to_vec_pretty(&report)?)?;
+        }
+        let place = Place::first(Role::Page);
+        if sink.wants(place) {
+            let mut text = text_of_model(run.model()?)?;
+            seal(run, &mut text, self, place)?;
+            let page = page::page(run, &report, scan, text)?;
+            sink.take_bytes(place, "health.html", page.to_html().as_bytes())?;
         }
         Ok(report)
     }
@@ -114,8 +124,9 @@ impl HealthJob {
             job.run(&Run::new(run.model()?, run.context), &mut Folder::new(folder.path()))?;
             return Ok(Some((ScanFile::open(folder.path())?, Some(folder))));
         };
-        let folder = parts.folder().join(SCAN_FOLDER);
-        job.run(run, &mut Folder::new(&folder))?;
-        Ok(Some((ScanFile::open(&folder)?, None)))
+        // The scan stays beside the report.
+        let folder = parts.folder().parent().unwrap_or_else(|| Path::new(""));
+        job.run(run, &mut Folder::new(folder))?;
+        Ok(Some((ScanFile::open(folder)?, None)))
     }
 }

@@ -144,15 +144,16 @@ impl Framings {
 
     /// Returns a JSON list of files and their framings.
     pub fn json(&self) -> serde_json::Value {
-        let known = self.0.lock().map(|known| known.clone()).unwrap_or_default();
+        let known = self.0.lock().map(|mut known| std::mem::take(&mut *known)).unwrap_or_default();
         known.iter().map(|(file, framing)| serde_json::json!({ "file": file, "shown": framing })).collect()
     }
 
-    /// Reports the framings in remarks, one for each way in which photos were framed.
+    /// Reports the framings in remarks, one for each way in which photos were framed. What was reported is
+    /// not reported again.
     pub fn say(&self, context: &Context) {
         /// Maximum number of remarks.
         const LINES: usize = 4;
-        let known = self.0.lock().map(|known| known.clone()).unwrap_or_default();
+        let known = self.0.lock().map(|mut known| std::mem::take(&mut *known)).unwrap_or_default();
         let mut ways: BTreeMap<Framing, Vec<&str>> = BTreeMap::new();
         for (file, framing) in &known {
             ways.entry(*framing).or_default().push(file);

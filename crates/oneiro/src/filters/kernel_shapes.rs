@@ -13,6 +13,20 @@ pub struct KernelShape {
     pub mean_share: f64,
     /// Correlation of neighbouring taps, from −1 (a checkerboard) over 0 (white noise) to 1 (constant).
     pub smoothness: f64,
+    /// Number of taps.
+    pub taps: usize,
+}
+
+/// Share of the mean, as a multiple of that of white noise, and smoothness below which a kernel counts as
+/// flat or high-pass.
+const FLAT: (f64, f64) = (2.0, 0.25);
+
+impl KernelShape {
+    /// Whether the spectrum over the taps is flat or high-pass: neither does the mean stand out, nor do
+    /// neighbours agree.
+    pub fn is_flat(&self) -> bool {
+        self.mean_share < FLAT.0 / self.taps as f64 && self.smoothness < FLAT.1
+    }
 }
 
 /// Returns the shape of each filter's kernel; `None` for layers without several taps, and for weights that
@@ -66,7 +80,7 @@ fn shape(filter: &[f32], taps: &[usize]) -> Option<KernelShape> {
         sum += products / energy * extent as f64 / (extent - 1) as f64;
         axes += 1;
     }
-    Some(KernelShape { mean_share: means / energy, smoothness: sum / f64::from(axes.max(1)) })
+    Some(KernelShape { mean_share: means / energy, smoothness: sum / f64::from(axes.max(1)), taps: count })
 }
 
 #[cfg(test)]
@@ -77,9 +91,11 @@ mod tests {
     fn kernels_are_told_apart() {
         let constant = shape(&[2.0; 18], &[3, 3]).unwrap();
         assert!((constant.mean_share - 1.0).abs() < 1e-12 && (constant.smoothness - 1.0).abs() < 1e-12);
+        assert!(!constant.is_flat());
         let checkerboard: Vec<f32> = (0..16).map(|i| if (i / 4 + i) % 2 == 0 { 1.0 } else { -1.0 }).collect();
         let checkerboard = shape(&checkerboard, &[4, 4]).unwrap();
         assert_eq!((checkerboard.mean_share, checkerboard.smoothness), (0.0, -1.0));
+        assert!(checkerboard.is_flat());
         let mut stream = crate::rng::Stream::new(1, 0);
         let noise: Vec<f32> = (0..9 * 4000).map(|_| stream.normal() as f32).collect();
         let noise = shape(&noise, &[3, 3]).unwrap();

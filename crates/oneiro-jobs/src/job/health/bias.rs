@@ -29,6 +29,8 @@ const IMAGES: usize = 96;
 const SUFFICES: f64 = 0.15;
 /// Cues of a class that are looked at more closely, at most this many of each kind.
 const CANDIDATES: usize = 3;
+/// A candidate replaces an earlier one if it makes the class this much more suspect.
+const CLEARLY: f64 = 0.05;
 /// A colour works as well as the best if it has this share of its effect.
 const AS_WELL: f64 = 0.7;
 
@@ -41,6 +43,37 @@ pub struct ClassHealth {
     pub suspicion: f64,
     /// The cue in words, and what it does.
     pub evidence: Map<String, Value>,
+}
+
+impl ClassHealth {
+    /// The cue in words.
+    pub fn cue(&self) -> &str {
+        self.evidence.get("cue").and_then(Value::as_str).unwrap_or("none")
+    }
+
+    /// What the cue does, in a sentence.
+    pub fn effect(&self) -> String {
+        let share = |name: &str| {
+            self.evidence.get(name).and_then(Value::as_f64).map(|share| format!("{:.0} %", 100.0 * share))
+        };
+        let said = |before: &str, after: &str| Some((share(before)?, share(after)?));
+        if let Some((before, after)) = said("others_named_so", "others_named_so_with_cue") {
+            let others = format!("{before} of the other classes' images are named so, with the cue {after}");
+            let own = ["own_right", "own_right_with_cue", "own_right_with_cue_taken_out"].map(share);
+            return match own {
+                [Some(right), Some(with), Some(without)] => format!(
+                    "{others}. Of its own images {right} are named rightly, with the cue {with}, with it taken out {without}."
+                ),
+                _ => others,
+            };
+        }
+        match said("synthetic_pictures_named_so", "synthetic_pictures_named_so_with_cue") {
+            Some((before, after)) => {
+                format!("{before} of synthetic pictures are named so, with the cue {after}.")
+            }
+            None => String::new(),
+        }
+    }
 }
 
 /// A picture and the class that it is of, if the network knows it.
@@ -116,7 +149,7 @@ pub(super) fn judge(run: &Run<'_>, scan: Option<&ScanFile>) -> Result<Judged> {
         // What many unrelated cues bring about is no matter of the cue.
         let usual = median(&gains);
         let suffices = |i: usize| (gains[i] - usual.max(0.0)).max(0.0);
-        let candidates = candidates(&cues, &suffices, &|i| margins[i]);
+        let candidates = candidates(&cues, &suffices, &|i| (support(&cues, i, &suffices), margins[i]));
         let own = match candidates.is_empty() {
             true => None,
             false => own::Own::of(run, scan, &mut logits, class, &donors)?,
@@ -129,7 +162,8 @@ pub(super) fn judge(run: &Run<'_>, scan: Option<&ScanFile>) -> Result<Judged> {
                 for &i in &candidates {
                     let effect = own.effect(&mut logits, &cues[i])?;
                     let suspicion = (suffices(i) * effect.needed()).sqrt();
-                    if suspicion > health.suspicion {
+                    // A later candidate has to be clearly better.
+                    if suspicion > health.suspicion + CLEARLY {
                         health.suspicion = rounded(suspicion);
                         health.evidence = evidence(&cues, i, &suffices, [base, base + gains[i]], &effect);
                     }
@@ -149,11 +183,27 @@ pub(super) fn judge(run: &Run<'_>, scan: Option<&ScanFile>) -> Result<Judged> {
     Ok(Judged { classes, not_judged })
 }
 
-/// The cues with the largest effects, of each kind at most [`CANDIDATES`].
-fn candidates(cues: &[Cue], suffices: &impl Fn(usize) -> f64, margin: &impl Fn(usize) -> f64) -> Vec<usize> {
+/// The mean effect of the cues that differ from one in strength or size alone: where several suffice, the
+/// one that does so when it is weak, too, is the cue.
+fn support(cues: &[Cue], of: usize, suffices: &impl Fn(usize) -> f64) -> f64 {
+    let same: Vec<f64> =
+        (0..cues.len()).filter(|i| cues[*i].is_same_thing(&cues[of])).map(suffices).collect();
+    same.iter().sum::<f64>() / same.len().max(1) as f64
+}
+
+/// The cues with the largest effects, of each kind at most [`CANDIDATES`]. Where effects are equal, `then`
+/// decides.
+fn candidates(
+    cues: &[Cue],
+    suffices: &impl Fn(usize) -> f64,
+    then: &impl Fn(usize) -> (f64, f64),
+) -> Vec<usize> {
     let mut order: Vec<usize> = (0..cues.len()).filter(|i| suffices(*i) >= SUFFICES).collect();
-    let by_margin = |a: &usize, b: &usize| margin(*b).total_cmp(&margin(*a));
-    order.sort_by(|a, b| suffices(*b).total_cmp(&suffices(*a)).then(by_margin(a, b)).then(a.cmp(b)));
+    let rank = |i: usize| [suffices(i) + then(i).0, then(i).1];
+    order.sort_by(|a, b| {
+        let (a_rank, b_rank) = (rank(*a), rank(*b));
+        b_rank[0].total_cmp(&a_rank[0]).then(b_rank[1].total_cmp(&a_rank[1])).then(a.cmp(b))
+    });
     let mut taken: Vec<usize> = Vec::new();
     for i in order {
         let of_kind = taken.iter().filter(|other| cues[**other].kind() == cues[i].kind()).count();

@@ -92,6 +92,7 @@ mod tests {
             verdict: *verdict,
             confidence: 1.0,
             of: None,
+            why: String::new(),
             tags: Vec::new(),
             evidence: BTreeMap::new(),
         };

@@ -57,6 +57,8 @@ pub struct UnitHealth {
     pub confidence: f64,
     /// Of a duplicate, the channel that it equals.
     pub of: Option<usize>,
+    /// Why it has this verdict, in a sentence; empty for a healthy filter.
+    pub why: String,
     /// Further findings.
     pub tags: Vec<String>,
     /// The numbers that the verdict rests on.

@@ -14,6 +14,7 @@ use super::report::{HealthReport, LayerHealth, LayerSummary, UnitHealth};
 use super::verdict::{
     Seen, Spread, Typical, Verdict, certainty, certainty_of_copy, is_always_on, is_dead, median, noise_score,
 };
+use super::words::reason;
 use crate::error::Result;
 use crate::job::Run;
 use crate::numbers::rounded;
@@ -31,7 +32,7 @@ const NEARLY_NEVER: f64 = 1e-4;
 const NOISE: f64 = 0.5;
 
 /// A scanned layer, and the first of its channels that belongs to the filters.
-type Scanned<'a> = (&'a LayerRecord, usize);
+pub(super) type Scanned<'a> = (&'a LayerRecord, usize);
 
 pub(super) fn judge(run: &Run<'_>, layers: &[FilterLayer], scan: Option<&ScanFile>) -> Result<HealthReport> {
     let model = run.model()?;
@@ -94,7 +95,7 @@ pub(super) fn judge(run: &Run<'_>, layers: &[FilterLayer], scan: Option<&ScanFil
 }
 
 /// The scanned layer with one of these names, and the first of its channels that belongs to the name.
-fn scanned<'a>(scan: &'a ScanFile, names: &[String]) -> Option<Scanned<'a>> {
+pub(super) fn scanned<'a>(scan: &'a ScanFile, names: &[String]) -> Option<Scanned<'a>> {
     let own = |layer: &&LayerRecord| names.contains(&layer.name);
     if let Some(layer) = scan.layers().iter().find(own) {
         return Some((layer, 0));
@@ -168,14 +169,17 @@ fn of_layer(
             evidence.insert("factor", number(copy.factor));
             evidence.insert("correlation", number(copy.correlation));
         }
-        units.push(UnitHealth {
+        let mut unit = UnitHealth {
             channel,
             verdict,
             confidence,
             of: copies[channel].map(|copy| copy.of),
+            why: String::new(),
             tags: tags(verdict, seen, layer.behind, classes),
             evidence,
-        });
+        };
+        unit.why = reason(&unit);
+        units.push(unit);
     }
     let mut counts = BTreeMap::new();
     units.iter().for_each(|unit| *counts.entry(unit.verdict).or_insert(0) += 1);

@@ -1,6 +1,7 @@
 //! The verdict on a filter, from what was measured of it.
 
 use oneiro::filters::Behind;
+use oneiro::filters::kernel_shapes::KernelShape;
 use serde::{Deserialize, Serialize};
 
 use super::duplicates::Copy;
@@ -141,7 +142,7 @@ pub(super) fn certainty(seen: &Seen, facts: &UnitFacts) -> f64 {
 /// How likely it is that a unit chases noise; 0 if nothing can be said. A logistic function of four numbers,
 /// fitted to planted filters (`docs/health.md`).
 pub(super) fn noise_score(facts: &UnitFacts, typical: &Typical) -> f64 {
-    let Some(kernel) = facts.kernel else { return 0.0 };
+    let Some(kernel) = facts.kernel.filter(KernelShape::is_flat) else { return 0.0 };
     let (shuffled, answer) = (facts.shuffled.ln(), facts.answer_to_noise().ln() - facts.noise_gain().ln());
     if !shuffled.is_finite() || answer.is_nan() {
         return 0.0;
@@ -170,7 +171,6 @@ pub(super) fn certainty_of_copy(copy: &Copy) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use oneiro::filters::kernel_shapes::KernelShape;
     use oneiro::unit_statistics::Moments;
 
     use super::*;
@@ -213,9 +213,9 @@ mod tests {
 
     #[test]
     fn a_checkerboard_chases_noise_and_a_smooth_kernel_does_not() {
-        let checkerboard = KernelShape { mean_share: 0.0, smoothness: -1.0 };
+        let checkerboard = KernelShape { mean_share: 0.0, smoothness: -1.0, taps: 9 };
         assert!(noise_score(&facts(checkerboard, 3.0, [0.1, 2.0]), &typical()) > 0.9);
-        let smooth = KernelShape { mean_share: 0.2, smoothness: 0.25 };
+        let smooth = KernelShape { mean_share: 0.2, smoothness: 0.25, taps: 9 };
         assert!(noise_score(&facts(smooth, 0.5, [0.4, 0.8]), &typical()) < 0.1);
         // Without several taps nothing is said.
         assert_eq!(
@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn dead_and_always_on_depend_on_the_activation_function() {
-        let kernel = KernelShape { mean_share: 0.2, smoothness: 0.2 };
+        let kernel = KernelShape { mean_share: 0.2, smoothness: 0.2, taps: 9 };
         let silent = UnitFacts { pictures: moments(-8.0, 1.0, -2.0), ..facts(kernel, 1.0, [0.0; 2]) };
         let seen = Seen { maximum: 0.0, active: 0.0, positions: 1000, images: 100, before: Some(-2.0) };
         let relu = Behind::Clamp([0.0, f32::INFINITY]);

@@ -43,7 +43,7 @@ const SOFT: [Color; 7] = [
 ];
 
 /// Shares of the colour in a tinted picture.
-const TINTS: [f32; 2] = [0.35, 0.6];
+const TINTS: [f32; 3] = [0.2, 0.35, 0.6];
 /// Sides of marks and borders, as shares of the picture's shorter side.
 const MARKS: [f64; 2] = [0.12, 0.18];
 const BORDER: f64 = 0.07;
@@ -144,6 +144,15 @@ impl Cue {
         match self {
             Self::Tint { color, .. } | Self::Mark { color, .. } | Self::Border { color } => Some(color.name),
             _ => None,
+        }
+    }
+
+    /// Whether another cue differs from this one in strength or size alone.
+    pub(super) fn is_same_thing(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Stripes { angle: a, .. }, Self::Stripes { angle: b, .. }) => a == b,
+            (Self::Checker { .. }, Self::Checker { .. }) => true,
+            _ => self.is_like(other) && self.color() == other.color(),
         }
     }
 

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::cue::Cue;
 use super::logits::{Logits, margin, named};
-use super::{ClassHealth, Judged, candidates, median, words};
+use super::{ClassHealth, Judged, candidates, median, support, words};
 use crate::error::Result;
 use crate::job::error::JobError;
 use crate::job::render::{RenderJob, Setting};
@@ -62,7 +62,8 @@ pub(super) fn judge(run: &Run<'_>, names: &[String]) -> Result<Judged> {
         let usual = median(&gains).max(0.0);
         let suffices: Vec<f64> = gains.iter().map(|gain| (gain - usual).max(0.0)).collect();
         let margin = |i: usize| median_margin(&after[i], class);
-        let best = candidates(&cues, &|i| suffices[i], &margin).into_iter().next();
+        let support = |i: usize| support(&cues, i, &|i| suffices[i]);
+        let best = candidates(&cues, &|i| suffices[i], &|i| (support(i), margin(i))).into_iter().next();
         found.push((base, best, suffices));
     }
     let mut order: Vec<usize> = (0..names.len()).filter(|class| found[*class].1.is_some()).collect();

@@ -1,0 +1,73 @@
+//! Says in a sentence why a filter has its verdict, and what to do about it.
+
+use serde_json::Value;
+
+use super::report::UnitHealth;
+use super::verdict::Verdict;
+use crate::numbers::short;
+
+/// What a verdict means for the network, and what one does about it.
+pub(super) fn advice(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Dead => {
+            "Dead filters are never active, so nothing behind them depends on them, and no gradient reaches them. Remove them, or \
+             start them anew. Many of them speak of a learning rate that was too large or of biases that fell too far."
+        }
+        Verdict::AlwaysOn => {
+            "Filters that are always on never cross the threshold of their activation function, so they are linear functions of \
+             their input and select nothing. Start them anew, or lower their bias and train on."
+        }
+        Verdict::Noise => {
+            "Filters that chase noise answer unordered pixels rather than the patterns of pictures. They carry little of the \
+             picture and make the network sensitive to noise. Start them anew; more data, augmentation or weight decay keep them away."
+        }
+        Verdict::Duplicate => {
+            "Duplicates equal another filter of their layer up to a factor, so one of the two is wasted. Remove one and add its \
+             weights in the next layer to the other's, or start it anew."
+        }
+        Verdict::Healthy => "",
+    }
+}
+
+/// Why a unit has its verdict, in a sentence with its numbers; empty for a healthy one.
+pub(super) fn reason(unit: &UnitHealth) -> String {
+    let number = |name: &str| unit.evidence.get(name).and_then(Value::as_f64);
+    let said = |name: &str| number(name).map_or_else(|| "?".to_owned(), short);
+    let images = number("images").unwrap_or(0.0);
+    let on = match images > 0.0 {
+        true => format!("on {images} images"),
+        false => "on synthetic pictures and noise".to_owned(),
+    };
+    match unit.verdict {
+        Verdict::Dead => match number("maximum_before_activation") {
+            Some(before) => format!(
+                "never active {on}: in front of the activation function it is at most {} (mean {}, deviation {})",
+                short(before),
+                said("mean_before_activation"),
+                said("deviation_before_activation")
+            ),
+            None => format!("never active {on}: its largest activation is {}", said("maximum")),
+        },
+        Verdict::AlwaysOn => format!(
+            "active at every position {on}: in front of the activation function its mean is {}, its deviation {}",
+            said("mean_before_activation"),
+            said("deviation_before_activation")
+        ),
+        Verdict::Noise => format!(
+            "its answer is {} times as strong on noise as on pictures (median of the layer {}); with the positions of its input \
+             shuffled it varies {} times as much (layer {}); its kernel's neighbouring weights correlate by {}",
+            said("answer_to_noise"),
+            said("answer_to_noise_of_layer"),
+            said("shuffled_gain"),
+            said("shuffled_gain_of_layer"),
+            said("kernel_smoothness")
+        ),
+        Verdict::Duplicate => format!(
+            "its values are {} times those of channel {}: they correlate by {}",
+            said("factor"),
+            unit.of.map_or_else(|| "?".to_owned(), |of| of.to_string()),
+            number("correlation").map_or_else(|| "?".to_owned(), |r| format!("{r:.5}"))
+        ),
+        Verdict::Healthy => String::new(),
+    }
+}
