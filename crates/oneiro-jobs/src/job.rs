@@ -46,7 +46,7 @@ pub mod video;
 
 pub use error::JobError;
 pub use new_folder::NewFolder;
-pub use outputs::{Folder, Kept, Place, Role, Sink};
+pub use outputs::{Folder, Kept, Nothing, Place, Role, Sink};
 
 /// A unit of work that a user can request.
 pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {

@@ -1,11 +1,12 @@
 //! `oneiro health`: which filters are dead, always on, copies of others, or only chase noise.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use oneiro_jobs::files::{check_folder, create_folder};
 use oneiro_jobs::job::health::fail_on::FailOn;
+use oneiro_jobs::job::health::table::{ModelHealth, judge_each, models_in};
 use oneiro_jobs::job::health::{ClassHealth, HealthJob, HealthReport, Verdict};
 use oneiro_jobs::job::parts::Parts;
 use oneiro_jobs::job::{Job as _, Role};
@@ -30,6 +31,7 @@ Examples:
   oneiro health model.onnx photos.scan --html health.html
   oneiro health model.onnx                            # without data: by synthetic pictures; less is certain
   oneiro health model.onnx photos.scan --json > health.json
+  oneiro health checkpoints/ photos/                  # a line for each model of a folder
   oneiro health model.onnx photos.scan --fail-on 'dead>5%' --fail-on 'duplicate>0'
 
 Verdicts: dead (never active), always_on (active everywhere, so no filter but a linear map), noise (answers pixel noise
@@ -70,6 +72,10 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         images: args.images.as_ref().map(|folder| folder.display().to_string()),
     };
     job.check()?;
+    let folder = Path::new(&args.model.model);
+    if folder.is_dir() {
+        return table(context, args, &job, folder);
+    }
     let model = model::load(context, &args.model)?;
     let in_folder = |name: &str| args.out.as_ref().map(|folder| folder.join(name));
     let page = args.html.clone().or_else(|| in_folder("health.html"));
@@ -106,6 +112,53 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         }
     }
     Ok(code)
+}
+
+/// A line for each model of a folder.
+fn table(context: &Context, args: &Args, job: &HealthJob, folder: &Path) -> Result<ExitCode> {
+    let flags = [("--html", args.html.is_some()), ("--out", args.out.is_some())];
+    if let Some((flag, _)) =
+        flags.into_iter().chain([("--fail-on", !args.fail_on.is_empty())]).find(|(_, given)| *given)
+    {
+        bail!("{flag} is for one model, and {} is a folder of models", folder.display());
+    }
+    let rows = judge_each(context, &args.model.spec(), &models_in(folder)?, job)?;
+    if args.json {
+        context.print(&serde_json::to_string_pretty(&rows)?)?;
+    } else {
+        let name = |row: &ModelHealth| {
+            Path::new(&row.model).file_name().unwrap_or_default().to_string_lossy().into_owned()
+        };
+        let width = rows.iter().map(|row| name(row).len()).max().unwrap_or(0).max("model".len());
+        let heads = ["dead", "always on", "noise", "duplicate", "diversity", "right"];
+        let heads: Vec<String> = heads.iter().map(|head| format!("{head:>9}")).collect();
+        context.print(&format!("{:width$}  filters  {}  most suspected class", "model", heads.join("  ")))?;
+        for row in &rows {
+            if let Some(why) = &row.failed {
+                context.print(&format!("{:width$}  not judged: {why}", name(row)))?;
+                continue;
+            }
+            let percent = |share: f64| format!("{:>7.1} %", 100.0 * share);
+            let mut cells: Vec<String> =
+                Verdict::ALL[..4].iter().map(|verdict| percent(row.share(*verdict))).collect();
+            cells.push(row.diversity.map_or_else(|| format!("{:>9}", "?"), percent));
+            let right = row.accuracy.map(|of| of.right as f64 / of.known as f64);
+            cells.push(right.map_or_else(|| format!("{:>9}", "?"), percent));
+            let class = row.most_suspected.as_ref().map_or_else(
+                || "none".to_owned(),
+                |class| format!("{} ({:.2}): {}", class.name, class.suspicion, class.cue()),
+            );
+            context.print(&format!(
+                "{:width$}  {:>7}  {}  {class}",
+                name(row),
+                row.filters,
+                cells.join("  ")
+            ))?;
+        }
+    }
+    // A model that could not be judged is a failure, although the others have their lines.
+    let failed = rows.iter().any(|row| row.failed.is_some());
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 fn print(context: &Context, report: &HealthReport) -> Result<()> {

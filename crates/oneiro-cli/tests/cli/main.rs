@@ -30,6 +30,7 @@ mod from_pictures;
 mod gray;
 mod grid;
 mod heads;
+mod health;
 mod input_axes;
 mod inputs;
 mod interpolate;

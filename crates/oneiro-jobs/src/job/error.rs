@@ -44,6 +44,12 @@ pub enum JobError {
     /// A network has no filters to judge.
     #[error("the network has no convolutions, and no dense layers in front of an activation function")]
     NoFilters,
+    /// A folder has no models.
+    #[error("{}: there are no .onnx files in this folder", folder.display())]
+    NoModels {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// A layer has no filters.
     #[error(
         "the channels of {layer} are no filters: it is neither a convolution nor a dense layer in front of an activation function"

@@ -26,6 +26,7 @@ pub mod fail_on;
 mod page;
 mod pictures;
 mod report;
+pub mod table;
 mod units;
 mod verdict;
 mod words;

@@ -168,6 +168,20 @@ pub struct Output {
     pub bytes: Vec<u8>,
 }
 
+/// A sink that wants no results: only the job's report counts.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Nothing;
+
+impl Sink for Nothing {
+    fn wants(&self, _: Place) -> bool {
+        false
+    }
+
+    fn take(&mut self, _: Place, _: &str, _: Content<'_>) -> Result<()> {
+        Ok(())
+    }
+}
+
 /// A sink that keeps results in memory.
 #[derive(Debug, Clone, Default)]
 pub struct Kept {

@@ -109,6 +109,7 @@ mod tests {
             classes: Vec::new(),
             data: String::new(),
             images: 0,
+            accuracy: None,
             not_judged: Vec::new(),
         }
     }

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::bias::ClassHealth;
 use super::verdict::Verdict;
+use crate::job::scan::Accuracy;
 
 /// The health of a network.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -19,6 +20,9 @@ pub struct HealthReport {
     pub data: String,
     /// Number of images.
     pub images: usize,
+    /// How many images whose class is known are named rightly.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<Accuracy>,
     /// What could not be judged, and why.
     pub not_judged: Vec<String>,
 }

@@ -17,6 +17,7 @@ use super::verdict::{
 use super::words::reason;
 use crate::error::Result;
 use crate::job::Run;
+use crate::job::scan::Accuracy;
 use crate::numbers::rounded;
 use crate::store::ScanFile;
 use crate::store::read::{Breadth, LayerRecord, UnitClasses};
@@ -90,8 +91,15 @@ pub(super) fn judge(run: &Run<'_>, layers: &[FilterLayer], scan: Option<&ScanFil
             |scan| scan.meta("data").unwrap_or_default().to_owned(),
         ),
         images: scan.map_or(Ok(0), ScanFile::image_count)?,
+        accuracy: scan.map(accuracy).transpose()?.flatten(),
         not_judged,
     })
+}
+
+/// How many images of a scan are named rightly, if the class of any is known.
+fn accuracy(scan: &ScanFile) -> Result<Option<Accuracy>> {
+    let (known, right) = scan.accuracy()?;
+    Ok((known > 0).then_some(Accuracy { known, right }))
 }
 
 /// The scanned layer with one of these names, and the first of its channels that belongs to the name.
