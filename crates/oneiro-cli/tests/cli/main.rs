@@ -9,6 +9,7 @@
 mod again;
 mod answers;
 mod attribute;
+mod attribute_clips;
 mod axes;
 mod bad_input;
 mod bands;

@@ -310,6 +310,12 @@ pub enum JobError {
         /// The setting: "the size".
         setting: &'static str,
     },
+    /// An attribution of several clips was requested.
+    #[error("one clip is attributed at a time, and there are {clips}")]
+    OneClip {
+        /// Number of clips.
+        clips: usize,
+    },
     /// Several flow fields were to go into a file that holds one.
     #[error("a .flo file holds one flow field, and there are {fields}; write .npy, or choose two frames")]
     SeveralFields {

@@ -3,7 +3,7 @@
 use oneiro::card::InputKind;
 use oneiro::render::Picture;
 use oneiro_media::flow::{ArrowOptions, Flow, FlowScaling, draw_arrows, flow_colors, flow_wheel};
-use oneiro_media::{FilmFormat, Image};
+use oneiro_media::{Ffmpeg, FilmFormat, Image};
 use serde::{Deserialize, Serialize};
 
 use super::colors_of;
@@ -43,6 +43,17 @@ impl FilmKind {
             Self::Mp4 => FilmFormat::Mp4,
             Self::WebM => FilmFormat::WebM,
         }
+    }
+
+    /// Checks that the program that writes the format is there, before long work.
+    ///
+    /// # Errors
+    /// [`oneiro_media::MediaError::NoFfmpeg`].
+    pub(crate) fn check_program(self) -> Result<()> {
+        if self.format().needs_ffmpeg() {
+            Ffmpeg::default().version()?;
+        }
+        Ok(())
     }
 }
 
