@@ -227,8 +227,8 @@ const LEAST_FOR_VARIANCE: usize = 2;
 impl Settings {
     /// Sizes of the occluding window and its strides, along time, y and x, for an input of this extent.
     pub fn windows(&self, extent: Extent) -> ([usize; 3], [usize; 3]) {
-        /// Number of half windows along the side of a still. Window sizes are even, so that windows overlap by
-        /// exactly half.
+        /// Number of half windows along the side of a still. Window sizes are even, so that windows overlap
+        /// by exactly half.
         const HALF_WINDOWS: usize = 16;
         /// The same for clips: windows in time as well as space would be too many.
         const HALF_WINDOWS_OF_CLIPS: usize = 8;
@@ -313,8 +313,8 @@ pub struct Attribution {
     pub frames: usize,
     /// Height and width.
     pub size: [usize; 2],
-    /// Signed attributions, `[C, T, H, W]`. C is 3 (red, green, blue), 2 for flow (all fields' u, then all v),
-    /// or 1 for methods that do not distinguish channels. Gradients are per display unit.
+    /// Signed attributions, `[C, T, H, W]`. C is 3 (red, green, blue), 2 for flow (all fields' u, then all
+    /// v), or 1 for methods that do not distinguish channels. Gradients are per display unit.
     pub values: Vec<f32>,
     /// One number for each pixel, `[T, H, W]`; negative only if [`Method::is_signed`].
     pub map: Vec<f32>,

@@ -2,7 +2,7 @@
 
 mod clips;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -138,7 +138,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         // Slips are found before the model is read, which alone knows its classes.
         Objective::parse(text, &AnyNames)?;
     }
-    let video = args.images.iter().find(|path| is_video(path));
+    let video = args.images.iter().find(|path| inputs::is_clip(path));
     // Photos that can't be read, and places that can't be written, are found before the model is.
     let images = match video {
         Some(_) => None,
@@ -213,14 +213,6 @@ fn line(map: &MapReport) -> String {
     };
     let (method, entropy) = (map.method.name(), map.entropy);
     format!("  {method:20} centre {x:.0} % right, {y:.0} % down, entropy {entropy:.2}{share}{gap}{layer}")
-}
-
-/// Whether a file is a clip by its name, or as an animation; so is a folder.
-fn is_video(path: &Path) -> bool {
-    let is_image = oneiro_media::has_image_name(path);
-    path.is_dir()
-        || (oneiro_media::has_video_name(path) && !is_image)
-        || (is_image && oneiro_media::is_animation(path))
 }
 
 /// Where the sheet and the maps of images go. Images that cannot be read are an error.

@@ -281,6 +281,12 @@ fn scans_of_clips_have_times_and_keep_computed_flow() {
     assert!(best["t"].is_u64() && best["y"].is_u64() && best["x"].is_u64(), "{best}");
     assert_eq!(units[0]["best"].as_array().unwrap().len(), 8);
 
+    // Activations over the frame of the largest one, of the network of clips.
+    place.succeed(&["units", "s", "/relu/out:1", "--heat", "--out", "heat.png"]);
+    place.succeed(&["units", "s", "/relu/out:1", "--out", "plain.png"]);
+    let height = |name: &str| oneiro_media::read_image(place.path(name)).unwrap().height;
+    assert!(height("heat.png") > height("plain.png"));
+
     let said =
         place.succeed(&["scan", "two.onnx", "clips", "--thumbnails", "--by", "relevance", "--out", "t"]);
     assert!(said.contains("right at first: 8 of 8"), "{said}");

@@ -22,6 +22,7 @@ mod config;
 mod contracts;
 mod display;
 mod dream;
+mod dream_clips;
 mod features;
 mod files;
 mod film;

@@ -4,7 +4,7 @@ use oneiro_media::VideoReader;
 use safetensors::SafeTensors;
 
 use crate::bad_input::refuse_all;
-use crate::clips::{of_clips, two_streams};
+use crate::clips::{clips, of_clips, two_streams};
 use crate::place::Place;
 
 fn place() -> Place {
@@ -72,6 +72,53 @@ fn results_say_how_they_were_made_and_are_made_again() {
         place.succeed(&["again", name, "--out", "again.bin"]);
         assert_eq!(place.read("again.bin"), place.read(name), "{name}");
     }
+}
+
+#[test]
+fn data_tells_the_largest_activation_and_shows_its_clips() {
+    let place = place();
+    clips(&place, 6, [24, 32]);
+    place.succeed(&["scan", "clip.onnx", "clips", "--out", "s"]);
+    let unit = &place.json(&["units", "s", "class-best:right@/relu/out", "--json"])[0];
+    let name = format!("/relu/out:{}", unit["channel"]);
+    let largest = unit["best_by_mean"][0]["value"].as_f64().unwrap();
+    let args = ["video", "clip.onnx", "--preset", "feichtenhofer20", "--steps", "4", "--gamma", "1,5"];
+    let outcome = place.run(
+        &[
+            &args[..],
+            &["--unit", "class-best:right@/relu/out", "--data", "s", "--out", "v", "--html", "v.html"],
+        ]
+        .concat(),
+    );
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("the largest value of") && !outcome.stderr.contains("unknown"));
+    let listing = place.listing();
+    let film = listing.keys().find(|file| file.starts_with("v/") && file.ends_with("g5.apng")).unwrap();
+    let info = place.json(&["info", film, "--json"]);
+    let preset = &info["job"]["job"]["work"]["settings"][0]["preset"];
+    let told = preset["max_activation"].as_f64().unwrap();
+    assert!((told - largest).abs() < 1e-6 * largest, "{told} for {largest}");
+    place.succeed(&["again", film, "--out", "again.bin"]);
+    assert_eq!(place.read("again.bin"), place.read(film));
+    let page = String::from_utf8(place.read("v.html")).unwrap();
+    assert!(page.contains("clips: mean to") && page.matches("class=\"film").count() == 2);
+    // A folder is scanned for the unit; its name alone names it.
+    place.succeed(&[&args[..], &["--unit", &name, "--data", "clips", "--out", "w"]].concat());
+    let of = |folder: &str| -> Vec<Option<Vec<u8>>> {
+        let files = place.listing().into_iter().filter(|(file, _)| file.starts_with(folder));
+        files.filter(|(file, _)| file.ends_with(".apng")).map(|(_, bytes)| bytes).collect()
+    };
+    let frames = |name: &str| VideoReader::open(&place.path(name), &Default::default()).unwrap().count();
+    assert_eq!(of("w/").len(), 2);
+    assert_eq!(frames(film), 4);
+    refuse_all(
+        &place,
+        &[
+            ("no scan", "video clip.onnx --unit class-best:right@/relu/out", &["class-best"]),
+            ("another network's scan", "video two.onnx --class right --data s", &["another network"]),
+            ("no data", "video clip.onnx --unit relu:1 --data nowhere", &["nowhere"]),
+        ],
+    );
 }
 
 #[test]

@@ -80,7 +80,8 @@ pub(crate) struct LayerGradient {
     pub value: f64,
 }
 
-/// Runs display values forward to a layer, and the objective backward to the layer. Errors call the layer `name`.
+/// Runs display values forward to a layer, and the objective backward to the layer. Errors call the layer
+/// `name`.
 pub(crate) fn layer_gradient(
     target: &AttributionTarget<'_>,
     display: &[f32],

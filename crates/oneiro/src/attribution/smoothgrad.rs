@@ -1,9 +1,9 @@
 //! Gradients under noise: averaging removes what fluctuates between neighbouring pixels.
 //!
-//! Let gᵢ be the gradient at x + σε, with ε normal and σ a share of an input's max x − min x. Methods use the mean of gᵢ
-//! (Smilkov et al., "SmoothGrad", 2017), or the mean of gᵢ² (Hooker et al., "A benchmark for interpretability
-//! methods", 2019, section 4.2). VarGrad uses the variance of gᵢ (Adebayo et al., "Sanity checks for saliency
-//! maps", 2018, section 2).
+//! Let gᵢ be the gradient at x + σε, with ε normal and σ a share of an input's max x − min x. Methods use
+//! the mean of gᵢ (Smilkov et al., "SmoothGrad", 2017), or the mean of gᵢ² (Hooker et al., "A benchmark for
+//! interpretability methods", 2019, section 4.2). VarGrad uses the variance of gᵢ (Adebayo et al., "Sanity
+//! checks for saliency maps", 2018, section 2).
 
 use std::ops::Range;
 

@@ -8,7 +8,7 @@ use oneiro::attribution::{
 use oneiro::card::InputKind;
 use oneiro::input::PictureInput;
 use oneiro::objective::Objective;
-use oneiro_media::{FilmOptions, FrameRate, Image, PngText};
+use oneiro_media::{FrameRate, Image, PngText};
 use serde::{Deserialize, Serialize};
 
 use self::pictures::ClipPictures;
@@ -17,7 +17,7 @@ use super::asked::{Asked, Explained};
 use super::cautions::{Drawn, say_no_relus, say_yes_or_no};
 use super::maps::report_of;
 use crate::error::{During as _, Result, Step};
-use crate::job::video::look::FilmKind;
+use crate::job::film_kind::FilmKind;
 use crate::job::{Job, JobError, Place, Role, Run, Sink};
 use crate::model::LoadedModel;
 use crate::model::health::broken_weights;
@@ -168,10 +168,8 @@ impl Job for ClipAttributionJob {
         let film = Place::first(Role::Film);
         if sink.wants(film) {
             let text = self.text(run, model, &report, film)?;
-            let format = self.format.format();
-            let film_of = pictures.film(FrameRate::new(self.rate)?)?;
-            let bytes = film_of.encode(format, &text, &FilmOptions::default())?;
-            sink.take_bytes(film, &format!("attribution.{}", format.extension()), &bytes)?;
+            let bytes = self.format.encode(&pictures.film(FrameRate::new(self.rate)?)?, &text)?;
+            sink.take_bytes(film, &format!("attribution.{}", self.format.extension()), &bytes)?;
         }
         let strip = Place::picture(0);
         if sink.wants(strip) {
