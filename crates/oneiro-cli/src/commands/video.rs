@@ -126,6 +126,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     FrameRate::new(args.fps)?;
     let mut preset = args.settings.preset_or(context, DEFAULT_PRESET)?;
     args.settings.override_inputs(&mut preset)?;
+    args.materials.adapt_inputs(context, &args.settings, &mut preset)?;
     for text in &args.objectives {
         Objective::parse(text, &AnyNames)?;
     }

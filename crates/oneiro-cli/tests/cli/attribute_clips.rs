@@ -71,7 +71,7 @@ fn every_method_has_maps_over_time() {
     let rise = said["value"].as_f64().unwrap() - map["baseline_value"].as_f64().unwrap();
     assert!((sum(values) - rise).abs() < 1e-3 * rise.abs(), "{} for {rise}", sum(values));
     assert!(rise.abs() > 1e-3);
-    let reader = VideoReader::open(&place.path("a.webp"), &Default::default()).unwrap();
+    let reader = VideoReader::open(place.path("a.webp"), &Default::default()).unwrap();
     assert_eq!(reader.count(), FRAMES);
 }
 
@@ -115,7 +115,7 @@ fn films_and_strips_say_how_they_were_made_and_are_made_again() {
         place.succeed(&["again", out, "--out", "again.bin"]);
         assert_eq!(place.read("again.bin"), place.read(out), "{out}");
     }
-    let frames = |name: &str| VideoReader::open(&place.path(name), &Default::default()).unwrap().count();
+    let frames = |name: &str| VideoReader::open(place.path(name), &Default::default()).unwrap().count();
     assert_eq!([frames("a.apng"), frames("a.gif"), frames("a.png")], [FIELDS, FIELDS, 1]);
     for threads in ["1", "3"] {
         place.succeed(&[&args[..], &["--out", "t.webp", "--fps", "5", "--threads", threads]].concat());

@@ -22,7 +22,7 @@ fn place() -> Place {
 }
 
 fn frames(place: &Place, name: &str) -> Vec<Image> {
-    let reader = VideoReader::open(&place.path(name), &Default::default()).unwrap();
+    let reader = VideoReader::open(place.path(name), &Default::default()).unwrap();
     reader.map(Result::unwrap).collect()
 }
 

@@ -1,6 +1,7 @@
 //! `oneiro video`: clips and flow of units.
 
 use oneiro_media::VideoReader;
+use oneiro_media::flow::{Flow, write_flow};
 use safetensors::SafeTensors;
 
 use crate::bad_input::refuse_all;
@@ -108,7 +109,7 @@ fn data_tells_the_largest_activation_and_shows_its_clips() {
         let files = place.listing().into_iter().filter(|(file, _)| file.starts_with(folder));
         files.filter(|(file, _)| file.ends_with(".apng")).map(|(_, bytes)| bytes).collect()
     };
-    let frames = |name: &str| VideoReader::open(&place.path(name), &Default::default()).unwrap().count();
+    let frames = |name: &str| VideoReader::open(place.path(name), &Default::default()).unwrap().count();
     assert_eq!(of("w/").len(), 2);
     assert_eq!(frames(film), 4);
     refuse_all(
@@ -117,6 +118,75 @@ fn data_tells_the_largest_activation_and_shows_its_clips() {
             ("no scan", "video clip.onnx --unit class-best:right@/relu/out", &["class-best"]),
             ("another network's scan", "video two.onnx --class right --data s", &["another network"]),
             ("no data", "video clip.onnx --unit relu:1 --data nowhere", &["nowhere"]),
+        ],
+    );
+}
+
+/// Flow whose components are nearly equal, and on average 2 and 2 pixels per frame.
+fn diagonal(seed: usize) -> Flow {
+    let [fields, side] = [3, 20];
+    let wave = |t: usize, i: usize| {
+        let (x, y) = ((i % side) as f32, (i / side) as f32);
+        2.0 + 4.0 * (0.9 * x + 0.3 * seed as f32).sin() * (0.7 * y + t as f32).cos()
+    };
+    let planes = (0..2 * fields).flat_map(|plane| {
+        let small = if plane % 2 == 0 { 1.0 } else { 0.98 };
+        (0..side * side).map(move |i| small * wave(plane / 2, i))
+    });
+    Flow::new(fields, side, side, planes.collect()).unwrap()
+}
+
+#[test]
+fn flow_is_decorrelated_by_its_data() {
+    let place = place();
+    std::fs::create_dir_all(place.path("flows/deep")).unwrap();
+    for (seed, name) in ["flows/a.npy", "flows/deep/b.npy", "flows/deep/c.npy"].into_iter().enumerate() {
+        write_flow(place.path(name), &diagonal(seed)).unwrap();
+    }
+    let args = ["statistics", "flows", "--flow", "--size", "20", "--out", "f.safetensors", "--json"];
+    let said = place.json(&args);
+    assert_eq!(said["images"], 9);
+    let average = said["mean"][0].as_f64().unwrap();
+    assert!((1.0..3.0).contains(&average), "pixels per frame: {average}");
+    // Of the noise that an optimisation starts from, both components are nearly equal, too.
+    let correlation = |more: &[&str]| {
+        let args = ["video", "two.onnx", "--unit", "class:right", "--param", "fourier3d", "--steps", "1"];
+        let outcome = place.run(&[&args[..], &["--out", "v", "--raw", "v.safetensors"], more].concat());
+        assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+        assert_eq!(
+            outcome.stderr.contains("flow is decorrelated by"),
+            !more.is_empty(),
+            "{}",
+            outcome.stderr
+        );
+        let (_, flow) = tensor(&place.read("v.safetensors"), "flow/0");
+        let planes: Vec<&[f32]> = flow.chunks_exact(24 * 32).collect();
+        let of = |component: usize| -> Vec<f32> {
+            planes.iter().skip(component).step_by(2).flat_map(|plane| plane.iter().copied()).collect()
+        };
+        let [u, v] = [of(0), of(1)].map(|values| {
+            let middle = mean(&values);
+            values.iter().map(|value| value - middle).collect::<Vec<f32>>()
+        });
+        let product = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+        product(&u, &v) / (product(&u, &u) * product(&v, &v)).sqrt()
+    };
+    let [without, with] = [correlation(&[]), correlation(&["--statistics", "f.safetensors"])];
+    assert!(with > 0.9 && without < 0.7, "{with} {without}");
+    let film = "v/class-right-flow.apng";
+    place.succeed(&["again", film, "--out", "again.bin"]);
+    assert_eq!(place.read("again.bin"), place.read(film));
+    std::fs::create_dir(place.path("none")).unwrap();
+    refuse_all(
+        &place,
+        &[
+            ("no flow", "statistics none --flow --out g.safetensors", &["none"]),
+            ("pixels", "video two.onnx --class right --statistics f.safetensors", &["--statistics", "pixel"]),
+            (
+                "a network without flow",
+                "video clip.onnx --unit relu:1 --param fourier3d --statistics f.safetensors",
+                &["f.safetensors", "optical flow"],
+            ),
         ],
     );
 }

@@ -334,6 +334,20 @@ pub enum JobError {
         /// The largest value.
         value: f64,
     },
+    /// Optical flow in a file is not finite.
+    #[error("{path}: a number of its flow is {value}; fill it first", path = path.display())]
+    FlowNotFinite {
+        /// The file.
+        path: PathBuf,
+        /// The number.
+        value: f32,
+    },
+    /// Statistics of optical flow were given for a network without.
+    #[error("{path} holds statistics of optical flow, and the network takes none")]
+    FlowStatistics {
+        /// The statistics file.
+        path: String,
+    },
     /// A zoom of a video was requested.
     #[error("a zoom starts from a picture; a video, or a network of clips, has frames of its own")]
     ZoomOfVideo,

@@ -1,8 +1,8 @@
 //! Windows of time: a clip of any length is shown to a network of clips in parts.
 //!
-//! A clip that is longer than the network's has windows that overlap by half at least. The weights of a frame
-//! over all windows sum to 1, and fall towards the ends of each window. A shorter clip repeats its last frame,
-//! whose copies have weight 0. A still is one window of one frame.
+//! A clip that is longer than the network's has windows that overlap by half at least. The weights of a
+//! frame over all windows sum to 1, and fall towards the ends of each window. A shorter clip repeats its last
+//! frame, whose copies have weight 0. A still is one window of one frame.
 
 /// The windows of a clip.
 #[derive(Debug, Clone, PartialEq)]
