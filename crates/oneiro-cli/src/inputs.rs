@@ -58,6 +58,14 @@ pub fn out_path(context: &Context, out: Option<&Path>, default: &str) -> Result<
     Ok(paths)
 }
 
+/// Whether a file is a clip by its name, or as an animation; so is a folder.
+pub fn is_clip(path: &Path) -> bool {
+    let is_image = oneiro_media::has_image_name(path);
+    path.is_dir()
+        || (oneiro_media::has_video_name(path) && !is_image)
+        || (is_image && oneiro_media::is_animation(path))
+}
+
 /// The file of a page, by whose ending it is known for one.
 pub fn page_path(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);

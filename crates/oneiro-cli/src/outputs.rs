@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use oneiro_jobs::files::{PicturePaths, into_folder, unique_files};
-use oneiro_jobs::job::render::film::Format;
+use oneiro_jobs::job::film_kind::{ENDINGS, FilmKind};
 use oneiro_media::StillFormat;
 
 use crate::context::Context;
@@ -91,19 +91,16 @@ pub fn require_transparency(path: &Path) -> Result<()> {
 }
 
 /// Places of films, with their format: one in the file given, several in the folder given, as animated PNG.
-pub fn film_paths(out: &Path, names: &[String]) -> Result<(PicturePaths, Format)> {
+pub fn film_paths(out: &Path, names: &[String]) -> Result<(PicturePaths, FilmKind)> {
     let flag = "--film";
     if names.len() == 1 && !is_folder(out) {
-        let Some(format) = Format::of_name(out) else {
-            bail!(
-                "{flag} {}: films are animated PNG (.png, .apng) or GIF (.gif); use such a name",
-                out.display()
-            );
+        let Some(format) = FilmKind::of_name(out) else {
+            bail!("{flag} {}: films are {ENDINGS}; use such a name", out.display());
         };
         return Ok((PicturePaths::file(out), format));
     }
-    if !out.is_dir() && Format::of_name(out).is_some() {
+    if !out.is_dir() && FilmKind::of_name(out).is_some() {
         bail!("{flag} {}: {} films do not fit into one file; name a folder", out.display(), names.len());
     }
-    Ok((into_folder(out, names, "apng"), Format::Apng))
+    Ok((into_folder(out, names, "apng"), FilmKind::Apng))
 }

@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 use oneiro_jobs::files::{FileError, PicturePaths, check_writable, create_folder};
+use oneiro_jobs::job::film_kind::FilmKind;
 use oneiro_jobs::job::outputs::Content;
 use oneiro_jobs::job::parts::Parts;
-use oneiro_jobs::job::render::film::Format;
 use oneiro_jobs::job::{Job, Place, Role, Run, Sink};
 use oneiro_jobs::model::LoadedModel;
 use oneiro_media::{MediaError, StillFormat};
@@ -71,7 +71,7 @@ impl Results {
     /// Fails early if a file could not be written later.
     pub fn check_writable(&self) -> Result<()> {
         let is_gif = |(place, _, file): &&(Place, &str, PathBuf)| {
-            place.role == Role::Film && Format::of_name(file) == Some(Format::Gif)
+            place.role == Role::Film && FilmKind::of_name(file) == Some(FilmKind::Gif)
         };
         if let Some((_, flag, file)) = self.files.iter().find(is_gif).filter(|_| !oneiro_media::WRITES_GIF) {
             bail!(

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::context::Context;
 use crate::error::{During as _, Result, Step};
-use crate::job::render::film::Format;
+use crate::job::film_kind::FilmKind;
 use crate::job::{AnyJob, Place, Role, Run};
 use crate::model::{LoadedModel, ModelSpec, fed_from, load_for_shapes};
 use crate::provenance::{self, JOB, Network, Origin, ProvenanceError, SCHEMA, Sealed, VERSION, kernels};
@@ -36,7 +36,7 @@ impl Provenance {
     ///
     /// # Errors
     /// If entries are missing, or if this version does not know them.
-    fn read(text: &PngText, kinds: &Kinds, format: Format) -> Result<Self> {
+    fn read(text: &PngText, kinds: &Kinds, format: FilmKind) -> Result<Self> {
         let Some(json) = text.get(JOB) else { return legacy::read(text, format) };
         let sealed: Sealed<Value> = provenance::json("its job", json)?;
         if sealed.schema > SCHEMA {
@@ -65,14 +65,12 @@ impl Written {
     /// Returns the format for a file name's extension, if there is one.
     pub fn of_name(path: &Path) -> Option<Self> {
         let is_page = |e: &std::ffi::OsStr| e.eq_ignore_ascii_case("html") || e.eq_ignore_ascii_case("htm");
-        if let Some(video) = FilmFormat::of_name(path).filter(|format| format.needs_ffmpeg()) {
-            return Some(Self::Video(video));
-        }
-        match Format::of_name(path) {
-            Some(Format::Gif) => Some(Self::Gif),
-            Some(Format::Apng) => Some(Self::Still(StillFormat::Png)),
-            None if path.extension().is_some_and(is_page) => Some(Self::Page),
-            None => StillFormat::of_name(path).map(Self::Still),
+        match FilmFormat::of_name(path) {
+            Some(FilmFormat::Gif) => Some(Self::Gif),
+            Some(FilmFormat::Apng) => Some(Self::Still(StillFormat::Png)),
+            Some(video) if video.needs_ffmpeg() => Some(Self::Video(video)),
+            _ if path.extension().is_some_and(is_page) => Some(Self::Page),
+            _ => StillFormat::of_name(path).map(Self::Still),
         }
     }
 
@@ -170,7 +168,7 @@ impl Again {
                 this: [VERSION, kernels()].map(str::to_owned),
             });
         }
-        let format = Format::of_bytes(&original.bytes);
+        let format = FilmKind::of_bytes(&original.bytes);
         let provenance = Provenance::read(&original.text, kinds, format).during(reading)?;
         let places = Places::find(&provenance.sources, &original.path, images)?;
         let model = match &origin.network {

@@ -21,6 +21,7 @@ pub mod demo;
 pub mod dream;
 pub mod error;
 mod figures;
+pub mod film_kind;
 pub mod flow;
 pub mod grid;
 pub mod groups;

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use crate::numbers::short;
+
 mod classes;
 mod clips;
 mod preparation;
@@ -144,6 +146,13 @@ pub enum Remark {
         /// The inputs.
         inputs: Vec<String>,
     },
+    /// The largest value of a unit over data.
+    Largest {
+        /// The unit.
+        unit: String,
+        /// The value.
+        value: f64,
+    },
     /// Penalties keep units below half of the value that they have without that penalty.
     BelowHalf {
         /// The units, each with its γ or κ.
@@ -225,6 +234,9 @@ impl fmt::Display for Remark {
             ),
             Self::InputsLeftOut { unit, inputs } => {
                 write!(f, "{unit} does not depend on {}, which is left out", inputs.join(" and "))
+            }
+            Self::Largest { unit, value } => {
+                write!(f, "the largest value of {unit} over the data is {}", short(*value))
             }
             Self::BelowHalf { units } => {
                 write!(f, "{}: below half of the value without that penalty", units.join(", "))

@@ -1,18 +1,19 @@
 //! Attribution: heat maps that show which pixels of an image make a unit respond.
 //!
 //! Every method has the form
-//! `fn(&mut AttributionTarget, image, &Settings, &mut Watch) -> Result<Attribution>`. An
-//! [`AttributionTarget`] is a compiled network with one objective. The image is one display image, RGB 0–1,
-//! `[3, H, W]`. The [`Attribution`] has one number for each value or pixel of the image: its share in the
-//! objective f.
+//! `fn(&mut AttributionTarget, display, &Settings, &mut Watch) -> Result<Vec<Attribution>>`. An
+//! [`AttributionTarget`] is a compiled network with one objective. The display values are those of all its
+//! inputs, one input behind the other: of most networks one image, RGB 0–1, `[3, H, W]`; of others a clip,
+//! `[3, T, H, W]`, and flow, `[2, T, H, W]`, too. Each input gets an [`Attribution`]: one number for each
+//! value or pixel, its share in the objective f.
 //!
 //! | method | values | map |
 //! |---|---|---|
-//! | [`gradient`] | ∂f/∂x | largest magnitude over colours |
-//! | [`guided`](gradient::guided), [`deconv`](gradient::deconv) | ∂f/∂x under another rule for ReLUs | largest magnitude over colours |
+//! | [`gradient`] | ∂f/∂x | largest magnitude over colours; of flow, sum of both components' magnitudes |
+//! | [`guided`](gradient::guided), [`deconv`](gradient::deconv) | ∂f/∂x under another rule for ReLUs | as the gradient's |
 //! | [`gradient_x_input`] | (x − b) ∂f/∂x | sum over colours |
 //! | [`integrated_gradients`] | (x − b) × mean gradient between b and x | sum over colours |
-//! | [`smoothgrad`] | mean gradient under noise; mean square; variance | largest magnitude; sum; sum |
+//! | [`smoothgrad`] | mean gradient under noise; mean square; variance | as the gradient's; sum; sum |
 //! | [`grad_cam`] | Σ over channels of mean gradient × activation | positive part of the values |
 //! | [`occlusion`] | mean decrease of f over the covered windows that contain the pixel | the values |
 //!
@@ -30,11 +31,15 @@
 //! samples. So the batch size and the threads change no bit.
 
 use std::fmt;
+use std::ops::Range;
 use std::str::FromStr;
 
+use oneiro_image::Extent;
 use serde::{Deserialize, Serialize};
 
+use crate::card::InputKind;
 use crate::error::{Error, Result};
+use crate::input::PictureInput;
 
 mod baseline;
 mod cam_layer;
@@ -43,6 +48,7 @@ pub mod gradient;
 pub mod gradient_x_input;
 pub mod integrated_gradients;
 pub mod occlusion;
+mod settings;
 pub mod smoothgrad;
 mod summary;
 mod target;
@@ -51,8 +57,9 @@ mod testing;
 
 pub use baseline::Baseline;
 pub(crate) use grad_cam::layer_gradient;
+pub use settings::Settings;
 pub use summary::{Summary, scale};
-pub use target::{AttributionTarget, Watch, top_class};
+pub use target::{AttributionTarget, Watch, top_class, top_class_of_clips};
 
 /// An attribution method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -159,110 +166,6 @@ impl From<Method> for String {
     }
 }
 
-/// Settings of all methods; each method uses some of them.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Settings {
-    /// Number of points on the path of integrated gradients.
-    pub steps: usize,
-    /// The baseline of integrated gradients and gradient × input.
-    pub baseline: Baseline,
-    /// Number of noisy copies of the image.
-    pub samples: usize,
-    /// Standard deviation of the noise, as a share of the image's range.
-    pub noise: f64,
-    /// Height and width of the occluding window in pixels; by default an eighth of the image's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub window: Option<[usize; 2]>,
-    /// Distance in pixels between windows; by default half a window.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stride: Option<usize>,
-    /// The image that fills an occluding window.
-    pub fill: Baseline,
-    /// The layer of Grad-CAM; by default the last convolution before the objective.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cam_layer: Option<String>,
-    /// Random seed of all noise.
-    pub seed: u64,
-}
-
-/// Default number of points on the path: 20 to 300 are enough for most networks (Sundararajan et al. 2017,
-/// section 5).
-const STEPS: usize = 50;
-/// Default number of noisy copies: little changes beyond 50 (Smilkov et al. 2017, section 3.2).
-const SAMPLES: usize = 50;
-/// Default noise: 10 % to 20 % of the range keeps the structure of the image (Smilkov et al. 2017, section
-/// 3.2).
-const NOISE: f64 = 0.15;
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            steps: STEPS,
-            baseline: Baseline::Black,
-            samples: SAMPLES,
-            noise: NOISE,
-            window: None,
-            stride: None,
-            fill: Baseline::Mean,
-            cam_layer: None,
-            seed: 0,
-        }
-    }
-}
-
-/// Fewest samples that have a variance.
-const LEAST_FOR_VARIANCE: usize = 2;
-
-impl Settings {
-    /// Sizes of the occluding window and its strides, along y and x, for an image of this size.
-    pub fn windows(&self, size: [usize; 2]) -> ([usize; 2], [usize; 2]) {
-        /// Number of half windows along the image's side. Window sizes are even, so that windows overlap by
-        /// exactly half.
-        const HALF_WINDOWS: usize = 16;
-        let window = self.window.unwrap_or(size.map(|n| 2 * n.div_ceil(HALF_WINDOWS)));
-        (window, window.map(|side| self.stride.unwrap_or(side.div_ceil(2))))
-    }
-
-    /// Checks every number that its type does not restrict.
-    ///
-    /// # Errors
-    /// [`Error::OutOfRange`] for a count or extent of 0, and for noise that is not between 0 and 1.
-    pub fn check(&self) -> Result<()> {
-        let positive = |n: usize, what: &str| match n {
-            0 => Err(Error::out_of_range(what, 0, "at least 1")),
-            _ => Ok(()),
-        };
-        positive(self.steps, "steps of integrated gradients")?;
-        positive(self.samples, "samples of smoothgrad")?;
-        for side in self.window.unwrap_or([1; 2]) {
-            positive(side, "the side of the occluding window")?;
-        }
-        positive(self.stride.unwrap_or(1), "the stride of the occluding window")?;
-        if !(self.noise > 0.0 && self.noise.is_finite()) {
-            let needed = "a share of the image's range above 0, usually 0.1 to 0.2,";
-            return Err(Error::out_of_range("noise", self.noise, needed));
-        }
-        Ok(())
-    }
-
-    /// Checks the settings as [`Settings::check`] does, and whether these methods can use them.
-    ///
-    /// # Errors
-    /// Those of [`Settings::check`], and an error for a variance of fewer than two samples.
-    pub fn check_for(&self, methods: &[Method]) -> Result<()> {
-        self.check()?;
-        match methods.contains(&Method::VarGrad) && self.samples < LEAST_FOR_VARIANCE {
-            true => Err(Error::out_of_range(
-                "samples of vargrad, a variance,",
-                self.samples,
-                format!("at least {LEAST_FOR_VARIANCE}"),
-            )),
-            false => Ok(()),
-        }
-    }
-}
-
 /// How complete an attribution is: its sum compared with the difference of the objective to the baseline.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Completeness {
@@ -284,36 +187,80 @@ impl Completeness {
     }
 }
 
-/// The attribution of an image's values and pixels for an objective.
+/// The attribution of an input's values and pixels for an objective.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Attribution {
     /// The method that was used.
     pub method: Method,
+    /// Index of the input in [`AttributionTarget::inputs`].
+    pub input: usize,
+    /// Frames or flow fields, T; 1 for a still.
+    pub frames: usize,
     /// Height and width.
     pub size: [usize; 2],
-    /// Signed attributions, `[C, H, W]`. C is 3 (red, green, blue), or 1 for methods that do not distinguish
-    /// colours. Gradients are per display unit.
+    /// Signed attributions, `[C, T, H, W]`. C is 3 (red, green, blue), 2 for flow (all fields' u, then all
+    /// v), or 1 for methods that do not distinguish channels. Gradients are per display unit.
     pub values: Vec<f32>,
-    /// One number for each pixel, `[H, W]`; negative only if [`Method::is_signed`].
+    /// One number for each pixel, `[T, H, W]`; negative only if [`Method::is_signed`].
     pub map: Vec<f32>,
-    /// Value of the objective on the image.
+    /// Value of the objective on the display values.
     pub value: f64,
-    /// Completeness, for methods whose attributions should sum to the objective's rise over a baseline.
+    /// Completeness, for methods whose attributions should sum to the objective's rise over a baseline. It is
+    /// that of all inputs together.
     pub completeness: Option<Completeness>,
     /// The layer that Grad-CAM used.
     pub layer: Option<String>,
 }
 
+/// How the numbers of a pixel's channels become one.
+#[derive(Clone, Copy)]
+enum Combine {
+    /// Their sum.
+    Sum,
+    /// The largest magnitude of colours, the sum of the magnitudes of a flow vector's components.
+    Magnitude,
+}
+
 impl Attribution {
-    /// Creates an attribution without completeness and layer.
-    fn new(method: Method, size: [usize; 2], values: Vec<f32>, map: Vec<f32>, value: f64) -> Result<Self> {
+    /// Creates an attribution of an input without completeness and layer.
+    fn new(
+        method: Method,
+        input: usize,
+        extent: Extent,
+        values: Vec<f32>,
+        map: Vec<f32>,
+        value: f64,
+    ) -> Result<Self> {
         if map.iter().chain(&values).any(|v| !v.is_finite()) {
             return Err(Error::NotFiniteHere { what: format!("{method}: the attribution is not finite") });
         }
-        Ok(Self { method, size, values, map, value, completeness: None, layer: None })
+        let (frames, size) = (extent.frames, extent.size());
+        Ok(Self { method, input, frames, size, values, map, value, completeness: None, layer: None })
     }
 
-    /// Number of planes of [`Attribution::values`].
+    /// Creates the attributions of all inputs from one number for each display value.
+    fn of_values(
+        target: &AttributionTarget<'_>,
+        method: Method,
+        values: &[f32],
+        combine: Combine,
+        value: f64,
+    ) -> Result<Vec<Self>> {
+        let of_input = |(i, (input, part)): (usize, (&PictureInput, Range<usize>))| {
+            let (own, channels) = (&values[part], input.extent.channels);
+            let map = match combine {
+                Combine::Sum => over_channels(own, channels, |sum, v| sum + v),
+                Combine::Magnitude if input.kind == InputKind::Flow => {
+                    over_channels(own, channels, |sum, v| sum + v.abs())
+                }
+                Combine::Magnitude => over_channels(own, channels, |most, v| most.max(v.abs())),
+            };
+            Self::new(method, i, input.extent, own.to_vec(), map, value)
+        };
+        target.parts().enumerate().map(of_input).collect()
+    }
+
+    /// Number of channels of [`Attribution::values`].
     pub fn channels(&self) -> usize {
         self.values.len() / self.map.len().max(1)
     }
@@ -323,6 +270,9 @@ impl Attribution {
 ///
 /// `watch` is called with the numbers of passes through the network that are done and that are needed. If it
 /// returns `false`, the work ends with [`Error::Stopped`].
+///
+/// # Errors
+/// Those of [`attribute_inputs`], and an error if the target has several inputs.
 pub fn attribute(
     target: &mut AttributionTarget<'_>,
     image: &[f32],
@@ -330,10 +280,30 @@ pub fn attribute(
     settings: &Settings,
     watch: &mut Watch<'_>,
 ) -> Result<Attribution> {
+    let inputs = target.inputs().len();
+    let mut found = attribute_inputs(target, image, method, settings, watch)?;
+    match found.pop().filter(|_| inputs == 1) {
+        Some(attribution) => Ok(attribution),
+        None => Err(Error::Settings(format!("the objective reads {inputs} inputs; attribute each of them"))),
+    }
+}
+
+/// Attributes all inputs of a target by any method, like [`attribute`]. `display` holds the display values of
+/// the inputs, one input behind the other. Grad-CAM leaves out inputs that its layer does not depend on.
+///
+/// # Errors
+/// If there are more or fewer values, a setting is out of range, or a number is not finite.
+pub fn attribute_inputs(
+    target: &mut AttributionTarget<'_>,
+    display: &[f32],
+    method: Method,
+    settings: &Settings,
+    watch: &mut Watch<'_>,
+) -> Result<Vec<Attribution>> {
     settings.check()?;
-    target.input.check(image)?;
+    target.check(display)?;
     let model = target.model;
-    model.threads().run(|| by_method(target, image, method, settings, watch))
+    model.threads().run(|| by_method(target, display, method, settings, watch))
 }
 
 fn by_method(
@@ -342,7 +312,7 @@ fn by_method(
     method: Method,
     settings: &Settings,
     watch: &mut Watch<'_>,
-) -> Result<Attribution> {
+) -> Result<Vec<Attribution>> {
     match method {
         Method::Gradient => gradient::gradient(target, image, settings, watch),
         Method::Guided => gradient::guided(target, image, settings, watch),
@@ -359,18 +329,14 @@ fn by_method(
     }
 }
 
-/// Combines the three colours of each pixel into one number.
-fn over_colors(values: &[f32], combine: impl Fn([f32; 3]) -> f32) -> Vec<f32> {
-    let plane = values.len() / 3;
-    (0..plane).map(|i| combine([values[i], values[plane + i], values[2 * plane + i]])).collect()
-}
-
-fn sum(colors: [f32; 3]) -> f32 {
-    colors.iter().sum()
-}
-
-fn largest_size(colors: [f32; 3]) -> f32 {
-    colors.iter().fold(0.0, |m, v| m.max(v.abs()))
+/// Combines the channels of each pixel into one number. `values` is `[C, positions]`.
+fn over_channels(values: &[f32], channels: usize, combine: impl Fn(f32, f32) -> f32) -> Vec<f32> {
+    let plane = values.len() / channels.max(1);
+    let mut out = vec![0.0f32; plane];
+    for channel in values.chunks_exact(plane.max(1)) {
+        out.iter_mut().zip(channel).for_each(|(out, v)| *out = combine(*out, *v));
+    }
+    out
 }
 
 #[cfg(test)]
@@ -384,22 +350,5 @@ mod tests {
         }
         let error = "lime".parse::<Method>().unwrap_err().to_string();
         assert!(error.contains("\"lime\"") && error.contains("grad-cam"), "{error}");
-    }
-
-    #[test]
-    fn settings_of_no_use_are_refused() {
-        let usual = Settings::default();
-        usual.check().unwrap();
-        for (bad, says) in [
-            (Settings { steps: 0, ..usual.clone() }, "steps"),
-            (Settings { samples: 0, ..usual.clone() }, "samples"),
-            (Settings { window: Some([3, 0]), ..usual.clone() }, "window"),
-            (Settings { stride: Some(0), ..usual.clone() }, "stride"),
-            (Settings { noise: f64::NAN, ..usual.clone() }, "noise is NaN"),
-            (Settings { noise: 0.0, ..usual }, "noise is 0"),
-        ] {
-            let error = bad.check().unwrap_err().to_string();
-            assert!(error.contains(says), "{error}");
-        }
     }
 }

@@ -16,6 +16,9 @@
 //! overlap and are blended, and their borders move in every step. Tiles have the network's own size if it
 //! accepts no other, or if an octave is too small for it. A smaller octave is then repeated periodically.
 //!
+//! Networks of clips dream on clips: all frames share octaves, rolls and the length of a step. A clip that is
+//! longer than the network's is seen in windows of time that overlap and are blended.
+//!
 //! | preset | source | a step |
 //! |---|---|---|
 //! | [`DreamPreset::deepdream`] | Mordvintsev, Olah & Tyka 2015 | 1.5 g / mean abs g, then clip to 0–255 |
@@ -41,12 +44,14 @@ use rayon::prelude::*;
 
 use oneiro_image::Image;
 
+use crate::card::InputKind;
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::rng::Stream;
 
 mod accepted;
 mod goal;
+mod input;
 mod network;
 mod octaves;
 mod picture;
@@ -55,17 +60,20 @@ mod preset;
 mod pyramid;
 mod step;
 mod tiles;
+mod times;
 
 pub use goal::{DreamGoal, Guide};
 pub use picture::Start;
 pub use preset::{DEFAULT_NOISE_SIZE, DreamDisplay, DreamPreset, MAX_SIDE, Normalize, OctaveStart, Zoom};
 
+use input::dreamt_input;
 use network::{Network, PreparedGoal};
 use octaves::fit;
 use picture::{Scaled, check_len, check_photo};
 use planes::{for_each_row, moments, resize};
-use step::mean_value;
+use step::Look;
 use tiles::Axis;
+use times::Times;
 
 /// White, in the units of dreams.
 const WHITE: f32 = 255.0;
@@ -90,7 +98,7 @@ pub struct Dream<'a> {
     /// Steps done in this octave; below, steps done in all frames.
     step: usize,
     steps_done: usize,
-    /// The picture in this octave, (3, H, W) in 0–255.
+    /// The picture or clip in this octave, (3, T, H, W) in 0–255; T is 1 for a picture.
     x: Vec<f32>,
     gradient: Vec<f32>,
     /// The start image.
@@ -99,6 +107,8 @@ pub struct Dream<'a> {
     start_value: f64,
     network: Network,
     axes: [Axis; 2],
+    times: Times,
+    seed: u64,
     roll: Stream,
 }
 
@@ -129,7 +139,8 @@ impl<'a> Dream<'a> {
     ) -> Result<Self> {
         preset.check()?;
         // The network is checked first, so that its error takes precedence over one about the picture.
-        model.check_colors(model.image_input()?)?;
+        let input = dreamt_input(model)?;
+        let takes_clips = model.card.input[input].kind == InputKind::Clip;
         let image = match start {
             Start::Noise if mask.is_some() => {
                 return Err(Error::Settings(
@@ -143,21 +154,17 @@ impl<'a> Dream<'a> {
             }
             Start::Noise => None,
             Start::Image(image) => {
-                check_photo("the picture", &image, 3)?;
+                check_photo("the picture", &image, 3, takes_clips)?;
                 Some(image)
             }
         };
         let last = preset.final_size(image.as_ref().map(|i| [i.height, i.width]))?;
-        let base = image.map(|image| {
-            let mut full = resize(&image.data, [image.height, image.width], last);
-            drop(image);
-            for_each_row(&mut full, last[1], |_, row| row.iter_mut().for_each(|x| *x *= WHITE));
-            Scaled::new(full)
-        });
+        let frames = image.as_ref().map(|image| image.frames);
+        let base = image.map(|image| scaled_to_white(image, last));
         let mask = match mask {
             None => None,
             Some(mask) => {
-                check_photo("the mask", &mask, 1)?;
+                check_photo("the mask", &mask, 1, false)?;
                 let mut full = resize(&mask.data, [mask.height, mask.width], last);
                 for_each_row(&mut full, last[1], |_, row| {
                     row.iter_mut().for_each(|x| *x = x.clamp(0.0, 1.0));
@@ -173,6 +180,7 @@ impl<'a> Dream<'a> {
         let (Some(network), axes) = fit(model, preset, &prepared, last, None)? else {
             return Err(Error::Settings("the network could not be prepared".into()));
         };
+        let seen = network.frames();
         let mut dream = Self {
             model,
             preset: preset.clone(),
@@ -188,19 +196,22 @@ impl<'a> Dream<'a> {
             start_value: f64::NAN,
             network,
             axes,
+            times: Times::new(frames.unwrap_or(seen), seen),
+            seed,
             roll: Stream::new(seed, ROLL_STREAM),
             sizes,
         };
         match &dream.base {
             Some(base) => {
-                dream.start_value = mean_value(&mut dream.network, &dream.axes, &base.full, 1.0 / WHITE);
+                let look = Look { network: &mut dream.network, axes: &dream.axes, times: &dream.times };
+                dream.start_value = look.mean_value(&base.full, 1.0 / WHITE);
                 dream.begin()?;
             }
             None => {
                 let mut noise = Stream::new(seed, NOISE_STREAM);
                 let [h, w] = dream.sizes[0];
                 let draw = || (NOISE.0 + NOISE.1 * noise.normal()) as f32;
-                dream.x = std::iter::repeat_with(draw).take(3 * h * w).collect();
+                dream.x = std::iter::repeat_with(draw).take(3 * dream.times.frames * h * w).collect();
                 // A start from noise keeps only what the network can see; a photo keeps its colours.
                 dream.network.visible(&mut dream.x);
                 dream.refit()?;
@@ -256,8 +267,9 @@ impl<'a> Dream<'a> {
 
     /// Computes the goal's value for the current picture: the mean over all tiles, without a roll.
     pub fn value(&mut self) -> f64 {
-        let Self { model, network, axes, x, .. } = self;
-        model.threads().run(|| mean_value(network, axes, x, 1.0 / WHITE))
+        let Self { model, network, axes, times, x, .. } = self;
+        let look = Look { network, axes, times };
+        model.threads().run(|| look.mean_value(x, 1.0 / WHITE))
     }
 
     /// Computes the goal's value for another picture of equal size, such as this picture after it was saved.
@@ -266,8 +278,9 @@ impl<'a> Dream<'a> {
     /// If the picture has another size.
     pub fn value_of(&mut self, picture: &Image) -> Result<f64> {
         check_len("the picture", self.x.len(), picture.data.len())?;
-        let Self { model, network, axes, .. } = self;
-        Ok(model.threads().run(|| mean_value(network, axes, &picture.data, 1.0)))
+        let Self { model, network, axes, times, .. } = self;
+        let look = Look { network, axes, times };
+        Ok(model.threads().run(|| look.mean_value(&picture.data, 1.0)))
     }
 
     /// The goal's value for the start image at the result's size, or for the initial noise.
@@ -296,7 +309,23 @@ impl<'a> Dream<'a> {
     fn image(&self, factor: f32, offset: f32) -> Image {
         let [height, width] = self.size();
         let data = self.x.par_iter().map(|x| factor * x + offset).collect();
-        Image { channels: 3, frames: 1, height, width, has_alpha: false, data }
+        Image { channels: 3, frames: self.times.frames, height, width, has_alpha: false, data }
+    }
+
+    /// Begins a dream on another picture of the result's size, such as a video's next frame. The steps, the
+    /// rolls and all else are as for the first.
+    ///
+    /// # Errors
+    /// If the picture has another size, or the network of the first octave cannot be compiled.
+    pub fn restart(&mut self, start: Image) -> Result<()> {
+        check_len("the picture", self.x.len(), start.data.len())?;
+        self.model.threads().run(|| {
+            self.gradient = Vec::new();
+            self.base = Some(scaled_to_white(start, self.final_size()));
+            self.roll = Stream::new(self.seed, ROLL_STREAM);
+            self.begin()?;
+            self.settle()
+        })
     }
 
     /// Begins the next frame of a film with an enlarged crop of the finished picture. From the second frame
@@ -321,6 +350,14 @@ impl<'a> Dream<'a> {
         self.begin()?;
         self.settle()
     }
+}
+
+/// Resizes a picture or clip of values 0–1 to the result's size, in 0–255.
+fn scaled_to_white(image: Image, size: [usize; 2]) -> Scaled {
+    let mut full = resize(&image.data, [image.height, image.width], size);
+    drop(image);
+    for_each_row(&mut full, size[1], |_, row| row.iter_mut().for_each(|x| *x *= WHITE));
+    Scaled::new(full)
 }
 
 #[cfg(test)]

@@ -338,7 +338,12 @@ impl Model {
     /// If a term reads a layer that the network does not have.
     pub fn inputs_of(&self, objective: &Objective) -> Result<Vec<usize>> {
         let terms = objective.terms().into_iter().filter(|term| term.reads() != Reads::Input);
-        let mut open = terms.map(|term| self.value_of(term)).collect::<Result<Vec<ValueId>>>()?;
+        Ok(self.inputs_behind(&terms.map(|term| self.value_of(term)).collect::<Result<Vec<ValueId>>>()?))
+    }
+
+    /// Returns the inputs that values depend on, by their places, in their order.
+    pub(crate) fn inputs_behind(&self, values: &[ValueId]) -> Vec<usize> {
+        let mut open = values.to_vec();
         let mut seen = vec![false; self.graph.values.len()];
         while let Some(value) = open.pop() {
             if std::mem::replace(&mut seen[value.index()], true) {
@@ -348,7 +353,7 @@ impl Model {
             open.extend(makers.flat_map(|node| node.inputs.iter().flatten().copied()));
         }
         let inputs = self.graph.inputs.iter().enumerate();
-        Ok(inputs.filter(|(_, input)| seen[input.value.index()]).map(|(index, _)| index).collect())
+        inputs.filter(|(_, input)| seen[input.value.index()]).map(|(index, _)| index).collect()
     }
 
     /// Returns the values that an objective's terms read, in their order. A term that reads the picture is an

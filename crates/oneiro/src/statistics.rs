@@ -19,6 +19,7 @@ pub use radial::radial_power;
 
 use crate::color::Mixing;
 use crate::error::{Error, Result};
+use crate::preprocess::FLOW_COMPONENTS;
 use crate::spectrum::{Spectrum, SpectrumWork};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
@@ -27,6 +28,9 @@ use std::sync::{Arc, LazyLock};
 
 /// Key of the number of images in the file's metadata.
 const IMAGES: &str = "images";
+/// Key of the kind of images in the file's metadata, and its value for optical flow.
+const KIND: &str = "kind";
+const FLOW: &str = "flow";
 
 /// Statistics of 1000 photographs, one of each class of ImageNet, computed by
 /// `oneiro statistics FOLDER --size 128 --out photographs.safetensors`.
@@ -46,6 +50,7 @@ pub struct Statistics {
     mixing: Mixing,
     size: [usize; 2],
     spectrum: Vec<f32>,
+    is_flow: bool,
 }
 
 impl Statistics {
@@ -90,6 +95,33 @@ impl Statistics {
         &self.spectrum
     }
 
+    /// Whether these are statistics of optical flow: horizontal and vertical motion in pixels per frame.
+    pub fn is_flow(&self) -> bool {
+        self.is_flow
+    }
+
+    /// Marks statistics of two channels as those of optical flow, in pixels per frame.
+    ///
+    /// # Errors
+    /// If there are not two channels.
+    pub fn of_flow(self) -> Result<Statistics> {
+        self.require_channels(FLOW_COMPONENTS)?;
+        Ok(Statistics { is_flow: true, ..self })
+    }
+
+    /// Returns the statistics of factor · x + offset. Decorrelated channels, and thus the spectrum, stay.
+    ///
+    /// # Errors
+    /// If the covariance becomes that of no images.
+    pub(crate) fn rescaled(&self, factor: f64, offset: f64) -> Result<Statistics> {
+        let mean = self.mean.iter().map(|m| factor * m + offset).collect();
+        let covariance: Vec<f64> = self.covariance.iter().map(|c| factor * factor * c).collect();
+        let mixing = Mixing::from_covariance(self.channels(), &covariance).ok_or_else(|| {
+            Error::from(StatisticsError::Unreadable("the covariance belongs to no images".to_owned()))
+        })?;
+        Ok(Statistics { mean, covariance, mixing, ..self.clone() })
+    }
+
     /// Returns an error unless the images have this number of channels.
     pub(crate) fn require_channels(&self, channels: usize) -> Result<()> {
         if self.channels() == channels {
@@ -118,7 +150,10 @@ impl Statistics {
             .into_iter()
             .map(|(name, kind, shape, bytes)| Ok((name, TensorView::new(kind, shape, bytes)?)))
             .collect::<Result<Vec<_>, safetensors::SafeTensorError>>();
-        let metadata = HashMap::from([(IMAGES.to_owned(), self.images.to_string())]);
+        let mut metadata = HashMap::from([(IMAGES.to_owned(), self.images.to_string())]);
+        if self.is_flow {
+            metadata.insert(KIND.to_owned(), FLOW.to_owned());
+        }
         views
             .and_then(|views| safetensors::serialize(views, Some(metadata)))
             .map_err(|error| StatisticsError::Write(error.to_string()).into())
@@ -134,6 +169,8 @@ impl Statistics {
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| wrong(&e.to_string()))?;
         let images = header.metadata().as_ref().and_then(|m| m.get(IMAGES)?.parse().ok());
         let images = images.ok_or_else(|| wrong("the count of images is missing"))?;
+        let kind = header.metadata().as_ref().and_then(|m| m.get(KIND));
+        let is_flow = kind.is_some_and(|kind| kind == FLOW);
         let file = SafeTensors::deserialize(bytes).map_err(|e| wrong(&e.to_string()))?;
         let tensor = |name: &str, kind: Dtype, rank: usize| {
             let view = file.tensor(name).map_err(|e| wrong(&e.to_string()))?;
@@ -165,7 +202,8 @@ impl Statistics {
         }
         let mixing = Mixing::from_covariance(channels, &covariance)
             .ok_or_else(|| wrong("the covariance belongs to no images"))?;
-        Ok(Statistics { images, mean, covariance, mixing, size, spectrum })
+        let statistics = Statistics { images, mean, covariance, mixing, size, spectrum, is_flow: false };
+        if is_flow { statistics.of_flow() } else { Ok(statistics) }
     }
 }
 
@@ -292,6 +330,7 @@ impl SpectrumAccumulator {
             mixing: self.mixing,
             size: self.size,
             spectrum,
+            is_flow: false,
         })
     }
 }

@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
+use oneiro::card::InputKind;
 use oneiro::preset::Preset;
+use oneiro::statistics::Statistics;
 use oneiro_jobs::job::preimage::Rendering;
 use oneiro_jobs::job::render::Setting;
 use oneiro_jobs::job::render::display::Display;
@@ -48,6 +50,26 @@ impl MaterialArgs {
         if !settings.sets("decorrelate") && preset.param.decorrelate_by_data() {
             context.note(&format!("colours are decorrelated by {} (decorrelate = data)", path.display()));
         }
+    }
+
+    /// Does the same for a network of clips and flow. Statistics of flow are for the flow alone.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn adapt_inputs(&self, context: &Context, settings: &RenderArgs, preset: &mut Preset) -> Result<()> {
+        let Some(path) = &self.statistics else { return Ok(()) };
+        let statistics = Statistics::from_bytes(&oneiro_media::read_bytes(path)?)
+            .with_context(|| format!("--statistics {}", path.display()))?;
+        if !statistics.is_flow() {
+            self.adapt(context, settings, preset);
+            return Ok(());
+        }
+        let usual = preset.param.clone();
+        let own = &mut preset.inputs.entry(InputKind::Flow.name().to_owned()).or_default().param;
+        if !settings.sets("decorrelate") && own.get_or_insert(usual).decorrelate_by_data() {
+            context.note(&format!("flow is decorrelated by {} (decorrelate = data)", path.display()));
+        }
+        Ok(())
     }
 
     /// Work without units, whose settings are yet to come.

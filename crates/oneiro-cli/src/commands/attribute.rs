@@ -1,4 +1,6 @@
-//! `oneiro attribute`: what of images made a unit fire, as heat maps.
+//! `oneiro attribute`: what of images, or of a clip, made a unit fire, as heat maps.
+
+mod clips;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,13 +10,14 @@ use anyhow::{Result, bail};
 use oneiro::attribution::{AttributionTarget, Baseline, Method, Settings, grad_cam};
 use oneiro::objective::{AnyNames, Objective, Unit};
 
+use crate::args::clips::FlowArgs;
 use crate::args::model::{self, ModelArgs};
 use crate::args::size::parse_size;
 use crate::context::Context;
 use crate::inputs;
 use crate::results::{self, Results, print_json};
 use oneiro_jobs::job::Role;
-use oneiro_jobs::job::attribution::{AttributionJob, AttributionSettings, ImageRequest};
+use oneiro_jobs::job::attribution::{AttributionJob, AttributionSettings, ImageRequest, MapReport};
 use oneiro_jobs::model::LoadedModel;
 use oneiro_jobs::numbers::short;
 use oneiro_jobs::source::framing::check_crop;
@@ -24,7 +27,7 @@ const DEFAULT_OUT: &str = "attribution.png";
 /// Stands for every method.
 const ALL: &str = "all";
 
-/// Show what of an image made a unit fire, as heat maps by several methods
+/// Show what of an image or clip made a unit fire, as heat maps by several methods
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -32,16 +35,20 @@ Examples:
   oneiro attribute squeezenet1_1 cat.jpg dog.jpg --unit class:tabby --overlay
   oneiro attribute model.onnx cat.jpg --unit \"conv4_3:5@7,9\" --method integrated-gradients --steps 200
   oneiro attribute model.onnx cat.jpg --method all --raw maps.safetensors --json
+  oneiro attribute c3d.onnx clip.mp4 --out heat.webp             # a film; heat.png: a strip of its frames
+  oneiro attribute twostream.onnx clip.mp4 --flow clip.npz --method integrated-gradients --out heat.mp4
 
 METHOD is gradient, gradient-x-input, integrated-gradients, smoothgrad, smoothgrad-squared, vargrad, grad-cam, occlusion,
 guided, deconv, or all. Without --method: gradient, smoothgrad, integrated-gradients, grad-cam, occlusion and guided.
+All of them work on clips and flow; a network whose card has inputs of kind clip or flow takes a video, as `oneiro
+classify` does, and the result is a film with a row for each input.
 The maps are of the objective's value, in the image's units (0 black, 1 white). docs/attribution.md says what each can
 and cannot say; none of them is proof.")]
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
-    /// Image files, a row each
-    #[arg(required = true, value_name = "IMAGE")]
+    /// Image files, a row each; for networks of clips: one video, animation or folder of frames
+    #[arg(required = true, value_name = "IMAGE|CLIP")]
     images: Vec<PathBuf>,
     /// The unit to explain [default: for each image the class that the network sees in it]
     #[arg(long, short, value_name = "UNIT", conflicts_with = "objective")]
@@ -64,12 +71,21 @@ pub struct Args {
     /// Deviation of their noise, as a share of the image's range [default: 0.15]
     #[arg(long, allow_negative_numbers = true, value_name = "SHARE")]
     noise: Option<f64>,
-    /// Size of the occluding window in pixels [default: an eighth of the image's]
+    /// Size of the occluding window in pixels [default: an eighth of the image's, a quarter of a clip's]
     #[arg(long, allow_negative_numbers = true, value_name = "N|HxW", value_parser = parse_size)]
     window: Option<[usize; 2]>,
+    /// Frames, or flow fields, of the occluding window [default: a quarter of the clip's]
+    #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = count())]
+    window_frames: Option<u32>,
     /// Pixels from one window to the next [default: half a window]
     #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = count())]
+    window_stride: Option<u32>,
+    /// Of a clip: distance of its frames, and of its flow fields, in frames of the video [default: 1]. Of
+    /// images: the same as --window-stride
+    #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = count(), conflicts_with = "window_stride")]
     stride: Option<u32>,
+    #[command(flatten)]
+    flow: FlowArgs,
     /// Filling of the covering window: black, mean, blur or noise [default: mean]
     #[arg(long, value_name = "KIND")]
     fill: Option<Baseline>,
@@ -88,10 +104,14 @@ pub struct Args {
     /// Show the network the whole image, squeezed to its size
     #[arg(long)]
     full: bool,
-    /// Draw the maps over the photo in grey
+    /// Draw the maps over the photo in grey; over clips they always are
     #[arg(long)]
     overlay: bool,
-    /// Where to write [default: attribution.png]
+    /// Frames per second of a clip's film [default: 10]
+    #[arg(long, allow_negative_numbers = true, value_name = "N")]
+    fps: Option<f64>,
+    /// Where to write [default: attribution.png; of a clip attribution.apng]. Of a clip, .apng, .gif, .webp,
+    /// .mp4 and .webm are films, .png and .jpg a strip of frames
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Also write the maps and signed values as float32
@@ -110,29 +130,48 @@ fn count() -> clap::builder::RangedI64ValueParser<u32> {
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let started = Instant::now();
     let methods = methods(&args.methods)?;
-    let settings = settings(args, &methods)?;
+    // The network says whether --stride is that of windows or of frames.
+    settings(args, args.window_stride, &methods)?;
     check_crop(args.crop)?;
     let unit = args.unit.as_ref().map(|u| u.parse::<Unit>()).transpose()?;
     if let Some(text) = &args.objective {
         // Slips are found before the model is read, which alone knows its classes.
         Objective::parse(text, &AnyNames)?;
     }
-    let paths = inputs::out_path(context, args.out.as_deref(), DEFAULT_OUT)?;
-    let mut results = Results::pictures(paths).and(Role::Raw, "--raw", args.raw.as_ref());
-    results.check_writable()?;
-    for path in &args.images {
-        if oneiro_media::has_video_name(path) && !oneiro_media::has_image_name(path) {
-            bail!("{}: heat maps are of images; videos cannot be attributed yet", path.display());
-        }
-        // A photo that can't be read is found before the model is.
-        oneiro_media::read_image(path)?;
-    }
+    let video = args.images.iter().find(|path| inputs::is_clip(path));
+    // Photos that can't be read, and places that can't be written, are found before the model is.
+    let images = match video {
+        Some(_) => None,
+        None => Some(image_results(context, args)?),
+    };
     let model = model::load(context, &args.model)?;
+    if model.takes_clips() {
+        return clips::run(context, args, &model, methods, started);
+    }
+    args.flow.refuse(&model)?;
+    if let Some(path) = video {
+        if path.is_dir() {
+            oneiro_media::read_image(path)?;
+        }
+        bail!(
+            "{}: {} takes images, and this is a clip; heat maps of clips are for networks whose card has an input of kind clip or flow",
+            path.display(),
+            model.source
+        );
+    }
+    for (flag, given) in [("--window-frames", args.window_frames.is_some()), ("--fps", args.fps.is_some())] {
+        if given {
+            bail!("{flag} is for networks of clips or optical flow, and {} takes images", model.source);
+        }
+    }
+    let settings = settings(args, args.window_stride.or(args.stride), &methods)?;
+    let mut results = images.map_or_else(|| image_results(context, args), Ok)?;
     let asked = asked(&model, args, unit.as_ref())?;
     if let (None, Err(error)) = (&asked, model.model.logits()) {
         bail!("{error}; say what to look for with --unit LAYER:CHANNEL or --objective");
     }
-    let methods = possible(context, &model, args, asked.as_ref(), methods)?;
+    let target = |objective: &Objective| AttributionTarget::new(&model.model, objective, args.size);
+    let methods = possible(context, args, asked.as_ref(), methods, target)?;
     let recipe = AttributionSettings {
         title: model.title.clone(),
         methods,
@@ -156,40 +195,52 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     }
     for report in &report.images {
         context.print(&format!("{}: {}, value {}", report.file, report.label, short(report.value)))?;
-        for map in &report.maps {
-            let gap = map.completeness_gap.map_or(String::new(), |g| format!(", gap {:.1} %", 100.0 * g));
-            let layer = map.layer.as_ref().map_or(String::new(), |l| format!(", at {l}"));
-            let [y, x] = map.centroid.map(|c| 100.0 * c);
-            // A map without a sign has nothing against the unit.
-            let share = match map.method.is_signed() {
-                true => format!(", {:.0} % for it", 100.0 * map.positive_share),
-                false => String::new(),
-            };
-            context.print(&format!(
-                "  {:20} centre {x:.0} % right, {y:.0} % down, entropy {:.2}{share}{gap}{layer}",
-                map.method.name(),
-                map.entropy,
-            ))?;
-        }
+        report.maps.iter().try_for_each(|map| context.print(&line(map)))?;
     }
     context.print(&format!("written to {}", results.listed()[0]))?;
     Ok(ExitCode::SUCCESS)
 }
 
+/// What is printed of a map.
+fn line(map: &MapReport) -> String {
+    let gap = map.completeness_gap.map_or(String::new(), |g| format!(", gap {:.1} %", 100.0 * g));
+    let layer = map.layer.as_ref().map_or(String::new(), |l| format!(", at {l}"));
+    let [y, x] = map.centroid.map(|c| 100.0 * c);
+    // A map without a sign has nothing against the unit.
+    let share = match map.method.is_signed() {
+        true => format!(", {:.0} % for it", 100.0 * map.positive_share),
+        false => String::new(),
+    };
+    let (method, entropy) = (map.method.name(), map.entropy);
+    format!("  {method:20} centre {x:.0} % right, {y:.0} % down, entropy {entropy:.2}{share}{gap}{layer}")
+}
+
+/// Where the sheet and the maps of images go. Images that cannot be read are an error.
+fn image_results(context: &Context, args: &Args) -> Result<Results> {
+    let paths = inputs::out_path(context, args.out.as_deref(), DEFAULT_OUT)?;
+    let results = Results::pictures(paths).and(Role::Raw, "--raw", args.raw.as_ref());
+    results.check_writable()?;
+    for path in &args.images {
+        oneiro_media::read_image(path)?;
+    }
+    Ok(results)
+}
+
 /// The methods without Grad-CAM where it has nothing to look at, unless somebody named it or its layer.
-fn possible(
+fn possible<'m>(
     context: &Context,
-    model: &LoadedModel,
     args: &Args,
     asked: Option<&(String, Objective)>,
     mut methods: Vec<Method>,
+    target: impl FnOnce(&Objective) -> oneiro::Result<AttributionTarget<'m>> + Send,
 ) -> Result<Vec<Method>> {
-    if args.cam_layer.is_some() || args.methods.iter().any(|m| m == Method::GradCam.name()) {
+    let named = args.methods.iter().any(|m| m == Method::GradCam.name());
+    if args.cam_layer.is_some() || named || !methods.contains(&Method::GradCam) {
         return Ok(methods);
     }
     let objective = asked.map_or_else(|| Objective::logit(0), |(_, objective)| objective.clone());
-    let target = context.compute(|| AttributionTarget::new(&model.model, &objective, args.size))?;
-    if let (true, Err(why)) = (methods.contains(&Method::GradCam), grad_cam::check_default(&target)) {
+    let target = context.compute(|| target(&objective))?;
+    if let Err(why) = grad_cam::check_default(&target) {
         context.note(&format!("left out: {why}"));
         methods.retain(|&m| m != Method::GradCam);
     }
@@ -214,18 +265,23 @@ fn methods(names: &[String]) -> Result<Vec<Method>> {
 }
 
 /// The settings; a flag that no chosen method reads is an error.
-fn settings(args: &Args, methods: &[Method]) -> Result<Settings> {
+fn settings(args: &Args, window_stride: Option<u32>, methods: &[Method]) -> Result<Settings> {
     use Method::{
         GradCam, GradientXInput, IntegratedGradients, Occlusion, SmoothGrad, SmoothGradSquared, VarGrad,
     };
     const NOISY: &[Method] = &[SmoothGrad, SmoothGradSquared, VarGrad];
-    let flags: [(&str, bool, &[Method]); 8] = [
+    let flags: [(&str, bool, &[Method]); 9] = [
         ("--steps", args.steps.is_some(), &[IntegratedGradients]),
         ("--baseline", args.baseline.is_some(), &[IntegratedGradients, GradientXInput]),
         ("--samples", args.samples.is_some(), NOISY),
         ("--noise", args.noise.is_some(), NOISY),
         ("--window", args.window.is_some(), &[Occlusion]),
-        ("--stride", args.stride.is_some(), &[Occlusion]),
+        ("--window-frames", args.window_frames.is_some(), &[Occlusion]),
+        (
+            if args.stride.is_some() { "--stride" } else { "--window-stride" },
+            window_stride.is_some(),
+            &[Occlusion],
+        ),
         ("--fill", args.fill.is_some(), &[Occlusion]),
         ("--cam-layer", args.cam_layer.is_some(), &[GradCam]),
     ];
@@ -243,7 +299,8 @@ fn settings(args: &Args, methods: &[Method]) -> Result<Settings> {
         samples: number(args.samples, usual.samples),
         noise: args.noise.unwrap_or(usual.noise),
         window: args.window,
-        stride: args.stride.map(|n| n as usize),
+        window_frames: args.window_frames.map(|n| n as usize),
+        stride: window_stride.map(|n| n as usize),
         fill: args.fill.unwrap_or(usual.fill),
         cam_layer: args.cam_layer.clone(),
         seed: args.seed,

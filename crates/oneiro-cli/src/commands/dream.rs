@@ -10,16 +10,18 @@ use oneiro::objective::{AnyNames, Objective, Unit};
 
 use crate::args::model::{self, ModelArgs};
 use crate::context::Context;
+use crate::inputs;
 use crate::outputs;
 use crate::results::{self, Results, print_json};
 use oneiro_jobs::files;
 use oneiro_jobs::job::dream::{DreamJob, NOISE, expression};
-use oneiro_jobs::job::render::film::Format;
+use oneiro_jobs::job::film_kind::{ENDINGS, FilmKind};
 use oneiro_jobs::job::{Place, Role};
 use oneiro_jobs::model::LoadedModel;
 use oneiro_jobs::numbers::short;
 
 mod settings;
+mod video;
 
 use settings::DreamArgs;
 
@@ -31,7 +33,9 @@ Examples:
   oneiro dream model.onnx photo.jpg --layer conv4_3 --octaves 6 --steps 20 --mask sky.png
   oneiro dream squeezenet1_1 photo.jpg --layer fire7 --guide flowers.jpg
   oneiro dream squeezenet1_1 noise --layer fire8 --preset conveiro-laplacian --size 512x768
-  oneiro dream squeezenet1_1 photo.jpg --layer fire6 --size 480 --zoom zoom.gif --frames 40
+  oneiro dream squeezenet1_1 photo.jpg --layer fire6 --size 480 --zoom zoom.mp4 --frames 40
+  oneiro dream squeezenet1_1 clip.mp4 --layer fire6 --size 320 --out dream.mp4   # each frame, carried along the motion
+  oneiro dream c3d.onnx clip.mp4 --layer conv3 --out dream.webp                  # a network of clips
 
 Steps are in units of 0-255. On an image every preset keeps its colours (--display clip) and its detail (--octave-start
 detail); on noise the conveiro presets set the contrast and enlarge what was dreamt, as their source does. A preset may also be a .toml file with every setting, as `oneiro info` prints them.
@@ -39,8 +43,8 @@ detail); on noise the conveiro presets set the contrast and enlarge what was dre
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
-    /// The image to dream on, or noise
-    #[arg(value_name = "IMAGE|noise")]
+    /// The image or video to dream on, or noise
+    #[arg(value_name = "IMAGE|CLIP|noise")]
     image: PathBuf,
     /// A layer whose mean square is maximised; may be repeated
     #[arg(long = "layer", short = 'l', value_name = "LAYER")]
@@ -65,11 +69,12 @@ pub struct Args {
     /// Seed of all random numbers
     #[arg(long, allow_negative_numbers = true, default_value_t = 0)]
     seed: u64,
-    /// Also make a film, each frame of which dreams on an enlarged crop of the last: .png, .apng or .gif
+    /// Also make a film, each frame of which dreams on an enlarged crop of the last: .apng, .gif,
+    /// .webp, .mp4 or .webm; the last two need the program ffmpeg
     #[arg(long, value_name = "FILM")]
     zoom: Option<PathBuf>,
-    /// Frames of the zoom [default: 30]
-    #[arg(long, allow_negative_numbers = true, value_name = "N", requires = "zoom")]
+    /// Frames of the zoom [default: 30]; of a video, how many of its first frames to dream on [default: all]
+    #[arg(long, allow_negative_numbers = true, value_name = "N")]
     frames: Option<usize>,
     /// Magnification from frame to frame [default: 1.05]
     #[arg(long, allow_negative_numbers = true, value_name = "FACTOR", requires = "zoom")]
@@ -77,8 +82,16 @@ pub struct Args {
     /// Degrees that the picture turns anticlockwise from frame to frame [default: 0]
     #[arg(long, allow_negative_numbers = true, value_name = "DEGREES", requires = "zoom")]
     rotate: Option<f64>,
+    /// Of a video: share of the last frame's dream, moved with the video, in the start of the next; 0 dreams
+    /// on each frame by itself [default: 0.5]
+    #[arg(long, allow_negative_numbers = true, value_name = "SHARE", conflicts_with = "zoom")]
+    blend: Option<f64>,
+    /// Frames per second of a dreamt video [default: those of the video, or 10]
+    #[arg(long, allow_negative_numbers = true, value_name = "N", conflicts_with = "zoom")]
+    fps: Option<f64>,
     /// Where to write; with --zoom the last frame [default: NAME.dream.png in the current folder,
-    /// NAME.zoom.png for a film]
+    /// NAME.zoom.png for a film, NAME.dream.apng for a video]. A video becomes a film: .apng, .gif, .webp,
+    /// .mp4 or .webm
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Also write the optimised image, unclipped, as float32
@@ -104,15 +117,17 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         rotate: args.rotate.unwrap_or(0.0),
     });
     zoom.map_or(Ok(()), |zoom| zoom.check())?;
-    let film = args.zoom.as_deref().map(film_format).transpose()?;
-    let paths = out_path(context, args)?;
-    let mut results = Results::pictures(paths).and(Role::Film, "--zoom", args.zoom.as_ref()).and(
-        Role::Raw,
-        "--raw",
-        args.raw.as_ref(),
-    );
-    results.check_writable()?;
+    let of_clip = !from_noise && inputs::is_clip(&args.image);
+    let early = if of_clip { None } else { Some(picture_results(context, args)?) };
     let model = model::load(context, &args.model)?;
+    let is_video = of_clip || model.takes_clips();
+    let (mut results, film) = match early.filter(|_| !is_video) {
+        Some(early) => early,
+        None => video::results(context, args, model.takes_clips())?,
+    };
+    if !is_video {
+        video::refuse(args)?;
+    }
     let path = |path: &PathBuf| path.display().to_string();
     let mut job = DreamJob {
         preset,
@@ -124,6 +139,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         mask: args.mask.as_ref().map(path),
         zoom,
         film,
+        video: is_video.then(|| video::settings(args)),
         seed: args.seed,
     };
     match &args.guide {
@@ -145,13 +161,14 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     }
     for r in &report.units {
         let at = |place| results.file(place).map_or(String::new(), |file| file.display().to_string());
+        let place = if is_video { Place::film(0) } else { Place::picture(0) };
         let mut line = format!(
             "{}: {} -> {} in {} steps, written to {}",
             r.unit,
             short(r.value_at_start),
             short(r.value),
             r.steps,
-            at(Place::picture(0))
+            at(place)
         );
         if let Some(film) = &args.zoom {
             line += &format!(", the film to {}", film.display());
@@ -159,6 +176,16 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         context.print(&line)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Where the picture and the film of its zoom go.
+fn picture_results(context: &Context, args: &Args) -> Result<(Results, Option<FilmKind>)> {
+    let film = args.zoom.as_deref().map(film_format).transpose()?;
+    let results = Results::pictures(out_path(context, args)?)
+        .and(Role::Film, "--zoom", args.zoom.as_ref())
+        .and(Role::Raw, "--raw", args.raw.as_ref());
+    results.check_writable()?;
+    Ok((results, film))
 }
 
 /// Slips that are found before the model is read.
@@ -212,16 +239,12 @@ fn objective(args: &Args, model: &LoadedModel) -> Result<Objective> {
     terms.into_iter().reduce(|sum, term| sum + term).context("nothing to dream of")
 }
 
-fn film_format(path: &Path) -> Result<Format> {
+fn film_format(path: &Path) -> Result<FilmKind> {
     if path.is_dir() {
         bail!("--zoom {}: that is a folder; name a file", path.display());
     }
-    Format::of_name(path).with_context(|| {
-        format!(
-            "--zoom {}: films are animated PNG (.png, .apng) or GIF (.gif); use such a name",
-            path.display()
-        )
-    })
+    FilmKind::of_name(path)
+        .with_context(|| format!("--zoom {}: films are {ENDINGS}; use such a name", path.display()))
 }
 
 /// Where the picture goes: the file given, else one named after the image.

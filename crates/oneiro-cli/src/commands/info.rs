@@ -73,8 +73,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
 fn as_json(key: &str, text: &str) -> Value {
     let parsed = match key {
         "settings" | "preparation" | "zoom" | "attribution" | "grid" => toml::from_str(text).ok(),
-        "job" | "units" | "cells" | "layout" | "inputs" | "images" | "sources" | "all-settings" | "seed"
-        | "steps" | "value" | "value-at-start" | "value-saved" => serde_json::from_str(text).ok(),
+        "job" | "units" | "cells" | "layout" | "inputs" | "images" | "clip" | "sources" | "all-settings"
+        | "seed" | "steps" | "value" | "value-at-start" | "value-saved" => serde_json::from_str(text).ok(),
         _ => None,
     };
     parsed.unwrap_or_else(|| text.into())
@@ -84,7 +84,7 @@ fn as_json(key: &str, text: &str) -> Value {
 fn as_lines(key: &str, text: &str, full: bool) -> String {
     let text = match key {
         "units" if !full => summary(text).unwrap_or_else(|| text.to_owned()),
-        "job" | "units" | "cells" | "layout" | "inputs" | "images" | "sources" | "all-settings" => {
+        "job" | "units" | "cells" | "layout" | "inputs" | "images" | "clip" | "sources" | "all-settings" => {
             serde_json::from_str::<Value>(text)
                 .and_then(|v| serde_json::to_string_pretty(&v))
                 .unwrap_or_else(|_| text.to_owned())

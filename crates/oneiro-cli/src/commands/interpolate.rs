@@ -9,10 +9,10 @@ use anyhow::{Result, bail};
 use oneiro::objective::Unit;
 use oneiro_jobs::files;
 use oneiro_jobs::job::Role;
+use oneiro_jobs::job::film_kind::{ENDINGS, FilmKind};
 use oneiro_jobs::job::interpolation::InterpolationJob;
 use oneiro_jobs::job::named_objective::NamedObjective;
 use oneiro_jobs::job::render::Setting;
-use oneiro_jobs::job::render::film::Format;
 use oneiro_jobs::numbers::short;
 
 use crate::args::display::DisplayArgs;
@@ -60,7 +60,7 @@ pub struct Args {
     /// Where the strip goes [default: FROM.TO.interpolation.png]
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Also write a film, forward and backward: .png or .apng (animated PNG) or .gif
+    /// Also write a film, forward and backward: .apng, .gif, .webp, .mp4 or .webm
     #[arg(long, value_name = "FILE")]
     film: Option<PathBuf>,
     #[command(flatten)]
@@ -81,9 +81,9 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let paths = out_path(context, args.out.as_deref(), &name)?;
     let film = match &args.film {
         None => None,
-        Some(path) => match Format::of_name(path) {
+        Some(path) => match FilmKind::of_name(path) {
             Some(format) => Some(format),
-            None => bail!("--film {}: films are animated PNG (.png, .apng) or GIF (.gif)", path.display()),
+            None => bail!("--film {}: films are {ENDINGS}", path.display()),
         },
     };
     let mut results = Results::pictures(paths)

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use oneiro::objective::{AnyNames, Objective};
 use oneiro::preset::Preset;
 use oneiro_jobs::job::plates::PlatesJob;
@@ -12,7 +12,7 @@ use oneiro_jobs::job::render::display::Display;
 use oneiro_jobs::job::render::report::UnitReport;
 use oneiro_jobs::job::render::work::UnitRequest;
 use oneiro_jobs::job::render::{RenderJob, Setting, largest_value};
-use oneiro_jobs::job::scan::examples::is_scan;
+use oneiro_jobs::job::scan::examples::{is_scan, largest_of};
 use oneiro_jobs::job::{Place, Role};
 use oneiro_jobs::model::LoadedModel;
 use oneiro_jobs::model::unit_list::UnitList;
@@ -76,7 +76,7 @@ pub struct Args {
     /// Also write the optimised inputs, unclipped, as float32
     #[arg(long, value_name = "FILE.safetensors")]
     raw: Option<PathBuf>,
-    /// Also keep the optimisation as a film: .png or .apng (animated PNG) or .gif; a folder for several units
+    /// Also keep the optimisation as a film: .apng, .gif, .webp, .mp4 or .webm; a folder for several units
     #[arg(long, value_name = "FILE")]
     film: Option<PathBuf>,
     /// Also measure what of the objective survives JPEG, a shift and a turn
@@ -137,7 +137,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         let mut preset = preset.clone();
         if !args.data.is_empty() {
             let largest = match &scan {
-                Some(scan) => largest_of(scan, &model, &unit)?,
+                Some(scan) => largest_of(scan, &model, &unit).context("--data")?,
                 None => largest_value(context, &model, &objective, preset.size, &data)?,
             };
             if !(largest.is_finite() && largest > 0.0) {
@@ -191,26 +191,6 @@ fn scan_of(data: &[PathBuf]) -> Result<Option<ScanFile>> {
         [one] if is_scan(one) => Ok(Some(ScanFile::open(one)?)),
         _ => Ok(None),
     }
-}
-
-/// The largest value of a unit's objective over a scan's images.
-fn largest_of(scan: &ScanFile, model: &LoadedModel, unit: &str) -> Result<f64> {
-    scan.check_model(model)?;
-    if scan.ranked_by() != "activation" {
-        bail!(
-            "--data: this scan ranks by {}, and does not tell the largest mean activation",
-            scan.ranked_by()
-        );
-    }
-    let (record, named) = scan.unit_named(unit)?;
-    if named.form.is_some() {
-        bail!(
-            "--data: the scan has {unit} behind its activation function only, as layer \"{}\"; scan it with --layers as well",
-            named.layer.name
-        );
-    }
-    // The objective is the mean over positions.
-    Ok(record.best_by_mean.first().map_or(f64::NAN, |example| example.value))
 }
 
 /// Units with the images that excite them, a plate each.

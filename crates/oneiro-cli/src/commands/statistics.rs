@@ -16,12 +16,13 @@ use crate::results::{self, Results};
 /// small enough to be told from noise by a thousand images.
 const DEFAULT_SIDE: u16 = 128;
 
-/// Measure the colours and the spectrum of a folder of images
+/// Measure the colours and the spectrum of a folder of images, or of optical flow
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   oneiro statistics photos/ --out photos.safetensors
   oneiro statistics scans/ --gray --size 256 --out scans.safetensors --picture spectrum.png
+  oneiro statistics flows/ --flow --size 64 --out flow.safetensors
   oneiro statistics tiles/ --size 64 --out tiles.safetensors        # a folder of .npy files: bands, height, width
 
 Every picture in the folder and in the folders below it is scaled until its shorter side is N pixels and cropped about
@@ -45,6 +46,10 @@ pub struct Args {
     /// Pictures for --order gray have three colours
     #[arg(long)]
     gray: bool,
+    /// The folder holds optical flow (.flo, .npy, .npz), such as `oneiro flow` writes; every field counts.
+    /// Written are statistics of horizontal and vertical motion in pixels per frame, for `oneiro video`
+    #[arg(long, conflicts_with_all = ["gray", "picture"])]
+    flow: bool,
     /// Where the statistics go
     #[arg(long, value_name = "FILE.safetensors")]
     out: PathBuf,
@@ -78,6 +83,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         size: usize::from(args.size),
         gray: args.gray,
         file: args.out.display().to_string(),
+        flow: args.flow,
     };
     let pictures = job.pictures()?;
     let made_from: Vec<&Path> = pictures.iter().map(PathBuf::as_path).collect();
@@ -101,7 +107,8 @@ fn report(context: &Context, args: &Args, measured: &Measured) -> Result<()> {
     let line = |values: Vec<String>| values.join(" ");
     let wide = |values: &[f64]| line(values.iter().map(|v| format!("{v:8.5}")).collect());
     let images = statistics.images();
-    context.print(&format!("{images} {}", if images == 1 { "image" } else { "images" }))?;
+    let noun = if statistics.is_flow() { "flow field" } else { "image" };
+    context.print(&format!("{images} {noun}{}", if images == 1 { "" } else { "s" }))?;
     context.print(&format!("mean        {}", wide(statistics.mean())))?;
     for (at, row) in statistics.covariance().chunks_exact(channels).enumerate() {
         context.print(&format!("{} {}", if at == 0 { "covariance " } else { "           " }, wide(row)))?;

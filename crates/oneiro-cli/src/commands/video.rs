@@ -10,17 +10,20 @@ use oneiro::objective::{AnyNames, Objective};
 use oneiro::preset::Preset;
 use oneiro_jobs::Error;
 use oneiro_jobs::files::unique_files;
+use oneiro_jobs::job::film_kind::FilmKind;
 use oneiro_jobs::job::parts::{Parts, Shard};
 use oneiro_jobs::job::render::Setting;
 use oneiro_jobs::job::render::display::Display;
 use oneiro_jobs::job::render::report::UnitReport;
 use oneiro_jobs::job::render::work::UnitRequest;
-use oneiro_jobs::job::video::look::{FilmKind, FlowLook};
+use oneiro_jobs::job::scan::examples::is_scan;
+use oneiro_jobs::job::video::look::FlowLook;
 use oneiro_jobs::job::video::{FRAME_RATE, UnitInput, VideoJob, inputs_of};
 use oneiro_jobs::job::{Place, Role};
 use oneiro_jobs::model::LoadedModel;
 use oneiro_jobs::model::unit_list::UnitList;
 use oneiro_jobs::numbers::short;
+use oneiro_jobs::store::ScanFile;
 use oneiro_media::{FilmFormat, FrameRate};
 
 use crate::args::materials::MaterialArgs;
@@ -42,6 +45,7 @@ Examples:
   oneiro video r3d18.onnx --unit layer3:0-8 --isotropic 1,2.5,5,10 --out clips/
   oneiro video c3d.onnx --class all --out classes/ --format mp4
   oneiro video twostream.onnx --unit conv5_fusion:7 --preset feichtenhofer20 --set max_activation=21 --out paper/
+  oneiro video twostream.onnx --unit class-best:billiards@conv5_fusion --data clips.scan --out best/ --html best.html
 
 All inputs that a unit depends on are optimised together. Each is written by itself: images as PNG, clips and flow as
 films. Where several values of gamma and kappa are given, every unit is rendered for every pair of them.
@@ -92,6 +96,13 @@ pub struct Args {
     /// (channels) or both components alike (joint); the Middlebury colour wheel; arrows over the image
     #[arg(long, value_name = "LOOK", default_value = "channels", value_parser = FlowLook::NAMES)]
     flow_colors: String,
+    /// A scan of clips, or a folder of clips that is scanned for the units: tells recipes their largest
+    /// activations, and shows on the page which clips excite them
+    #[arg(long, value_name = "SCAN|FOLDER")]
+    data: Option<PathBuf>,
+    /// The folder that the clips of the scan lie in, if they have moved
+    #[arg(long, value_name = "FOLDER", requires = "data")]
+    images: Option<PathBuf>,
     /// Also write a page on which all clips play side by side
     #[arg(long, value_name = "FILE.html")]
     html: Option<PathBuf>,
@@ -115,6 +126,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     FrameRate::new(args.fps)?;
     let mut preset = args.settings.preset_or(context, DEFAULT_PRESET)?;
     args.settings.override_inputs(&mut preset)?;
+    args.materials.adapt_inputs(context, &args.settings, &mut preset)?;
     for text in &args.objectives {
         Objective::parse(text, &AnyNames)?;
     }
@@ -126,7 +138,10 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     for classes in &args.classes {
         lists.push(UnitList::parse_classes(classes)?);
     }
+    let scan =
+        args.data.as_ref().filter(|data| is_scan(data)).map(|data| ScanFile::open(data)).transpose()?;
     for list in &lists {
+        let list = scan.iter().try_fold(list.clone(), |list, scan| list.by_scan(context, scan))?;
         let units = list.resolve(context, &model, preset.size)?;
         objectives.extend(units.into_iter().map(|unit| (unit.unit, unit.objective)));
     }
@@ -180,6 +195,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         rate: args.fps,
         enlarge: args.enlarge.map(usize::from),
         flow: FlowLook::named(&args.flow_colors).unwrap_or_default(),
+        data: args.data.as_ref().map(|data| data.display().to_string()),
+        images: args.images.as_ref().map(|folder| folder.display().to_string()),
     };
     let recipe: Vec<&Path> = args.settings.recipe_file(context).into_iter().collect();
     let parts = Parts::new(parts_folder(&results), args.shard);

@@ -109,7 +109,7 @@ fn film(clip: &Image) -> Film {
 }
 
 /// Four animated pictures in class folders: GIF and PNG.
-fn clips(place: &Place, frames: usize, size: [usize; 2]) {
+pub fn clips(place: &Place, frames: usize, size: [usize; 2]) {
     for (class, motion) in
         [("right", [1.5, 0.0]), ("left", [-1.5, 0.0]), ("down", [0.0, 1.0]), ("up", [0.0, -1.0])]
     {
@@ -259,8 +259,7 @@ fn clips_that_cannot_be_used_are_named() {
             ("flow of an image network", "classify net.onnx a.gif --flow f", &["--flow", "takes images"]),
             ("a scan of an image network", "scan net.onnx . --stride 2 --out s", &["takes images"]),
             ("too many clips", "classify clip.onnx a.gif --clips 1000000", &["1000000 clips", "fewer"]),
-            ("heat maps of a video", "attribute clip.onnx a.mp4", &["a.mp4", "videos cannot be attributed"]),
-            ("heat maps of a clip", "attribute clip.onnx a.gif", &["takes clips"]),
+            ("heat maps of a clip that is not there", "attribute clip.onnx b.mp4", &["b.mp4"]),
             ("a crop out of range", "classify clip.onnx a.gif --crop 2", &["crop is 2"]),
         ],
     );
@@ -281,6 +280,12 @@ fn scans_of_clips_have_times_and_keep_computed_flow() {
     let best = &units[0]["best"][0];
     assert!(best["t"].is_u64() && best["y"].is_u64() && best["x"].is_u64(), "{best}");
     assert_eq!(units[0]["best"].as_array().unwrap().len(), 8);
+
+    // Activations over the frame of the largest one, of the network of clips.
+    place.succeed(&["units", "s", "/relu/out:1", "--heat", "--out", "heat.png"]);
+    place.succeed(&["units", "s", "/relu/out:1", "--out", "plain.png"]);
+    let height = |name: &str| oneiro_media::read_image(place.path(name)).unwrap().height;
+    assert!(height("heat.png") > height("plain.png"));
 
     let said =
         place.succeed(&["scan", "two.onnx", "clips", "--thumbnails", "--by", "relevance", "--out", "t"]);

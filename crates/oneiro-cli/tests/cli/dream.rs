@@ -199,7 +199,7 @@ fn what_cannot_be_dreamt_is_one_error_that_names_it() {
         ),
         ("raw over out", format!("{cat} --out a.png --raw a.png"), &["another result"]),
         ("no folder", format!("{cat} --out none/a.png"), &["none", "does not exist"]),
-        ("film", format!("{cat} --zoom a.mp4"), &["a.mp4", ".gif"]),
+        ("film", format!("{cat} --zoom a.avi"), &["a.avi", ".gif"]),
         ("film folder", format!("{cat} --zoom folder"), &["folder"]),
         ("frames", format!("{cat} --zoom a.gif --frames 0"), &["frames is 0"]),
         ("factor", format!("{cat} --zoom a.gif --zoom-factor 9"), &["zoom factor is 9"]),

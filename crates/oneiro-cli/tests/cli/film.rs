@@ -74,7 +74,7 @@ fn films_that_cannot_be_are_errors_before_any_work() {
     refuse_all(
         &place,
         &[
-            ("no format", "render net.onnx -u left.conv:1 --film a.mp4", &["--film a.mp4", ".gif"]),
+            ("no format", "render net.onnx -u left.conv:1 --film a.avi", &["--film a.avi", ".gif"]),
             ("no ending", "render net.onnx -u left.conv:1 --film a", &["--film a", ".apng"]),
             (
                 "several in one",

@@ -107,8 +107,8 @@ fn ways_that_cannot_be_are_errors() {
             ),
             (
                 "film",
-                "interpolate net.onnx --from-unit left.conv:1 --to-unit left.conv:2 --film a.mp4",
-                &["a.mp4", ".gif"],
+                "interpolate net.onnx --from-unit left.conv:1 --to-unit left.conv:2 --film a.avi",
+                &["a.avi", ".gif"],
             ),
             (
                 "same file",

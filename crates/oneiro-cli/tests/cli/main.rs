@@ -9,6 +9,7 @@
 mod again;
 mod answers;
 mod attribute;
+mod attribute_clips;
 mod axes;
 mod bad_input;
 mod bands;
@@ -21,6 +22,7 @@ mod config;
 mod contracts;
 mod display;
 mod dream;
+mod dream_clips;
 mod features;
 mod files;
 mod film;

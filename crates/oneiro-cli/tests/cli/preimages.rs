@@ -285,8 +285,8 @@ fn the_way_between_two_units_is_a_strip_and_a_film() {
             ),
             (
                 "film",
-                "interpolate squeezenet1_1 --from-unit fire4:3 --to-unit fire4:5 --film a.mp4",
-                &["a.mp4"],
+                "interpolate squeezenet1_1 --from-unit fire4:3 --to-unit fire4:5 --film a.avi",
+                &["a.avi"],
             ),
         ],
     );

@@ -1,10 +1,11 @@
 //! `oneiro video`: clips and flow of units.
 
 use oneiro_media::VideoReader;
+use oneiro_media::flow::{Flow, write_flow};
 use safetensors::SafeTensors;
 
 use crate::bad_input::refuse_all;
-use crate::clips::{of_clips, two_streams};
+use crate::clips::{clips, of_clips, two_streams};
 use crate::place::Place;
 
 fn place() -> Place {
@@ -72,6 +73,122 @@ fn results_say_how_they_were_made_and_are_made_again() {
         place.succeed(&["again", name, "--out", "again.bin"]);
         assert_eq!(place.read("again.bin"), place.read(name), "{name}");
     }
+}
+
+#[test]
+fn data_tells_the_largest_activation_and_shows_its_clips() {
+    let place = place();
+    clips(&place, 6, [24, 32]);
+    place.succeed(&["scan", "clip.onnx", "clips", "--out", "s"]);
+    let unit = &place.json(&["units", "s", "class-best:right@/relu/out", "--json"])[0];
+    let name = format!("/relu/out:{}", unit["channel"]);
+    let largest = unit["best_by_mean"][0]["value"].as_f64().unwrap();
+    let args = ["video", "clip.onnx", "--preset", "feichtenhofer20", "--steps", "4", "--gamma", "1,5"];
+    let outcome = place.run(
+        &[
+            &args[..],
+            &["--unit", "class-best:right@/relu/out", "--data", "s", "--out", "v", "--html", "v.html"],
+        ]
+        .concat(),
+    );
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("the largest value of") && !outcome.stderr.contains("unknown"));
+    let listing = place.listing();
+    let film = listing.keys().find(|file| file.starts_with("v/") && file.ends_with("g5.apng")).unwrap();
+    let info = place.json(&["info", film, "--json"]);
+    let preset = &info["job"]["job"]["work"]["settings"][0]["preset"];
+    let told = preset["max_activation"].as_f64().unwrap();
+    assert!((told - largest).abs() < 1e-6 * largest, "{told} for {largest}");
+    place.succeed(&["again", film, "--out", "again.bin"]);
+    assert_eq!(place.read("again.bin"), place.read(film));
+    let page = String::from_utf8(place.read("v.html")).unwrap();
+    assert!(page.contains("clips: mean to") && page.matches("class=\"film").count() == 2);
+    // A folder is scanned for the unit; its name alone names it.
+    place.succeed(&[&args[..], &["--unit", &name, "--data", "clips", "--out", "w"]].concat());
+    let of = |folder: &str| -> Vec<Option<Vec<u8>>> {
+        let files = place.listing().into_iter().filter(|(file, _)| file.starts_with(folder));
+        files.filter(|(file, _)| file.ends_with(".apng")).map(|(_, bytes)| bytes).collect()
+    };
+    let frames = |name: &str| VideoReader::open(place.path(name), &Default::default()).unwrap().count();
+    assert_eq!(of("w/").len(), 2);
+    assert_eq!(frames(film), 4);
+    refuse_all(
+        &place,
+        &[
+            ("no scan", "video clip.onnx --unit class-best:right@/relu/out", &["class-best"]),
+            ("another network's scan", "video two.onnx --class right --data s", &["another network"]),
+            ("no data", "video clip.onnx --unit relu:1 --data nowhere", &["nowhere"]),
+        ],
+    );
+}
+
+/// Flow whose components are nearly equal, and on average 2 and 2 pixels per frame.
+fn diagonal(seed: usize) -> Flow {
+    let [fields, side] = [3, 20];
+    let wave = |t: usize, i: usize| {
+        let (x, y) = ((i % side) as f32, (i / side) as f32);
+        2.0 + 4.0 * (0.9 * x + 0.3 * seed as f32).sin() * (0.7 * y + t as f32).cos()
+    };
+    let planes = (0..2 * fields).flat_map(|plane| {
+        let small = if plane % 2 == 0 { 1.0 } else { 0.98 };
+        (0..side * side).map(move |i| small * wave(plane / 2, i))
+    });
+    Flow::new(fields, side, side, planes.collect()).unwrap()
+}
+
+#[test]
+fn flow_is_decorrelated_by_its_data() {
+    let place = place();
+    std::fs::create_dir_all(place.path("flows/deep")).unwrap();
+    for (seed, name) in ["flows/a.npy", "flows/deep/b.npy", "flows/deep/c.npy"].into_iter().enumerate() {
+        write_flow(place.path(name), &diagonal(seed)).unwrap();
+    }
+    let args = ["statistics", "flows", "--flow", "--size", "20", "--out", "f.safetensors", "--json"];
+    let said = place.json(&args);
+    assert_eq!(said["images"], 9);
+    let average = said["mean"][0].as_f64().unwrap();
+    assert!((1.0..3.0).contains(&average), "pixels per frame: {average}");
+    // Of the noise that an optimisation starts from, both components are nearly equal, too.
+    let correlation = |more: &[&str]| {
+        let args = ["video", "two.onnx", "--unit", "class:right", "--param", "fourier3d", "--steps", "1"];
+        let outcome = place.run(&[&args[..], &["--out", "v", "--raw", "v.safetensors"], more].concat());
+        assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+        assert_eq!(
+            outcome.stderr.contains("flow is decorrelated by"),
+            !more.is_empty(),
+            "{}",
+            outcome.stderr
+        );
+        let (_, flow) = tensor(&place.read("v.safetensors"), "flow/0");
+        let planes: Vec<&[f32]> = flow.chunks_exact(24 * 32).collect();
+        let of = |component: usize| -> Vec<f32> {
+            planes.iter().skip(component).step_by(2).flat_map(|plane| plane.iter().copied()).collect()
+        };
+        let [u, v] = [of(0), of(1)].map(|values| {
+            let middle = mean(&values);
+            values.iter().map(|value| value - middle).collect::<Vec<f32>>()
+        });
+        let product = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+        product(&u, &v) / (product(&u, &u) * product(&v, &v)).sqrt()
+    };
+    let [without, with] = [correlation(&[]), correlation(&["--statistics", "f.safetensors"])];
+    assert!(with > 0.9 && without < 0.7, "{with} {without}");
+    let film = "v/class-right-flow.apng";
+    place.succeed(&["again", film, "--out", "again.bin"]);
+    assert_eq!(place.read("again.bin"), place.read(film));
+    std::fs::create_dir(place.path("none")).unwrap();
+    refuse_all(
+        &place,
+        &[
+            ("no flow", "statistics none --flow --out g.safetensors", &["none"]),
+            ("pixels", "video two.onnx --class right --statistics f.safetensors", &["--statistics", "pixel"]),
+            (
+                "a network without flow",
+                "video clip.onnx --unit relu:1 --param fourier3d --statistics f.safetensors",
+                &["f.safetensors", "optical flow"],
+            ),
+        ],
+    );
 }
 
 #[test]

@@ -28,6 +28,7 @@ impl Default for Kinds {
             .with::<grid::GridJob>()
             .with::<dream::DreamJob>()
             .with::<attribution::AttributionJob>()
+            .with::<attribution::clips::ClipAttributionJob>()
             .with::<kernels::KernelsJob>()
             .with::<statistics::StatisticsJob>()
             .with::<demo::DemoJob>()

@@ -4,10 +4,10 @@ use oneiro_media::PngText;
 
 use super::Provenance;
 use crate::error::Result;
+use crate::job::film_kind::FilmKind;
 use crate::job::interpolation::{INTERPOLATION, SheetFilm};
 use crate::job::render::RenderJob;
 use crate::job::render::display::Display;
-use crate::job::render::film::Format;
 use crate::job::render::report::UnitReport;
 use crate::job::render::text::{StoredSetting, setting};
 use crate::job::render::work::{UnitRequest, Work};
@@ -25,7 +25,7 @@ const DRAWINGS: [(&str, Drawing); 2] = [("plot", Drawing::Plot), ("spectrum", Dr
 type Found = (Box<dyn AnyJob>, Place, Vec<SourceFile>);
 
 /// Reconstructs the job of a file of version 0.1.0.
-pub(super) fn read(text: &PngText, format: Format) -> Result<Provenance> {
+pub(super) fn read(text: &PngText, format: FilmKind) -> Result<Provenance> {
     for (key, drawing) in DRAWINGS {
         if text.get(key).is_some() {
             return Err(ProvenanceError::Drawing { drawing }.into());
@@ -54,7 +54,7 @@ fn sources(text: &PngText) -> Result<Vec<SourceFile>> {
 }
 
 /// Reconstructs the job of a picture, a film, a sheet or an interpolation of units.
-fn units(text: &PngText, format: Format) -> Result<Found> {
+fn units(text: &PngText, format: FilmKind) -> Result<Found> {
     let settings = match text.get("all-settings") {
         None => vec![setting(text)?],
         Some(all) => {

@@ -1,14 +1,17 @@
 //! Attributions: which pixels of images contribute to a unit, as maps on a sheet.
 
+mod asked;
+mod cautions;
+pub mod clips;
 mod maps;
 mod sheet;
 
 use oneiro::attribution::{Method, Settings};
-use oneiro::objective::Unit;
 use oneiro_media::PngText;
 use serde::{Deserialize, Serialize};
 
-use self::maps::{Asked, InputImage, Row, attribute_all};
+use self::asked::Asked;
+use self::maps::{InputImage, Row, attribute_all};
 use super::{Job, Place, Role, Run, Sink};
 use crate::error::{During as _, Result, Step};
 use crate::model::LoadedModel;
@@ -18,8 +21,6 @@ use crate::source::places::SourceFile;
 
 /// Key of the metadata entry with the settings, in files of version 0.1.0.
 const KEY: &str = "attribution";
-/// Reason why an objective may not refer to files.
-const OF_THE_NETWORK: &str = "an attribution is of what the network does with the image alone";
 /// Maps of each pixel's contribution to a unit, for images and several methods.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -67,21 +68,7 @@ impl ImageRequest {
     }
 
     fn asked(&self, model: &LoadedModel) -> Result<Asked> {
-        Ok(match (&self.unit, &self.objective) {
-            (None, None) => Asked::TopClass,
-            (Some(unit), None) => {
-                let objective = model.objective(&unit.parse::<Unit>()?)?;
-                Asked::Unit { unit: unit.clone(), objective }
-            }
-            (unit, Some(text)) => {
-                let objective = model
-                    .expression_of_classes(text, OF_THE_NETWORK)
-                    .during(|| Step::Objective { of: text.clone() })?;
-                objective.require_network_alone("an attribution")?;
-                let unit = unit.clone().unwrap_or_else(|| objective.to_string());
-                Asked::Unit { unit, objective }
-            }
-        })
+        Asked::read(model, self.unit.as_deref(), self.objective.as_deref())
     }
 }
 

@@ -8,7 +8,7 @@ use oneiro_media::Image;
 
 use crate::error::Result;
 use crate::job::error::JobError;
-use crate::job::scan::ScanJob;
+use crate::job::scan::{ScanJob, ScannedClips};
 use crate::provenance::json;
 use crate::source::clips::middle_frame;
 use crate::source::dataset::bytes_of_clip;
@@ -28,6 +28,7 @@ pub struct Crops<'a> {
     folder: PathBuf,
     size: [usize; 2],
     crop: Option<f64>,
+    clips: ScannedClips,
     /// Frames that a clip spans, in scans of clips.
     span: Option<usize>,
     known: RefCell<HashMap<u32, Image>>,
@@ -49,6 +50,7 @@ impl<'a> Crops<'a> {
             folder: scan.data(),
             size: [side(height)?, side(width)?],
             crop: job.crop,
+            clips: job.clips,
             span: scan.meta("span").and_then(|frames| frames.parse().ok()),
             known: RefCell::default(),
             gone: RefCell::default(),
@@ -61,6 +63,23 @@ impl<'a> Crops<'a> {
         gone.first().map(|file| (file.clone(), gone.len()))
     }
 
+    /// How the scan took a clip of each video, with the crop; `None` in scans of images.
+    pub(crate) fn clips(&self) -> Option<(&ScannedClips, Option<f64>)> {
+        self.span.map(|_| (&self.clips, self.crop))
+    }
+
+    /// Where a clip lies, unless another one is in its place.
+    ///
+    /// # Errors
+    /// [`JobError::SourceGone`].
+    pub(crate) fn path_of_clip(&self, image: u32, file: &str) -> Result<PathBuf> {
+        let path = self.folder.join(file);
+        match bytes_of_clip(&path) == self.scan.image(image)?.bytes {
+            true => Ok(path),
+            false => Err(JobError::SourceGone { file: file.to_owned() }.into()),
+        }
+    }
+
     /// An image as the network saw it, or the middle frame of a clip; grey with a cross if it is nowhere any
     /// more.
     pub fn picture(&self, image: u32, file: &str) -> Result<Image> {
@@ -68,13 +87,11 @@ impl<'a> Crops<'a> {
             return Ok(known.clone());
         }
         let read = || -> Result<Image> {
-            let path = self.folder.join(file);
             if let Some(frames) = self.span {
-                if bytes_of_clip(&path) != self.scan.image(image)?.bytes {
-                    return Err(JobError::SourceGone { file: file.to_owned() }.into());
-                }
+                let path = self.path_of_clip(image, file)?;
                 return Ok(framed(&middle_frame(&path, frames)?, self.size, self.crop)?.0);
             }
+            let path = self.folder.join(file);
             let bytes = oneiro_media::read_bytes(&path)?;
             // Another picture in its place is not what excited the unit.
             if bytes.len() as u64 != self.scan.image(image)?.bytes {

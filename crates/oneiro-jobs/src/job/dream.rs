@@ -9,10 +9,11 @@ use oneiro::objective_session::ObjectiveSession;
 use oneiro_media::{Image, PngText};
 use serde::{Deserialize, Serialize};
 
-use self::frames::{FRAME_TICKS, Frames};
+use self::frames::{FilmOf, Frames, Pace};
+pub use self::video::{BLEND, DreamtVideo};
 use super::error::JobError;
+use super::film_kind::FilmKind;
 use super::render::display::Display;
-use super::render::film::Format;
 use super::render::report::UnitReport;
 use super::{Job, Place, Role, Run, Sink};
 use crate::context::Context;
@@ -20,12 +21,16 @@ use crate::error::{During as _, Error, Result, Step};
 use crate::model::LoadedModel;
 use crate::provenance::{json, number, required, seal, text_of_model, toml as toml_entry};
 use crate::remark::Remark;
-use crate::source::places::{Places, SourceFile, hash};
+use crate::source::places::{Places, SourceFile, hash, hashed};
 use crate::task::Task;
 use crate::tensors::{RawTensor, to_bytes};
 
 mod frames;
+mod motion;
+mod video;
 
+/// Display time of a frame of a zoom, in hundredths of a second.
+const FRAME_TICKS: u16 = 10;
 /// Value of the entry "command" in a dream's metadata.
 const COMMAND: &str = "dream";
 
@@ -40,7 +45,7 @@ pub struct DreamJob {
     /// The objective as an expression; `None` if the dream follows a guide image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub objective: Option<String>,
-    /// File of the photo. Without a photo the dream starts from noise.
+    /// File of the photo or video. Without one the dream starts from noise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
     /// File of the guide image.
@@ -57,7 +62,10 @@ pub struct DreamJob {
     pub zoom: Option<Zoom>,
     /// The film's format, if a film is requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub film: Option<Format>,
+    pub film: Option<FilmKind>,
+    /// Settings of a dream on a video, or of a network of clips.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub video: Option<DreamtVideo>,
     /// Random seed.
     pub seed: u64,
 }
@@ -88,12 +96,20 @@ impl Job for DreamJob {
     type Report = DreamReport;
 
     fn run(&self, run: &Run<'_>, sink: &mut dyn Sink) -> Result<DreamReport> {
+        self.check()?;
         let model = run.model()?;
         let read = |file: &Option<String>| file.as_ref().map(|f| read(f, &model.places)).transpose();
-        let (image, guide, mask) = (read(&self.image)?, read(&self.guide)?, read(&self.mask)?);
+        let image = if self.video.is_some() { None } else { read(&self.image)? };
+        let (guide, mask) = (read(&self.guide)?, read(&self.mask)?);
         let file = |read: &Option<(SourceFile, Image)>| read.as_ref().map(|(file, _)| file.clone());
         let guide_layers = self.guide_layers.clone();
-        let inputs = Inputs { image: file(&image), guide: file(&guide), guide_layers, mask: file(&mask) };
+        let mut inputs = Inputs { image: file(&image), guide: file(&guide), guide_layers, mask: file(&mask) };
+        if let (Some(_), Some(clip)) = (&self.video, &self.image) {
+            inputs.image = hashed(std::slice::from_ref(clip), &model.places)?.pop();
+        }
+        if let Some(kind) = self.film.filter(|_| sink.wants(Place::film(0))) {
+            kind.check_program()?;
+        }
         let goal = match (guide, &self.objective) {
             (Some((_, image)), _) => DreamGoal::Guide(Guide { layers: self.guide_layers.clone(), image }),
             (None, Some(text)) => DreamGoal::Objective(self.objective(run, text)?),
@@ -105,6 +121,10 @@ impl Job for DreamJob {
             start: image.map_or(Start::Noise, |(_, image)| Start::Image(image)),
             mask: mask.map(|(_, image)| mask_of(&image)),
         });
+        if let (Some(video), Some(materials)) = (&self.video, materials.take_if(|_| self.video.is_some())) {
+            let units = vec![video.run(run, sink, &text, materials)?];
+            return Ok(DreamReport { units });
+        }
         let mut dreamt = None;
         let place = Place::film(0);
         if let Some(format) = self.film.filter(|_| sink.wants(place)) {
@@ -144,7 +164,11 @@ impl Job for DreamJob {
 
     fn check(&self) -> Result<()> {
         self.preset.check()?;
-        Ok(self.zoom.map_or(Ok(()), |zoom| zoom.check())?)
+        match (&self.video, &self.zoom) {
+            (Some(_), Some(_)) => Err(JobError::ZoomOfVideo.into()),
+            (Some(video), None) => video.check(),
+            (None, zoom) => Ok(zoom.map_or(Ok(()), |zoom| zoom.check())?),
+        }
     }
 }
 
@@ -203,7 +227,7 @@ pub fn expression(model: &LoadedModel, text: &str) -> Result<Objective> {
 }
 
 /// Reads a dream of version 0.1.0 from a file of this format. Returns `None` for a picture of another kind.
-pub(crate) fn legacy(text: &PngText, format: Format) -> Result<Option<(DreamJob, Vec<SourceFile>)>> {
+pub(crate) fn legacy(text: &PngText, format: FilmKind) -> Result<Option<(DreamJob, Vec<SourceFile>)>> {
     if text.get("command") != Some(COMMAND) {
         return Ok(None);
     }
@@ -222,6 +246,7 @@ pub(crate) fn legacy(text: &PngText, format: Format) -> Result<Option<(DreamJob,
         mask: path(mask),
         zoom: text.get("zoom").map(|zoom| toml_entry("its zoom", zoom)).transpose()?,
         film: text.get("film").map(|_| format),
+        video: None,
         seed: number("its seed", &get("seed")?)?,
     };
     job.check().during(|| Step::Settings)?;
@@ -282,6 +307,32 @@ impl Text<'_> {
         }
         Ok(text)
     }
+
+    /// Returns the report on a dream in this many steps with these values: as optimised, at its start, and as
+    /// saved.
+    fn report(&self, steps: usize, [value, value_at_start, value_saved]: [f64; 3]) -> UnitReport {
+        let job = self.job;
+        UnitReport {
+            unit: job.unit.clone(),
+            objective: self.objective.clone(),
+            start: None,
+            copy: 0,
+            setting: 0,
+            preset: job.preset.name.clone(),
+            seed: job.seed,
+            steps,
+            stop: oneiro::render::Stop::Steps.describe().into(),
+            value,
+            value_at_start,
+            value_saved,
+            kappa: None,
+            gamma: None,
+            shares: Vec::new(),
+            robustness: None,
+            display: Display::Clip,
+            display_range: None,
+        }
+    }
 }
 
 /// Goal, start picture and mask of a dream.
@@ -305,7 +356,7 @@ fn dream(
     context: &Context,
     text: &Text<'_>,
     materials: DreamStart,
-    film: Option<(Format, &mut dyn Write, PngText)>,
+    film: Option<(FilmKind, &mut dyn Write, PngText)>,
 ) -> Result<Dreamt> {
     let (job, model) = (text.job, text.model);
     let preset = &job.preset;
@@ -316,7 +367,8 @@ fn dream(
     let input = input.map(|i| i.name.clone()).unwrap_or_default();
     let mut film = match (film, &job.zoom) {
         (Some((format, out, text)), Some(zoom)) => {
-            Some(Frames::new(format, out, dream.final_size(), zoom, text)?)
+            let (size, pace) = (dream.final_size(), Pace::Hundredths(FRAME_TICKS));
+            Some(Frames::new(&FilmOf { format, size, frames: zoom.frames, pace }, out, text)?)
         }
         _ => None,
     };
@@ -327,21 +379,7 @@ fn dream(
         if let (Some(zoom), true) = (&job.zoom, frame > 0) {
             context.compute(|| dream.zoom(zoom))?;
         }
-        while !dream.finished() {
-            context.check()?;
-            let (octave, octaves) = dream.octave();
-            let [h, w] = dream.size();
-            progress.label(&match frames {
-                1 => format!("octave {}/{octaves}: {w}x{h}", octave + 1),
-                _ => format!("frame {}/{frames}, octave {}", frame + 1, octave + 1),
-            });
-            let ([th, tw], _) = dream.tiles();
-            if dream.tile_is_forced() {
-                fixed.get_or_insert([th, tw]);
-            }
-            context.compute(|| dream.step())?;
-            progress.advance(1);
-        }
+        finish(context, &mut dream, &mut progress, (frame, frames), &mut fixed)?;
         if let Some(film) = &mut film {
             film.push(&saved(&dream)?)?;
         }
@@ -354,27 +392,34 @@ fn dream(
     let picture = saved(&dream)?;
     let (value, value_saved) =
         context.compute(|| oneiro::Result::<_>::Ok((dream.value(), dream.value_of(&picture)?)))?;
-    let report = UnitReport {
-        unit: job.unit.clone(),
-        objective: text.objective.clone(),
-        start: None,
-        copy: 0,
-        setting: 0,
-        preset: preset.name.clone(),
-        seed: job.seed,
-        steps: dream.steps_done(),
-        stop: oneiro::render::Stop::Steps.describe().into(),
-        value,
-        value_at_start: dream.value_at_start(),
-        value_saved,
-        kappa: None,
-        gamma: None,
-        shares: Vec::new(),
-        robustness: None,
-        display: Display::Clip,
-        display_range: None,
-    };
+    let report = text.report(dream.steps_done(), [value, dream.value_at_start(), value_saved]);
     Ok(Dreamt { input, raw: dream.raw(), picture, report })
+}
+
+/// Takes all steps that are left of a frame. The size of tiles goes into `fixed` if the network demands it.
+fn finish(
+    context: &Context,
+    dream: &mut Dream<'_>,
+    progress: &mut Task<'_>,
+    (frame, frames): (usize, usize),
+    fixed: &mut Option<[usize; 2]>,
+) -> Result<()> {
+    while !dream.finished() {
+        context.check()?;
+        let (octave, octaves) = dream.octave();
+        let [h, w] = dream.size();
+        progress.label(&match frames {
+            1 => format!("octave {}/{octaves}: {w}x{h}", octave + 1),
+            _ => format!("frame {}/{frames}, octave {}", frame + 1, octave + 1),
+        });
+        let (tile, _) = dream.tiles();
+        if dream.tile_is_forced() {
+            fixed.get_or_insert(tile);
+        }
+        context.compute(|| dream.step())?;
+        progress.advance(1);
+    }
+    Ok(())
 }
 
 /// Returns the picture as an 8-bit file holds it.

@@ -327,6 +327,73 @@ pub enum JobError {
         /// The setting: "the size".
         setting: &'static str,
     },
+    /// A scan does not tell the largest mean activation.
+    #[error("this scan ranks by {by}, and does not tell the largest mean activation")]
+    NotByActivation {
+        /// What the scan ranks by.
+        by: String,
+    },
+    /// A scan has a unit behind its activation function only.
+    #[error(
+        "the scan has {unit} behind its activation function only, as layer \"{layer}\"; scan its own layer as well"
+    )]
+    OnlyActivated {
+        /// The unit.
+        unit: String,
+        /// The scanned layer.
+        layer: String,
+    },
+    /// A unit's largest value over data is not a positive number.
+    #[error("the largest value of {unit} over the data is {value}, which weighs nothing")]
+    NoLargest {
+        /// The unit.
+        unit: String,
+        /// The largest value.
+        value: f64,
+    },
+    /// Optical flow in a file is not finite.
+    #[error("{path}: a number of its flow is {value}; fill it first", path = path.display())]
+    FlowNotFinite {
+        /// The file.
+        path: PathBuf,
+        /// The number.
+        value: f32,
+    },
+    /// Statistics of optical flow were given for a network without.
+    #[error("{path} holds statistics of optical flow, and the network takes none")]
+    FlowStatistics {
+        /// The statistics file.
+        path: String,
+    },
+    /// A zoom of a video was requested.
+    #[error("a zoom starts from a picture; a video, or a network of clips, has frames of its own")]
+    ZoomOfVideo,
+    /// A share of the frame before was requested that is not from 0 to below 1.
+    #[error("the share of the frame before is {blend}; it must be from 0 to below 1")]
+    Blend {
+        /// The share.
+        blend: f64,
+    },
+    /// A clip that is dreamt as a whole is too long.
+    #[error(
+        "a clip of {frames} frames of {width}x{height} is dreamt as a whole, which may have {most} million pixels at most"
+    )]
+    LongClip {
+        /// Number of frames.
+        frames: usize,
+        /// Pixels a row.
+        width: usize,
+        /// Rows.
+        height: usize,
+        /// Millions of pixels.
+        most: u64,
+    },
+    /// An attribution of several clips was requested.
+    #[error("one clip is attributed at a time, and there are {clips}")]
+    OneClip {
+        /// Number of clips.
+        clips: usize,
+    },
     /// Several flow fields were to go into a file that holds one.
     #[error("a .flo file holds one flow field, and there are {fields}; write .npy, or choose two frames")]
     SeveralFields {

@@ -4,9 +4,9 @@ use oneiro::objective::{Objective, Term, TermKind};
 use oneiro_media::{Film, TICKS_PER_SECOND};
 use serde::{Deserialize, Serialize};
 
+use super::film_kind::FilmKind;
 use super::named_objective::NamedObjective;
 use super::render::display::Display;
-use super::render::film::Format;
 use super::render::limits::check_preset;
 use super::render::work::{UnitRequest, Work};
 use super::render::{RenderReport, Setting};
@@ -48,7 +48,7 @@ pub struct InterpolationJob {
     pub display: Display,
     /// The film's format, if a film is requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub film: Option<Format>,
+    pub film: Option<FilmKind>,
 }
 
 impl InterpolationJob {
@@ -76,6 +76,7 @@ impl Job for InterpolationJob {
 
     fn run(&self, run: &Run<'_>, sink: &mut dyn Sink) -> Result<RenderReport> {
         let SheetJob { work, layout } = self.sheet(run)?;
+        self.film.map_or(Ok(()), FilmKind::check_program)?;
         let made = sheet::make(run, &work, &layout)?;
         let job = Self {
             title: Some(made.layout.title.clone()),
@@ -103,7 +104,7 @@ impl Job for InterpolationJob {
 pub(crate) struct SheetFilm {
     pub work: Work,
     pub layout: SheetLayout,
-    pub format: Format,
+    pub format: FilmKind,
 }
 
 impl Job for SheetFilm {
@@ -148,7 +149,7 @@ fn write_film<J: Job>(
     run: &Run<'_>,
     job: &J,
     made: &Made<'_>,
-    format: Format,
+    format: FilmKind,
     sink: &mut dyn Sink,
 ) -> Result<()> {
     let place = Place::film(0);

@@ -19,10 +19,10 @@ pub mod work;
 use oneiro::objective::Objective;
 use serde::{Deserialize, Serialize};
 
-use self::film::Format;
 use self::report::UnitReport;
 use self::text::png_text;
 use self::work::{UnitRequest, Work};
+use super::film_kind::FilmKind;
 use super::{Job, Place, Role, Run, Sink};
 use crate::error::Result;
 use crate::files::unique_files;
@@ -45,7 +45,7 @@ pub struct RenderJob {
     pub work: Work,
     /// The format of films of the optimisations, if films are requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub film: Option<Format>,
+    pub film: Option<FilmKind>,
 }
 
 /// The report on rendered units.
@@ -92,6 +92,7 @@ impl Job for RenderJob {
             seal(run, text, &self.of(work, members, report, place.role), place)
         }));
         let film = self.film.filter(|_| (0..work.units.len()).any(|i| sink.wants(Place::film(i))));
+        film.map_or(Ok(()), FilmKind::check_program)?;
         let mut finished = render_all(run, &work, &self.work.options(film))?;
         display::pin_shared(&mut finished);
         let names: Vec<String> = work.units.iter().map(|u| u.unit.clone()).collect();
@@ -104,7 +105,7 @@ impl Job for RenderJob {
         }
         for ((i, result), name) in finished.iter().enumerate().zip(unique_files(&names, "apng")) {
             if let Some(film) = result.film.as_ref().filter(|_| sink.wants(Place::film(i))) {
-                let name = name.with_extension(self.film.unwrap_or(Format::Apng).extension());
+                let name = name.with_extension(self.film.unwrap_or(FilmKind::Apng).extension());
                 sink.take_bytes(Place::film(i), &name.to_string_lossy(), film)?;
             }
         }

@@ -14,6 +14,7 @@ use crate::context::Context;
 use crate::error::{During as _, Result, Step, chain};
 use crate::provenance::{seal, text_of_program};
 use crate::remark::Remark;
+use crate::source::clips::framed_flow;
 use crate::source::listing::entries;
 use crate::source::places::{hash, is_npy};
 use crate::task::Task;
@@ -35,6 +36,10 @@ pub struct StatisticsJob {
     pub gray: bool,
     /// Name of the statistics file in the picture's metadata.
     pub file: String,
+    /// Whether the folder holds optical flow in place of pictures: `.flo`, `.npy` and `.npz` files. Every
+    /// field counts as a picture.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub flow: bool,
 }
 
 /// The report on statistics.
@@ -81,7 +86,10 @@ impl StatisticsJob {
         if !folder.is_dir() {
             return Err(JobError::NotAFolder { folder: self.folder.clone() }.into());
         }
-        let files = collect(folder)?;
+        let files = collect(folder, self.flow)?;
+        if self.flow && !files.is_empty() {
+            return Ok(files);
+        }
         if files.is_empty() {
             return Err(JobError::NoImages { folder: self.folder.clone() }.into());
         }
@@ -140,15 +148,19 @@ impl Job for StatisticsJob {
 }
 
 /// Returns the pictures in a folder and its subfolders, sorted by name.
-fn collect(folder: &Path) -> Result<Vec<PathBuf>> {
+fn collect(folder: &Path, flow: bool) -> Result<Vec<PathBuf>> {
+    let is_read = |path: &PathBuf| match flow {
+        true => is_flow(path),
+        false => oneiro_media::has_image_name(path) || is_npy(path),
+    };
     let mut found = Vec::new();
     for path in entries(folder)? {
         if path.is_dir() {
             // A link to a parent folder would cause an endless loop.
             if !path.is_symlink() {
-                found.extend(collect(&path)?);
+                found.extend(collect(&path, flow)?);
             }
-        } else if oneiro_media::has_image_name(&path) || is_npy(&path) {
+        } else if is_read(&path) {
             found.push(path);
         }
     }
@@ -158,14 +170,18 @@ fn collect(folder: &Path) -> Result<Vec<PathBuf>> {
 /// Returns the statistics of all pictures that can be read, and the error messages of the others.
 fn measure(context: &Context, job: &StatisticsJob, files: &[PathBuf]) -> Result<(Statistics, Vec<String>)> {
     let side = job.size;
-    let read = |path: &PathBuf| -> Result<Vec<f32>> {
+    let read = |path: &PathBuf| -> Result<Vec<Vec<f32>>> {
+        if job.flow {
+            return fields(path, side);
+        }
         if is_npy(path) {
-            return Ok(oneiro_media::fit_center_crop(&oneiro_media::read_bands(path)?, side, side)?.data);
+            let bands = oneiro_media::read_bands(path)?;
+            return Ok(vec![oneiro_media::fit_center_crop(&bands, side, side)?.data]);
         }
         let image = oneiro_media::read_image(path)?;
         let image = oneiro_media::fit_center_crop(&image, side, side)
             .during(|| Step::Scale { path: path.display().to_string() })?;
-        Ok(if job.gray { gray(&image) } else { image.data })
+        Ok(vec![if job.gray { gray(&image) } else { image.data }])
     };
     let mut progress = Task::new(context, "colours", 2 * files.len() as u64);
     // For bands, the first file determines how many there are.
@@ -177,8 +193,8 @@ fn measure(context: &Context, job: &StatisticsJob, files: &[PathBuf]) -> Result<
         let images: Vec<_> = context.compute(|| some.par_iter().map(read).collect());
         for (path, image) in some.iter().zip(images) {
             match image {
-                Ok(image) => {
-                    let of_image = image.len() / (side * side);
+                Ok(images) => {
+                    let of_image = images.first().map_or(0, Vec::len) / (side * side);
                     if let (Some(first), true) = (good.first(), of_image != channels) {
                         return Err(JobError::BandsDiffer {
                             path: path.clone(),
@@ -189,7 +205,8 @@ fn measure(context: &Context, job: &StatisticsJob, files: &[PathBuf]) -> Result<
                         .into());
                     }
                     channels = of_image;
-                    colors.get_or_insert_with(|| ColorAccumulator::new(channels)).add(&image);
+                    let colors = colors.get_or_insert_with(|| ColorAccumulator::new(channels));
+                    images.iter().for_each(|image| colors.add(image));
                     good.push(path.clone());
                 }
                 Err(error) => bad.push(chain(&error)),
@@ -206,17 +223,37 @@ fn measure(context: &Context, job: &StatisticsJob, files: &[PathBuf]) -> Result<
     progress.label("spectra");
     for some in good.chunks(AT_ONCE) {
         context.check()?;
-        let images: Vec<Result<Vec<f32>>> = context.compute(|| some.par_iter().map(read).collect());
-        for image in images {
-            let image = image.during(|| Step::ReadAgain)?;
-            if image.len() != channels * side * side {
-                return Err(JobError::Changed.into());
+        let images: Vec<Result<Vec<Vec<f32>>>> = context.compute(|| some.par_iter().map(read).collect());
+        for images in images {
+            for image in images.during(|| Step::ReadAgain)? {
+                if image.len() != channels * side * side {
+                    return Err(JobError::Changed.into());
+                }
+                spectra.add(&image);
             }
-            spectra.add(&image);
         }
         progress.advance(some.len() as u64);
     }
-    Ok((spectra.finish()?, bad))
+    let statistics = spectra.finish()?;
+    Ok((if job.flow { statistics.of_flow()? } else { statistics }, bad))
+}
+
+/// Whether a file's name is that of optical flow.
+fn is_flow(path: &Path) -> bool {
+    let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
+    extension.is_some_and(|e| matches!(e.as_str(), "flo" | "npy" | "npz"))
+}
+
+/// The fields of a flow file, each `[2, side, side]`: scaled and cropped, vectors with them.
+fn fields(path: &Path, side: usize) -> Result<Vec<Vec<f32>>> {
+    let flow = oneiro_media::flow::read_flow(path)?;
+    if let Some(value) = flow.data.iter().find(|value| !value.is_finite()) {
+        let (path, value) = (path.to_owned(), *value);
+        return Err(JobError::FlowNotFinite { path, value }.into());
+    }
+    let image = framed_flow(&flow, [side, side])?;
+    let field = |t: usize| [image.plane(t), image.plane(image.frames + t)].concat();
+    Ok((0..image.frames).map(field).collect())
 }
 
 fn gray(image: &Image) -> Vec<f32> {

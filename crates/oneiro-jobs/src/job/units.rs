@@ -19,7 +19,7 @@ use crate::store::read::{ExampleRecord, LayerRecord, UnitRecord};
 mod drawn;
 mod driven;
 mod heat;
-mod plots;
+pub(crate) mod plots;
 
 use drawn::Drawn;
 use driven::Driven;

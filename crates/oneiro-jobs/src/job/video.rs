@@ -7,15 +7,17 @@ mod page;
 use oneiro::card::InputKind;
 use oneiro::objective::Objective;
 use oneiro::render::Picture;
-use oneiro_media::{Film, FilmOptions, FrameRate, Image};
+use oneiro_media::{Film, FrameRate, Image};
 use serde::{Deserialize, Serialize};
 
-use self::look::{FilmKind, FlowLook};
+use self::look::FlowLook;
 use super::error::JobError;
+use super::film_kind::FilmKind;
 use super::render::report::UnitReport;
 use super::render::text::png_text;
 use super::render::work::{UnitRequest, Work};
 use super::render::{Options, PreparedUnits, RenderReport, raw_bytes, render_all};
+use super::scan::examples::Examples;
 use super::{Job, Place, Role, Run, Sink};
 use crate::error::Result;
 use crate::model::LoadedModel;
@@ -44,6 +46,13 @@ pub struct VideoJob {
     /// How flow is drawn.
     #[serde(default, skip_serializing_if = "FlowLook::is_default")]
     pub flow: FlowLook,
+    /// A scan of clips, or a folder of clips that is scanned for the units: it tells their largest
+    /// activations, and the clips that excite them stand on the page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<String>,
+    /// The folder that the scan's clips lie in, if they have moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images: Option<String>,
 }
 
 /// One of the inputs that a unit depends on.
@@ -84,11 +93,15 @@ impl Job for VideoJob {
     fn run(&self, run: &Run<'_>, sink: &mut dyn Sink) -> Result<RenderReport> {
         let rate = FrameRate::new(self.rate)?;
         let model = run.model()?;
-        let work = self.work.prepare(run)?;
+        let examples = self.examples(run)?;
+        let work = self.weighted(run, model, examples.as_ref())?.prepare(run)?;
         let named: Vec<(&str, &Objective)> =
             work.units.iter().map(|u| (u.unit.as_str(), &u.objective)).collect();
         require_healthy(run.context, model, &named, work.settings[0].preset.size)?;
         remark_inputs(run, model, &work)?;
+        if work.units.iter().enumerate().any(|(i, _)| self.wants_film(sink, i, model)) {
+            self.format.check_program()?;
+        }
         let options = Options { all_inputs: true, ..self.work.options(None) };
         let finished = render_all(run, &work, &options)?;
         remark_weak(run, &finished);
@@ -117,9 +130,8 @@ impl Job for VideoJob {
                     )?;
                 } else {
                     let film = Film::from_clip(&drawn, rate, self.enlargement(&drawn))?;
-                    let format = self.format.format();
-                    let bytes = film.encode(format, &text, &FilmOptions::default())?;
-                    sink.take_bytes(place, &format!("{name}.{}", format.extension()), &bytes)?;
+                    let bytes = self.format.encode(&film, &text)?;
+                    sink.take_bytes(place, &format!("{name}.{}", self.format.extension()), &bytes)?;
                 }
             }
         }
@@ -135,7 +147,7 @@ impl Job for VideoJob {
                 ..self.clone()
             };
             seal(run, &mut text, &done, page)?;
-            let html = self.page(model, &work, &finished, text)?.to_html();
+            let html = self.page(run, &work, &finished, examples.as_ref(), text)?.to_html();
             sink.take_bytes(page, "video.html", html.as_bytes())?;
         }
         Ok(RenderReport { units: finished.into_iter().map(|f| f.report).collect() })
@@ -152,9 +164,52 @@ impl Job for VideoJob {
 }
 
 impl VideoJob {
+    /// Whether a film of a unit is wanted.
+    fn wants_film(&self, sink: &dyn Sink, unit: usize, model: &LoadedModel) -> bool {
+        let inputs = model.model.card.input.len();
+        (0..inputs).any(|input| sink.wants(Place::film(unit * inputs + input)))
+    }
+
     /// Returns the job that makes the results of one unit.
     fn of(&self, work: &PreparedUnits<'_>, unit: usize) -> Self {
-        Self { work: self.work_done(work, &work.companions(unit)), ..self.clone() }
+        // By now, the largest activations are in the settings.
+        let work = self.work_done(work, &work.companions(unit));
+        Self { work, data: None, images: None, ..self.clone() }
+    }
+
+    /// What the data says of the units, if there is any.
+    fn examples(&self, run: &Run<'_>) -> Result<Option<Examples>> {
+        let Some(data) = &self.data else { return Ok(None) };
+        let mut units: Vec<&str> = self.work.units.iter().map(|unit| unit.unit.as_str()).collect();
+        units.dedup();
+        Examples::of(run, data, self.images.as_deref(), &units).map(Some)
+    }
+
+    /// Returns the work with a setting for each unit in which its largest activation stands, for recipes that
+    /// weigh units by it.
+    fn weighted(&self, run: &Run<'_>, model: &LoadedModel, examples: Option<&Examples>) -> Result<Work> {
+        let mut work = self.work.clone();
+        let Some(examples) = examples else { return Ok(work) };
+        let mut said: Vec<String> = Vec::new();
+        for request in &mut work.units {
+            let Some(setting) = work.settings.get(request.setting) else { continue };
+            if setting.preset.unit_weight.is_none() || setting.preset.relative {
+                continue;
+            }
+            let value = examples.largest(model, &request.unit)?;
+            if !said.contains(&request.unit) {
+                run.context.remark(Remark::Largest { unit: request.unit.clone(), value });
+                said.push(request.unit.clone());
+            }
+            let mut setting = setting.clone();
+            setting.preset.max_activation = value;
+            let known = work.settings.iter().position(|known| *known == setting);
+            request.setting = known.unwrap_or_else(|| {
+                work.settings.push(setting);
+                work.settings.len() - 1
+            });
+        }
+        Ok(work)
     }
 
     /// Returns the work on some units as it was done, at the sizes that the network accepts.

@@ -314,6 +314,15 @@ pub fn middle_frame(video: &Path, span: usize) -> Result<Image> {
     Ok(frame.ok_or(SourceError::Zero { what: "the number of frames" })?)
 }
 
+/// Scales flow until it just covers a size, and crops it about its centre. Vectors are scaled with the field.
+/// Returns `[2, T, H, W]`, all fields' u first.
+///
+/// # Errors
+/// If the flow is empty.
+pub(crate) fn framed_flow(flow: &Flow, size: [usize; 2]) -> Result<Image> {
+    Ok(fields::framed(flow, size, Some(1.0))?)
+}
+
 /// Height and width of a video's frames.
 fn frames_size(frames: &BTreeMap<usize, Frame>) -> [usize; 2] {
     frames.values().next().map_or([0, 0], |frame| frame.size)

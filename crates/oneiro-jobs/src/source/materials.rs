@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use oneiro::card::InputKind;
 use oneiro::objective::Reference;
 use oneiro::preset::Preset;
 use oneiro::render::Materials;
 use oneiro::statistics::Statistics;
 
 use crate::error::{During as _, Result, Step};
+use crate::job::JobError;
 use crate::model::LoadedModel;
 use crate::source::references::{Files, picture_size};
 
@@ -40,7 +42,15 @@ pub fn extras(model: &LoadedModel, statistics: Option<String>) -> Result<Extras>
         let bytes = oneiro_media::read_bytes(model.places.of(path))?;
         Ok(Arc::new(Statistics::from_bytes(&bytes).during(|| Step::Statistics { path: path.clone() })?))
     };
-    let statistics_read = statistics.as_ref().map(read).transpose()?;
-    let materials = Materials { statistics: statistics_read, ..Materials::default() };
+    let read = statistics.as_ref().map(read).transpose()?;
+    let (flow_statistics, statistics_read) = match read {
+        Some(of_flow) if of_flow.is_flow() => (Some(of_flow), None),
+        others => (None, others),
+    };
+    let takes_flow = model.model.card.input.iter().any(|input| input.kind == InputKind::Flow);
+    if let (Some(path), Some(_), false) = (&statistics, &flow_statistics, takes_flow) {
+        return Err(JobError::FlowStatistics { path: path.clone() }.into());
+    }
+    let materials = Materials { statistics: statistics_read, flow_statistics, ..Materials::default() };
     Ok(Extras { materials, statistics_path: statistics })
 }

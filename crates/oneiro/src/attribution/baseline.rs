@@ -5,8 +5,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::card::InputKind;
 use crate::error::{Error, Result};
-use crate::preprocess::Preprocess;
+use crate::input::PictureInput;
 use crate::rng::Stream;
 use crate::transform::blur::Blur;
 
@@ -16,16 +17,17 @@ const BLUR: f64 = 10.0 / 224.0;
 /// Number of the random stream for the noise baseline. The samples of SmoothGrad use streams from 0 on.
 const NOISE_STREAM: u64 = u64::MAX;
 
-/// An image without the object.
+/// An image, or a clip and flow, without the object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Baseline {
-    /// Black everywhere (Sundararajan et al. 2017). Pixels that are black in the image get no attribution.
+    /// Black everywhere (Sundararajan et al. 2017), and flow without motion. Pixels that are black in the
+    /// image, or do not move, get no attribution.
     Black,
     /// The colour that becomes zero after preprocessing.
     Mean,
-    /// The image, blurred (Fong & Vedaldi 2017).
+    /// The image, or each frame or flow field, blurred (Fong & Vedaldi 2017).
     Blur,
     /// Uniform noise, drawn from the random seed.
     Noise,
@@ -35,20 +37,28 @@ impl Baseline {
     /// All baselines.
     pub const ALL: [Baseline; 4] = [Self::Black, Self::Mean, Self::Blur, Self::Noise];
 
-    /// Returns the baseline of a display image, `[3, H, W]`.
-    pub(super) fn of(self, image: &[f32], size: [usize; 2], preprocess: &Preprocess, seed: u64) -> Vec<f32> {
+    /// Writes the baseline of an input's display values, `[C, T, H, W]`. `stream` is that of the noise.
+    pub(super) fn write(self, input: &PictureInput, display: &[f32], stream: &mut Stream, out: &mut [f32]) {
         match self {
-            Self::Black => vec![0.0; image.len()],
+            Self::Black => out.fill(0.0),
             Self::Mean => {
-                let plane = size[0] * size[1];
-                preprocess.mean_color().iter().flat_map(|&m| std::iter::repeat_n(m, plane)).collect()
+                let mean = input.preprocess.mean_color();
+                let of_one = out.len() / mean.len();
+                out.chunks_exact_mut(of_one).zip(&mean).for_each(|(out, &m)| out.fill(m));
             }
-            Self::Blur => blurred(image, size),
+            Self::Blur => blur(display, input.extent.size(), out),
+            // Flow has both signs.
             Self::Noise => {
-                let mut stream = Stream::new(seed, NOISE_STREAM);
-                (0..image.len()).map(|_| stream.uniform() as f32).collect()
+                let (span, is_flow) = (input.preprocess.span(), input.kind == InputKind::Flow);
+                let middle = if is_flow { 0.5 } else { 0.0 };
+                out.iter_mut().for_each(|v| *v = span * (stream.uniform() as f32 - middle));
             }
         }
+    }
+
+    /// The stream of the noise of all inputs, from the random seed.
+    pub(super) fn stream(seed: u64) -> Stream {
+        Stream::new(seed, NOISE_STREAM)
     }
 }
 
@@ -76,17 +86,21 @@ impl FromStr for Baseline {
 }
 
 /// Blurs every plane with a Gaussian.
-fn blurred(image: &[f32], size: [usize; 2]) -> Vec<f32> {
-    let [h, w] = size;
-    let mut blur = Blur::new(BLUR * h.min(w) as f64, size);
-    let mut out = image.to_vec();
+fn blur(display: &[f32], [h, w]: [usize; 2], out: &mut [f32]) {
+    let mut blur = Blur::new(BLUR * h.min(w) as f64, [h, w]);
+    out.copy_from_slice(display);
     out.chunks_exact_mut(h * w).for_each(|plane| blur.apply(plane));
-    out
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn blurred(display: &[f32], size: [usize; 2]) -> Vec<f32> {
+        let mut out = vec![0.0; display.len()];
+        blur(display, size, &mut out);
+        out
+    }
 
     #[test]
     fn a_blur_keeps_even_areas_and_spreads_a_dot() {

@@ -24,7 +24,8 @@ pub(super) fn candidates(model: &Model, targets: &[ValueId], shapes: &[Vec<usize
     let needed = analysis::ancestors(graph, targets);
     let layered = model.layered(targets, shapes)?;
     let has_map = |value: ValueId| {
-        layered.map(value).is_some_and(|map| matches!(map.shape(), &[_, _, h, w] if h * w > 1))
+        let has_size = |shape: &[usize]| matches!(*shape, [_, _, h, w] | [_, _, _, h, w] if h * w > 1);
+        layered.map(value).is_some_and(|map| has_size(map.shape()))
     };
     let reading = Reading { graph, layered: &layered, needed: &needed };
     let mut within = vec![false; graph.nodes.len()];

@@ -2,7 +2,9 @@
 //!
 //! Selvaraju et al., "Grad-CAM: visual explanations from deep networks via gradient-based localization" (ICCV
 //! 2017), equations 1 and 2. With A the activations of a layer and αc = mean over positions of ∂f/∂Ac, the
-//! map is max(0, Σc αc Ac). It has the resolution of the layer and is enlarged to the image bilinearly.
+//! map is max(0, Σc αc Ac). It has the resolution of the layer and is enlarged to the image bilinearly. A
+//! layer of a clip has a map for each of its times, which is enlarged along time, too. A map without time is
+//! the same for all frames or flow fields.
 //! Enlarging assumes that each position is at the centre of its share of the image. For layers without
 //! padding, that is slightly wrong.
 
@@ -22,23 +24,27 @@ use crate::transform::resample::{self, Taps};
 /// If the layer has no height and width, or the objective does not depend on it.
 pub fn grad_cam(
     target: &mut AttributionTarget<'_>,
-    image: &[f32],
+    display: &[f32],
     settings: &Settings,
     watch: &mut Watch<'_>,
-) -> Result<Attribution> {
+) -> Result<Vec<Attribution>> {
     let (name, found) = match &settings.cam_layer {
         Some(name) => {
             let at = target.model.resolve(name)?;
-            (name.clone(), layer_gradient(target, image, at, name)?)
+            (name.clone(), layer_gradient(target, display, at, name)?)
         }
-        None => at_last_map(target, image)?,
+        None => at_last_map(target, display)?,
     };
-    let LayerGradient { shape, activations, gradient, value } = found;
-    let &[_, channels, rows, columns] = &shape[..] else { return Err(no_map(&name, &shape)) };
-    if rows * columns == 1 {
+    let LayerGradient { at, shape, activations, gradient, value } = found;
+    let (channels, grid) = match shape[..] {
+        [_, channels, rows, columns] => (channels, [1, rows, columns]),
+        [_, channels, times, rows, columns] => (channels, [times, rows, columns]),
+        _ => return Err(no_map(&name, &shape)),
+    };
+    let positions: usize = grid.iter().product();
+    if grid[1] * grid[2] == 1 {
         return Err(no_map(&name, &shape));
     }
-    let positions = rows * columns;
     let mut weighted = vec![0.0f64; positions];
     for c in 0..channels {
         let channel = c * positions..(c + 1) * positions;
@@ -52,15 +58,20 @@ pub fn grad_cam(
     if !watch(1, 1) {
         return Err(Error::Stopped);
     }
-    let size = target.size();
-    let (values, map) =
-        (enlarged(&signed, [rows, columns], size), enlarged(&positive, [rows, columns], size));
-    let attribution = Attribution::new(Method::GradCam, size, values, map, value)?;
-    Ok(Attribution { layer: Some(name), ..attribution })
+    let reached = target.model.inputs_behind(&[at]);
+    let mut found = Vec::new();
+    for (i, input) in target.inputs.iter().enumerate().filter(|(_, input)| reached.contains(&input.index)) {
+        let to = [input.extent.frames, input.extent.height, input.extent.width];
+        let (values, map) = (enlarged(&signed, grid, to), enlarged(&positive, grid, to));
+        let attribution = Attribution::new(Method::GradCam, i, input.extent, values, map, value)?;
+        found.push(Attribution { layer: Some(name.clone()), ..attribution });
+    }
+    Ok(found)
 }
 
 /// A layer's activations for an image, and the gradient of an objective with respect to them.
 pub(crate) struct LayerGradient {
+    at: ValueId,
     /// Shape of the layer with a batch of one, channels on axis 1.
     pub shape: Vec<usize>,
     pub activations: Vec<f32>,
@@ -69,14 +80,15 @@ pub(crate) struct LayerGradient {
     pub value: f64,
 }
 
-/// Runs an image forward to a layer, and the objective backward to the layer. Errors call the layer `name`.
+/// Runs display values forward to a layer, and the objective backward to the layer. Errors call the layer
+/// `name`.
 pub(crate) fn layer_gradient(
     target: &AttributionTarget<'_>,
-    image: &[f32],
+    display: &[f32],
     at: ValueId,
     name: &str,
 ) -> Result<LayerGradient> {
-    target.input.check(image)?;
+    target.check(display)?;
     let shapes = target.shapes(1)?;
     let (model, objective) = (target.model, &target.objective);
     let targets = model.values_of(objective)?;
@@ -89,13 +101,13 @@ pub(crate) fn layer_gradient(
     }
     let map = model.map_of(at, &shapes)?;
     let mut session = ObjectiveSession::at_layer(model, std::slice::from_ref(objective), at, shapes)?;
-    model.threads().run(|| target.input.feed(&mut session, 1, |_| image));
+    model.threads().run(|| target.feed(&mut session, display));
     session.forward();
     let (activations, value) = (map.gather(session.captured(0).1), session.value(0));
     session.seed(0, 1.0);
     session.backward(&Rules::default());
     let gradient = map.gather(session.inner_gradient());
-    Ok(LayerGradient { shape: map.shape().to_vec(), activations, gradient, value })
+    Ok(LayerGradient { at, shape: map.shape().to_vec(), activations, gradient, value })
 }
 
 /// Checks that a feature map exists before the objective which [`grad_cam`] can choose.
@@ -110,14 +122,14 @@ pub fn check_default(target: &AttributionTarget<'_>) -> Result<()> {
 
 /// Returns the name and gradient of the last feature map on which the objective depends. If no map has a
 /// gradient other than zero, it is the very last map.
-fn at_last_map(target: &AttributionTarget<'_>, image: &[f32]) -> Result<(String, LayerGradient)> {
+fn at_last_map(target: &AttributionTarget<'_>, display: &[f32]) -> Result<(String, LayerGradient)> {
     let model = target.model;
     let targets = model.values_of(&target.objective)?;
     let mut first = None;
     for at in cam_layer::candidates(model, &targets, &target.shapes(1)?)? {
         let name = model.names().of(at).into_iter().next();
         let name = name.unwrap_or_else(|| model.graph.name(at).to_owned());
-        let found = layer_gradient(target, image, at, &name)?;
+        let found = layer_gradient(target, display, at, &name)?;
         if found.gradient.iter().any(|&g| g != 0.0) {
             return Ok((name, found));
         }
@@ -133,11 +145,21 @@ fn no_map(name: &str, shape: &[usize]) -> Error {
     ))
 }
 
-/// Resizes a map bilinearly.
-fn enlarged(map: &[f32], from: [usize; 2], [h, w]: [usize; 2]) -> Vec<f32> {
-    let taps = [(from[0], h), (from[1], w)].map(|(from, to)| Taps::resizing(from, to));
-    let mut out = vec![0.0; h * w];
-    resample::stretch(map, from, &taps, 0, &mut out, w);
+/// Resizes a map, `[T, H, W]`, linearly along each axis.
+fn enlarged(map: &[f32], from: [usize; 3], [frames, h, w]: [usize; 3]) -> Vec<f32> {
+    let taps = [(from[1], h), (from[2], w)].map(|(from, to)| Taps::resizing(from, to));
+    let plane = h * w;
+    let mut stretched = vec![0.0; from[0] * plane];
+    for (frame, out) in map.chunks_exact(from[1] * from[2]).zip(stretched.chunks_exact_mut(plane)) {
+        resample::stretch(frame, [from[1], from[2]], &taps, 0, out, w);
+    }
+    if from[0] == frames {
+        return stretched;
+    }
+    // Pixels are columns now, and times are rows.
+    let taps = [Taps::resizing(from[0], frames), Taps::resizing(plane, plane)];
+    let mut out = vec![0.0; frames * plane];
+    resample::stretch(&stretched, [from[0], plane], &taps, 0, &mut out, plane);
     out
 }
 
@@ -151,7 +173,7 @@ mod tests {
         let model = rectified();
         let mut target = AttributionTarget::new(&model, objective, None)?;
         let settings = Settings { cam_layer: layer.map(str::to_owned), ..Settings::default() };
-        grad_cam(&mut target, &image(), &settings, &mut |_, _| true)
+        Ok(grad_cam(&mut target, &image(), &settings, &mut |_, _| true)?.remove(0))
     }
 
     #[test]
@@ -159,9 +181,9 @@ mod tests {
         let a = cam(&Objective::logit(1), None).unwrap();
         assert_eq!(a.layer.as_deref(), Some("relu2"));
         let (signed, size) = rectified_reference();
-        close(&a.values, &enlarged(&signed, size, [6, 5]), 1e-6);
+        close(&a.values, &enlarged(&signed, [1, size[0], size[1]], [1, 6, 5]), 1e-6);
         let positive: Vec<f32> = signed.iter().map(|v| v.max(0.0)).collect();
-        close(&a.map, &enlarged(&positive, size, [6, 5]), 1e-6);
+        close(&a.map, &enlarged(&positive, [1, size[0], size[1]], [1, 6, 5]), 1e-6);
         assert!(a.map.iter().any(|&v| v > 0.0) && a.values.iter().any(|&v| v < 0.0), "{:?}", a.values);
     }
 
@@ -190,12 +212,12 @@ mod tests {
         .unwrap();
         let target = AttributionTarget::new(&model, &objective, None).unwrap();
         let image = image();
-        target.input.feed(&mut session, 1, |_| &image);
+        target.feed(&mut session, &image);
         session.forward();
         let (shape, data) = session.captured(0);
         let positions = shape[2] * shape[3];
         let own: Vec<f32> = data[2 * positions..3 * positions].iter().map(|a| a / positions as f32).collect();
-        close(&a.map, &enlarged(&own, [shape[2], shape[3]], [6, 5]), 1e-6);
+        close(&a.map, &enlarged(&own, [1, shape[2], shape[3]], [1, 6, 5]), 1e-6);
     }
 
     #[test]
@@ -214,8 +236,10 @@ mod tests {
 
     #[test]
     fn enlarging_is_bilinear_between_centres() {
-        assert_eq!(enlarged(&[1.0, 3.0], [1, 2], [1, 4]), [1.0, 1.5, 2.5, 3.0]);
-        assert_eq!(enlarged(&[1.0, 3.0], [2, 1], [2, 2]), [1.0, 1.0, 3.0, 3.0]);
-        assert_eq!(enlarged(&[2.0], [1, 1], [2, 2]), [2.0; 4]);
+        assert_eq!(enlarged(&[1.0, 3.0], [1, 1, 2], [1, 1, 4]), [1.0, 1.5, 2.5, 3.0]);
+        assert_eq!(enlarged(&[1.0, 3.0], [1, 2, 1], [1, 2, 2]), [1.0, 1.0, 3.0, 3.0]);
+        assert_eq!(enlarged(&[2.0], [1, 1, 1], [1, 2, 2]), [2.0; 4]);
+        assert_eq!(enlarged(&[1.0, 3.0], [2, 1, 1], [4, 1, 1]), [1.0, 1.5, 2.5, 3.0]);
+        assert_eq!(enlarged(&[2.0], [1, 1, 1], [3, 1, 2]), [2.0; 6]);
     }
 }

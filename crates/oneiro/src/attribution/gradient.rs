@@ -7,55 +7,54 @@
 
 use oneiro_net::ReluRule;
 
-use super::{Attribution, AttributionTarget, Method, Settings, Watch, largest_size, over_colors};
+use super::{Attribution, AttributionTarget, Combine, Method, Settings, Watch};
 use crate::error::Result;
 
 /// The plain gradient.
 pub fn gradient(
     target: &mut AttributionTarget<'_>,
-    image: &[f32],
+    display: &[f32],
     _: &Settings,
     watch: &mut Watch<'_>,
-) -> Result<Attribution> {
-    by_rule(target, image, Method::Gradient, ReluRule::Exact, watch)
+) -> Result<Vec<Attribution>> {
+    by_rule(target, display, Method::Gradient, ReluRule::Exact, watch)
 }
 
 /// The map of guided backpropagation: active ReLUs pass only positive gradients.
 pub fn guided(
     target: &mut AttributionTarget<'_>,
-    image: &[f32],
+    display: &[f32],
     _: &Settings,
     watch: &mut Watch<'_>,
-) -> Result<Attribution> {
-    by_rule(target, image, Method::Guided, ReluRule::Guided, watch)
+) -> Result<Vec<Attribution>> {
+    by_rule(target, display, Method::Guided, ReluRule::Guided, watch)
 }
 
 /// The map of a deconvnet: every ReLU passes only positive gradients.
 pub fn deconv(
     target: &mut AttributionTarget<'_>,
-    image: &[f32],
+    display: &[f32],
     _: &Settings,
     watch: &mut Watch<'_>,
-) -> Result<Attribution> {
-    by_rule(target, image, Method::Deconv, ReluRule::Deconv, watch)
+) -> Result<Vec<Attribution>> {
+    by_rule(target, display, Method::Deconv, ReluRule::Deconv, watch)
 }
 
 fn by_rule(
     target: &mut AttributionTarget<'_>,
-    image: &[f32],
+    display: &[f32],
     method: Method,
     rule: ReluRule,
     watch: &mut Watch<'_>,
-) -> Result<Attribution> {
-    let (values, value) = gradient_at(target, image, rule, &mut |done| watch(done, 1))?;
-    let map = over_colors(&values, largest_size);
-    Attribution::new(method, target.size(), values, map, value)
+) -> Result<Vec<Attribution>> {
+    let (values, value) = gradient_at(target, display, rule, &mut |done| watch(done, 1))?;
+    Attribution::of_values(target, method, &values, Combine::Magnitude, value)
 }
 
 /// Returns the gradient with respect to the display image, and the objective's value.
 pub(super) fn gradient_at(
     target: &mut AttributionTarget<'_>,
-    image: &[f32],
+    display: &[f32],
     rule: ReluRule,
     watch: &mut (dyn FnMut(usize) -> bool + Send),
 ) -> Result<(Vec<f32>, f64)> {
@@ -63,7 +62,7 @@ pub(super) fn gradient_at(
     target.gradients(
         1,
         rule,
-        |_, out| out.copy_from_slice(image),
+        |_, out| out.copy_from_slice(display),
         |_, value, gradient| found = (gradient.to_vec(), value),
         watch,
     )?;
@@ -92,7 +91,7 @@ mod tests {
         let model = curved();
         let mut s = target(&model);
         let mut x = image();
-        let a = gradient(&mut s, &x, &Settings::default(), &mut |_, _| true).unwrap();
+        let a = gradient(&mut s, &x, &Settings::default(), &mut |_, _| true).unwrap().remove(0);
         let h = 1e-2;
         for i in (0..x.len()).step_by(7) {
             let middle = x[i];

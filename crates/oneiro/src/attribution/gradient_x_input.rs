@@ -7,26 +7,26 @@
 use oneiro_net::ReluRule;
 
 use super::gradient::gradient_at;
-use super::{Attribution, AttributionTarget, Completeness, Method, Settings, Watch, over_colors, sum};
+use super::{Attribution, AttributionTarget, Combine, Completeness, Method, Settings, Watch};
 use crate::error::Result;
 
 /// Attributes by gradient × input, relative to [`Settings::baseline`].
 pub fn gradient_x_input(
     target: &mut AttributionTarget<'_>,
-    image: &[f32],
+    display: &[f32],
     settings: &Settings,
     watch: &mut Watch<'_>,
-) -> Result<Attribution> {
-    let baseline = settings.baseline.of(image, target.size(), &target.input.preprocess, settings.seed);
+) -> Result<Vec<Attribution>> {
+    let baseline = target.baseline(settings.baseline, display, settings.seed);
     let baseline_value = target.value(&baseline)?;
-    let (mut values, value) = gradient_at(target, image, ReluRule::Exact, &mut |done| watch(done, 1))?;
-    for (v, (x, b)) in values.iter_mut().zip(image.iter().zip(&baseline)) {
+    let (mut values, value) = gradient_at(target, display, ReluRule::Exact, &mut |done| watch(done, 1))?;
+    for (v, (x, b)) in values.iter_mut().zip(display.iter().zip(&baseline)) {
         *v *= x - b;
     }
-    let map = over_colors(&values, sum);
     let completeness = Some(Completeness::new(&values, value, baseline_value));
-    let attribution = Attribution::new(Method::GradientXInput, target.size(), values, map, value)?;
-    Ok(Attribution { completeness, ..attribution })
+    let mut found = Attribution::of_values(target, Method::GradientXInput, &values, Combine::Sum, value)?;
+    found.iter_mut().for_each(|attribution| attribution.completeness = completeness);
+    Ok(found)
 }
 
 #[cfg(test)]

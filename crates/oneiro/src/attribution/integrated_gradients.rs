@@ -8,38 +8,39 @@
 
 use oneiro_net::ReluRule;
 
-use super::{Attribution, AttributionTarget, Completeness, Method, Settings, Watch, over_colors, sum};
+use super::{Attribution, AttributionTarget, Combine, Completeness, Method, Settings, Watch};
 use crate::error::Result;
 
 /// Attributes by integrated gradients, from [`Settings::baseline`] in [`Settings::steps`] steps.
 pub fn integrated_gradients(
     target: &mut AttributionTarget<'_>,
-    image: &[f32],
+    display: &[f32],
     settings: &Settings,
     watch: &mut Watch<'_>,
-) -> Result<Attribution> {
+) -> Result<Vec<Attribution>> {
     let steps = settings.steps;
-    let baseline = settings.baseline.of(image, target.size(), &target.input.preprocess, settings.seed);
-    let (value, baseline_value) = (target.value(image)?, target.value(&baseline)?);
-    let mut total = vec![0.0f64; image.len()];
+    let baseline = target.baseline(settings.baseline, display, settings.seed);
+    let (value, baseline_value) = (target.value(display)?, target.value(&baseline)?);
+    let mut total = vec![0.0f64; display.len()];
     target.gradients(
         steps,
         ReluRule::Exact,
         |k, out| {
             let alpha = ((k as f64 + 0.5) / steps as f64) as f32;
-            for (out, (x, b)) in out.iter_mut().zip(image.iter().zip(&baseline)) {
+            for (out, (x, b)) in out.iter_mut().zip(display.iter().zip(&baseline)) {
                 *out = b + alpha * (x - b);
             }
         },
         |_, _, gradient| total.iter_mut().zip(gradient).for_each(|(t, g)| *t += f64::from(*g)),
         |done| watch(done, steps),
     )?;
-    let distance = image.iter().zip(&baseline).map(|(x, b)| f64::from(x - b));
+    let distance = display.iter().zip(&baseline).map(|(x, b)| f64::from(x - b));
     let values: Vec<f32> = distance.zip(&total).map(|(d, t)| (d * t / steps as f64) as f32).collect();
-    let map = over_colors(&values, sum);
     let completeness = Some(Completeness::new(&values, value, baseline_value));
-    let attribution = Attribution::new(Method::IntegratedGradients, target.size(), values, map, value)?;
-    Ok(Attribution { completeness, ..attribution })
+    let mut found =
+        Attribution::of_values(target, Method::IntegratedGradients, &values, Combine::Sum, value)?;
+    found.iter_mut().for_each(|attribution| attribution.completeness = completeness);
+    Ok(found)
 }
 
 #[cfg(test)]

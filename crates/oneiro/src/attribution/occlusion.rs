@@ -3,7 +3,12 @@
 //! Zeiler & Fergus, "Visualizing and understanding convolutional networks" (ECCV 2014), section 4.2. A window
 //! moves over the image by a stride; the last one in a row or column is cut off by the border. A pixel's
 //! value is the mean of f(x) − f(x covered) over the windows that cover it. Occlusion needs no gradient. Its
-//! map depends on the window's size.
+//! map depends on the window's size. In clips and flow, windows extend and move in time, too; each input is
+//! covered by itself, while the others stay as they are.
+
+use std::ops::Range;
+
+use oneiro_image::Extent;
 
 use super::{Attribution, AttributionTarget, Method, Settings, Watch};
 use crate::error::Result;
@@ -11,50 +16,91 @@ use crate::error::Result;
 /// Attributes by covering windows with [`Settings::fill`].
 pub fn occlusion(
     target: &mut AttributionTarget<'_>,
-    image: &[f32],
+    display: &[f32],
     settings: &Settings,
     watch: &mut Watch<'_>,
-) -> Result<Attribution> {
-    let size = target.size();
-    let (window, stride) = settings.windows(size);
-    let rows = places(size[0], window[0], stride[0]);
-    let columns = places(size[1], window[1], stride[1]);
-    let fill = settings.fill.of(image, size, &target.input.preprocess, settings.seed);
-    let plane = size[0] * size[1];
-    let count = rows.len() * columns.len();
-    // Calls `run` with every contiguous range of pixels in window `k`.
-    let covered = |k: usize, run: &mut dyn FnMut(std::ops::Range<usize>)| {
-        let (row, column) = (&rows[k / columns.len()], &columns[k % columns.len()]);
-        row.clone().for_each(|y| run(y * size[1] + column.start..y * size[1] + column.end));
-    };
-    let value = target.value(image)?;
+) -> Result<Vec<Attribution>> {
+    let windows: Vec<Window> = target
+        .parts()
+        .enumerate()
+        .flat_map(|(at, (input, part))| Window::all(settings, at, input.extent, part.start))
+        .collect();
+    let count = windows.len();
+    let fill = target.baseline(settings.fill, display, settings.seed);
+    let value = target.value(display)?;
     let values = target.values(
         count,
         |k, out| {
-            out.copy_from_slice(image);
-            covered(k, &mut |pixels| {
-                for color in 0..3 {
-                    let at = color * plane + pixels.start..color * plane + pixels.end;
+            out.copy_from_slice(display);
+            windows[k].rows(&mut |positions| {
+                for channel in 0..windows[k].extent.channels {
+                    let start = windows[k].start + channel * windows[k].extent.positions();
+                    let at = start + positions.start..start + positions.end;
                     out[at.clone()].copy_from_slice(&fill[at]);
                 }
             });
         },
         |done| watch(done, count),
     )?;
-    let (mut falls, mut windows) = (vec![0.0f64; plane], vec![0u32; plane]);
-    for (k, covered_value) in values.iter().enumerate() {
-        covered(k, &mut |pixels| {
-            falls[pixels.clone()].iter_mut().for_each(|f| *f += value - covered_value);
-            windows[pixels].iter_mut().for_each(|n| *n += 1);
-        });
+    let mut found = Vec::new();
+    for (at, (input, _)) in target.parts().enumerate() {
+        let positions = input.extent.positions();
+        let (mut falls, mut covers) = (vec![0.0f64; positions], vec![0u32; positions]);
+        for (window, covered) in windows.iter().zip(&values).filter(|(window, _)| window.input == at) {
+            window.rows(&mut |row| {
+                falls[row.clone()].iter_mut().for_each(|f| *f += value - covered);
+                covers[row].iter_mut().for_each(|n| *n += 1);
+            });
+        }
+        // If the stride exceeds the window, pixels between windows are never covered and get 0.
+        let mean = |(fall, &n): (&f64, &u32)| (fall / f64::from(n.max(1))) as f32;
+        let map: Vec<f32> = falls.iter().zip(&covers).map(mean).collect();
+        found.push(Attribution::new(Method::Occlusion, at, input.extent, map.clone(), map, value)?);
     }
-    // If the stride exceeds the window, pixels between windows are never covered and get 0.
-    let map: Vec<f32> = falls.iter().zip(&windows).map(|(f, &n)| (f / f64::from(n.max(1))) as f32).collect();
-    Attribution::new(Method::Occlusion, size, map.clone(), map, value)
+    Ok(found)
+}
+
+/// A window of an input that is covered.
+struct Window {
+    /// Index of the input.
+    input: usize,
+    extent: Extent,
+    /// Index of the input's first display value.
+    start: usize,
+    /// Along time, y and x.
+    ranges: [Range<usize>; 3],
+}
+
+impl Window {
+    /// All windows of an input.
+    fn all(settings: &Settings, input: usize, extent: Extent, start: usize) -> Vec<Self> {
+        let (window, stride) = settings.windows(extent);
+        let sides = [extent.frames, extent.height, extent.width];
+        let [times, rows, columns] = [0, 1, 2].map(|axis| places(sides[axis], window[axis], stride[axis]));
+        let mut all = Vec::with_capacity(times.len() * rows.len() * columns.len());
+        for time in &times {
+            for row in &rows {
+                let ranges = |column: &Range<usize>| [time.clone(), row.clone(), column.clone()];
+                all.extend(columns.iter().map(|c| Self { input, extent, start, ranges: ranges(c) }));
+            }
+        }
+        all
+    }
+
+    /// Calls `run` with every contiguous range of positions, `[T, H, W]`, in the window.
+    fn rows(&self, run: &mut dyn FnMut(Range<usize>)) {
+        let [time, rows, columns] = &self.ranges;
+        for t in time.clone() {
+            for y in rows.clone() {
+                let row = (t * self.extent.height + y) * self.extent.width;
+                run(row + columns.start..row + columns.end);
+            }
+        }
+    }
 }
 
 /// Returns the ranges of the windows along a side. The last window is cut off at the border.
-fn places(side: usize, window: usize, stride: usize) -> Vec<std::ops::Range<usize>> {
+fn places(side: usize, window: usize, stride: usize) -> Vec<Range<usize>> {
     let count = side.saturating_sub(window).div_ceil(stride) + 1;
     (0..count).map(|i| i * stride..(i * stride + window).min(side)).filter(|r| !r.is_empty()).collect()
 }
@@ -80,7 +126,7 @@ mod tests {
             Settings { window: Some([1, 1]), stride: Some(1), fill: Baseline::Mean, ..Settings::default() };
         let a = attribution(&linear(), Method::Occlusion, &settings);
         let terms: Vec<f32> = linear_weights().iter().zip(image()).map(|(w, x)| w * (x - 0.5)).collect();
-        close(&a.map, &super::super::over_colors(&terms, super::super::sum), 1e-5);
+        close(&a.map, &super::super::over_channels(&terms, 3, |sum, v| sum + v), 1e-5);
     }
 
     #[test]

@@ -1,53 +1,52 @@
 //! Gradients under noise: averaging removes what fluctuates between neighbouring pixels.
 //!
-//! Let gᵢ be the gradient at x + σε, with ε normal and σ a share of max x − min x. Methods use the mean of gᵢ
-//! (Smilkov et al., "SmoothGrad", 2017), or the mean of gᵢ² (Hooker et al., "A benchmark for interpretability
-//! methods", 2019, section 4.2). VarGrad uses the variance of gᵢ (Adebayo et al., "Sanity checks for saliency
-//! maps", 2018, section 2).
+//! Let gᵢ be the gradient at x + σε, with ε normal and σ a share of an input's max x − min x. Methods use
+//! the mean of gᵢ (Smilkov et al., "SmoothGrad", 2017), or the mean of gᵢ² (Hooker et al., "A benchmark for
+//! interpretability methods", 2019, section 4.2). VarGrad uses the variance of gᵢ (Adebayo et al., "Sanity
+//! checks for saliency maps", 2018, section 2).
+
+use std::ops::Range;
 
 use oneiro_net::ReluRule;
 
-use super::{Attribution, AttributionTarget, Method, Settings, Watch, largest_size, over_colors, sum};
+use super::{Attribution, AttributionTarget, Combine, Method, Settings, Watch};
 use crate::error::Result;
 use crate::rng::Stream;
 
 /// The mean gradient over [`Settings::samples`] noisy copies.
 pub fn smoothgrad(
     target: &mut AttributionTarget<'_>,
-    image: &[f32],
+    display: &[f32],
     settings: &Settings,
     watch: &mut Watch<'_>,
-) -> Result<Attribution> {
-    let moments = moments(target, image, settings, watch)?;
+) -> Result<Vec<Attribution>> {
+    let moments = moments(target, display, settings, watch)?;
     let values = moments.of(|mean, _| mean);
-    let map = over_colors(&values, largest_size);
-    Attribution::new(Method::SmoothGrad, target.size(), values, map, moments.value)
+    Attribution::of_values(target, Method::SmoothGrad, &values, Combine::Magnitude, moments.value)
 }
 
 /// The mean square of the gradient.
 pub fn smoothgrad_squared(
     target: &mut AttributionTarget<'_>,
-    image: &[f32],
+    display: &[f32],
     settings: &Settings,
     watch: &mut Watch<'_>,
-) -> Result<Attribution> {
-    let moments = moments(target, image, settings, watch)?;
+) -> Result<Vec<Attribution>> {
+    let moments = moments(target, display, settings, watch)?;
     let values = moments.of(|_, mean_square| mean_square);
-    let map = over_colors(&values, sum);
-    Attribution::new(Method::SmoothGradSquared, target.size(), values, map, moments.value)
+    Attribution::of_values(target, Method::SmoothGradSquared, &values, Combine::Sum, moments.value)
 }
 
 /// The variance of the gradient.
 pub fn vargrad(
     target: &mut AttributionTarget<'_>,
-    image: &[f32],
+    display: &[f32],
     settings: &Settings,
     watch: &mut Watch<'_>,
-) -> Result<Attribution> {
-    let moments = moments(target, image, settings, watch)?;
+) -> Result<Vec<Attribution>> {
+    let moments = moments(target, display, settings, watch)?;
     let values = moments.of(|mean, mean_square| (mean_square - mean * mean).max(0.0));
-    let map = over_colors(&values, sum);
-    Attribution::new(Method::VarGrad, target.size(), values, map, moments.value)
+    Attribution::of_values(target, Method::VarGrad, &values, Combine::Sum, moments.value)
 }
 
 /// Sums of the gradients under noise and of their squares.
@@ -68,23 +67,32 @@ impl Moments {
 
 fn moments(
     target: &mut AttributionTarget<'_>,
-    image: &[f32],
+    display: &[f32],
     settings: &Settings,
     watch: &mut Watch<'_>,
 ) -> Result<Moments> {
     let samples = settings.samples;
-    let value = target.value(image)?;
-    let bounds = |(low, high): (f32, f32), &x: &f32| (low.min(x), high.max(x));
-    let (low, high) = image.iter().fold((f32::INFINITY, f32::NEG_INFINITY), bounds);
-    let sigma = settings.noise * f64::from(high - low);
-    let (mut sum, mut squares) = (vec![0.0f64; image.len()], vec![0.0f64; image.len()]);
+    let value = target.value(display)?;
+    // Colours and flow have other units, so the noise of each input has its own deviation.
+    let sigmas: Vec<(Range<usize>, f64)> = target
+        .parts()
+        .map(|(_, part)| {
+            let bounds = |(low, high): (f32, f32), &x: &f32| (low.min(x), high.max(x));
+            let own = &display[part.clone()];
+            let (low, high) = own.iter().fold((f32::INFINITY, f32::NEG_INFINITY), bounds);
+            (part, settings.noise * f64::from(high - low))
+        })
+        .collect();
+    let (mut sum, mut squares) = (vec![0.0f64; display.len()], vec![0.0f64; display.len()]);
     target.gradients(
         samples,
         ReluRule::Exact,
         |i, out| {
             let mut stream = Stream::new(settings.seed, i as u64);
-            for (out, x) in out.iter_mut().zip(image) {
-                *out = x + (sigma * stream.normal()) as f32;
+            for (part, sigma) in &sigmas {
+                for (out, x) in out[part.clone()].iter_mut().zip(&display[part.clone()]) {
+                    *out = x + (sigma * stream.normal()) as f32;
+                }
             }
         },
         |_, _, gradient| {

@@ -46,7 +46,7 @@ impl Summary {
         };
         Self {
             positive_share: if total == 0.0 { 0.0 } else { for_it / total },
-            centroid: [center(&|i| i / w, h), center(&|i| i % w, w)],
+            centroid: [center(&|i| i / w % h, h), center(&|i| i % w, w)],
             entropy,
             scale: scale(map),
         }
@@ -65,11 +65,14 @@ pub fn scale(map: &[f32]) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use oneiro_image::Extent;
+
     use super::super::Method;
     use super::*;
 
     fn summary(map: &[f32], size: [usize; 2]) -> Summary {
-        Summary::of(&Attribution::new(Method::Occlusion, size, map.to_vec(), map.to_vec(), 0.0).unwrap())
+        let extent = Extent::still(1, size[0], size[1]);
+        Summary::of(&Attribution::new(Method::Occlusion, 0, extent, map.to_vec(), map.to_vec(), 0.0).unwrap())
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Heights and widths that a network accepts.
 
+use crate::dream::input::dreamt_input;
 use crate::error::{Error, Result};
 use crate::input::PictureInput;
 use crate::model::Model;
@@ -19,6 +20,6 @@ pub(super) fn accepted_size(
         Err(refused @ Error::Network(_)) => refused,
         Err(other) => return Err(other),
     };
-    let own = PictureInput::of_photographs(model, &model.input_shapes(1, None)?)?.extent.size();
+    let own = PictureInput::new(model, dreamt_input(model)?, &model.input_shapes(1, None)?)?.extent.size();
     accepts(own).map(|()| own).map_err(|_| refused)
 }

@@ -3,6 +3,7 @@
 use oneiro_net::{CpuSession, Rules, Session};
 
 use super::goal::{DreamGoal, Guided};
+use super::input::dreamt_input;
 use crate::error::{Error, Result};
 use crate::input::PictureInput;
 use crate::model::Model;
@@ -47,7 +48,7 @@ pub(super) struct Network {
     pub size: [usize; 2],
     input: PictureInput,
     run: Run,
-    /// The tile as the network sees it, RGB in 0–1. Below, the gradient with respect to it.
+    /// The tile as the network sees it, RGB in 0–1, `[3, T, H, W]`. Below, the gradient with respect to it.
     pub seen: Vec<f32>,
     pub gradient: Vec<f32>,
 }
@@ -55,7 +56,7 @@ pub(super) struct Network {
 impl Network {
     pub fn new(model: &Model, prepared: &PreparedGoal, size: [usize; 2]) -> Result<Self> {
         let shapes = model.input_shapes(1, Some(size))?;
-        let input = PictureInput::of_photographs(model, &shapes)?;
+        let input = PictureInput::new(model, dreamt_input(model)?, &shapes)?;
         let run = match prepared {
             PreparedGoal::Objective(objective) => {
                 objective.require_network_alone("a dream")?;
@@ -78,6 +79,11 @@ impl Network {
         }
         let n = input.extent.values();
         Ok(Self { size, input, run, seen: vec![0.0; n], gradient: vec![0.0; n] })
+    }
+
+    /// Number of frames that the network sees at once; 1 for images.
+    pub fn frames(&self) -> usize {
+        self.input.extent.frames
     }
 
     /// Memory for activations and gradients, in bytes.

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 pub enum Start {
     /// Normal noise with mean 200 and deviation 8, at the size of the smallest octave.
     Noise,
-    /// A picture.
+    /// A picture, `[3, H, W]`; for networks of clips a clip, `[3, T, H, W]`, of any number of frames.
     Image(Image),
 }
 
@@ -45,16 +45,17 @@ impl Scaled {
     }
 }
 
-/// Returns an error unless the image is an opaque still with this many channels and the right number of
-/// values.
-pub(super) fn check_photo(what: &str, image: &Image, channels: usize) -> Result<()> {
-    if (image.channels, image.frames, image.has_alpha) != (channels, 1, false) {
+/// Returns an error unless the image is an opaque still, or clip if these are taken, with this many channels
+/// and the right number of values.
+pub(super) fn check_photo(what: &str, image: &Image, channels: usize, takes_clips: bool) -> Result<()> {
+    let is_of_time = takes_clips || image.frames == 1;
+    if (image.channels, image.has_alpha) != (channels, false) || !is_of_time {
         let shape = image.shape();
         return Err(Error::Settings(format!(
             "{what} has axes {shape:?}; an opaque still of {channels} channels is needed"
         )));
     }
-    check_len(what, channels * image.height * image.width, image.data.len())
+    check_len(what, image.extent().values(), image.data.len())
 }
 
 pub(super) fn check_len(what: &str, expected: usize, len: usize) -> Result<()> {

@@ -7,6 +7,7 @@ use crate::dream::network::Network;
 use crate::dream::picture::Scaled;
 use crate::dream::planes::mean_by_rows;
 use crate::dream::tiles::{Axis, tiles};
+use crate::dream::times::Times;
 use crate::dream::{Dream, Normalize, WHITE, pyramid};
 use crate::error::{Error, Result};
 
@@ -32,15 +33,10 @@ impl Dream<'_> {
             self.roll.range_i32(-reach, reach)
         };
         let shift = [draw(&self.axes[0]), draw(&self.axes[1])];
-        let count = (self.axes[0].count() * self.axes[1].count()) as f64;
         self.gradient.clear();
         self.gradient.resize(self.x.len(), 0.0);
-        let mut value = 0.0;
-        for tile in tiles(&self.axes, shift) {
-            tile.read(&self.x, 1.0 / WHITE, &mut self.network.seen);
-            value += self.network.look(true) / count;
-            tile.add(&self.network.gradient, 1.0 / WHITE, &mut self.gradient);
-        }
+        let Self { network, axes, times, x, gradient, .. } = self;
+        let value = Look { network, axes, times }.value(x, 1.0 / WHITE, shift, Some(gradient));
         let factor = self.normalize();
         if !(value.is_finite() && factor.is_finite()) {
             return Err(Error::NotFinite { objective: self.goal.clone(), step: self.steps_done });
@@ -86,13 +82,39 @@ impl Dream<'_> {
     }
 }
 
-/// Returns the mean of a goal over all tiles of a picture.
-pub(super) fn mean_value(network: &mut Network, axes: &[Axis; 2], picture: &[f32], factor: f32) -> f64 {
-    let count = (axes[0].count() * axes[1].count()) as f64;
-    tiles(axes, [0, 0])
-        .map(|tile| {
-            tile.read(picture, factor, &mut network.seen);
-            network.look(false) / count
-        })
-        .sum()
+/// A network with the tiles and windows in which it sees a picture or clip.
+pub(super) struct Look<'l> {
+    pub network: &'l mut Network,
+    pub axes: &'l [Axis; 2],
+    pub times: &'l Times,
+}
+
+impl Look<'_> {
+    /// Returns the mean of the goal over all tiles and windows, without a roll.
+    pub fn mean_value(self, picture: &[f32], factor: f32) -> f64 {
+        self.value(picture, factor, [0, 0], None)
+    }
+
+    /// Returns the mean of the goal over all tiles and windows of a rolled picture, and adds its gradient.
+    fn value(
+        self,
+        picture: &[f32],
+        factor: f32,
+        shift: [i32; 2],
+        mut gradient: Option<&mut Vec<f32>>,
+    ) -> f64 {
+        let Self { network, axes, times } = self;
+        let count = (axes[0].count() * axes[1].count() * times.windows.len()) as f64;
+        let mut value = 0.0;
+        for tile in tiles(axes, shift) {
+            for window in &times.windows {
+                tile.read_window(picture, times, window, factor, &mut network.seen);
+                value += network.look(gradient.is_some()) / count;
+                if let Some(gradient) = &mut gradient {
+                    tile.add_window(&network.gradient, times, window, factor, gradient);
+                }
+            }
+        }
+        value
+    }
 }

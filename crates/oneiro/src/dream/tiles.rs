@@ -9,6 +9,8 @@
 
 use rayon::prelude::*;
 
+use super::times::{Times, Window};
+
 /// Tile lengths are multiples of this number where possible, because strides of networks are powers of two.
 const MULTIPLE: usize = 32;
 
@@ -143,6 +145,40 @@ impl Tile<'_> {
                 for ((value, x), wx) in values.iter().zip(&self.columns).zip(self.column_weights) {
                     row[*x] += factor * wy * wx * value;
                 }
+            }
+        });
+    }
+}
+
+impl Tile<'_> {
+    /// Reads the tile's pixels of a window of a clip's frames, like [`Tile::read`]. `picture` is
+    /// `[3, T, H, W]`.
+    pub fn read_window(&self, picture: &[f32], times: &Times, window: &Window, factor: f32, out: &mut [f32]) {
+        let plane = self.size[0] * self.size[1];
+        let (tile, seen) = (self.rows.len() * self.columns.len(), window.frames.len());
+        out.par_chunks_mut(tile).enumerate().for_each(|(i, out)| {
+            let source = i / seen * times.frames + window.frames[i % seen];
+            self.read(&picture[source * plane..][..plane], factor, out);
+        });
+    }
+
+    /// Adds values like [`Tile::add`], each frame's times its weight: the adjoint of [`Tile::read_window`].
+    pub fn add_window(
+        &self,
+        values: &[f32],
+        times: &Times,
+        window: &Window,
+        factor: f32,
+        picture: &mut [f32],
+    ) {
+        let plane = self.size[0] * self.size[1];
+        let (tile, seen) = (self.rows.len() * self.columns.len(), window.frames.len());
+        picture.par_chunks_mut(plane).enumerate().for_each(|(i, picture)| {
+            let (channel, frame) = (i / times.frames, i % times.frames);
+            let counts = |&k: &usize| window.frames[k] == frame && window.weights[k] != 0.0;
+            for k in (0..seen).filter(counts) {
+                let values = &values[(channel * seen + k) * tile..][..tile];
+                self.add(values, factor * window.weights[k], picture);
             }
         });
     }

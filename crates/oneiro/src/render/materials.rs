@@ -44,7 +44,7 @@ pub struct Materials {
     pub mask: Option<Reference>,
     /// Statistics for colours and spectra.
     pub statistics: Option<Arc<Statistics>>,
-    /// Statistics of optical flow, of two channels, in the place of those of colours.
+    /// Statistics of optical flow, in pixels per frame, in the place of those of colours.
     pub flow_statistics: Option<Arc<Statistics>>,
     /// A custom parametrization.
     pub param: Option<CustomParam>,
@@ -62,7 +62,16 @@ impl Materials {
         input: &PictureInput,
     ) -> Result<Started> {
         let is_flow = input.kind == InputKind::Flow;
-        let statistics = if is_flow { &self.flow_statistics } else { &self.statistics };
+        let statistics = if is_flow {
+            // The parametrization makes pictures in which middle grey is no motion.
+            let factor = 1.0 / f64::from(input.preprocess.span());
+            let scaled = |statistics: &Arc<Statistics>| {
+                statistics.rescaled(factor, f64::from(MIDDLE_GREY)).map(Arc::new)
+            };
+            self.flow_statistics.as_ref().map(scaled).transpose()?
+        } else {
+            self.statistics.clone()
+        };
         let mean = if is_flow { vec![MIDDLE_GREY] } else { input.preprocess.natural_mean() };
         let sources = ParamSources { statistics: statistics.clone(), mean };
         let start = self.starts.get(entry).and_then(Option::as_ref);

@@ -1,30 +1,23 @@
-//! Computes the maps of images, and remarks on them.
+//! Computes the maps of images.
 
 use std::path::Path;
 
-use oneiro::attribution::{Attribution, AttributionTarget, Method, Settings, Summary, attribute, top_class};
-use oneiro::objective::Objective;
+use oneiro::attribution::{Attribution, AttributionTarget, Method, Summary, attribute, top_class};
 use oneiro_media::{Image, MediaError};
 
+use super::asked::{Asked, Explained};
+use super::cautions::{Drawn, say_no_relus, say_yes_or_no};
 use super::{AttributionSettings, ImageReport, MapReport};
 use crate::context::Context;
 use crate::error::{During as _, Result, Step};
 use crate::job::error::JobError;
 use crate::model::LoadedModel;
 use crate::model::health::broken_weights;
-use crate::remark::{ClassRemark, ResultRemark, ZeroMap};
+use crate::remark::ResultRemark;
 use crate::source::framing::{Framing, framed};
 use crate::source::places::hash;
 use crate::task::Task;
 
-/// The completeness gap above which a remark warns the user.
-const GAP_WARNING: f64 = 0.05;
-/// Entropy, relative to a uniform map's, above which a map counts as uninformative. The limit lies below the
-/// entropy of a map of which one half is twice as bright as the other.
-const EVEN: f64 = 0.995;
-/// A map whose largest value is not above this one contains only rounding errors, for instance for a unit
-/// that is off.
-const NOTHING: f64 = 1e-24;
 /// An image to attribute.
 pub(super) struct InputImage {
     /// The file's name as the user gave it.
@@ -32,13 +25,6 @@ pub(super) struct InputImage {
     pub sha256: String,
     image: Image,
     on_black: bool,
-}
-
-/// The target of an attribution: an objective with its name, or the class that the network predicts.
-#[derive(Clone)]
-pub(super) enum Asked {
-    Unit { unit: String, objective: Objective },
-    TopClass,
 }
 
 /// An image with its maps.
@@ -93,23 +79,16 @@ pub(super) fn attribute_all(
     let mut compiled: Option<AttributionTarget<'_>> = None;
     let mut rows = Vec::new();
     let mut failures = Vec::new();
-    let mut has_relus = true;
+    let mut explained_all = Vec::new();
     // The size is the same for every objective.
     let size = context.compute(|| shown_size(model, recipe))?;
     for (photo, (asked, label)) in photos.iter().zip(asked) {
         let (shown, framing) = photo.framed(size, recipe)?;
         model.framings.add(&photo.file, framing.on_black(photo.on_black));
-        let (unit, objective, class) = match asked {
-            Asked::Unit { unit, objective } => (unit.clone(), objective.clone(), None),
-            Asked::TopClass => {
-                let class = context.compute(|| top_class(&model.model, &shown.data, recipe.size))?;
-                let name = model.class_name(class);
-                let unique = model.labels.as_ref().is_some_and(|l| l.find(&name).is_ok());
-                let unit = if unique { format!("class:{name}") } else { format!("class:{class}") };
-                (unit, Objective::logit(class), Some(class))
-            }
-        };
-        model.check_labels_of(&objective)?;
+        let explained = Explained::new(model, asked, || {
+            context.compute(|| Ok(top_class(&model.model, &shown.data, recipe.size)?))
+        })?;
+        let objective = explained.objective.clone();
         let mut target = match compiled.take().filter(|s| *s.objective() == objective) {
             Some(target) => target,
             None => context.compute(|| AttributionTarget::new(&model.model, &objective, recipe.size))?,
@@ -140,22 +119,19 @@ pub(super) fn attribute_all(
         if maps.is_empty() {
             continue;
         }
-        has_relus &= model.has_relus_behind(&objective);
         let value = maps.first().map_or(f64::NAN, |m| m.value);
-        let default_label = match class {
-            None => unit.clone(),
-            Some(class) => answer(model, class, value)?,
-        };
+        let default_label = explained.label(model, value)?;
         let report = ImageReport {
             file: photo.file.clone(),
             sha256: photo.sha256.clone(),
-            unit,
+            unit: explained.unit,
             objective: objective.to_string(),
             label: label.clone().unwrap_or(default_label),
             value,
             maps: maps.iter().map(report_of).collect(),
         };
         rows.push(Row { report, shown, maps });
+        explained_all.push(objective);
     }
     drop(progress);
     if rows.is_empty() && !failures.is_empty() {
@@ -172,31 +148,17 @@ pub(super) fn attribute_all(
         context.remark(ResultRemark::MethodLeftOut { image, method: method.name(), why });
     }
     model.say_output(context);
-    if asked.iter().any(|(asked, _)| matches!(asked, Asked::TopClass)) && model.model.class_count() == Some(1)
-    {
-        context.remark(ClassRemark::YesOrNo { activation: model.model.head()?.activation });
-    }
+    say_yes_or_no(context, model, asked.iter().map(|(asked, _)| asked))?;
     model.framings.say(context);
-    let by_rule = recipe.methods.iter().filter(|m| matches!(m, Method::Guided | Method::Deconv));
-    let by_rule: Vec<&str> = by_rule.map(|m| m.name()).collect();
-    if !has_relus && !by_rule.is_empty() {
-        context.remark(ResultRemark::NoRelus { rules: by_rule.join(" and ") });
-    }
+    say_no_relus(context, model, &recipe.methods, explained_all.iter());
     for row in &rows {
-        warn(context, row, &recipe.settings);
+        let is_flat = row.shown.data.windows(2).all(|pair| pair[0] == pair[1]);
+        for map in &row.report.maps {
+            Drawn { of: &row.report.file, map, value: row.report.value, is_flat }
+                .warn(context, &recipe.settings);
+        }
     }
     Ok(rows)
-}
-
-/// Describes the target of an attribution to the network's answer: the predicted class, or yes or no. For a
-/// network with a single output, the map always explains "yes", whatever the network answers.
-fn answer(model: &LoadedModel, class: usize, logit: f64) -> Result<String> {
-    let name = model.class_name(class);
-    if model.model.class_count() != Some(1) {
-        return Ok(format!("{name} (top class)"));
-    }
-    let yes = model.model.head()?.activation.probabilities(&[logit as f32])[0] >= 0.5;
-    Ok(format!("{name} (its yes; the network says {})", if yes { "yes" } else { "no" }))
 }
 
 fn shown_size(model: &LoadedModel, recipe: &AttributionSettings) -> Result<[usize; 2]> {
@@ -212,7 +174,8 @@ fn shown_size(model: &LoadedModel, recipe: &AttributionSettings) -> Result<[usiz
     }
 }
 
-fn report_of(map: &Attribution) -> MapReport {
+/// Returns the report on a map.
+pub(super) fn report_of(map: &Attribution) -> MapReport {
     let Summary { positive_share, centroid, entropy, scale } = Summary::of(map);
     MapReport {
         method: map.method,
@@ -224,43 +187,5 @@ fn report_of(map: &Attribution) -> MapReport {
         centroid,
         entropy,
         scale,
-    }
-}
-
-/// Warns if a map is unreliable or empty.
-fn warn(context: &Context, row: &Row, settings: &Settings) {
-    let image = || row.report.file.clone();
-    for map in &row.report.maps {
-        if let (Method::IntegratedGradients, Some(gap)) = (map.method, map.completeness_gap)
-            && gap > GAP_WARNING
-        {
-            context.remark(ResultRemark::Gap {
-                image: image(),
-                sum: map.sum.unwrap_or_default(),
-                rise: row.report.value - map.baseline_value.unwrap_or_default(),
-                baseline: settings.baseline.to_string(),
-                gap,
-                steps: settings.steps,
-            });
-        }
-        let is_noisy = matches!(map.method, Method::SmoothGrad | Method::SmoothGradSquared | Method::VarGrad);
-        let is_flat = row.shown.data.windows(2).all(|pair| pair[0] == pair[1]);
-        if is_noisy && is_flat {
-            context.remark(ResultRemark::NoNoise { image: image(), method: map.method.name() });
-        }
-        if map.scale <= NOTHING {
-            let why = match map.method {
-                Method::GradCam if settings.cam_layer.is_some() => ZeroMap::NamedLayer,
-                Method::GradCam => ZeroMap::ChosenLayer,
-                Method::Occlusion => ZeroMap::Covered,
-                Method::GradientXInput | Method::IntegratedGradients => ZeroMap::Baseline,
-                Method::VarGrad if is_flat => continue,
-                Method::VarGrad => ZeroMap::Even,
-                _ => ZeroMap::Gradient,
-            };
-            context.remark(ResultRemark::ZeroMap { image: image(), method: map.method.name(), why });
-        } else if map.method == Method::GradCam && map.entropy > EVEN {
-            context.remark(ResultRemark::EvenMap { image: image(), method: map.method.name() });
-        }
     }
 }

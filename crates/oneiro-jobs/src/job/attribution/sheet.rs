@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use oneiro::attribution::{Method, Settings};
+use oneiro_image::Extent;
 use oneiro_media::{Cell, Image, PngText, Sheet, colormap};
 
 use super::maps::Row;
@@ -52,7 +53,7 @@ pub(super) fn sheet(
                 Cell::new(picture)
                     .caption(map.method.name())
                     .caption(format!("{range}{} (99th percentile)", short(report.scale)))
-                    .caption(remark(report, &recipe.settings, map.size)),
+                    .caption(remark(report, &recipe.settings, Extent::still(3, h, w))),
             );
         }
     }
@@ -63,12 +64,13 @@ pub(super) fn sheet(
     Ok((sheet.render()?, text))
 }
 
-fn file_name(file: &str) -> String {
+/// Returns the last component of a path.
+pub(super) fn file_name(file: &str) -> String {
     Path::new(file).file_name().map_or_else(|| file.to_owned(), |n| n.to_string_lossy().into_owned())
 }
 
 /// Describes the settings on which a map depends, and how well its values add up.
-fn remark(report: &MapReport, settings: &Settings, size: [usize; 2]) -> String {
+pub(super) fn remark(report: &MapReport, settings: &Settings, extent: Extent) -> String {
     let gap = report.completeness_gap.map_or(String::new(), |g| format!(", gap {:.1} %", 100.0 * g));
     match report.method {
         Method::GradientXInput => format!("from {}{gap}", settings.baseline),
@@ -78,9 +80,10 @@ fn remark(report: &MapReport, settings: &Settings, size: [usize; 2]) -> String {
         }
         Method::GradCam => format!("at {}", report.layer.as_deref().unwrap_or_default()),
         Method::Occlusion => {
-            let ([h, w], [down, along]) = settings.windows(size);
+            let ([frames, h, w], [_, down, along]) = settings.windows(extent);
             let stride = if down == along { down.to_string() } else { format!("{down}x{along}") };
-            format!("{h}x{w} in {}, stride {stride}", settings.fill)
+            let frames = if extent.frames > 1 { format!("{frames}x") } else { String::new() };
+            format!("{frames}{h}x{w} in {}, stride {stride}", settings.fill)
         }
         _ => String::new(),
     }

@@ -1,13 +1,11 @@
-//! Films of optimisations: which steps are frames, how long they are shown, and the file format.
-
-use std::path::Path;
+//! Films of optimisations: which steps are frames, and how long they are shown.
 
 use oneiro::render::Render;
 use oneiro_media::{Film, PngText, TICKS_PER_SECOND};
-use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::job::error::{JobError, Large};
+use crate::job::film_kind::FilmKind;
 use crate::job::render::colors;
 use crate::job::render::display::Display;
 
@@ -23,50 +21,6 @@ const LAST_TICKS: u16 = 150;
 pub const MAX_PIXELS: usize = 500_000_000;
 /// Maximum number of pixels in all films of a batch with several pictures.
 const MAX_BATCH_PIXELS: usize = 150_000_000;
-
-/// The file format of a film.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum Format {
-    /// Animated PNG.
-    Apng,
-    /// GIF.
-    Gif,
-}
-
-impl Format {
-    /// Returns the format for a file name's extension.
-    pub fn of_name(path: &Path) -> Option<Self> {
-        let extension = path.extension()?.to_string_lossy().to_lowercase();
-        match extension.as_str() {
-            "png" | "apng" => Some(Self::Apng),
-            "gif" => Some(Self::Gif),
-            _ => None,
-        }
-    }
-
-    /// Returns the format for a file's first bytes. What is no GIF counts as PNG.
-    pub fn of_bytes(bytes: &[u8]) -> Self {
-        if bytes.starts_with(b"GIF8") { Self::Gif } else { Self::Apng }
-    }
-
-    /// Returns the extension of file names.
-    pub fn extension(self) -> &'static str {
-        match self {
-            Self::Apng => "apng",
-            Self::Gif => "gif",
-        }
-    }
-
-    /// Encodes a film.
-    pub fn encode(self, film: &Film, text: &PngText) -> Result<Vec<u8>> {
-        Ok(match self {
-            Self::Apng => film.to_apng(text)?,
-            Self::Gif => film.to_gif(text)?,
-        })
-    }
-}
 
 /// Returns the numbers of steps after which a frame is taken; the first is 0. Early steps change pictures
 /// most, so the numbers grow quadratically.
@@ -89,7 +43,7 @@ pub fn films_at_once(steps: usize, [h, w]: [usize; 2]) -> Result<usize> {
 
 /// Records the frames of each picture of a batch.
 pub struct Camera {
-    format: Format,
+    format: FilmKind,
     at: Vec<usize>,
     films: Vec<Film>,
     display: Display,
@@ -97,7 +51,7 @@ pub struct Camera {
 
 impl Camera {
     /// Creates a recorder for this many pictures. Each frame has its own values of black and white.
-    pub fn new(format: Format, steps: usize, batch: usize, display: Display) -> Self {
+    pub fn new(format: FilmKind, steps: usize, batch: usize, display: Display) -> Self {
         Self { format, at: frame_steps(steps), films: vec![Film::default(); batch], display }
     }
 

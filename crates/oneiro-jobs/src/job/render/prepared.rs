@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use oneiro::card::InputKind;
 use oneiro::model::Target;
 use oneiro::objective::Reads;
 use oneiro::objective_session::ObjectiveSession;
-use oneiro::preset::Preset;
+use oneiro::preset::{ParamSpec, Preset};
 use oneiro::render::{Materials, Render};
 use oneiro_media::PngText;
 
@@ -80,10 +81,9 @@ pub fn prepare<'a>(
     if units.is_empty() {
         return Err(JobError::NoUnits.into());
     }
-    if let (Some(path), false) =
-        (&statistics_path, settings.iter().any(|s| s.preset.param.reads_statistics()))
-    {
-        let param = settings.first().map_or("fourier", |s| s.preset.param.name());
+    let params = params_of(model, &settings, materials.flow_statistics.is_some());
+    if let (Some(path), false) = (&statistics_path, params.iter().any(ParamSpec::reads_statistics)) {
+        let param = params.first().map_or("fourier", ParamSpec::name);
         return Err(JobError::UnusedStatistics {
             path: path.clone(),
             param: param.to_owned(),
@@ -112,6 +112,20 @@ pub fn prepare<'a>(
     }
     model.framings.say(context);
     Ok(PreparedUnits { model, units, settings, materials, statistics_path, seal: None, groups })
+}
+
+/// The parametrizations that statistics are for: those of flow, or of all else.
+fn params_of(model: &LoadedModel, settings: &[Setting], of_flow: bool) -> Vec<ParamSpec> {
+    if !of_flow {
+        return settings.iter().map(|setting| setting.preset.param.clone()).collect();
+    }
+    let inputs = model.model.card.input.iter().filter(|input| input.kind == InputKind::Flow);
+    let names: Vec<&str> = inputs.map(|input| input.name.as_str()).collect();
+    let of = |setting: &Setting| {
+        let preset = setting.preset.clone();
+        names.iter().map(move |name| preset.of_input(name, InputKind::Flow).param).collect::<Vec<_>>()
+    };
+    settings.iter().flat_map(of).collect()
 }
 
 /// Returns the size of a setting, or the model's own if the network does not accept the setting's. The units

@@ -7,10 +7,10 @@ use oneiro_media::{Image, PngText};
 use serde::{Deserialize, Serialize};
 
 use super::display::Display;
-use super::film::Format;
 use super::report::UnitReport;
 use crate::error::Result;
 use crate::job::error::JobError;
+use crate::job::film_kind::FilmKind;
 
 /// A unit to render: its name, objective, start picture and setting.
 #[derive(Debug, Clone)]
@@ -91,7 +91,7 @@ pub struct Options {
     /// Whether to measure the objective's values after disturbances.
     pub robustness: bool,
     /// The format of films, if films are requested.
-    pub film: Option<Format>,
+    pub film: Option<FilmKind>,
     /// How values become colours.
     pub display: Display,
     /// Whether the results of all inputs are drawn, not of the first alone.

@@ -4,12 +4,12 @@ use oneiro::objective::{AnyNames, Objective, Unit};
 use serde::{Deserialize, Serialize};
 
 use super::display::Display;
-use super::film::Format;
 use super::limits::check_preset;
 use super::{Options, PreparedUnits, RenderUnit, Setting, prepare};
 use crate::error::{During as _, Result, Step};
 use crate::job::Run;
 use crate::job::error::JobError;
+use crate::job::film_kind::FilmKind;
 use crate::model::LoadedModel;
 use crate::numbers::is_zero;
 use crate::source::materials;
@@ -125,7 +125,7 @@ impl Work {
     }
 
     /// Returns what to compute in addition to pictures.
-    pub(crate) fn options(&self, film: Option<Format>) -> Options {
+    pub(crate) fn options(&self, film: Option<FilmKind>) -> Options {
         Options { robustness: self.robustness, film, display: self.display, all_inputs: false }
     }
 

@@ -34,7 +34,7 @@ impl ScannedClips {
     }
 
     /// How a clip is taken of each video.
-    pub(super) fn sampling(&self, crop: Option<f64>) -> ClipSampling {
+    pub(crate) fn sampling(&self, crop: Option<f64>) -> ClipSampling {
         ClipSampling { stride: self.stride, clips: 1, crop }
     }
 
@@ -54,8 +54,13 @@ impl ScannedClips {
 
     /// The flow file of each clip, if it has one.
     pub(super) fn flow_files(&self, dataset: &Dataset) -> Vec<Option<PathBuf>> {
-        let flow = |clip: &DataImage| flow_of(&self.flow, &dataset.path(clip), Path::new(&clip.file), false);
+        let flow = |clip: &DataImage| self.flow_file(&dataset.path(clip), &clip.file);
         dataset.images.iter().map(flow).collect()
+    }
+
+    /// The flow file of a clip at a path, with its name in the data set, if it has one.
+    pub(crate) fn flow_file(&self, path: &Path, file: &str) -> Option<PathBuf> {
+        flow_of(&self.flow, path, Path::new(file), false)
     }
 
     /// A hash of what clips depend on, beside their files.

@@ -13,6 +13,7 @@ use crate::job::crops::Crops;
 use crate::job::error::JobError;
 use crate::job::tiles::{SIDE, crossed_out, squares};
 use crate::job::{Folder, Job as _, Run};
+use crate::model::LoadedModel;
 use crate::numbers::short;
 use crate::remark::ScanRemark;
 use crate::store::read::UnitRecord;
@@ -28,6 +29,27 @@ pub(crate) struct Examples {
 /// Whether a path is that of a scan.
 pub fn is_scan(data: &Path) -> bool {
     data.join(FILE).is_file() || data.extension().is_some_and(|e| e == "sqlite") && data.is_file()
+}
+
+/// The largest value of a unit's objective over a scan's images or clips: the mean over positions.
+///
+/// # Errors
+/// If the scan is of another network, does not rank by activations, has the unit only behind its activation
+/// function, or the value is not positive.
+pub fn largest_of(scan: &ScanFile, model: &LoadedModel, unit: &str) -> Result<f64> {
+    scan.check_model(model)?;
+    if scan.ranked_by() != "activation" {
+        return Err(JobError::NotByActivation { by: scan.ranked_by().to_owned() }.into());
+    }
+    let (record, named) = scan.unit_named(unit)?;
+    let unit = unit.to_owned();
+    if named.form.is_some() {
+        return Err(JobError::OnlyActivated { unit, layer: named.layer.name.clone() }.into());
+    }
+    match record.best_by_mean.first().map_or(f64::NAN, |example| example.value) {
+        value if value.is_finite() && value > 0.0 => Ok(value),
+        value => Err(JobError::NoLargest { unit, value }.into()),
+    }
 }
 
 impl Examples {
@@ -67,6 +89,11 @@ impl Examples {
         // What is missing is found before anything is rendered.
         units.iter().try_for_each(|unit| found.unit(unit).map(|_| ()))?;
         Ok(found)
+    }
+
+    /// The largest value of a unit's objective; see [`largest_of`].
+    pub(crate) fn largest(&self, model: &LoadedModel, unit: &str) -> Result<f64> {
+        largest_of(&self.scan, model, unit)
     }
 
     /// What is known of a unit.

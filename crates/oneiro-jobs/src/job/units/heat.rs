@@ -1,24 +1,27 @@
 //! Maps of activations over the images that excite a unit.
 //!
 //! The network is run on each image again. The unit's map is enlarged bilinearly: a number of the map stands
-//! at the centre of what its position sees.
+//! at the centre of what its position sees. Of a clip, the map at the time of the largest activation lies
+//! over the frame of that time.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use oneiro::input::PictureInput;
+use oneiro::card::InputKind;
+use oneiro::input::{PictureInput, feed_all};
 use oneiro::model::unit_layers::Projection;
 use oneiro::objective_session::ObjectiveSession;
 use oneiro_media::{Image, colormap};
 use oneiro_net::axes::FeatureMap;
 
-use crate::error::Result;
+use crate::error::{During as _, Result, Step};
 use crate::job::Run;
 use crate::job::crops::Crops;
 use crate::job::error::JobError;
 use crate::model::LoadedModel;
+use crate::source::clips::ClipReader;
 use crate::store::ScanFile;
-use crate::store::read::{LayerRecord, UnitRecord};
+use crate::store::read::{ExampleRecord, LayerRecord, UnitRecord};
 
 /// For each unit its best images, at most `examples`, each with the unit's activations over it in colours.
 /// The strongest colour is the largest activation in these images.
@@ -35,7 +38,8 @@ pub(super) fn over_images(
     let model = run.model()?;
     scan.check_model(model)?;
     for (unit, layer) in units {
-        if layer.map.len() != 2 || !layer.has_positions() {
+        let is_map = layer.map.len() == 2 || (layer.map.len() == 3 && crops.clips().is_some());
+        if !is_map || !layer.has_positions() {
             return Err(JobError::NoMap { unit: scan.name_of(unit, layer)? }.into());
         }
     }
@@ -45,16 +49,15 @@ pub(super) fn over_images(
         run.context.check()?;
         let reader = match layers.entry(layer.number) {
             Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) => new.insert(MapReader::new(run, model, layer)?),
+            Entry::Vacant(new) => new.insert(MapReader::new(run, model, layer, crops)?),
         };
         let mut maps = Vec::new();
         for example in unit.best.iter().take(examples) {
             let picture = crops.picture(example.image, &example.file)?;
-            let map = match crops.is_gone(&example.file) {
-                true => vec![0.0; layer.map.iter().product()],
-                false => reader.map(run, &picture, unit.channel),
-            };
-            maps.push((picture, map));
+            maps.push(match crops.is_gone(&example.file) {
+                true => (picture, vec![0.0; plane_of(layer)]),
+                false => reader.map_of(run, crops, (unit, layer), example, picture)?,
+            });
         }
         drawn.push(overlaid(maps, layer)?);
     }
@@ -77,14 +80,22 @@ fn overlaid(maps: Vec<(Image, Vec<f32>)>, layer: &LayerRecord) -> Result<Vec<Ima
     Ok(drawn)
 }
 
+/// Number of positions of a layer at one time.
+fn plane_of(layer: &LayerRecord) -> usize {
+    layer.map[layer.map.len() - 2..].iter().product()
+}
+
 /// A map of rows and columns at the size of a picture.
 fn enlarged(map: &[f32], layer: &LayerRecord, size: [usize; 2]) -> Vec<f32> {
-    let along = |axis: usize| -> Vec<(usize, usize, f32)> {
+    // Time comes before rows and columns.
+    let rows_at = layer.map.len() - 2;
+    let along = |side: usize| -> Vec<(usize, usize, f32)> {
+        let (axis, size) = (rows_at + side, size[side]);
         let count = layer.map[axis];
         // Where the field is not known, the map is taken to cover the picture evenly.
-        let even = size[axis] as f64 / count as f64;
-        let known = layer.field.as_ref().filter(|f| f.is_regular && f.extent.len() == 2);
-        let known = known.filter(|field| !field.sees_all(axis, size[axis]));
+        let even = size as f64 / count as f64;
+        let known = layer.field.as_ref().filter(|f| f.is_regular && f.extent.len() == layer.map.len());
+        let known = known.filter(|field| !field.sees_all(axis, size));
         let (first, stride) = known.map_or((even / 2.0 - 0.5, even), |field| {
             let middle = field.first[axis] as f64 + (field.extent[axis] as f64 - 1.0) / 2.0;
             (middle, field.stride[axis].max(1) as f64)
@@ -94,10 +105,10 @@ fn enlarged(map: &[f32], layer: &LayerRecord, size: [usize; 2]) -> Vec<f32> {
             let low = at.floor() as usize;
             (low, (low + 1).min(count - 1), (at - low as f64) as f32)
         };
-        (0..size[axis]).map(place).collect()
+        (0..size).map(place).collect()
     };
     let (rows, columns) = (along(0), along(1));
-    let width = layer.map[1];
+    let width = layer.map[rows_at + 1];
     let mut large = Vec::with_capacity(size[0] * size[1]);
     for (top, bottom, down) in rows {
         for &(left, right, across) in &columns {
@@ -114,14 +125,16 @@ fn enlarged(map: &[f32], layer: &LayerRecord, size: [usize; 2]) -> Vec<f32> {
 /// A network that gives the maps of a layer.
 struct MapReader {
     session: ObjectiveSession,
-    input: PictureInput,
+    inputs: Vec<PictureInput>,
+    /// Reads the clips of a scan of clips.
+    clips: Option<ClipReader>,
     map: FeatureMap,
     /// How the channels are taken to units, if the units are directions, and whether these are rectified.
     directions: Option<(Projection, bool)>,
 }
 
 impl MapReader {
-    fn new(run: &Run<'_>, model: &LoadedModel, layer: &LayerRecord) -> Result<Self> {
+    fn new(run: &Run<'_>, model: &LoadedModel, layer: &LayerRecord, crops: &Crops<'_>) -> Result<Self> {
         let shapes = model.model.input_shapes(1, None)?;
         let (name, directions) = match model.directions_of(&layer.name) {
             Some((name, file)) => {
@@ -132,17 +145,61 @@ impl MapReader {
         };
         let value = model.model.resolve(name)?;
         let map = model.model.map_of(value, &shapes)?;
-        let input = PictureInput::of_photographs(&model.model, &shapes)?;
+        let of_photographs = || PictureInput::of_photographs(&model.model, &shapes);
+        let photographs = if crops.clips().is_none() { vec![of_photographs()?] } else { Vec::new() };
         let session =
             run.context.compute(|| ObjectiveSession::new(&model.model, &[], &[value], shapes, false))?;
-        Ok(Self { session, input, map, directions })
+        let (inputs, clips) = match crops.clips() {
+            Some((clips, crop)) => {
+                let inputs = PictureInput::used(&model.model, session.inputs())?;
+                (inputs.clone(), Some(ClipReader::new(inputs, &clips.sampling(crop))?))
+            }
+            None => (photographs, None),
+        };
+        Ok(Self { session, inputs, clips, map, directions })
     }
 
-    /// The activations of a unit for a picture, row by row.
-    fn map(&mut self, run: &Run<'_>, picture: &Image, unit: usize) -> Vec<f32> {
-        let Self { session, input, map, directions } = self;
+    /// An example's picture with the unit's activations, row by row. Of a clip, both are those of the time of
+    /// the largest activation.
+    fn map_of(
+        &mut self,
+        run: &Run<'_>,
+        crops: &Crops<'_>,
+        (unit, layer): (&UnitRecord, &LayerRecord),
+        example: &ExampleRecord,
+        picture: Image,
+    ) -> Result<(Image, Vec<f32>)> {
+        let (Some(reader), Some((clips, _))) = (&self.clips, crops.clips()) else {
+            let map = self.map(run, &[picture.colors()], unit.channel);
+            return Ok((picture, map));
+        };
+        let path = crops.path_of_clip(example.image, &example.file)?;
+        let flow = clips.flow_file(&path, &example.file);
+        let read = run.context.compute(|| reader.read(&path, flow.as_deref()));
+        let video = read.during(|| Step::ReadClip { path: example.file.clone() })?;
+        let shown = video.clips.into_iter().next().unwrap_or_default();
+        let seen: Vec<&[f32]> = shown.iter().map(Image::colors).collect();
+        let map = self.map(run, &seen, unit.channel);
+        let (time, times) = match layer.map.len() {
+            3 => (example.position.first().copied().unwrap_or_default(), layer.map[0]),
+            _ => (0, 1),
+        };
+        let at = self.inputs.iter().position(|input| input.kind != InputKind::Flow);
+        let picture = match at.map(|at| &shown[at]) {
+            Some(clip) if clip.frames > 1 => still(clip, (2 * time + 1) * clip.frames / (2 * times))?,
+            Some(frame) => frame.clone(),
+            // Of flow alone, the clip's middle frame.
+            None => picture,
+        };
+        let plane = plane_of(layer);
+        Ok((picture, map[time * plane..][..plane].to_vec()))
+    }
+
+    /// The activations of a unit for what the inputs see, position by position.
+    fn map(&mut self, run: &Run<'_>, seen: &[&[f32]], unit: usize) -> Vec<f32> {
+        let Self { session, inputs, map, directions, .. } = self;
         run.context.compute(|| {
-            input.feed(session, 1, |_| picture.colors());
+            feed_all(inputs, session, 1, |_, input| seen[input]);
             session.forward();
         });
         let activations = map.gather(session.captured(0).1);
@@ -159,6 +216,12 @@ impl MapReader {
         };
         (0..positions).map(response).collect()
     }
+}
+
+/// Returns a frame of a clip.
+fn still(clip: &Image, at: usize) -> Result<Image> {
+    let planes = (0..3).flat_map(|channel| clip.plane(channel * clip.frames + at));
+    Ok(Image::rgb(clip.width, clip.height, planes.copied().collect())?)
 }
 
 #[cfg(test)]

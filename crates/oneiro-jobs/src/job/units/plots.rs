@@ -32,7 +32,8 @@ pub(super) fn classes(unit: &UnitRecord) -> Vec<(&str, f64)> {
     classes
 }
 
-fn of_classes(unit: &UnitRecord) -> Result<Option<Image>> {
+/// A plot of the classes with the largest activations; `None` with fewer than two classes.
+pub(crate) fn of_classes(unit: &UnitRecord) -> Result<Option<Image>> {
     let classes = classes(unit);
     if classes.len() < 2 {
         return Ok(None);

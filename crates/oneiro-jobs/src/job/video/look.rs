@@ -1,50 +1,13 @@
-//! How clips and flow are drawn, and the formats of films.
+//! How clips and flow are drawn.
 
 use oneiro::card::InputKind;
 use oneiro::render::Picture;
+use oneiro_media::Image;
 use oneiro_media::flow::{ArrowOptions, Flow, FlowScaling, draw_arrows, flow_colors, flow_wheel};
-use oneiro_media::{FilmFormat, Image};
 use serde::{Deserialize, Serialize};
 
 use super::colors_of;
 use crate::error::Result;
-
-/// The format of films, as jobs store it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum FilmKind {
-    /// Animated PNG.
-    #[default]
-    Apng,
-    /// GIF.
-    Gif,
-    /// Animated WebP.
-    WebP,
-    /// MP4, by the program `ffmpeg`.
-    Mp4,
-    /// WebM, by the program `ffmpeg`.
-    WebM,
-}
-
-impl FilmKind {
-    /// Returns the kind for a format.
-    pub fn of(format: FilmFormat) -> Option<Self> {
-        [Self::Apng, Self::Gif, Self::WebP, Self::Mp4, Self::WebM]
-            .into_iter()
-            .find(|kind| kind.format() == format)
-    }
-
-    /// Returns the format of files.
-    pub fn format(self) -> FilmFormat {
-        match self {
-            Self::Apng => FilmFormat::Apng,
-            Self::Gif => FilmFormat::Gif,
-            Self::WebP => FilmFormat::WebP,
-            Self::Mp4 => FilmFormat::Mp4,
-            Self::WebM => FilmFormat::WebM,
-        }
-    }
-}
 
 /// How flow is drawn.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

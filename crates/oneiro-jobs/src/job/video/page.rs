@@ -4,9 +4,10 @@ use oneiro_media::{Figure, Image, Page, PngText, Section};
 
 use super::VideoJob;
 use crate::error::Result;
-use crate::job::figures;
 use crate::job::render::{Finished, PreparedUnits};
-use crate::model::LoadedModel;
+use crate::job::scan::examples::Examples;
+use crate::job::units::plots;
+use crate::job::{Run, figures};
 use crate::numbers::short;
 
 /// The text that explains the page.
@@ -14,21 +15,47 @@ const ABOUT: &str = "Each clip was found by optimisation: starting from noise, t
      step so that one unit answers as strongly as possible. Clips loop in step; a pointer over one stops it. γ counts changes \
      between frames: the larger, the slower the motion. κ counts differences within a frame: the larger, the smoother.";
 
+/// The text that explains what stands beside clips.
+const ABOUT_DATA: &str = "\n\nBefore the clips of a unit stand those of the data that excite it most, each as its middle frame \
+     or the part of it that the unit sees, and the classes with the largest activations.";
+
+/// Side of the square with a unit's best clips.
+const SQUARE: usize = 264;
+
+/// Returns the clips of the data that excite a unit most, and its classes.
+fn of_data(run: &Run<'_>, examples: &Examples, unit: &str) -> Result<Vec<Figure>> {
+    let mut figures = Vec::new();
+    for (image, words) in examples.mosaics(run, &[unit], SQUARE)? {
+        let caption = words.replacen("image", "clip", 1);
+        figures.push(figures::with_jpeg(Figure { caption, ..Figure::default() }, &image)?);
+    }
+    if let Some(plot) = plots::of_classes(&examples.unit(unit)?)? {
+        figures.push(figures::with_picture(Figure::default(), &plot)?);
+    }
+    Ok(figures)
+}
+
 impl VideoJob {
     /// Returns the page, with a section for each unit.
     pub(super) fn page(
         &self,
-        model: &LoadedModel,
+        run: &Run<'_>,
         work: &PreparedUnits<'_>,
         finished: &[Finished],
+        examples: Option<&Examples>,
         text: PngText,
     ) -> Result<Page> {
+        let model = work.model;
         let mut sections: Vec<Section> = Vec::new();
         for result in finished {
             let report = &result.report;
             let heading = report.unit.clone();
             if sections.last().is_none_or(|section| section.heading != heading) {
-                sections.push(Section { heading, ..Section::default() });
+                let figures = match examples {
+                    Some(examples) => of_data(run, examples, &heading)?,
+                    None => Vec::new(),
+                };
+                sections.push(Section { heading, figures, ..Section::default() });
             }
             let Some(section) = sections.last_mut() else { continue };
             for picture in &result.rendered.images {
@@ -56,7 +83,7 @@ impl VideoJob {
         let flow = if flow { format!("\n\n{}", self.about_flow()) } else { String::new() };
         Ok(Page {
             title: model.title.clone(),
-            intro: format!("{ABOUT}{flow}"),
+            intro: format!("{ABOUT}{flow}{}", if examples.is_some() { ABOUT_DATA } else { "" }),
             sections,
             footer: figures::footer(model, &names.join(", ")),
             text,
