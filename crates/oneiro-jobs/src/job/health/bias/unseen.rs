@@ -29,7 +29,7 @@ const RECIPE: &str = "oneiro";
 const SEEDS: [u64; 2] = [0, 1];
 /// The cue's margin as a share of the optimum's at which the class is half as likely as not to look for
 /// more, and how sharply that turns. Calibrated on networks made for it (`docs/health.md`).
-const HALF: f64 = 0.33;
+const HALF: f64 = 0.4;
 const SHARPNESS: i32 = 3;
 
 pub(super) fn judge(run: &Run<'_>, names: &[String]) -> Result<Judged> {
@@ -154,6 +154,6 @@ mod tests {
         assert_eq!(needed(3.0, -1.0), 1.0);
         assert_eq!(needed(-0.5, -1.0), 0.0);
         assert!(needed(5.0, 100.0) < 0.01 && needed(5.0, 5.0) > 0.9);
-        assert!((needed(0.33, 1.0) - 0.5).abs() < 1e-9);
+        assert!((needed(0.4, 1.0) - 0.5).abs() < 1e-9);
     }
 }
