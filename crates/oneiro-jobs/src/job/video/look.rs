@@ -1,4 +1,4 @@
-//! How clips and flow are drawn, and the formats of films.
+//! How rendered clips and flow are drawn, and the file formats of films.
 
 use oneiro::card::InputKind;
 use oneiro::render::Picture;
@@ -9,32 +9,32 @@ use serde::{Deserialize, Serialize};
 use super::colors_of;
 use crate::error::Result;
 
-/// The format of films, as jobs store it.
+/// The file format of films, as jobs store it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FilmKind {
-    /// Animated PNG.
+    /// A film as animated PNG.
     #[default]
     Apng,
-    /// GIF.
+    /// A film as GIF.
     Gif,
-    /// Animated WebP.
+    /// A film as animated WebP.
     WebP,
-    /// MP4, by the program `ffmpeg`.
+    /// A film as MP4, written by the program `ffmpeg`.
     Mp4,
-    /// WebM, by the program `ffmpeg`.
+    /// A film as WebM, written by the program `ffmpeg`.
     WebM,
 }
 
 impl FilmKind {
-    /// Returns the kind for a format.
+    /// Returns the kind for a film format, or `None`.
     pub fn of(format: FilmFormat) -> Option<Self> {
         [Self::Apng, Self::Gif, Self::WebP, Self::Mp4, Self::WebM]
             .into_iter()
             .find(|kind| kind.format() == format)
     }
 
-    /// Returns the format of files.
+    /// Returns the film format of this kind.
     pub fn format(self) -> FilmFormat {
         match self {
             Self::Apng => FilmFormat::Apng,
@@ -46,7 +46,7 @@ impl FilmKind {
     }
 }
 
-/// How flow is drawn.
+/// How rendered optical flow is drawn.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FlowLook {
@@ -54,19 +54,19 @@ pub enum FlowLook {
     /// largest value over the sequence (Feichtenhofer et al. 2020, §4).
     #[default]
     Channels,
-    /// The same with one scale for both components.
+    /// Like `Channels`, with one scale for both flow components.
     Joint,
-    /// The colour wheel of the Middlebury benchmark.
+    /// The colour wheel of the Middlebury benchmark: the hue shows the direction.
     Wheel,
-    /// Arrows, over the image if the network takes one.
+    /// Arrows, drawn over the rendered image if the network has an image input.
     Arrows,
 }
 
 impl FlowLook {
-    /// The names on the command line.
+    /// Names of the drawing styles on the command line.
     pub const NAMES: [&'static str; 4] = ["channels", "joint", "wheel", "arrows"];
 
-    /// Returns the look with a name.
+    /// Returns the drawing style with this name.
     pub fn named(name: &str) -> Option<Self> {
         Some(match name {
             "channels" => Self::Channels,
@@ -81,7 +81,7 @@ impl FlowLook {
         *self == Self::default()
     }
 
-    /// Draws a picture of one of a unit's inputs: flow as colours or arrows, others as they are.
+    /// Draws the picture of one of a unit's inputs: flow as colours or arrows, other inputs as they are.
     pub(super) fn drawn(self, picture: &Picture, all: &[Picture]) -> Result<Image> {
         if picture.kind != InputKind::Flow {
             return colors_of(picture);

@@ -1,4 +1,4 @@
-//! A page on which the clips of all units play side by side, in step.
+//! An HTML page on which the clips of all units play side by side, in step.
 
 use oneiro_media::{Figure, Image, Page, PngText, Section};
 
@@ -9,13 +9,13 @@ use crate::job::render::{Finished, PreparedUnits};
 use crate::model::LoadedModel;
 use crate::numbers::short;
 
-/// The text that explains the page.
+/// Introduction of the page.
 const ABOUT: &str = "Each clip was found by optimisation: starting from noise, the inputs of the network were changed step by \
      step so that one unit answers as strongly as possible. Clips loop in step; a pointer over one stops it. γ counts changes \
      between frames: the larger, the slower the motion. κ counts differences within a frame: the larger, the smoother.";
 
 impl VideoJob {
-    /// Returns the page, with a section for each unit.
+    /// Returns the HTML page, with a section for each unit.
     pub(super) fn page(
         &self,
         model: &LoadedModel,
@@ -63,7 +63,7 @@ impl VideoJob {
         })
     }
 
-    /// Adds a clip to a figure, as a strip of its frames.
+    /// Adds a clip to a page's figure, as a strip of its frames side by side.
     fn with_film(&self, figure: Figure, clip: &Image) -> Result<Figure> {
         let (h, w, frames) = (clip.height, clip.width, clip.frames);
         let mut data = vec![0.0; clip.data.len()];
