@@ -1,4 +1,4 @@
-//! `oneiro render`: optimises pictures for units or objectives.
+//! The command `oneiro render`: optimises pictures for units or objectives.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -104,7 +104,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         outputs::require_transparency(out)?;
     }
     for text in &args.objectives {
-        // Slips are found before the model is read, which alone knows its classes.
+        // Syntax errors are reported before the model is read. Only the model knows class names, so any name
+        // is accepted here.
         Objective::parse(text, &AnyNames)?;
     }
     let model = model::load(context, &args.model)?;
@@ -185,7 +186,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The scan that `--data` names, if it does.
+/// Returns the scan that `--data` names, if it names a scan and not images.
 fn scan_of(data: &[PathBuf]) -> Result<Option<ScanFile>> {
     match data {
         [one] if is_scan(one) => Ok(Some(ScanFile::open(one)?)),
@@ -193,7 +194,7 @@ fn scan_of(data: &[PathBuf]) -> Result<Option<ScanFile>> {
     }
 }
 
-/// The largest value of a unit's objective over a scan's images.
+/// Returns the largest value of a unit's objective over a scan's images.
 fn largest_of(scan: &ScanFile, model: &LoadedModel, unit: &str) -> Result<f64> {
     scan.check_model(model)?;
     if scan.ranked_by() != "activation" {
@@ -209,11 +210,11 @@ fn largest_of(scan: &ScanFile, model: &LoadedModel, unit: &str) -> Result<f64> {
             named.layer.name
         );
     }
-    // The objective is the mean over positions.
+    // A channel's objective is its mean over positions.
     Ok(record.best_by_mean.first().map_or(f64::NAN, |example| example.value))
 }
 
-/// Units with the images that excite them, a plate each.
+/// Renders units together with the images that excite them, one combined picture for each unit.
 fn plates(
     context: &Context,
     args: &Args,
@@ -262,7 +263,7 @@ fn plates(
     Ok(ExitCode::SUCCESS)
 }
 
-/// The result of a unit, and its file.
+/// Describes the result of a unit, and its file, in a line.
 fn line(r: &UnitReport, index: usize, results: &Results) -> String {
     let at = |place| results.file(place).map_or(String::new(), |file| file.display().to_string());
     let mut line = format!(
@@ -279,7 +280,7 @@ fn line(r: &UnitReport, index: usize, results: &Results) -> String {
         line += &format!(", the film to {}", at(Place::film(index)));
     }
     if let Some(x) = &r.robustness {
-        // Zero has no sign.
+        // Adding 0.0 turns a negative zero into zero, so that no minus sign is printed.
         let kept = |v: f64| format!("{:.0} %", (100.0 * v / r.value).round() + 0.0);
         line += &format!(
             "; keeps {} as JPEG-90, {} shifted, {} turned",
