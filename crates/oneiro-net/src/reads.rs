@@ -335,7 +335,7 @@ mod tests {
         let linear = Reads::stretched(&(0..28).map(linear).collect::<Vec<_>>(), 14);
         let (halves, linear) = (halves.unwrap(), linear.unwrap());
         let mut failures = Vec::new();
-        // The expected values are extent and stride.
+        // The expected numbers are extent and stride of the receptive field.
         for (name, layers, expected) in [
             ("two convolutions", vec![conv(3, 2), conv(3, 2)], (7, 4)),
             ("a dilated one", vec![conv(3, 1), Reads::window(5, 1, 2)], (7, 1)),

@@ -28,13 +28,13 @@ struct Grid {
 #[derive(Debug, Clone)]
 pub(super) struct Along {
     kind: Kind,
-    /// Extent of the input along this axis.
+    /// Extent of the network's input along this axis.
     input: usize,
     /// The grids of the value: one, or two in products that relate positions of different maps.
     grids: Vec<Grid>,
     /// Whether a global operation makes every field the whole input.
     whole: bool,
-    /// The last known stride.
+    /// The last stride that was known on the way from the input.
     stride: usize,
     /// Whether branches with different strides were joined.
     differ: bool,
@@ -53,7 +53,7 @@ pub(super) struct Seen {
 /// The effect of a node on the positions of one operand.
 #[derive(Debug)]
 pub(super) struct Pass<'a> {
-    /// The positions that the operator reads.
+    /// Which positions of its operand an operator reads for each output position.
     pub reach: Reach,
     /// Axes of the operand along which elements depend on each other.
     pub mixed: Vec<usize>,
@@ -76,7 +76,7 @@ impl Along {
         Self { kind, input: extent, grids, whole: false, stride: 1, differ: false }
     }
 
-    /// Returns the fields after a node.
+    /// Returns the receptive fields after one more node.
     pub fn through(&self, pass: &Pass<'_>) -> Self {
         let mut seen = self.clone();
         match &pass.reach {

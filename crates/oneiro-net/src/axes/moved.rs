@@ -61,7 +61,7 @@ fn repeated(axis: &Axis, n: usize) -> Axis {
     }
 }
 
-/// Selects these positions of an axis.
+/// The parts of an axis of which only these positions are kept.
 fn picked(axis: &Axis, positions: &[Option<usize>]) -> Axis {
     let (old, n) = (extent(axis), positions.len());
     if n == old && positions.iter().copied().eq((0..old).map(Some)) {

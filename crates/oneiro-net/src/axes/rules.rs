@@ -7,26 +7,26 @@ use std::sync::Arc;
 /// A node's inputs: their shapes and constants, and the axes of those that depend on the network's inputs.
 #[derive(Debug, Clone, Copy)]
 pub struct Sources<'a> {
-    /// Shapes and constants.
+    /// Shapes of an operator's inputs, and the contents of constant ones.
     pub facts: Facts<'a>,
     /// Axes of each input. `None` for constants, omitted inputs and unknown axes.
     pub axes: &'a [Option<&'a Axes>],
-    /// Number of batch entries.
+    /// Number of entries (images) in the batch.
     pub batch: usize,
 }
 
 impl<'a> Sources<'a> {
-    /// The axes of an input.
+    /// The meanings of an input's axes, if they are known.
     pub fn get(&self, input: usize) -> Option<&'a Axes> {
         self.axes.get(input).copied().flatten()
     }
 
-    /// The shape of an input.
+    /// The shape of an operator's input.
     pub fn shape(&self, input: usize) -> &'a [usize] {
         self.facts.get(input).map_or(&[], |fact| fact.shape.as_slice())
     }
 
-    /// Whether an input is a constant.
+    /// Whether an operator's input is a constant.
     pub fn is_constant(&self, input: usize) -> bool {
         self.facts.get(input).is_some_and(|fact| fact.value.is_some())
     }
@@ -171,7 +171,7 @@ impl<'a> Sources<'a> {
         Some(axes)
     }
 
-    /// The axis along which inputs are concatenated.
+    /// The meaning of the axis along which an operator concatenates its inputs.
     fn joined(&self, at: usize, n: usize) -> Axis {
         let parts: Vec<(Option<&Axis>, usize)> = (0..self.axes.len())
             .filter(|&i| self.facts.get(i).is_some())
@@ -271,7 +271,7 @@ fn resized(axis: &Axis, n: usize) -> Axis {
 }
 
 impl Axes {
-    /// [`Axes::channels_first`] with a given axis 0.
+    /// As [`Axes::channels_first`], but with a given meaning of axis 0.
     fn channels_first_in(batch: Axis, shape: &[usize]) -> Axes {
         let mut axes = Axes::channels_first(shape);
         if let Some(first) = axes.0.first_mut() {

@@ -15,7 +15,7 @@ use crate::passes;
 use crate::tensor::Tensor;
 use crate::typed::Typed;
 
-/// Rewrites that passes made: (pass, node).
+/// Rewrites that passes made: the name of the pass, and of the node.
 type Rewrites = Vec<(&'static str, String)>;
 
 /// A plan under construction.
@@ -154,7 +154,7 @@ impl<'g> Compilation<'g> {
     /// Lowers the remaining nodes and returns the plan.
     ///
     /// # Errors
-    /// Those of [`Compilation::step`].
+    /// The errors of [`Compilation::step`].
     pub fn finish(mut self) -> Result<Plan> {
         while self.step()?.is_some() {}
         self.plan.ok_or_else(|| Error::Request("the compilation has failed before".into()))

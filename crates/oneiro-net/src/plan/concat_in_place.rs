@@ -147,7 +147,7 @@ mod tests {
     }
 
     const NOTHING: [&str; 0] = [];
-    /// Shape of one operand.
+    /// Shape of each operand of the concatenation.
     const SHAPE: [usize; 3] = [1, 2, 3];
 
     #[test]

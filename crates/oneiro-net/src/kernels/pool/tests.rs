@@ -171,7 +171,7 @@ fn the_average_and_its_adjoint_equal_the_definition() {
     assert!(failures.is_empty(), "{failures:#?}");
 }
 
-/// The norm of every window, in f64.
+/// The Euclidean norm of every window, computed by its definition in f64.
 fn reference_norms(g: &PoolGeometry, x: &[f64]) -> Vec<f64> {
     let mut squares = vec![0.0; g.planes * volume(g.dst)];
     each_tap(g, |output, _, from| squares[output] += x[from] * x[from]);

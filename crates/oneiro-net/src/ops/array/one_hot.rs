@@ -18,7 +18,7 @@ struct OneHot {
     axis: i64,
 }
 
-/// Reads the operator's attributes.
+/// Reads the attributes of an ONNX `OneHot` node.
 pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     Ok(Arc::new(OneHot { axis: a.int_or("axis", -1)? }))
 }

@@ -10,7 +10,7 @@ use crate::error::OpError;
 use crate::ops::nn::activation::Copy;
 use crate::ops::{Backward, Built, Fact, Facts, Forward, Kernel, Operator, Site, batch_independence};
 
-/// The operator; input: the value.
+/// The operator that copies a value, its only input.
 #[derive(Debug, Clone)]
 pub(crate) struct Tap;
 

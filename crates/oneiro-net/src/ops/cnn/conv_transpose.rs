@@ -42,7 +42,7 @@ impl ConvTranspose {
     }
 }
 
-/// Reads the operator's attributes.
+/// Reads the attributes of a `ConvTranspose` node.
 pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     let positive = |name: &str| match a.sizes(name)? {
         Some(v) if v.iter().any(|n| !(1..=MAX_EXTENT).contains(n)) => {

@@ -28,7 +28,7 @@ enum Mode {
     Cubic,
 }
 
-/// Rule for positions outside the tensor.
+/// What a grid position outside the tensor reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outside {
     Zeros,
@@ -36,7 +36,7 @@ enum Outside {
     Reflection,
 }
 
-/// The operator; inputs: X (N,C,…), grid (N,…,axes).
+/// ONNX `GridSample`. Its inputs are X (N,C,…) and the grid (N,…,axes).
 #[derive(Debug, Clone, Copy)]
 struct GridSample {
     mode: Mode,
@@ -116,7 +116,7 @@ struct Sampler {
     /// Extents of the last three axes, filled up with 1.
     extents: [usize; 3],
     rank: usize,
-    /// Number of positions in one batch entry.
+    /// Number of grid positions in one batch entry.
     positions: usize,
 }
 

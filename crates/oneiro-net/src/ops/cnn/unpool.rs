@@ -28,7 +28,7 @@ struct Unpool {
     pads: Option<Vec<i64>>,
 }
 
-/// Reads the operator's attributes.
+/// Reads the attributes of a `MaxUnpool` node.
 pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     let list = |name: &str| a.ints(name).map(|v| v.map(<[i64]>::to_vec));
     Ok(Arc::new(Unpool {

@@ -28,7 +28,7 @@ enum Variadic {
     Max,
 }
 
-/// Reads the operator's attributes.
+/// Reads the attributes of a node of one of these operators.
 pub fn read(op_type: &str, _a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     Ok(Arc::new(match op_type {
         "Sum" => Variadic::Sum,

@@ -54,7 +54,7 @@ pub enum LineOutputs {
 }
 
 impl LineOutputs {
-    /// All variants.
+    /// All variants of the filtering along a line.
     pub const ALL: [LineOutputs; 8] = [
         LineOutputs::ThreeOfTwo,
         LineOutputs::TwoOfThree,
@@ -66,7 +66,7 @@ impl LineOutputs {
         LineOutputs::FourOfSeven,
     ];
 
-    /// Numbers of outputs and of taps.
+    /// Numbers of outputs and of taps of a tile.
     fn shape(self) -> (usize, usize) {
         match self {
             LineOutputs::ThreeOfTwo => (3, 2),
@@ -102,7 +102,7 @@ impl LineOutputs {
         self.points() + if self == LineOutputs::Nested { nested::OUTPUTS } else { 0 }
     }
 
-    /// The variant's usual name.
+    /// The variant's usual name, such as "F(4,3)".
     pub fn name(self) -> &'static str {
         match self {
             LineOutputs::ThreeOfTwo => "F(3,2)",
@@ -133,7 +133,7 @@ pub struct LineWinograd {
     products: Products,
     /// Weights of the last tap, if it is computed separately.
     last: Option<Products>,
-    /// Shape `[blocks][16]`.
+    /// The bias, one number for each channel: shape `[blocks][16]`.
     bias: Packed,
 }
 

@@ -7,7 +7,7 @@ use crate::ops::blocked::{Maps, padded, plane_of};
 use crate::ops::math::binary::Function;
 use crate::ops::{Backward, Built, Fact, Forward, Kernel, Site};
 
-/// How an operand is stored.
+/// How many numbers an operand has, and where they come from.
 #[derive(Debug, Clone)]
 enum Side {
     /// One number for each element of the result.
