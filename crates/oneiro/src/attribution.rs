@@ -54,7 +54,7 @@ pub(crate) use grad_cam::layer_gradient;
 pub use summary::{Summary, scale};
 pub use target::{AttributionTarget, Watch, top_class};
 
-/// An attribution method.
+/// A method that attributes an objective's value to pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 #[non_exhaustive]
@@ -177,12 +177,12 @@ pub struct Settings {
     /// Distance in pixels between windows; by default half a window.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stride: Option<usize>,
-    /// The image that fills an occluding window.
+    /// The image whose pixels fill an occluding window.
     pub fill: Baseline,
     /// The layer of Grad-CAM; by default the last convolution before the objective.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cam_layer: Option<String>,
-    /// Random seed of all noise.
+    /// Random seed of all noise that the methods add.
     pub seed: u64,
 }
 
@@ -211,7 +211,7 @@ impl Default for Settings {
     }
 }
 
-/// Fewest samples that have a variance.
+/// Fewest noisy copies of which a variance can be taken.
 const LEAST_FOR_VARIANCE: usize = 2;
 
 impl Settings {
@@ -266,7 +266,7 @@ impl Settings {
 /// How complete an attribution is: its sum compared with the difference of the objective to the baseline.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Completeness {
-    /// Value of the objective on the baseline.
+    /// Value of the objective on the baseline image.
     pub baseline_value: f64,
     /// Sum of all attributions.
     pub sum: f64,
@@ -287,20 +287,20 @@ impl Completeness {
 /// The attribution of an image's values and pixels for an objective.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Attribution {
-    /// The method that was used.
+    /// The method that computed the attribution.
     pub method: Method,
-    /// Height and width.
+    /// Height and width of the image.
     pub size: [usize; 2],
     /// Signed attributions, `[C, H, W]`. C is 3 (red, green, blue), or 1 for methods that do not distinguish
     /// colours. Gradients are per display unit.
     pub values: Vec<f32>,
     /// One number for each pixel, `[H, W]`; negative only if [`Method::is_signed`].
     pub map: Vec<f32>,
-    /// Value of the objective on the image.
+    /// Value of the objective on the original image.
     pub value: f64,
     /// Completeness, for methods whose attributions should sum to the objective's rise over a baseline.
     pub completeness: Option<Completeness>,
-    /// The layer that Grad-CAM used.
+    /// The layer that Grad-CAM used; `None` for other methods.
     pub layer: Option<String>,
 }
 
@@ -313,7 +313,7 @@ impl Attribution {
         Ok(Self { method, size, values, map, value, completeness: None, layer: None })
     }
 
-    /// Number of planes of [`Attribution::values`].
+    /// Number of planes of [`Attribution::values`], 3 or 1.
     pub fn channels(&self) -> usize {
         self.values.len() / self.map.len().max(1)
     }

@@ -67,7 +67,7 @@ use planes::{for_each_row, moments, resize};
 use step::mean_value;
 use tiles::Axis;
 
-/// White, in the units of dreams.
+/// The value of white in a dream's pixels.
 const WHITE: f32 = 255.0;
 /// Mean and deviation of the noise (`get_base_image`, Conveiro's `deep_dream.py`).
 const NOISE: (f64, f64) = (200.0, 8.0);
@@ -77,7 +77,7 @@ const DISPLAY: (f64, f64, f64) = (1e-4, 0.3, 0.5);
 const NOISE_STREAM: u64 = 0x6472_6561_6d00;
 const ROLL_STREAM: u64 = 0x6472_6561_6d01;
 
-/// A dream, step by step.
+/// A DeepDream that is computed step by step.
 #[allow(missing_debug_implementations)]
 pub struct Dream<'a> {
     model: &'a Model,
@@ -93,7 +93,7 @@ pub struct Dream<'a> {
     /// The picture in this octave, (3, H, W) in 0–255.
     x: Vec<f32>,
     gradient: Vec<f32>,
-    /// The start image.
+    /// The start image; `None` if the dream starts from noise.
     base: Option<Scaled>,
     mask: Option<Scaled>,
     start_value: f64,
@@ -219,7 +219,7 @@ impl<'a> Dream<'a> {
         self.sizes[self.octave]
     }
 
-    /// Height and width of the result.
+    /// Height and width of the finished picture.
     pub fn final_size(&self) -> [usize; 2] {
         self.sizes[self.sizes.len() - 1]
     }

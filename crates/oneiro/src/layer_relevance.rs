@@ -28,7 +28,7 @@ pub struct Relevance {
     pub largest: f32,
     /// Position of the largest relevance, counted row by row.
     pub place: u32,
-    /// Mean over the positions.
+    /// Mean of the channel's relevance over its positions.
     pub mean: f32,
 }
 

@@ -21,7 +21,7 @@ use std::ops::Range;
 /// Weights of red, green and blue in luma (ITU-R BT.601).
 pub const REC601_LUMA: [f32; 3] = [0.299, 0.587, 0.114];
 
-/// Returns the luma of a colour.
+/// Returns the luma (brightness) of a colour.
 pub fn luma(rgb: [f32; 3]) -> f32 {
     rgb.iter().zip(REC601_LUMA).map(|(x, weight)| weight * x).sum()
 }
@@ -32,7 +32,7 @@ pub const FLOW_COMPONENTS: usize = 2;
 /// The assumed mean of bands if the card subtracts none: the middle of 0–1.
 const MIDDLE: f32 = 0.5;
 
-/// The conversion of one input.
+/// The conversion of pictures to the numbers that one network input takes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Preprocess {
     kind: InputKind,
@@ -45,7 +45,7 @@ pub struct Preprocess {
     shown: [usize; 3],
     /// Whether the network itself uses only the luminance.
     luminance: bool,
-    /// Planes of flow, 2T.
+    /// Number of planes of a flow input: 2T for T frames.
     planes: usize,
 }
 
@@ -79,7 +79,7 @@ impl Preprocess {
         }
     }
 
-    /// The kind of input.
+    /// The kind of input for which pictures are converted.
     pub fn kind(&self) -> InputKind {
         self.kind
     }

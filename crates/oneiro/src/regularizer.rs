@@ -39,11 +39,11 @@ pub const TYPICAL_DIFFERENCE: f64 = TYPICAL / 6.5;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Regularizer {
-    /// α of R_α.
+    /// The exponent α of R_α.
     pub alpha: f64,
     /// The weight of R_α.
     pub alpha_weight: f64,
-    /// β of TV_β.
+    /// The exponent β of TV_β.
     pub beta: f64,
     /// The weight of TV_β.
     pub tv_weight: f64,
@@ -85,14 +85,14 @@ fn is_zero(x: &f64) -> bool {
 pub struct Shares {
     /// The objective's value times its weight.
     pub objective: f64,
-    /// alpha_weight · R_α.
+    /// The weighted norm alpha_weight · R_α.
     pub alpha_norm: f64,
-    /// tv_weight · TV_β.
+    /// The weighted total variation tv_weight · TV_β.
     pub total_variation: f64,
 }
 
 impl Shares {
-    /// The sum of the regularizer's parts.
+    /// The sum of both parts of the regularizer.
     pub fn penalty(&self) -> f64 {
         self.alpha_norm + self.total_variation
     }
@@ -130,7 +130,7 @@ impl Regularizer {
     /// has the width `span`: 1 for colours.
     ///
     /// # Errors
-    /// If a number is out of range.
+    /// If a number of the settings is out of range.
     pub fn bind(&self, extent: impl Into<Extent>, mean: &[f32], span: f32) -> Result<BoundRegularizer> {
         self.validate()?;
         let extent = extent.into();
@@ -154,7 +154,7 @@ impl Regularizer {
 pub struct BoundRegularizer {
     alpha_norm: Option<(f64, Arc<dyn Measure>)>,
     variation: Option<(f64, Variation)>,
-    /// A colour a channel, display units.
+    /// The mean colour, one number for each channel in display units.
     mean: Vec<f32>,
     /// From display units to those of the regularizer.
     scale: f32,

@@ -203,7 +203,7 @@ impl Render {
         Ok(render)
     }
 
-    /// Number of steps done.
+    /// Number of optimisation steps done.
     pub fn steps_done(&self) -> usize {
         self.step
     }
@@ -223,7 +223,7 @@ impl Render {
         self.entries[entry].stop.is_some()
     }
 
-    /// Whether every picture is finished.
+    /// Whether the optimisation of every picture has ended.
     pub fn finished(&self) -> bool {
         self.entries.iter().all(|e| e.stop.is_some())
     }
@@ -356,7 +356,7 @@ impl Render {
                         |i: usize| entries[i / views].states[k].views[first + i % views].seen.as_slice();
                     entries[0].states[k].input.write(&mut self.session, batch, seen);
                 }
-                // No objective depends on this input.
+                // No objective depends on this network input.
                 None => self.session.input_mut(input).fill(0.0),
             }
         }
@@ -456,11 +456,11 @@ impl Render {
 /// The recipe as it holds for one input.
 struct Recipe {
     preset: Preset,
-    /// The transforms, that of the jitter first.
+    /// All random transforms, that of the jitter first.
     chain: Chain,
-    /// Rows and columns of the jitter.
+    /// Number of rows and columns that jitter adds.
     margin: usize,
-    /// Factor on the learning rate.
+    /// The factor by which the learning rate is multiplied.
     rate: f32,
 }
 

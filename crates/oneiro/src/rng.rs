@@ -1,4 +1,4 @@
-//! Reproducible random numbers.
+//! A generator of reproducible random numbers.
 //!
 //! Interface: a [`Stream`] is created from a random seed and a stream id, and every draw takes `&mut self`.
 //! There is no global generator, and nothing is seeded from the clock or the operating system.

@@ -19,7 +19,7 @@ use crate::objective_session::ObjectiveSession;
 /// The activations of a layer for one image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SpatialActivations {
-    /// C, rows, columns.
+    /// Numbers of channels, rows and columns.
     shape: [usize; 3],
     /// Activations `[C, rows, columns]`, row-major.
     activations: Vec<f32>,
@@ -163,7 +163,7 @@ impl SpatialActivations {
         self.share(at).unwrap_or_else(|| self.magnitude(at))
     }
 
-    /// Iterates over all positions, row by row.
+    /// Iterates over all positions of the layer's map, row by row.
     pub fn positions(&self) -> impl Iterator<Item = [usize; 2]> + use<> {
         let [_, rows, columns] = self.shape;
         (0..rows).flat_map(move |y| (0..columns).map(move |x| [y, x]))
@@ -185,7 +185,7 @@ impl SpatialActivations {
     }
 }
 
-/// Rows and columns that a cell covers.
+/// Ranges of rows and of columns that a cell of the grid covers.
 type Cover = (Range<usize>, Range<usize>);
 
 /// Returns the positions that cell `i` covers when an axis of `from` positions is divided into `of` cells.

@@ -23,11 +23,11 @@ const NOISE_STREAM: u64 = u64::MAX;
 pub enum Baseline {
     /// Black everywhere (Sundararajan et al. 2017). Pixels that are black in the image get no attribution.
     Black,
-    /// The colour that becomes zero after preprocessing.
+    /// The mean colour, which becomes zero after preprocessing.
     Mean,
     /// The image, blurred (Fong & Vedaldi 2017).
     Blur,
-    /// Uniform noise, drawn from the random seed.
+    /// Uniform noise, drawn with the random seed of the settings.
     Noise,
 }
 
@@ -75,7 +75,7 @@ impl FromStr for Baseline {
     }
 }
 
-/// Blurs every plane with a Gaussian.
+/// Blurs every plane of an image with a Gaussian.
 fn blurred(image: &[f32], size: [usize; 2]) -> Vec<f32> {
     let [h, w] = size;
     let mut blur = Blur::new(BLUR * h.min(w) as f64, size);

@@ -18,7 +18,7 @@ use crate::model::{Layered, Model};
 /// position, and no objective reads them directly.
 ///
 /// # Errors
-/// If there is none.
+/// If there is no such feature map.
 pub(super) fn candidates(model: &Model, targets: &[ValueId], shapes: &[Vec<usize>]) -> Result<Vec<ValueId>> {
     let graph = &model.graph;
     let needed = analysis::ancestors(graph, targets);
@@ -199,7 +199,7 @@ mod tests {
     use oneiro_net::graph::{Builder, Dim};
     use oneiro_net::tensor::Tensor;
 
-    /// A network under construction.
+    /// A network that a test builds node by node.
     struct Net(Builder, usize);
 
     impl Net {

@@ -65,7 +65,7 @@ pub(crate) struct LayerGradient {
     pub shape: Vec<usize>,
     pub activations: Vec<f32>,
     pub gradient: Vec<f32>,
-    /// Value of the objective.
+    /// Value of the objective for the image.
     pub value: f64,
 }
 
@@ -133,7 +133,7 @@ fn no_map(name: &str, shape: &[usize]) -> Error {
     ))
 }
 
-/// Resizes a map bilinearly.
+/// Resizes an attribution map bilinearly to the image's size.
 fn enlarged(map: &[f32], from: [usize; 2], [h, w]: [usize; 2]) -> Vec<f32> {
     let taps = [(from[0], h), (from[1], w)].map(|(from, to)| Taps::resizing(from, to));
     let mut out = vec![0.0; h * w];

@@ -11,7 +11,7 @@ use super::{Attribution, AttributionTarget, Method, Settings, Watch, largest_siz
 use crate::error::Result;
 use crate::rng::Stream;
 
-/// The mean gradient over [`Settings::samples`] noisy copies.
+/// Attributes by the mean gradient over [`Settings::samples`] noisy copies of the image.
 pub fn smoothgrad(
     target: &mut AttributionTarget<'_>,
     image: &[f32],
@@ -24,7 +24,7 @@ pub fn smoothgrad(
     Attribution::new(Method::SmoothGrad, target.size(), values, map, moments.value)
 }
 
-/// The mean square of the gradient.
+/// Attributes by the mean square of the gradient over noisy copies.
 pub fn smoothgrad_squared(
     target: &mut AttributionTarget<'_>,
     image: &[f32],
@@ -37,7 +37,7 @@ pub fn smoothgrad_squared(
     Attribution::new(Method::SmoothGradSquared, target.size(), values, map, moments.value)
 }
 
-/// The variance of the gradient.
+/// Attributes by the variance of the gradient over noisy copies.
 pub fn vargrad(
     target: &mut AttributionTarget<'_>,
     image: &[f32],

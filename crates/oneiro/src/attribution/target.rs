@@ -20,7 +20,7 @@ const BATCH: usize = 4;
 pub struct AttributionTarget<'m> {
     pub(super) model: &'m Model,
     pub(super) objective: Objective,
-    /// The input that takes the image.
+    /// The network's input that takes the image.
     pub(super) input: PictureInput,
     wanted: Option<[usize; 2]>,
     batch: usize,
@@ -79,18 +79,18 @@ impl<'m> AttributionTarget<'m> {
         self.input.extent.size()
     }
 
-    /// The objective.
+    /// The objective whose value is attributed.
     pub fn objective(&self) -> &Objective {
         &self.objective
     }
 
-    /// Computes the objective on an image.
+    /// Computes the objective's value for an image.
     pub fn value(&mut self, image: &[f32]) -> Result<f64> {
         self.input.check(image)?;
         Ok(self.values(1, |_, out| out.copy_from_slice(image), |_| true)?[0])
     }
 
-    /// Shapes of all inputs for a batch.
+    /// Shapes of all network inputs for a batch of this size.
     pub(super) fn shapes(&self, batch: usize) -> Result<Vec<Vec<usize>>> {
         self.model.input_shapes(batch, self.wanted)
     }

@@ -1,4 +1,4 @@
-//! Heights and widths that a network accepts.
+//! Finds the heights and widths of pictures that a network accepts.
 
 use crate::error::{Error, Result};
 use crate::input::PictureInput;

@@ -80,7 +80,7 @@ impl Network {
         Ok(Self { size, input, run, seen: vec![0.0; n], gradient: vec![0.0; n] })
     }
 
-    /// Memory for activations and gradients, in bytes.
+    /// Bytes of memory for activations and gradients.
     pub fn arena_bytes(&self) -> usize {
         match &self.run {
             Run::Objective(objective) => objective.plan().arena_bytes(),

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 pub enum Start {
     /// Normal noise with mean 200 and deviation 8, at the size of the smallest octave.
     Noise,
-    /// A picture.
+    /// A given picture.
     Image(Image),
 }
 

@@ -9,10 +9,10 @@ use oneiro_net::{ValueId, summary};
 use super::{Layered, Model};
 use crate::error::Result;
 
-/// A layer whose channels are units.
+/// A layer whose channels are the units to be studied.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UnitLayer {
-    /// The layer's value.
+    /// The layer's value in the graph.
     pub value: ValueId,
     /// The values that are read and concatenated along the channels: one value, or the operands of a
     /// concatenation.
@@ -45,7 +45,7 @@ pub struct Projection {
 /// A value that is an earlier form of a layer's channels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Form {
-    /// The earlier value.
+    /// The value that is an earlier form of the layer.
     pub value: ValueId,
     /// Index of the layer's channel that corresponds to this value's first channel.
     pub first: usize,
@@ -93,7 +93,7 @@ impl Model {
     /// activation function, and operands of a concatenation without other readers.
     ///
     /// # Errors
-    /// Those of [`Model::all_layered`].
+    /// The errors of [`Model::all_layered`].
     pub fn unit_layers(&self) -> Result<Vec<UnitLayer>> {
         let layered = self.all_layered(&self.input_shapes(1, None)?)?;
         let readers = self.readers();
@@ -167,7 +167,7 @@ impl Model {
         given > 0 && (weighs || given > 1 && (node.op.is_sum() || node.op.concatenates()))
     }
 
-    /// Returns the nodes that read each value.
+    /// Returns, for each value, the nodes that read it.
     fn readers(&self) -> Vec<Vec<usize>> {
         let mut readers = vec![Vec::new(); self.graph.values.len()];
         for (i, node) in self.graph.nodes.iter().enumerate() {

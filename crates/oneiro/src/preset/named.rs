@@ -10,7 +10,7 @@ use crate::transform::{Chain, Length, Transform, Values};
 
 /// Side of Lucid's default canvas (`lucid/optvis/render.py`).
 const LUCID_SIZE: usize = 128;
-/// Steps of Lucid's default run.
+/// Number of steps of Lucid's default run.
 const LUCID_STEPS: usize = 512;
 /// Lucid's default learning rate for Adam.
 const LUCID_RATE: f32 = 0.05;
@@ -21,9 +21,9 @@ const DEFAULT_STEPS: usize = 128;
 const DEFAULT_VIEWS: usize = 2;
 const DEFAULT_RATE: f32 = 0.12;
 const DEFAULT_DECAY: f32 = 1.1;
-/// Side of the canvas of Conveiro's CDFS.
+/// Side in pixels of the canvas in Conveiro's method CDFS.
 const CONVEIRO_SIZE: usize = 224;
-/// Steps of Conveiro's CDFS.
+/// Number of steps in Conveiro's method CDFS.
 const CONVEIRO_STEPS: usize = 512;
 /// Conveiro's published learning rate for gradient descent.
 const CONVEIRO_RATE: f32 = 0.01;
@@ -383,7 +383,7 @@ impl Preset {
         }
     }
 
-    /// All named presets.
+    /// Returns all named presets.
     pub fn all() -> Vec<Self> {
         vec![
             Self::oneiro(),
@@ -408,7 +408,7 @@ impl Preset {
     }
 }
 
-/// The default preset, [`Preset::oneiro`].
+/// The default is the preset [`Preset::oneiro`].
 impl Default for Preset {
     fn default() -> Self {
         Self::oneiro()

@@ -33,7 +33,7 @@ pub(super) struct View {
 
 /// One input's picture during a rendering: parameters and all buffers of a step, allocated once.
 pub(super) struct ImageState {
-    /// The network input that shows it.
+    /// The network input that shows the picture.
     pub input: PictureInput,
     /// Extent of the picture with its margin for jitter; transparency is a channel.
     pub extent: Extent,
@@ -60,7 +60,7 @@ pub(super) struct ImageState {
     regularizer: Option<BoundRegularizer>,
     bound: Option<f32>,
     keeper: Option<Keeper>,
-    /// Factor of the learning rate.
+    /// The factor by which the learning rate is multiplied.
     pub rate_factor: f32,
     /// Factor on the gradient of the objective: what it counts at this input, relative to the input at which
     /// it counts least.
@@ -152,7 +152,7 @@ impl ImageState {
         self.extent.with_channels(self.extent.channels - usize::from(self.background.is_some()))
     }
 
-    /// Computes the picture from its parameters.
+    /// Computes the picture from its current parameters.
     pub fn draw(&mut self) {
         self.param.image(&self.params, &mut self.work, &mut self.image);
     }
@@ -298,7 +298,7 @@ impl ImageState {
         let squares: f64 = gradient.iter().map(|g| f64::from(*g).powi(2)).sum();
         let unit = f64::from(self.input.preprocess.span() / UNITS) * self.extent.positions() as f64;
         let size = (squares / gradient.len() as f64).sqrt() * unit;
-        // No gradient stays none.
+        // A gradient of zero stays zero.
         if size > 0.0 && size.is_finite() {
             self.forced = force / size;
             let factor = self.forced as f32;

@@ -10,11 +10,11 @@ use crate::regularizer::Shares;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Stop {
-    /// All steps are done.
+    /// All steps of the preset are done.
     Steps,
     /// The objective stopped rising.
     Converged,
-    /// The caller stopped it.
+    /// The caller stopped the optimisation.
     Asked,
 }
 
@@ -29,12 +29,12 @@ impl Stop {
     }
 }
 
-/// An optimised input.
+/// The optimised picture of one network input.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Picture {
     /// Name of the network's input.
     pub input: String,
-    /// What that input takes.
+    /// What that input takes: images, clips or flow.
     pub kind: InputKind,
     /// RGB in 0–1, or bands, not clipped; flow in pixels per frame, `[2, T, H, W]`.
     pub image: Image,
@@ -114,7 +114,7 @@ impl Picture {
     }
 }
 
-/// The result for one objective.
+/// The result of a rendering for one objective.
 #[derive(Debug, Clone)]
 pub struct Rendered {
     /// The objective that was maximised.
@@ -127,7 +127,7 @@ pub struct Rendered {
     pub value_at_start: f64,
     /// What objective and regularizer counted for each picture in the last step.
     pub shares: Vec<Shares>,
-    /// Steps taken.
+    /// Number of optimisation steps taken.
     pub steps: usize,
     /// The reason why the optimisation ended.
     pub stop: Stop,
@@ -137,7 +137,7 @@ pub struct Rendered {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Progress<'a> {
-    /// Number of steps that are done.
+    /// Number of optimisation steps that are done.
     pub step: usize,
     /// The largest number of steps that the run may take.
     pub steps: usize,

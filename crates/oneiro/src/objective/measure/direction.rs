@@ -9,7 +9,7 @@ use crate::objective::{self, Toward};
 /// Lower bound of the cosine (Lucid, `objectives.direction`). Below it, only the dot product matters.
 pub(super) const MIN_COSINE: f64 = 0.1;
 
-/// Shorter vectors count as having no direction.
+/// Vectors shorter than this count as having no direction.
 const TINY: f64 = 1e-12;
 
 /// Mean over positions of dot · max(.1, cos)^p.
