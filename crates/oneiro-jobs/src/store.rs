@@ -27,7 +27,7 @@ pub enum List {
 }
 
 impl List {
-    /// All lists.
+    /// All lists of examples that a scan has for a unit.
     pub const ALL: [Self; 3] = [Self::Best, Self::Worst, Self::BestByMean];
 
     /// Returns the number by which the SQLite file identifies the list.

@@ -34,13 +34,13 @@ const CANDIDATES: usize = 10;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ContributionsJob {
-    /// The scan: its folder or file.
+    /// Path of the scan's folder or file.
     pub scan: String,
-    /// The unit.
+    /// The unit that is explained.
     pub unit: String,
     /// The number of images that are used, from those that excite the unit most.
     pub examples: usize,
-    /// The number of contributions that are listed.
+    /// How many contributions are listed in each direction.
     pub top: usize,
     /// The folder that the scan's images lie in, if they have moved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -50,7 +50,7 @@ pub struct ContributionsJob {
 /// A unit's contribution to another unit or class.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Contribution {
-    /// The unit.
+    /// Name of the contributing unit, or of the class.
     pub unit: String,
     /// Its channel, or the number of the class.
     #[serde(skip)]
@@ -62,22 +62,22 @@ pub struct Contribution {
 /// The contributions of a layer to a unit.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Drivers {
-    /// The layer.
+    /// Name of the layer that contributes.
     pub layer: String,
     /// The sum over all units of the layer.
     pub total: f64,
-    /// The units with the largest positive contributions.
+    /// The layer's units with the largest positive contributions.
     pub raise: Vec<Contribution>,
-    /// The units with the largest negative contributions.
+    /// The layer's units with the largest negative contributions.
     pub lower: Vec<Contribution>,
 }
 
 /// The contributions to a unit, and the unit's contributions to classes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ContributionsReport {
-    /// The unit.
+    /// The unit that is explained.
     pub unit: String,
-    /// Files of the examples.
+    /// Files of the images that excite the unit most.
     pub examples: Vec<String>,
     /// The unit's value where it is largest, mean over the examples. If the unit's activation function is a
     /// ReLU, this is the value before the ReLU.
@@ -273,7 +273,7 @@ impl<'a> Asked<'a> {
         Ok(self.examples.iter().map(objective).enumerate().collect())
     }
 
-    /// The unit's value there, for each example.
+    /// For each example image, the unit's value at its most active position, before the unit's ReLU.
     fn values(&self) -> Result<Vec<f64>> {
         let (context, model) = (self.run.context, &self.model.model);
         let shapes = model.input_shapes(1, None)?;
@@ -325,7 +325,7 @@ impl<'a> Asked<'a> {
         Ok(feeds)
     }
 
-    /// Returns the logits of a picture.
+    /// Returns the class scores (logits) of a picture.
     fn scores(&self, logits: ValueId, picture: &Image) -> Result<Vec<f32>> {
         let model = &self.model.model;
         let shapes = model.input_shapes(1, None)?;

@@ -35,7 +35,7 @@ pub struct Crops<'a> {
 }
 
 impl<'a> Crops<'a> {
-    /// From a scan's images.
+    /// Creates a cutter for the images of a scan.
     ///
     /// # Errors
     /// If the scan does not say how its images were brought to the network.

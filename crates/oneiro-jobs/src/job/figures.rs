@@ -14,7 +14,7 @@ pub(crate) const ABOUT_VALUES: &str = "Each picture was found by optimisation: s
      and for the noise: the mean of its activations, or the score of its class before the softmax. Colours and contrast are the \
      optimiser's, not a photograph's.";
 
-/// Returns a unit's figure without its picture.
+/// Returns a unit's figure for a page, still without its picture.
 pub(crate) fn of_unit(caption: &str, unit: &UnitReport) -> Figure {
     let value = match unit.failure() {
         Some(failure) => failure.to_owned(),

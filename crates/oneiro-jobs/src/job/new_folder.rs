@@ -25,7 +25,7 @@ impl NewFolder {
     /// If the folder has files, or cannot be created.
     pub fn new(path: &Path) -> Result<Self> {
         check_folder(path)?;
-        // Without a slash at the end.
+        // Collecting the components removes a slash at the end.
         let path: PathBuf = path.components().collect();
         let refused = |source| FileError::Create { folder: path.clone(), source };
         if path.is_dir() && std::fs::read_dir(&path).map_err(refused)?.next().is_some() {
@@ -43,10 +43,10 @@ impl NewFolder {
         Ok(Self { path, hidden, within })
     }
 
-    /// Gives the folder its name.
+    /// Renames the hidden folder to its final name.
     ///
     /// # Errors
-    /// If the system refuses.
+    /// If the operating system refuses.
     pub fn finish(self) -> Result<()> {
         let path = &self.path;
         let refused = |source: std::io::Error| {

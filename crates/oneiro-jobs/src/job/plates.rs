@@ -20,9 +20,9 @@ use crate::model::health::require_healthy;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PlatesJob {
-    /// The units, and how they are rendered.
+    /// The units to render, and their settings.
     pub work: Work,
-    /// A scan, or images.
+    /// Path of a scan, or of a folder of images.
     pub data: String,
     /// The folder that the scan's images lie in, if they have moved.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -33,7 +33,7 @@ const LEAST_MOSAIC: usize = 224;
 /// Minimum width of cells in pixels, enough for a caption such as "channel 127".
 pub const MIN_CELL_WIDTH: usize = 80;
 
-/// Renders a sheet of units.
+/// A job that renders units and arranges them as a sheet.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SheetJob {
@@ -79,18 +79,18 @@ pub(crate) fn sources(work: &Work, layout: &SheetLayout) -> Vec<String> {
     names
 }
 
-/// A row of a planned sheet.
+/// A row of a sheet that is being planned.
 #[derive(Debug, Clone, Default)]
 pub struct Row {
-    /// The label beside the row.
+    /// The label beside the row of pictures.
     pub title: String,
     /// Pictures that are shown unchanged, before the others.
     pub photos: Vec<SheetPhoto>,
-    /// Captions and units.
+    /// The row's units, each with its caption.
     pub cells: Vec<(String, UnitRequest)>,
 }
 
-/// A planned sheet, row by row.
+/// A sheet that is being planned, row by row.
 #[derive(Debug, Clone)]
 pub struct SheetPlan {
     /// Number of pictures side by side.
@@ -99,9 +99,9 @@ pub struct SheetPlan {
     pub measure: Measure,
     /// The title above the sheet; by default the network's name.
     pub title: Option<String>,
-    /// The rows.
+    /// The rows of the sheet.
     pub rows: Vec<Row>,
-    /// Presets with random seeds.
+    /// Presets with random seeds, to which units refer by index.
     pub settings: Vec<Setting>,
 }
 
@@ -124,7 +124,7 @@ impl SheetPlan {
         self
     }
 
-    /// Sets the title.
+    /// Sets the title above the sheet.
     pub fn titled(self, title: Option<&str>) -> Self {
         Self { title: title.map(str::to_owned), ..self }
     }
@@ -153,7 +153,7 @@ impl SheetPlan {
     }
 }
 
-/// A rendered sheet.
+/// A sheet whose units have been rendered.
 pub(crate) struct Made<'m> {
     pub work: PreparedUnits<'m>,
     pub layout: SheetLayout,
@@ -199,7 +199,7 @@ pub(crate) fn rendered<'m>(run: &Run<'m>, work: &Work, layout: &SheetLayout) -> 
     if layout.title.is_empty() {
         layout.title.clone_from(&model.title);
     }
-    // Files of version 0.1.0 store the subtitle.
+    // Files of version 0.1.0 store the subtitle, later ones do not.
     if layout.subtitle.is_empty() && !run.is_legacy() {
         layout.subtitle = subtitle(&prepared.settings);
         if !work.display.is_clip() {
@@ -224,7 +224,7 @@ impl Made<'_> {
         Work { units, settings: self.work.settings.clone(), keep_size: true, ..work.clone() }
     }
 
-    /// Returns the report on the units.
+    /// Returns the report on the sheet's units.
     pub fn report(self) -> RenderReport {
         RenderReport { units: self.finished.into_iter().map(|f| f.report).collect() }
     }

@@ -13,14 +13,14 @@ use crate::remark::PreparationRemark;
 
 mod remark;
 
-/// The card, completed by all sources.
+/// A model card, completed from all sources of information.
 pub struct CompletedCard {
     pub card: Card,
-    /// Labels inside the model file.
+    /// Class labels that the model file contains.
     pub labels: Option<Labels>,
     /// A remark on the default preprocessing, if neither card nor flags describe one.
     pub guessed: Option<PreparationRemark>,
-    /// Remarks for users.
+    /// Remarks for the user about how the card was completed.
     pub notes: Vec<PreparationRemark>,
 }
 
@@ -191,7 +191,7 @@ fn guess_layout(card: &mut Card, graph: &Graph, notes: &mut Vec<PreparationRemar
     }
 }
 
-/// Returns the default card of an input.
+/// Returns the card of an input that no source describes.
 fn usual(
     args: &ModelSpec,
     graph: &Graph,

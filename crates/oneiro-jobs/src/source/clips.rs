@@ -116,7 +116,7 @@ impl ClipReader {
     /// Creates a reader for inputs of photographs, clips in colour, and flow.
     ///
     /// # Errors
-    /// Those of [`ClipSampling::check`]; [`SourceError::ManyClips`] beyond 128 megapixels.
+    /// The errors of [`ClipSampling::check`]; [`SourceError::ManyClips`] beyond 128 megapixels.
     pub fn new(inputs: Vec<PictureInput>, sampling: &ClipSampling) -> Result<Self> {
         sampling.check()?;
         let parts = inputs.iter().map(|input| match input.kind {

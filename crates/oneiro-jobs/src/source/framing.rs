@@ -152,7 +152,7 @@ impl Framings {
 
     /// Adds remarks on how photos were cropped and resized, one for each different way.
     pub fn say(&self, context: &Context) {
-        /// Largest number of such remarks.
+        /// Most ways of cropping that get a remark of their own.
         const LINES: usize = 4;
         let known = self.0.lock().map(|known| known.clone()).unwrap_or_default();
         let mut ways: BTreeMap<Framing, Vec<&str>> = BTreeMap::new();

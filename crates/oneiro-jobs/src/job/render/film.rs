@@ -11,7 +11,7 @@ use crate::job::error::{JobError, Large};
 use crate::job::render::colors;
 use crate::job::render::display::Display;
 
-/// Maximum number of frames.
+/// Most frames that a film of an optimisation has.
 const MAX_FRAMES: usize = 100;
 /// Duration of a film in seconds without its last frame, if the frames allow it.
 const SECONDS: usize = 5;
@@ -24,14 +24,14 @@ pub const MAX_PIXELS: usize = 500_000_000;
 /// Maximum number of pixels in all films of a batch with several pictures.
 const MAX_BATCH_PIXELS: usize = 150_000_000;
 
-/// The file format of a film.
+/// The file format of films of optimisations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Format {
     /// Animated PNG.
     Apng,
-    /// GIF.
+    /// Animated GIF.
     Gif,
 }
 
@@ -51,7 +51,7 @@ impl Format {
         if bytes.starts_with(b"GIF8") { Self::Gif } else { Self::Apng }
     }
 
-    /// Returns the extension of file names.
+    /// Returns the file name extension of the format.
     pub fn extension(self) -> &'static str {
         match self {
             Self::Apng => "apng",
@@ -59,7 +59,7 @@ impl Format {
         }
     }
 
-    /// Encodes a film.
+    /// Encodes a film in this format, with metadata.
     pub fn encode(self, film: &Film, text: &PngText) -> Result<Vec<u8>> {
         Ok(match self {
             Self::Apng => film.to_apng(text)?,

@@ -55,7 +55,7 @@ fn relu_behind(model: &LoadedModel, value: ValueId) -> Option<String> {
     model.model.names().of(model.relu_behind(value)?).into_iter().next()
 }
 
-/// Remarks on problems of the results.
+/// Tells the user about results that failed or show nothing.
 pub fn on_results(context: &Context, work: &PreparedUnits<'_>, finished: &[Finished], all_inputs: bool) {
     if let Some([first, rest @ ..]) = finished.first().map(|f| &f.rendered.images[..])
         && !rest.is_empty()

@@ -12,7 +12,7 @@ use super::report::Robustness;
 use crate::error::Result;
 use crate::job::error::JobError;
 
-/// Quality of the JPEG disturbance.
+/// Quality of the JPEG file with which pictures are disturbed.
 const QUALITY: u8 = 90;
 
 /// Rounds a value as an 8-bit file does.
@@ -73,12 +73,12 @@ fn first(pictures: &[Picture]) -> Result<&Picture> {
 /// The pictures of all inputs in 8-bit levels, with all channels that the network reads, drawn or not.
 #[derive(Clone)]
 pub struct SavedImage {
-    /// Planes, H, W of the first input.
+    /// Planes, height and width of the first input's picture.
     shape: [usize; 3],
     pub data: Vec<f32>,
     /// The first picture's opacity, if it has one.
     pub alpha: Option<Vec<f32>>,
-    /// The values of the further inputs.
+    /// The pixel values of the further inputs' pictures.
     others: Vec<Vec<f32>>,
 }
 
@@ -92,7 +92,7 @@ impl SavedImage {
         Ok(Self { shape: [data.len() / (height * width), height, width], data, alpha, others })
     }
 
-    /// Returns the picture composited over grey.
+    /// Returns the picture composited over middle grey.
     fn over_grey(&self) -> Self {
         let mut opaque = Self { alpha: None, ..self.clone() };
         if let Some(alpha) = &self.alpha {

@@ -1,4 +1,4 @@
-//! Metadata of a sheet.
+//! The metadata that a sheet carries.
 
 use std::ops::Range;
 

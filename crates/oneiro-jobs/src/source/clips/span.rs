@@ -7,7 +7,7 @@
 /// The part of a span that an input takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
-    /// This number of frames.
+    /// The part has this number of frames.
     Frames(usize),
     /// This number of flow fields; field t leads from frame t to frame t + 1.
     Fields(usize),
