@@ -316,7 +316,8 @@ impl<T, E: Into<Error>> During<T> for Result<T, E> {
     }
 }
 
-/// An error with all that led to it, parted by colons. A cause that the text before it has is not repeated.
+/// Formats an error and its causes, separated by colons. A cause that the text before it already contains is
+/// not repeated.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| {

@@ -144,9 +144,9 @@ pub enum Remark {
         /// Names of the inputs on which the unit does not depend.
         inputs: Vec<String>,
     },
-    /// Penalties keep units below half of the value that they have without that penalty.
+    /// A penalty keeps units below half of the value that they would have without it.
     BelowHalf {
-        /// The units, each with its γ or κ.
+        /// Names of the units, each with its γ or κ.
         units: Vec<String>,
     },
     /// A remark of a kind of job that another crate defines.

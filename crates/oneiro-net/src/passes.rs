@@ -60,7 +60,7 @@ impl From<OpError> for NotHere {
     }
 }
 
-/// A node, with the questions that passes ask about its neighbours.
+/// A node at which a pass looks for a pattern, with methods that describe its neighbours.
 #[derive(Debug, Clone, Copy)]
 pub struct Site<'a> {
     /// The graph in which the pass looks for patterns.

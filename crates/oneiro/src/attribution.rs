@@ -270,7 +270,7 @@ pub struct Completeness {
     pub baseline_value: f64,
     /// Sum of all attributions.
     pub sum: f64,
-    /// |sum − (f(x) − f(b))| / |f(x) − f(b)|.
+    /// The relative gap |sum − (f(x) − f(b))| / |f(x) − f(b)|, for the image x and the baseline b.
     pub gap: f64,
 }
 

@@ -109,7 +109,7 @@ impl Mixing {
         self.channels
     }
 
-    /// `t ← M·t` at every position of a planar image.
+    /// Multiplies by the matrix, `t ← M·t`, at every position of a planar image.
     pub fn apply(&self, image: &mut [f32]) {
         let Some(m) = &self.matrix else { return };
         multiply(self.channels, image, |row, column| m[row * self.channels + column]);
@@ -121,7 +121,8 @@ impl Mixing {
         multiply(self.channels, gradient, |row, column| m[column * self.channels + row]);
     }
 
-    /// `t ← M⁻¹·t` at every position: the coordinates of an image's colours.
+    /// Multiplies by the inverse, `t ← M⁻¹·t`, at every position. This gives the coordinates of an image's
+    /// colours.
     pub fn unapply(&self, image: &mut [f32]) {
         let Some(m) = &self.matrix else { return };
         // The constructors accept only matrices with an inverse.

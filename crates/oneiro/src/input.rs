@@ -88,7 +88,7 @@ impl PictureInput {
     /// Returns the only input for photographs.
     ///
     /// # Errors
-    /// Those of [`PictureInput::only`], and an error if its pictures are bands.
+    /// The errors of [`PictureInput::only`], and an error if its pictures are bands.
     pub fn of_photographs(model: &Model, shapes: &[Vec<usize>]) -> Result<Self> {
         let index = model.image_input()?;
         model.check_colors(index)?;
@@ -174,8 +174,8 @@ impl PictureInput {
     }
 }
 
-/// Writes the display images of a batch into several inputs, and zeros into all others. `picture` returns the
-/// image of a batch entry for one of `inputs`, by their index in this list.
+/// Writes the display images of a batch into several inputs, and zeros into all other inputs. `picture`
+/// returns the image of a batch entry for an input, given by its index in `inputs`.
 ///
 /// # Panics
 /// If a picture's length differs from the display image's.

@@ -29,7 +29,7 @@ pub struct SummarizedLayer {
 /// Some consecutive channels of a layer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Part {
-    /// Index of the plan's target with their summaries.
+    /// Index of the plan's target that holds the summaries of these channels.
     target: usize,
     channels: usize,
     clip: [f32; 2],
@@ -97,7 +97,7 @@ impl SummarySession {
     /// layers depend on are fed ([`SummarySession::inputs`]).
     ///
     /// # Errors
-    /// As [`SummarySession::new`], and if an input takes bands.
+    /// The errors of [`SummarySession::new`], and an error if an input takes bands.
     pub fn of_clips(
         model: &Model,
         layers: &[UnitLayer],

@@ -325,7 +325,7 @@ impl Model {
         }
     }
 
-    /// Returns the inputs that an objective depends on, by their places, in their order.
+    /// Returns the indices of the network inputs that an objective depends on, in ascending order.
     ///
     /// # Errors
     /// If a term reads a layer that the network does not have.

@@ -54,7 +54,7 @@ pub struct ObjectiveSession {
     shown: Shown,
     /// The model's value and view for each target of the plan; captured values have no view.
     targets: Vec<Target>,
-    /// Shape of one batch entry of each target.
+    /// The shape of one batch entry, for each target of the plan.
     shapes: Vec<Vec<usize>>,
     /// Number of targets that the caller captures. They come first.
     captured: usize,

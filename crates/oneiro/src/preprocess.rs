@@ -312,7 +312,8 @@ fn network_plane(shown: usize, planes: usize) -> usize {
     if planes == 1 { 0 } else { FLOW_COMPONENTS * (shown % fields) + shown / fields }
 }
 
-/// The means (or deviations) of the planes u0, v0, u1, v1, … of flow: one number if all are the same.
+/// Returns the means (or deviations) of a flow input's planes u0, v0, u1, v1, …. If all are the same, returns
+/// one number.
 fn flow_planes(list: &[f32], planes: Option<usize>) -> Vec<f32> {
     if list.iter().all(|v| *v == list[0]) {
         return vec![list[0]];
@@ -408,7 +409,7 @@ mod tests {
     fn flow_is_clipped_and_scaled_plane_by_plane() {
         let flow = preprocess(CARDS[9].0);
         let out = network_of(&flow, &[10.0, -40.0, 5.0, 20.0]);
-        // From u0, u1, v0, v1 to u0, v0, u1, v1.
+        // The order of planes changes from u0, u1, v0, v1 to u0, v0, u1, v1.
         assert_near(&out, &[0.8, 0.9, -2.2, 2.4]);
         let flow = preprocess(CARDS[10].0);
         let out = network_of(&flow, &[5.0, -40.0, 2.5, 0.0]);

@@ -74,7 +74,7 @@ pub struct Preset {
     pub views: usize,
     /// Rules for the gradients of ReLUs and max-pooling.
     pub gradients: Gradients,
-    /// What holds for an input alone, by its name or its kind: "image", "clip" or "flow".
+    /// Settings that hold for some inputs alone, by the input's name or its kind: "image", "clip" or "flow".
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub inputs: BTreeMap<String, InputSettings>,
     /// The factor by which the objective counts beside regularizers.
@@ -89,9 +89,9 @@ pub struct Preset {
     /// (Feichtenhofer et al. 2020, §3.1).
     #[serde(default, skip_serializing_if = "is_default")]
     pub sum_positions: bool,
-    /// Whether such an objective counts whatever the unit's scale: in each step the root mean square of its
-    /// gradient, times the positions of the picture, is `unit_weight` in the units of the regularizers. ρ and
-    /// â are not used.
+    /// Whether the gradient of such an objective is scaled, so that the unit's own scale does not matter. In
+    /// each step, the root mean square of the gradient, times the picture's number of positions, then equals
+    /// `unit_weight` in the units of the regularizers. ρ and â are not used.
     #[serde(default, skip_serializing_if = "is_default")]
     pub relative: bool,
     /// â: the unit's largest activation over a data set, 1 if unknown.

@@ -258,7 +258,7 @@ mod tests {
         let model = squeezenet();
         let size = Some([64; 2]);
         let image: Vec<f32> = (0..3 * 64 * 64).map(|i| (i % 97) as f32 / 97.0).collect();
-        // After the last convolution's ReLU only a global mean follows.
+        // In this network, only a global mean follows the last convolution's ReLU.
         let layer = model.names().of(model.logits().unwrap());
         assert!(
             SpatialActivations::of(&model, &layer[0], &image, size)

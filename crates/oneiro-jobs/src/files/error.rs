@@ -37,7 +37,7 @@ pub enum FileError {
         /// Path of the file.
         path: PathBuf,
     },
-    /// A folder of results that is to be new has files.
+    /// The folder for results must be new or empty, but it has files.
     #[error("the folder {} is not empty; name a new one", folder.display())]
     NotEmpty {
         /// Path of the folder.

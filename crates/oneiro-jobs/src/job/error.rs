@@ -196,7 +196,7 @@ pub enum JobError {
         /// The files and folders that were given.
         paths: Vec<PathBuf>,
     },
-    /// Clips are to be taken of videos, but the network takes images.
+    /// Video clips were given, but the network takes images.
     #[error("{model} takes images: its card has no input of kind clip or flow")]
     NoClipInput {
         /// The model's name as the user gave it.
@@ -288,7 +288,7 @@ pub enum JobError {
         /// Whether only a part of the video was chosen.
         chosen: bool,
     },
-    /// Optical flow has fewer fields than those that were chosen begin at.
+    /// The first flow field that was chosen lies beyond the last field of the file.
     #[error(
         "{input}: it has {fields} flow fields, and those from {start} on were chosen; fields count from 0"
     )]
@@ -300,7 +300,7 @@ pub enum JobError {
         /// Index of the first field that was chosen.
         start: usize,
     },
-    /// A setting of computing flow was given for a file that holds flow.
+    /// A setting for computing flow was given, but the file already holds flow.
     #[error(
         "{input}: this is optical flow already, which is shown and converted as it is; leave out {setting}"
     )]
@@ -310,13 +310,13 @@ pub enum JobError {
         /// The setting that has no effect: "the size".
         setting: &'static str,
     },
-    /// Several flow fields were to go into a file that holds one.
+    /// Several flow fields were to be written to a file format that holds one.
     #[error("a .flo file holds one flow field, and there are {fields}; write .npy, or choose two frames")]
     SeveralFields {
         /// Number of flow fields.
         fields: usize,
     },
-    /// The motion that white stands for is not allowed.
+    /// The length of motion that is drawn as white is not allowed.
     #[error("the bound of the motion is {bound}; a number above 0 is needed")]
     Bound {
         /// The motion in pixels per frame.

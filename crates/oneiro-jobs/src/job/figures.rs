@@ -44,7 +44,7 @@ pub(crate) fn with_picture(figure: Figure, picture: &Image) -> Result<Figure> {
     })
 }
 
-/// The figure with its picture inside the page, as a JPEG if this build writes them.
+/// Embeds a picture in a figure of a page, as JPEG if this build can write JPEG.
 pub(crate) fn with_jpeg(figure: Figure, picture: &Image) -> Result<Figure> {
     let figure = with_picture(figure, picture)?;
     let inside = figure.inside.map(|png| StillFormat::Jpeg.transcode(&png).unwrap_or(png));

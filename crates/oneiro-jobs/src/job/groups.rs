@@ -32,7 +32,7 @@ const CROPS: usize = 9;
 const TILE: usize = 112;
 /// Side of a unit's mosaic of crops on a page.
 const MOSAIC: usize = 240;
-/// What a class's share in a group is.
+/// The explanation, for users, of a class's share in a group.
 pub const ABOUT_SHARES: &str =
     "the class's mean activation as a share of the largest class's, the mean over the group's units";
 

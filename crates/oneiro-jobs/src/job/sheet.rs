@@ -180,7 +180,7 @@ pub(crate) fn make<'m>(run: &Run<'m>, work: &Work, layout: &SheetLayout) -> Resu
     rendered(run, work, layout)
 }
 
-/// As [`make`], for pictures that do not go into one sheet.
+/// Renders units like [`make`], for pictures that are not joined to one sheet.
 pub(crate) fn rendered<'m>(run: &Run<'m>, work: &Work, layout: &SheetLayout) -> Result<Made<'m>> {
     let model = run.model()?;
     let mut layout = layout.clone();
@@ -256,13 +256,13 @@ impl Made<'_> {
         self.text_of(&self.layout, 0..self.finished.len())
     }
 
-    /// The metadata of a sheet of some of the units.
+    /// Returns the metadata of a sheet that shows some of the units.
     fn text_of(&self, layout: &SheetLayout, units: Range<usize>) -> Result<PngText> {
         let reports: Vec<&UnitReport> = self.finished[units.clone()].iter().map(|f| &f.report).collect();
         sheet_text(&self.work, layout, units, &reports)
     }
 
-    /// The sheet of one unit alone as a PNG, with the job that makes it.
+    /// Returns the sheet of one unit alone as a PNG, with a job that recreates it.
     pub fn alone(&self, run: &Run<'_>, work: &Work, unit: usize) -> Result<Vec<u8>> {
         let captions = self.layout.rows.iter().flat_map(|row| &row.captions);
         let caption = captions.skip(unit).take(1).cloned().collect();
@@ -270,7 +270,7 @@ impl Made<'_> {
         let layout = SheetLayout { rows: vec![row], ..self.layout.clone() };
         let units = vec![UnitRequest::of(&self.work.units[unit])];
         let done = self.work_done(work);
-        // Levels that pictures have in common are known by now.
+        // The unit's report has the values of black and white that all pictures share.
         let work = Work { units, display: self.finished[unit].report.display, ..done };
         let mut text = self.text_of(&layout, unit..unit + 1)?;
         let job = SheetJob { work, layout: layout.clone() };
@@ -316,7 +316,7 @@ impl Made<'_> {
         })
     }
 
-    /// A sheet of some of the units as a PNG.
+    /// Encodes a sheet that shows some of the units as a PNG.
     fn encode(&self, layout: &SheetLayout, units: Range<usize>, text: &PngText) -> Result<Vec<u8>> {
         let (work, finished) = (&self.work, &self.finished[units.clone()]);
         let mut sheet = Sheet::new(layout.columns)

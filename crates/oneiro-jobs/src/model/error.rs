@@ -145,7 +145,7 @@ pub enum ModelError {
         /// Number of channels in the requested order.
         channels: usize,
     },
-    /// A number of frames for a network that takes no clips.
+    /// A number of frames is requested, but the network takes no clips.
     #[error(
         "{frames} frames are requested, but the network takes no clips (kind = \"clip\" in the model card)"
     )]

@@ -24,7 +24,7 @@ pub enum ClipRemark {
     Damaged {
         /// Path of the first of these videos.
         first: String,
-        /// How the first is damaged, in a sentence's part.
+        /// How the first of these videos is damaged, as a part of a sentence.
         damage: String,
         /// Number of these videos.
         count: usize,
@@ -68,7 +68,7 @@ impl fmt::Display for ClipRemark {
     }
 }
 
-/// Collects remarks on many clips, one of each kind.
+/// Collects remarks on many clips and keeps one of each kind.
 #[derive(Debug, Default)]
 pub(crate) struct ClipRemarks {
     short: Option<ClipRemark>,

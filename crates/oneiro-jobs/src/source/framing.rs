@@ -76,7 +76,7 @@ impl Framing {
         Self::by(from, size, size)
     }
 
-    /// How [`framed`] crops and resizes a picture of size `from`.
+    /// Returns how [`framed`] crops and resizes a picture of size `from`.
     pub(crate) fn of(from: [usize; 2], size: [usize; 2], crop: Option<f64>) -> Self {
         Self::new(from, size, kept_share(from, size, crop))
     }

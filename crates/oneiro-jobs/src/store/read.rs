@@ -134,7 +134,7 @@ impl ScanFile {
     /// Sets the folder of the scanned images, if they have moved since the scan.
     ///
     /// # Errors
-    /// If there is no such folder.
+    /// If there is no such folder of images.
     pub fn with_images(mut self, folder: Option<&str>) -> Result<Self> {
         if let Some(folder) = folder.map(PathBuf::from) {
             if !folder.is_dir() {

@@ -41,7 +41,7 @@ struct Atom {
     is_tokens: bool,
 }
 
-/// The role of a part in the map.
+/// The role of a part of the value in its feature map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Role {
     Batch,

@@ -72,7 +72,7 @@ impl<'a> Sources<'a> {
                 && old.kind == new.kind
                 && !matches!(old.kind, Kind::Tokens(_))
             {
-                // If positions within windows are pooled, the steps between windows shrink accordingly.
+                // If positions within windows are pooled, the windows are fewer pooled positions apart.
                 let [from, to] = [old, new].map(|part| part.step.saturating_mul(part.extent));
                 axes.rescale(&old.kind.clone(), from, to);
             }
@@ -124,7 +124,7 @@ impl<'a> Sources<'a> {
         Some(Axes((0..output.len()).map(axis_of).collect()))
     }
 
-    /// Axis `at` of an input; `Other` if it is unknown.
+    /// Returns the meaning of axis `at` of an input, or `Other` if it is unknown.
     pub fn axis(&self, input: usize, at: usize) -> Axis {
         match self.get(input).and_then(|axes| axes.0.get(at)) {
             Some(axis) => axis.clone(),
@@ -239,7 +239,7 @@ pub(super) fn clarity(axis: &Axis) -> u32 {
     }
 }
 
-/// An axis after one of its positions was selected.
+/// The meaning of an axis after one of its positions was selected.
 pub(crate) fn single(axis: &Axis) -> Axis {
     match &axis[..] {
         [Part { kind: kind @ (Kind::Height | Kind::Width | Kind::Time | Kind::Length), step, .. }] => {
@@ -252,7 +252,7 @@ pub(crate) fn single(axis: &Axis) -> Axis {
     }
 }
 
-/// An axis whose extent changed by windows or by resizing.
+/// The meaning of an axis whose extent changed by sliding windows or by resizing.
 fn resized(axis: &Axis, n: usize) -> Axis {
     match &axis[..] {
         _ if extent(axis) == n => axis.clone(),

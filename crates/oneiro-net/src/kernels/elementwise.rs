@@ -14,7 +14,7 @@ const CHUNK: usize = 8192;
 /// Computes `dst[i] = f(src[i])`.
 ///
 /// # Panics
-/// If the lengths differ; so do all functions below.
+/// If the lengths differ. The functions below panic likewise.
 pub fn map(src: &[f32], dst: &mut [f32], f: impl Fn(f32) -> f32 + Sync) {
     assert_eq!(src.len(), dst.len(), "a map between slices of different lengths");
     chunked(dst, |start, dst| dst.iter_mut().zip(&src[start..]).for_each(|(y, &x)| *y = f(x)));

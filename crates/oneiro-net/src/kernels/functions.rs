@@ -20,7 +20,7 @@ pub(super) const EXP_TERMS: [f32; 6] =
 /// The exponential function eˣ.
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
-    // Beyond these bounds the result is 0 or ∞.
+    // For x beyond these bounds, the result is 0 or ∞.
     let x = x.clamp(-104.0, 89.0);
     let shifted = x * LOG2_E + ROUND;
     let n = shifted - ROUND;
@@ -113,7 +113,7 @@ pub fn erf(x: f32) -> f32 {
     for c in [-1.067_778_8e-1, -6.348_467e-1, -1.287_175_1e-1] {
         q = q * t + c;
     }
-    // Beyond 4 the result is 1, and the polynomial is not valid.
+    // For x beyond 4, the result is 1, and the polynomial is not valid.
     let tail = if t > 4.0 { 0.0 } else { exp(q * t - t) };
     let far = (1.0 - tail).copysign(x);
     let value = if t > 0.927_734_4 { far } else { near };

@@ -161,7 +161,7 @@ impl<'g> Compilation<'g> {
     }
 }
 
-/// Isolates filters whose weights are not finite, and applies the passes.
+/// Replaces filters whose weights are not finite, and applies all passes to the graph.
 fn prepare(typed: &mut Typed, request: &Request) -> Rewrites {
     let broken = if request.gradients { broken::isolate(typed) } else { vec![] };
     let mut rewrites: Rewrites =

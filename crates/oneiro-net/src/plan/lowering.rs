@@ -461,7 +461,7 @@ mod tests {
         assert!(differentiable(Request { gradients: false, ..plain.clone() }).is_empty());
         let inner = Request { input_gradients: false, ..plain };
         assert!(differentiable(inner.clone()).is_empty());
-        // The tap of `a` has the node's name, like the value before it.
+        // The copy of `a` whose gradient is kept has the node's name, like the value `a` itself.
         let inner = Request { inner_gradients: vec![a], ..inner };
         assert_eq!(differentiable(inner.clone()), ["a", "b"]);
         let lowering = lowered(&graph, &inner);

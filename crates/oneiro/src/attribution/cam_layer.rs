@@ -149,7 +149,7 @@ impl Reading<'_> {
     /// `value` and constants, which join in one result, possibly times a factor. Marks these nodes in
     /// `within`.
     fn activated(&self, value: ValueId, within: &mut [bool]) -> Option<ValueId> {
-        // With a single reader, no such function begins here.
+        // If a value has one reader only, no such function begins there.
         self.readers(value).nth(1)?;
         let mut functions = vec![value];
         let mut nodes = Vec::new();
@@ -291,7 +291,8 @@ mod tests {
                 let end = activation(net, x);
                 (end, end)
             });
-            // After a sum with a shortcut, and after a concatenation of two values.
+            // The activation function follows a sum with a shortcut. Below, two results of it are
+            // concatenated.
             let sum = chosen(|net, x| {
                 let y = net.conv(x, [4, 4]);
                 let sum = net.node("Add", &[x, y]);

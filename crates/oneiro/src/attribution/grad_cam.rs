@@ -101,7 +101,7 @@ pub(crate) fn layer_gradient(
 /// Checks that a feature map exists before the objective which [`grad_cam`] can choose.
 ///
 /// # Errors
-/// The error of [`grad_cam`] if there is none.
+/// The error of [`grad_cam`] if there is no such feature map.
 pub fn check_default(target: &AttributionTarget<'_>) -> Result<()> {
     let model = target.model;
     let targets = model.values_of(&target.objective)?;

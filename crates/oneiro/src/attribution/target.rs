@@ -9,7 +9,7 @@ use crate::model::Model;
 use crate::objective::Objective;
 use crate::objective_session::ObjectiveSession;
 
-/// Called with (passes done, passes needed). If it returns `false`, the work ends.
+/// A callback for progress: (passes done, passes needed). If it returns `false`, the work ends.
 pub type Watch<'a> = dyn FnMut(usize, usize) -> bool + Send + 'a;
 
 /// Number of images that go through the network together.

@@ -8,7 +8,7 @@ use crate::model::Model;
 /// instead.
 ///
 /// # Errors
-/// The first refusal, if the network also refuses its own size.
+/// The network's error for the requested size, if it refuses its own size, too.
 pub(super) fn accepted_size(
     model: &Model,
     free: [usize; 2],

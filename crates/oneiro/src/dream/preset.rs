@@ -36,7 +36,7 @@ pub enum Normalize {
 pub enum DreamDisplay {
     /// Values are clipped: 0 is black and 255 white.
     Clip,
-    /// (x − μ) / max(σ, 1e-4) · 0.3 + 0.5, then clipped.
+    /// Values are standardized, (x − μ) / max(σ, 1e-4) · 0.3 + 0.5, and then clipped.
     Standardize,
 }
 
@@ -86,7 +86,7 @@ const TILE: usize = 512;
 const OVERLAP: usize = TILE / 8;
 /// Ratio of octaves in all three programs from which presets are taken.
 const OCTAVE_SCALE: f64 = 1.4;
-/// Steps in each octave in all three sources.
+/// Number of steps in each octave, in all three programs from which presets are taken.
 const STEPS: usize = 10;
 /// Splits of the Laplacian pyramid (`lap_normalize`, Conveiro's `deep_dream.py`).
 const LEVELS: usize = 4;

@@ -19,7 +19,7 @@ pub(super) struct Axis {
     len: usize,
     /// Length of every tile along the axis.
     pub tile: usize,
-    /// Position on the torus at which each tile begins.
+    /// Position at which each tile begins, in the picture continued periodically.
     starts: Vec<usize>,
     /// For each tile, the weights with which its pixels are blended.
     weights: Vec<Vec<f32>>,

@@ -83,7 +83,7 @@ impl Layered {
 
 /// Where a value has its numbers, if each batch entry is a single row of numbers.
 enum Row {
-    /// The numbers are on axis 1, or the value is a single number.
+    /// The row of numbers is on axis 1, or the value is a single number.
     InPlace,
     /// This many numbers are on another axis, or in a value without a batch axis.
     Of(usize),

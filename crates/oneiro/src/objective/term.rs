@@ -35,7 +35,7 @@ pub enum TermKind {
     Direction(Direction),
     /// −mean |Φ − Φ0|, with Φ0 the activations of a picture.
     Difference(Reference),
-    /// −‖Φ − Φ0‖² / ‖Φ0‖² (Mahendran & Vedaldi 2016, §3).
+    /// The match with a picture's activations, −‖Φ − Φ0‖² / ‖Φ0‖² (Mahendran & Vedaldi 2016, §3).
     Inversion(Reference),
     /// ⟨Φ, relu Φ0⟩ / ‖relu Φ0‖² (Mahendran & Vedaldi 2016, §3.3). With a power p, each position's share is
     /// multiplied by max(.1, cos)^p (Lucid).
@@ -63,7 +63,7 @@ pub struct Direction {
     pub minus: Option<Reference>,
     /// The power p of dot · max(.1, cos)^p.
     pub power: f64,
-    /// The position that is read instead of the mean over all.
+    /// The position at which the direction is read, instead of the mean over all positions.
     pub at: Option<Position>,
 }
 

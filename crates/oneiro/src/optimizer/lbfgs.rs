@@ -417,7 +417,7 @@ mod tests {
 
     #[test]
     fn plateaus_are_crossed_along_a_gradient_that_is_not_theirs() {
-        // max(hill, -1): flat at the start, but with the gradient of the hill.
+        // The function max(hill, −1). It is flat at the start, but its gradient there is that of the hill.
         for fixed in [false, true] {
             let mut lbfgs = Lbfgs::new(3, 1.0, 4, fixed);
             let mut x = [9.0, 3.0, -5.0];
@@ -432,7 +432,7 @@ mod tests {
 
     #[test]
     fn where_nothing_leads_up_the_point_stays_and_the_function_may_change() {
-        // A gradient that points in the wrong direction.
+        // A function whose gradient points in the wrong direction.
         let mut lbfgs = Lbfgs::new(3, 1.0, 4, false);
         let mut x = [1.0; 3];
         for n in 0.. {

@@ -95,7 +95,7 @@ mod tests {
         let sources = ParamSources { mean: vec![0.5], ..ParamSources::default() };
         let picture = Pixel::new(FIELDS, PixelOptions::preimage(), &sources).unwrap();
         let flow = Flow::new(Box::new(picture), 2.0 * 20.0);
-        // 127.5 in those units is the card's range, here 20 pixels per frame.
+        // In the units of the parameters, 127.5 stands for the card's range, here 20 pixels per frame.
         let out = checks::image_of(&flow, &vec![-127.5; 120]);
         assert!(out.iter().all(|x| (x + 20.0).abs() < 1e-4), "{}", out[0]);
     }

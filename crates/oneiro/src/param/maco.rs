@@ -295,7 +295,7 @@ impl Param for Maco {
 
     fn work(&self) -> Work {
         let plane = || Work {
-            // Pairs and standardised phases as stored by `image`, and gradients of the pairs.
+            // Room for pairs (re, im) and standardised phases, and for gradients of the pairs.
             squashed: vec![0.0; 2 * self.spectrum.len()],
             image: vec![0.0; 2 * self.spectrum.len()],
             spectrum: self.spectrum.work(),

@@ -65,20 +65,19 @@ pub(super) struct ImageState {
     /// Factor on the gradient of the objective: what it counts at this input, relative to the input at which
     /// it counts least.
     pub objective_factor: f32,
-    /// The root mean square that the objective's gradient gets, times the positions, in the regularizer's
-    /// units;
-    /// `None` leaves it as it is.
+    /// If given, the objective's gradient is scaled so that its root mean square, times the number of
+    /// positions, has this value in the regularizer's units.
     pub force: Option<f64>,
-    /// The factor that gave it that in the last step.
+    /// The factor by which the last step scaled the objective's gradient to reach `force`.
     forced: f64,
-    /// What the regularizer counted in the last step.
+    /// The regularizer's parts in the last step.
     shares: Shares,
     background: Option<Background>,
 }
 
 impl ImageState {
-    /// Regularizers and pixels are counted from the mean colour of pictures. `preset` is the recipe as it
-    /// holds for this input, `rate` a factor on its learning rates.
+    /// Creates the state of one input's picture. `preset` has the settings for this input, and `rate` is a
+    /// factor on its learning rates. Regularizers and pixels count from the mean colour of pictures.
     pub fn new(
         input: PictureInput,
         param: Box<dyn Param>,
@@ -110,12 +109,13 @@ impl ImageState {
         let composed = if background.is_some() { colors.values() } else { 0 };
         let fill = match preset.outside {
             Outside::Mean => input.preprocess.mean_color(),
-            // Its numbers are colours; outside of flow nothing moves.
+            // The chain's fill numbers are colours. Flow outside the picture is zero instead: nothing moves
+            // there.
             Outside::Chain if is_flow => vec![0.0],
             Outside::Chain => chain.fill.clone(),
         };
         let span = input.preprocess.span();
-        // Upkeep is of parameters, for which no motion is middle grey.
+        // Upkeep acts on parameters, in which no motion is middle grey.
         let kept = if is_flow { vec![MIDDLE_GREY] } else { mean.clone() };
         Ok(Self {
             rate_factor: preset.rate_factor(input.extent.size()) * rate,
@@ -291,7 +291,7 @@ impl ImageState {
         self.shares.penalty()
     }
 
-    /// Scales the gradient of the objective to the force.
+    /// Scales the objective's gradient to the size that `force` prescribes.
     fn apply_force(&mut self) {
         let Some(force) = self.force else { return };
         let gradient = &mut self.image_gradient;
@@ -306,7 +306,8 @@ impl ImageState {
         }
     }
 
-    /// What objective and regularizer counted in the last step, of an objective of this weighted value.
+    /// Returns the parts of objective and regularizer in the last step. `objective` is the objective's
+    /// weighted value.
     pub fn shares(&self, objective: f64) -> Shares {
         Shares { objective: objective * f64::from(self.objective_factor) * self.forced, ..self.shares }
     }

@@ -67,7 +67,7 @@ impl Materials {
         let sources = ParamSources { statistics: statistics.clone(), mean };
         let start = self.starts.get(entry).and_then(Option::as_ref);
         let colors = extent.with_channels(extent.channels - usize::from(preset.alpha));
-        // Also where a parametrization would not read them.
+        // Statistics of other channels are refused, even if the parametrization would not read them.
         statistics.as_ref().map_or(Ok(()), |s| s.require_channels(colors.channels))?;
         let start = start.map(|s| with_margin(s, colors, margin)).transpose()?;
         let mut param = if let Some(CustomParam(make)) = &self.param {

@@ -53,8 +53,9 @@ impl Picture {
         self.image.opacity()
     }
 
-    /// Returns the planes that are drawn, `[3, H, W]`: of a clip those of its middle frame, of flow the
-    /// middle field with its components as red and green, grey where nothing moves, and its length as blue.
+    /// Returns the planes that are drawn, `[3, H, W]`. Of a clip, these are the planes of its middle frame.
+    /// Of flow, they are the components of the middle field as red and green, grey where nothing moves, and
+    /// the length as blue.
     pub fn rgb(&self) -> Vec<f32> {
         let frames = self.image.frames;
         let plane = |channel: usize| self.image.plane(channel * frames + frames / 2);
@@ -78,7 +79,7 @@ impl Picture {
         }
     }
 
-    /// Returns the values as files of tensors hold them: flow as u0, v0, u1, v1, …, others as they are.
+    /// Returns the values in the order of tensor files: flow as u0, v0, u1, v1, …, others unchanged.
     pub fn raw_data(&self) -> Vec<f32> {
         if self.kind != InputKind::Flow {
             return self.image.data.clone();
@@ -125,7 +126,7 @@ pub struct Rendered {
     pub value: f64,
     /// The objective's value before the first step.
     pub value_at_start: f64,
-    /// What objective and regularizer counted for each picture in the last step.
+    /// How much objective and regularizer contributed for each picture in the last step.
     pub shares: Vec<Shares>,
     /// Number of optimisation steps taken.
     pub steps: usize,

@@ -43,7 +43,8 @@ pub struct UnitReport {
     /// γ of the total variation, for clips and flow with a regularizer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gamma: Option<f64>,
-    /// What objective and regularizer counted for each input in the last step, if there is a regularizer.
+    /// How much objective and regularizer contributed for each input in the last step, if there is a
+    /// regularizer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shares: Vec<(String, Shares)>,
     /// The objective's values after disturbances of the picture, if they were measured.

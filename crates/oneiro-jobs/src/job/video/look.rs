@@ -50,11 +50,11 @@ impl FilmKind {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FlowLook {
-    /// Red is horizontal, green vertical flow and blue the magnitude, each scaled from its least to its
-    /// largest value over the sequence (Feichtenhofer et al. 2020, §4).
+    /// Red is horizontal flow, green is vertical flow, and blue is the magnitude. Each is scaled from its
+    /// smallest to its largest value over the sequence (Feichtenhofer et al. 2020, §4).
     #[default]
     Channels,
-    /// Like `Channels`, with one scale for both flow components.
+    /// Like `Channels`, but with one common scale for all three channels.
     Joint,
     /// The colour wheel of the Middlebury benchmark: the hue shows the direction.
     Wheel,

@@ -45,7 +45,7 @@ pub(crate) struct Slab {
     pub(crate) step: usize,
     /// Number of positions in the slab.
     pub(crate) len: usize,
-    /// For each line and remainder, the range that the outputs need.
+    /// For each source line and each remainder modulo the step, the range that the outputs read.
     needed: Vec<(usize, usize)>,
     width: usize,
 }

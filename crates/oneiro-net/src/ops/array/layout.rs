@@ -39,14 +39,14 @@ pub enum Movement {
     Pad {
         /// How the elements of the border are filled.
         mode: PadMode,
-        /// Extents and value as attributes (before operator set 11).
+        /// Extents of the border and its value, as attributes (before operator set 11).
         attributes: Option<(Vec<i64>, f32)>,
     },
     /// `Split`: divides the tensor along one axis.
     Split {
         /// The axis along which the tensor is divided.
         axis: i64,
-        /// Extents as an attribute (before operator set 13).
+        /// Extents of the parts, as an attribute (before operator set 13).
         attributes: Option<Vec<i64>>,
         /// Number of equal parts (operator set 18).
         parts: Option<i64>,

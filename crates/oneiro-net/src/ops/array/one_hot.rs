@@ -12,7 +12,7 @@ use crate::ops::array::lookup::index;
 use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site, axis};
 use crate::tensor::{DType, Tensor, volume};
 
-/// The operator; inputs: indices, depth, values (off, on).
+/// ONNX `OneHot`. Inputs: indices, depth, and the two values (off, on).
 #[derive(Debug, Clone)]
 struct OneHot {
     axis: i64,

@@ -36,7 +36,7 @@ impl Operator for Tap {
     }
 }
 
-/// A copy of a value that passes no gradient ([`crate::summary::detach`]); input: the value.
+/// An operator that copies its input but passes no gradient ([`crate::summary::detach`]).
 #[derive(Debug, Clone)]
 pub(crate) struct Given;
 
@@ -66,7 +66,7 @@ impl Operator for Given {
     }
 }
 
-/// A kernel that copies; its gradient is zero.
+/// The kernel of a copy whose gradient is zero.
 #[derive(Debug)]
 struct WithoutGradient;
 

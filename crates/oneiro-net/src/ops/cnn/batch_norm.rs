@@ -39,7 +39,7 @@ const OPSET_OF_TRAINING_MODE: i64 = 14;
 /// First version of ONNX's operator set in which `BatchNormalization` lacks the attribute `is_test`.
 const OPSET_WITHOUT_IS_TEST: i64 = 7;
 
-/// The operator; inputs X (N,C,…), scale, bias, mean, variance (C each).
+/// ONNX `BatchNormalization`. Inputs: X (N,C,…), and scale, bias, mean and variance (C each).
 #[derive(Debug, Clone)]
 pub struct BatchNorm {
     epsilon: f32,
@@ -168,7 +168,7 @@ impl Operator for BatchNorm {
     }
 }
 
-/// y[n, c, …] = x[n, c, …]·scale[c] + shift[c].
+/// The kernel of y[n, c, …] = x[n, c, …]·scale[c] + shift[c].
 #[derive(Debug)]
 struct Affine {
     scale: Vec<f32>,

@@ -21,7 +21,7 @@ use crate::ops::{
 
 mod blocked;
 
-/// The operator; inputs X (N,C,…), W (M,C/groups,…), optional B (M).
+/// ONNX `Conv`. Inputs: X (N,C,…), W (M,C/groups,…) and an optional bias B (M).
 #[derive(Debug, Clone)]
 pub struct Conv {
     /// Size, stride, dilation and padding of the kernel.

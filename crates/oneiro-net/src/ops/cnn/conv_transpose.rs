@@ -22,7 +22,7 @@ use crate::tensor::volume;
 /// Largest product of strides. A file with more counts as damaged.
 const MAX_PHASES: usize = 1 << 16;
 
-/// The operator; inputs X (N,C,…), W (C,M/groups,…), optional B (M).
+/// ONNX `ConvTranspose`. Inputs: X (N,C,…), W (C,M/groups,…) and an optional bias B (M).
 #[derive(Debug, Clone)]
 pub struct ConvTranspose {
     groups: usize,

@@ -288,7 +288,7 @@ impl Kernel for Standardize {
             |(row, ((dx, x), dy))| {
                 let (mean, factor) = moments(x, self.centred, self.epsilon);
                 let normal = |k: usize| (f64::from(x[k]) - mean) * factor;
-                // Σ g and Σ g·x̂ with g = dy·scale.
+                // Σ g and Σ g·x̂, where g = dy·scale and x̂ is the normalized row.
                 let (mut shift, mut pull) = (0.0, 0.0);
                 self.parts(row, x.len(), |range, first, each| {
                     let scale = &self.scale[first..];

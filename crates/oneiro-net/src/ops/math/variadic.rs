@@ -18,7 +18,7 @@ use crate::tensor::{DType, Tensor, volume};
 /// threads.
 const CHUNK: usize = 1 << 14;
 
-/// The operators. Equal operands of `Min` and `Max` share the gradient.
+/// ONNX operators of any number of operands. Equal operands of `Min` and `Max` share the gradient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
 enum Variadic {

@@ -88,7 +88,7 @@ impl Operator for Dense {
         Ok(vec![Fact { dtype: inputs.need(0)?.dtype, shape: product.shape, value: None }])
     }
 
-    /// Batch entries are rows of a matrix of data, or whole matrices.
+    /// Batch entries stay independent if they are rows of a matrix of data, or whole matrices.
     fn by_entry(&self, site: Site<'_>) -> bool {
         let (Ok(a), Ok(b)) = (site.inputs.need(0), site.inputs.need(1)) else { return false };
         let constant = |fact: &Fact| fact.value.is_some();

@@ -368,7 +368,7 @@ impl Tail<'_> {
             "Slice" | "Gather" | "Split" | "Clip" | "ReduceMean" => of(0),
             "Sub" if self.number(self.input(value, 0)?) == Some(1.0) => of(1),
             "Concat" | "Mean" => self.of_all(value, of),
-            // A mean written as a sum of probabilities divided by their number.
+            // The output is a mean, written as a sum of probabilities divided by their number.
             "Div" if self.number(self.input(value, 1)?).is_some_and(|n| n > 1.0) => {
                 self.summed_probabilities(self.input(value, 0)?, left)
             }

@@ -73,7 +73,7 @@ impl Coupling for Diversity {
     }
 }
 
-/// Alignment: −Σ_{d=1..4} Σ_i mean((x_{i+d} − x_i)²) / 2^d.
+/// Measures how well a batch is aligned: −Σ_{d=1..4} Σ_i mean((x_{i+d} − x_i)²) / 2^d.
 pub(super) struct Alignment;
 
 /// Returns all pairs of batch entries at most [`ALIGNED`] apart, with their weights.

@@ -41,7 +41,7 @@ impl Measure for Difference {
     }
 }
 
-/// Inversion: −‖(Φ − Φ0) ⊙ m‖² / ‖Φ0 ⊙ m‖².
+/// Measures how well a picture's activations are matched: −‖(Φ − Φ0) ⊙ m‖² / ‖Φ0 ⊙ m‖².
 pub(super) struct Inversion {
     target: Arc<[f32]>,
     window: Window,

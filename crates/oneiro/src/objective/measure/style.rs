@@ -35,7 +35,7 @@ pub(super) fn gram_adjoint(grad: &[f32], activations: &[f32], positions: usize, 
     });
 }
 
-/// Style: −Σ (G − G0)² / Σ G0².
+/// Measures how well a picture's style is matched: −Σ (G − G0)² / Σ G0² of Gram matrices.
 pub(super) struct Style {
     target: Vec<f32>,
     energy: f64,

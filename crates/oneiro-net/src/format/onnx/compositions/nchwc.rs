@@ -31,7 +31,8 @@ const LARGE: i64 = 16;
 /// Factor by which the filters' spread under one block size must exceed that under the other. The mixture of
 /// two independent filters has half the variance.
 const CLEARLY: f64 = 1.25;
-/// Factor by which the filters' spread must exceed that of random weights.
+/// Factor by which the filters' spread must exceed that of random weights, so that a block size counts as
+/// found.
 const ABOVE_NOISE: f64 = 3.0;
 /// The version of the default operator set for the functions in this file.
 const OPSET: i64 = 21;

@@ -143,7 +143,7 @@ struct Form {
     axis: usize,
     /// Smallest offset of the taps along the axis.
     low: isize,
-    /// Smallest offset of the lines; below, their number.
+    /// Smallest offset of the lines of taps. `lines` is their number.
     low_line: isize,
     lines: usize,
 }
