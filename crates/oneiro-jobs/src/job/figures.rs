@@ -51,7 +51,7 @@ pub(crate) fn with_jpeg(figure: Figure, picture: &Image) -> Result<Figure> {
     Ok(Figure { inside, ..figure })
 }
 
-/// The small print: what made the page, and of which network.
+/// Returns the footer of a page: program version, preset, kernels and the model's hash.
 pub(crate) fn footer(model: &LoadedModel, preset: &str) -> String {
     format!("oneiro {}, preset {preset}, {} kernels, model SHA-256 {}", VERSION, kernels(), &model.hash[..16])
 }

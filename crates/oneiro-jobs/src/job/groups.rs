@@ -208,7 +208,7 @@ impl GroupsJob {
     }
 }
 
-/// A group with the classes and images that it answers.
+/// A group of units, with the classes and images that excite it.
 fn described(scan: &ScanFile, layer: &LayerRecord, channels: Vec<usize>, correlation: f64) -> Result<Group> {
     let mut classes: HashMap<String, f64> = HashMap::new();
     let mut images: HashMap<String, f64> = HashMap::new();

@@ -71,7 +71,7 @@ impl RenderJob {
             settings: vec![work.settings[report.setting].clone()],
             keep_size: true,
             robustness: false,
-            // By now, the values of black and white that pictures share are known.
+            // After the rendering, the values of black and white that all pictures share are known.
             display: report.display,
             ..self.work.clone()
         };

@@ -135,7 +135,7 @@ pub fn complete(
     if let (Some(frames), false) = (args.frames, has_clip) {
         return Err(ModelError::NoClip { frames }.into());
     }
-    /// Larger than the mean of any data set, relative to white.
+    /// A mean, as a multiple of white, that exceeds the mean of any data set.
     const LARGE_MEAN: f32 = 2.0;
     if let Some(input) = card
         .input

@@ -62,8 +62,8 @@ pub(super) struct ImageState {
     keeper: Option<Keeper>,
     /// The factor by which the learning rate is multiplied.
     pub rate_factor: f32,
-    /// Factor on the gradient of the objective: what it counts at this input, relative to the input at which
-    /// it counts least.
+    /// Factor on the objective's gradient at this input, relative to the weight that all inputs have in
+    /// common.
     pub objective_factor: f32,
     /// If given, the objective's gradient is scaled so that its root mean square, times the number of
     /// positions, has this value in the regularizer's units.

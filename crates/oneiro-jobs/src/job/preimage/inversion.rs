@@ -163,7 +163,7 @@ impl Job for InversionJob {
         let photos = self.images.iter().map(|path| {
             let preset = finished_preset(&self.rendering.work.settings[0].preset, finished);
             let photo = materials::start(model, &preset, path)?;
-            // The PSNR compares the drawn bands, with the colours that the network reads.
+            // The PSNR is computed over the drawn bands, in the colours that the network reads.
             Ok((path.as_str(), references::visible(model, &photo)?.data))
         });
         let photos = photos.collect::<Result<Vec<_>>>()?;

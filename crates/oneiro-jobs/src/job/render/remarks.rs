@@ -14,10 +14,10 @@ use crate::remark::{Relus, ResultRemark};
 
 /// Number of units that a remark names. Further units are only counted.
 const NAMED: usize = 4;
-/// Number of steps below which no result is expected of a picture.
+/// With fewer steps than this, a picture is not expected to show anything.
 const ENOUGH_STEPS: usize = 64;
 
-/// Remarks, before the work, on what the settings lack.
+/// Tells the user, before the work begins, what the settings lack.
 pub fn on_units(context: &Context, work: &PreparedUnits<'_>) {
     let guessed = work.units.iter().any(|job| {
         let preset = &work.settings[job.setting].preset;
