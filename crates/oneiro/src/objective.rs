@@ -120,7 +120,7 @@ impl Objective {
     /// this.
     ///
     /// # Errors
-    /// An error that names the first such term.
+    /// An error that names the first term that reads anything else.
     pub fn require_network_alone(&self, what: &str) -> crate::Result<()> {
         let why = |reads| match reads {
             Reads::Input => Some("a penalty on the picture says nothing of the network"),

@@ -41,7 +41,7 @@ struct Coupled {
     target: usize,
     coupling: Box<dyn Coupling>,
     value: f64,
-    /// The sum of the weights with which all entries use its derivative.
+    /// The sum of the weights with which all entries use the coupling's derivative.
     weight: f64,
 }
 

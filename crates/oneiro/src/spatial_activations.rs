@@ -23,7 +23,7 @@ pub struct SpatialActivations {
     shape: [usize; 3],
     /// Activations `[C, rows, columns]`, row-major.
     activations: Vec<f32>,
-    /// Activation times gradient, in the same layout.
+    /// For each activation, its product with the gradient, in the same layout.
     shares: Option<Vec<f32>>,
 }
 

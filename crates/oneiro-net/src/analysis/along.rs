@@ -65,7 +65,7 @@ pub(super) struct Pass<'a> {
     pub from: &'a Axes,
     /// The meaning of the result's axes, according to the operator's rule.
     pub made: &'a Axes,
-    /// Axes of the result as they are used; other sources may override the rule.
+    /// Meaning of the result's axes as it is used. Other sources may override the operator's rule.
     pub to: &'a Axes,
 }
 
@@ -303,7 +303,7 @@ impl Grid {
         Some(Grid { positions: windows.checked_mul(new)?, reads })
     }
 
-    /// Returns the fields in which all parts of the grid vary except for these.
+    /// Returns the receptive fields of positions that may differ in every part of the grid but these.
     fn freed(&self, parts: &[Part]) -> Option<Reads> {
         let mut reads = self.reads.clone();
         let mut sorted: Vec<&Part> = parts.iter().filter(|p| reaches(p) <= self.positions).collect();

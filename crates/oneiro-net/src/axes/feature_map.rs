@@ -36,7 +36,7 @@ struct Atom {
     extent: usize,
     /// Number of tokens before the image patches, such as a class token.
     before: usize,
-    /// Indices of its split parts: one, or several for patch tokens.
+    /// Indices of the split parts that come from this part: one, or several for patch tokens.
     split: std::ops::Range<usize>,
     is_tokens: bool,
 }

@@ -129,7 +129,7 @@ mod tests {
         assert_eq!(clock.over_micro_batches((4, 4)), Some((4, 4)));
         // A block that holds the gradient of an input has this lifetime.
         assert_eq!(clock.over_micro_batches((7, 8)), Some((5, 8)));
-        // Blocks that are needed within one pass only.
+        // Blocks that are needed within one forward or backward pass only.
         assert_eq!(clock.over_micro_batches((1, 3)), None);
         assert_eq!(clock.over_micro_batches((5, 7)), None);
     }

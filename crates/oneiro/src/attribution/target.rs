@@ -43,7 +43,7 @@ impl<'m> AttributionTarget<'m> {
         Self::of_input(model, objective, size, input)
     }
 
-    /// Does the same for pictures of any kind, including bands.
+    /// Creates the target of an attribution for pictures of any kind, including bands.
     pub(crate) fn of_pictures(
         model: &'m Model,
         objective: &Objective,

@@ -274,7 +274,7 @@ mod tests {
         assert_eq!(forms(relu), [("conv".to_owned(), 0)]);
         assert_eq!((swish.parts[0].read, swish.parts[0].clip[0]), (swish.value, f32::NEG_INFINITY));
         assert_eq!(forms(swish), [("second".to_owned(), 0)]);
-        // Only the concatenation reads the pool, but the card names it.
+        // Only the concatenation reads the result of pooling, but the card names it as a layer.
         assert_eq!(layers[4].parts.len(), 2);
     }
 

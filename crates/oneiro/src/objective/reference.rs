@@ -8,7 +8,7 @@ use oneiro_image::Image;
 /// A picture with which a term compares, planar, in display units and of the size that the network sees.
 #[derive(Clone, PartialEq)]
 pub struct Reference {
-    /// Its name in the expression: a path, on the command line.
+    /// The picture's name in the expression, which is a path on the command line.
     pub name: String,
     /// The picture: RGB or bands, from 0 to 1.
     pub image: Arc<Image>,

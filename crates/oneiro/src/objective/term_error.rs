@@ -100,7 +100,7 @@ pub enum TermError {
         term: String,
         /// The technique for which the objective is used: "an attribution".
         place: String,
-        /// Why the term cannot be used there.
+        /// Why the term cannot be used in that technique.
         why: &'static str,
     },
     /// Some activations of the reference picture are not finite.

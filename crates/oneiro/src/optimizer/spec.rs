@@ -195,7 +195,7 @@ fn is_constant(schedule: &Schedule) -> bool {
 }
 
 impl OptimizerSpec {
-    /// This optimizer with this learning rate, and defaults for all other settings.
+    /// Creates the settings of an optimizer with this learning rate, and defaults otherwise.
     pub fn new(kind: OptimizerKind, learning_rate: f32) -> OptimizerSpec {
         OptimizerSpec {
             kind,
@@ -301,7 +301,7 @@ impl OptimizerSpec {
 mod tests {
     use super::*;
 
-    /// A spec of this kind with all of its settings.
+    /// Returns settings for this kind of optimizer in which every setting is given.
     fn full(kind: OptimizerKind) -> OptimizerSpec {
         let has = |name: &str| kind.settings().contains(&name);
         OptimizerSpec {

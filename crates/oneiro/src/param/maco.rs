@@ -64,7 +64,7 @@ impl Default for MacoOptions {
 /// How an entry of the half spectrum depends on other entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
-    /// Free, and no other entry depends on it.
+    /// A free entry on which no other entry depends.
     Free,
     /// Free, and the entry in this row of the same column is its conjugate.
     Mirrored(usize),

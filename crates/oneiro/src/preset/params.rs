@@ -40,9 +40,9 @@ pub enum ParamSpec {
     Maco(MacoOptions),
     /// The spectrum of a clip in space and time.
     Fourier3d(Fourier3dOptions),
-    /// The same, with an appearance that all frames share and motion as its detail.
+    /// The spectrum of a clip, with an appearance that all frames share and with motion as its detail.
     Steady(Fourier3dOptions),
-    /// A still moved by a flow.
+    /// A still picture that a flow moves.
     Moved(MovedOptions),
 }
 

@@ -247,7 +247,7 @@ impl Merged {
     }
 }
 
-/// All taps in a box of offsets. Each comes with its index in depth.
+/// Returns all kernel taps in a box of offsets, each with its index in depth.
 fn box_of(
     depth: impl Iterator<Item = isize>,
     rows: (isize, isize),

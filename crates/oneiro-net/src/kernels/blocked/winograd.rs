@@ -64,7 +64,7 @@ impl Outputs {
         }
     }
 
-    /// Whether its rounding errors are no larger than those of the direct convolution.
+    /// Whether the rounding errors of this variant are no larger than those of the direct convolution.
     pub fn is_exact(self) -> bool {
         self == Outputs::Two
     }

@@ -41,7 +41,7 @@ pub enum Folding {
     Range,
 }
 
-/// Reads the attributes of a node of one of these operators.
+/// Reads the attributes of a node whose operator this file implements.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     Ok(Arc::new(match op_type {
         "Shape" => Folding::Shape { start: a.int_or("start", 0)?, end: a.int_or("end", i64::MAX)? },

@@ -37,7 +37,7 @@ enum Pick {
     Trilu { upper: bool },
 }
 
-/// Reads the attributes of a node of one of these operators.
+/// Reads the attributes of a node whose operator this file implements.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     let block = || {
         usize::try_from(a.int("blocksize")?.unwrap_or(0))

@@ -79,7 +79,7 @@ pub enum PadMode {
     Wrap,
 }
 
-/// Reads the attributes of a node of one of these operators.
+/// Reads the attributes of a node whose operator this file implements.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     let list = |name: &str| a.ints(name).map(|v| v.map(<[i64]>::to_vec));
     Ok(Arc::new(match op_type {

@@ -27,7 +27,7 @@ enum Select {
     Hardmax { axis: i64, flattens: bool },
 }
 
-/// Reads the attributes of a node of one of these operators.
+/// Reads the attributes of a node whose operator this file implements.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     Ok(Arc::new(match op_type {
         "TopK" => Select::TopK {

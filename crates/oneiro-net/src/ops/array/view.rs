@@ -42,7 +42,7 @@ pub enum View {
     CastLike,
 }
 
-/// Reads the attributes of a node of one of these operators.
+/// Reads the attributes of a node whose operator this file implements.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     let axes = || a.ints("axes").map(|v| v.map(<[i64]>::to_vec));
     Ok(Arc::new(match op_type {

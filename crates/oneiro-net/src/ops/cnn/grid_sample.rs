@@ -215,7 +215,7 @@ impl Sampler {
         taps
     }
 
-    /// Returns the taps of a position; `grid` is the part of its batch entry.
+    /// Returns the taps of a grid position along each axis. `grid` is the batch entry's part of the grid.
     fn taps(&self, grid: &[f32], position: usize) -> [Taps; 3] {
         let at = &grid[position * self.rank..][..self.rank];
         std::array::from_fn(|d| match (d + self.rank).checked_sub(3) {

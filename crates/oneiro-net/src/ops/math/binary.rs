@@ -30,7 +30,7 @@ pub enum Function {
     PRelu,
 }
 
-/// Reads the attributes of a node of one of these operators.
+/// Reads the attributes of a node whose operator this file implements.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     if a.has("broadcast") || a.has("axis") {
         return Err(OpError::Refused("the broadcasting of operator sets before 7 is not supported".into()));

@@ -116,7 +116,7 @@ impl LineOutputs {
         }
     }
 
-    /// Whether its rounding errors are no larger than those of the direct convolution.
+    /// Whether the rounding errors of this variant are no larger than those of the direct convolution.
     pub fn is_exact(self) -> bool {
         matches!(self, LineOutputs::TwoOfThree | LineOutputs::Nested)
     }
