@@ -1,4 +1,4 @@
-"""Compares the channels of inner layers with PyTorch's, over networks that keep channels on different axes.
+"""Compares channels of hidden layers with PyTorch's, for networks whose channels lie on different axes.
 
     python scripts/axes_against_pytorch.py --out FOLDER                    every network of axes_networks.py
     python scripts/axes_against_pytorch.py --out FOLDER swin vit           only these
@@ -42,16 +42,16 @@ from compare_with_pytorch import calibrate, captured, photo_like, short  # noqa:
 OPSETS = {"legacy": 17, "dynamo": 20}
 RTOL = 1e-3
 CHANNEL = 2
-# A tensor of the file that is nearer than this to a module's result is that result.
+# A tensor of the ONNX file whose relative error to a module's result is below this is taken to be that result.
 SAME = 1e-3
-# An architecture that takes longer, or makes a larger file (bytes), is skipped.
+# Limits for an architecture, in seconds and in bytes of the file; beyond them it is skipped.
 LONGEST, LARGEST = 150, 400e6
-# Inputs tried for one at which PyTorch's own float32 gradients agree with float64's this well.
+# Largest error of PyTorch's float32 gradients against float64, and how many random inputs are tried to get below it.
 STEADY, ATTEMPTS = 2e-4, 3
 TOKENS = re.compile(r"cls_token|class_token|dist_token|reg_token|register|pos_embed|pos_embedding|position_bias")
-# Modules that an exporter leaves no node of in evaluation mode.
+# Modules of which an exporter leaves no node in evaluation mode.
 NOTHING = ("Identity", "Dropout", "Dropout2d", "DropPath", "StochasticDepth")
-# Kinds of modules, in the order in which they are chosen; of each, the first and the last.
+# Kinds of modules in the order in which they are chosen; the first and the last module of each kind are compared.
 KINDS = [
     r"^(stem|patch_embed|conv_proj|conv1|features\.0|embeddings?)(\.\w+)?$",
     r"(mlp|feed_forward|MLP)\w*\.(fc1|0)$",
@@ -69,7 +69,7 @@ KINDS = [
 
 
 def leaf_axis(module, y):
-    """The channel axis of a layer with weights, by its class; None if the class does not tell."""
+    """Returns the channel axis of a layer with weights, judged by its class; None if the class does not tell."""
     from torch import nn
 
     kind = type(module).__name__
@@ -87,7 +87,7 @@ def leaf_axis(module, y):
 
 
 def note_axes(net, x, spec):
-    """For every module called once: `(shape, channel axis or None)`, in the order in which they return."""
+    """Returns, for every module called once, `(shape, channel axis or None)`, in the order in which they return."""
     import torch
     from torch import nn
 
@@ -113,7 +113,7 @@ def note_axes(net, x, spec):
             elif axis is not None:
                 last.update(shape=tuple(y.shape), axis=axis, features=y.shape[axis])
             elif leaf or given is not None and given.shape == y.shape and isinstance(module, nn.Identity):
-                # Activation functions, dropout: as whatever came in.
+                # Activation functions and dropout keep the channel axis of their input.
                 if given is not None and given.shape == y.shape:
                     if id(given) in seen:
                         axis = seen[id(given)]
@@ -136,7 +136,7 @@ def note_axes(net, x, spec):
 
 
 def prefix_of(shape, axis, batch, grids, prefixes):
-    """How many tokens in front are no patches; None where the count of tokens is none that is known."""
+    """Returns how many leading tokens are no patches; None if the number of tokens fits no known case."""
     if len(shape) != 3 or axis != 2:
         return 0
     tokens = shape[1]
@@ -157,7 +157,7 @@ def channel_mean(y, axis, c, prefix):
 
 
 def channel_of(y, axis, prefix):
-    """A channel whose mean is not near zero, so that relative errors mean something."""
+    """Returns a channel whose mean is not near zero, so that relative errors are meaningful."""
     size = y.square().mean().sqrt()
     order = [CHANNEL, *(c for c in range(1, min(8, y.shape[axis])) if c != CHANNEL)]
     order = [c for c in order if c < y.shape[axis]]
@@ -166,7 +166,7 @@ def channel_of(y, axis, prefix):
 
 
 def as_second_axis(y, c):
-    """What a reader gets that takes axis 1 for the channel; None if it has no such index."""
+    """Returns the value that a program gets if it takes axis 1 for the channels; None if it has no such index."""
     return y[:, c].mean().item() if y.ndim > 1 and c < y.shape[1] else None
 
 
@@ -174,7 +174,8 @@ def as_second_axis(y, c):
 
 
 def export(net, shape, exporter, path, batch):
-    """Writes the file with a free batch, or if that fails with a batch of one. Returns the golden's batch."""
+    """Writes the ONNX file with a free batch, or with a batch of one if that fails; returns the reference's batch
+    size."""
     import torch
 
     torch.backends.mha.set_fastpath_enabled(False)
@@ -201,7 +202,7 @@ def export(net, shape, exporter, path, batch):
 
 
 def scopes(node):
-    """Paths of the modules that a node came from, outermost first."""
+    """Returns the paths of the modules that a node came from, outermost first."""
     for p in node.metadata_props:
         if p.key == "pkg.torch.onnx.name_scopes":
             return [s for s in ast.literal_eval(p.value)[:-1] if s]
@@ -216,7 +217,7 @@ def scopes(node):
 
 
 def last_tensors(model):
-    """The result of each module's last node, by the module's path."""
+    """Returns the name of the result of each module's last node, by the module's path."""
     found = {}
     for node in model.graph.node:
         if node.op_type != "Constant" and node.output:
@@ -226,7 +227,7 @@ def last_tensors(model):
 
 
 def attention_tensors(model):
-    """Attention maps, the queries and keys that make them, and each head's answer: tensors without a channel axis."""
+    """Returns attention maps, their queries and keys, and each head's output: tensors without a channel axis."""
     made = {o: n for n in model.graph.node for o in n.output}
     readers = {}
     for n in model.graph.node:
@@ -258,7 +259,7 @@ def attention_tensors(model):
 
 
 def run_file(model, x, wanted):
-    """Tensors of the file by ONNX Runtime without its rewriting."""
+    """Returns tensors of the file computed by ONNX Runtime without graph optimisations."""
     import onnx
     import onnxruntime as ort
 
@@ -281,13 +282,14 @@ def relative(ours, theirs):
 
 
 def spread(names, count):
-    """Some of a list, from near its front to near its end."""
+    """Returns `count` elements of a list, spread from near its front to near its end."""
     at = [round((k + 0.6) * (len(names) - 1) / count) for k in range(count)]
     return list(dict.fromkeys(names[i] for i in at if names))
 
 
 def choose(matched, limit, axes):
-    """Modules of every kind, the first and the last of each; where few are wanted, half with channels last, if any."""
+    """Returns modules of every kind, the first and the last of each; of few, half have their channels last, if any
+    do."""
     names = list(matched)
     if limit < 6:
         last = spread([n for n in names if axes[n][0] != 1], limit // 2)
@@ -308,7 +310,7 @@ def choose(matched, limit, axes):
 
 
 def prepare(spec):
-    """The network, calibrated, with the shape of one input."""
+    """Returns the network with calibrated weights, and the shape of one input."""
     import torch
 
     net = spec.build().eval()
@@ -327,7 +329,7 @@ def prepare(spec):
 
 
 def make(name, spec, exporters, folder, limit=14, batch=2, picture=None):
-    """Files of one network; yields entries for the index."""
+    """Writes the files of one network; yields their entries for the index."""
     import numpy as np
     import onnx
     import torch
@@ -444,7 +446,7 @@ def read_index(folder):
 
 
 def add(folder, entry):
-    """Puts one entry in; the file is whole at any time."""
+    """Adds an entry to the index, whose file is complete at any time."""
     index = [e for e in read_index(folder) if (e["name"], e["exporter"]) != (entry["name"], entry["exporter"])]
     index.append(entry)
     new = folder / f"index.json.{os.getpid()}"
@@ -494,7 +496,8 @@ def main():
 
 
 def architectures(arguments):
-    """Files of timm's architectures: four layers each, one exporter (every fourth the newer), and a picture's class."""
+    """Writes files of timm's architectures: four layers each, one exporter (the newer for every fourth), a
+    picture's class."""
     import axes_architectures as a
 
     def late(*_):

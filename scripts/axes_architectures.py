@@ -1,4 +1,4 @@
-"""A hundred of timm's architectures as they come, for `axes_against_pytorch.py --architectures`.
+"""Names a hundred of timm's architectures for `axes_against_pytorch.py --architectures`, and builds them.
 
 The first input side and depth that a class takes are used: small ones, so that the export is quick.
 """
@@ -27,7 +27,7 @@ selecsls42 legacy_seresnet18 skresnet18 starnet_s050 tresnet_m vgg11 ese_vovnet1
 inception_v4 convmixer_768_32
 """.split()
 
-# Class tokens that the class does not count itself.
+# Number of prefix tokens (such as class tokens) of architectures whose class has no `num_prefix_tokens`.
 PREFIXES = {"crossvit": 1, "coat": 1, "cait": 1, "xcit": 1, "pit": 1, "tnt": 1, "volo": 1, "convit": 1}
 MIXING = ("mixer", "gmixer", "resmlp", "gmlp")
 SMALLER = [{"depth": 3}, {"depth": 4}, {}]
@@ -35,7 +35,7 @@ SIDES = (64, 128, None)
 
 
 def spec(name):
-    """The architecture at the smallest side that it takes."""
+    """Builds the architecture at the smallest side that it accepts."""
     import timm
     import torch
 
@@ -68,7 +68,8 @@ def spec(name):
 
 
 def picture(net, shape, folder, name):
-    """A PNG as large as the input, and what PyTorch says of it with ImageNet's mean and standard deviation."""
+    """Returns a PNG as large as the input, and PyTorch's prediction for it with ImageNet's mean and standard
+    deviation."""
     import numpy as np
     import torch
     from compare_with_pytorch import photo_like

@@ -1,4 +1,4 @@
-"""Small networks whose inner layers have their channels on different axes: the subjects of `axes_against_pytorch.py`.
+"""Defines small networks whose hidden layers have their channels on different axes, for `axes_against_pytorch.py`.
 
 Each entry builds torchvision's or timm's own class with small arguments. `Spec` states what the class does not say of
 itself: the number of prefix tokens, and modules that mix tokens, for which no channel axis exists.
@@ -13,15 +13,15 @@ CLASSES = 10
 
 @dataclass
 class Spec:
-    """How to build a network, its input's side, and what only its architecture tells."""
+    """How to build a network, its input's side, and what cannot be inferred about its axes."""
 
     build: Callable
     side: int = SIDE
-    # Prefix tokens (class, distillation, registers), where the class has no `num_prefix_tokens`.
+    # Number of prefix tokens (class, distillation, registers), if the network's class has no `num_prefix_tokens`.
     prefix: int = 0
-    # Modules (regular expression on the path) whose results have no channel axis.
+    # Regular expression for the paths of modules whose results have no channel axis.
     no_channel: str = r"\.(q_norm|k_norm|norm_q|norm_k)$"
-    # Modules that the rules of `axes_against_pytorch` would misread: they are left out.
+    # Regular expression for modules that are left out, because the rules of `axes_against_pytorch` would misread them.
     leave: str = r"^$"
     note: str = ""
     extra: dict = field(default_factory=dict)
@@ -68,7 +68,7 @@ def tv_maxvit():
 
 
 def mixer(kind="mixer"):
-    """timm's MLP-Mixer and what is built of its class."""
+    """Builds timm's MLP-Mixer and networks of the same class."""
 
     def build():
         from timm import layers
@@ -120,7 +120,7 @@ def mvit():
 
 
 def unfused(build):
-    """Attention written out."""
+    """Attention written as separate operators, without PyTorch's fused function."""
 
     def changed():
         net = build()

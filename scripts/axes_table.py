@@ -12,7 +12,7 @@ LINE = re.compile(r"^(value|grad)/([^/:]+)(?:/[^:]+)?: (\S+) \(at most \S+\)  (o
 
 
 def call(oneiro, *arguments):
-    """Exit status, stdout, stderr."""
+    """Runs a command of `oneiro`; returns exit status, stdout and stderr."""
     command = [str(oneiro), *map(str, arguments), "--threads", "1"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT)
@@ -27,7 +27,7 @@ def last_line(text):
 
 
 def verdicts(oneiro, model, golden):
-    """`{id: (right, errors)}` and the message if there is no answer."""
+    """Returns `{id: (right, errors)}`, and the message if the program gives no result."""
     code, out, err = call(oneiro, "check", model, golden, "-q", "--preprocess", "none", "--rtol", RTOL, "--grad-rtol", RTOL)
     found = {}
     for kind, id, error, word in (m.groups() for m in map(LINE.match, out.splitlines()) if m):
@@ -39,7 +39,7 @@ def verdicts(oneiro, model, golden):
 
 
 def part(golden, ids, path, gradients=True):
-    """A golden of some objectives alone."""
+    """Writes a file of reference values that has only some of the objectives."""
     from safetensors import safe_open
     from safetensors.numpy import save_file
 
@@ -52,7 +52,7 @@ def part(golden, ids, path, gradients=True):
 
 
 def objective(golden, expression, path):
-    """A golden with one objective of no known value: it only asks whether there is an answer."""
+    """Writes a file of reference values with one objective of unknown value, to see whether the program computes it."""
     import numpy as np
     from safetensors import safe_open
     from safetensors.numpy import save_file
@@ -64,13 +64,13 @@ def objective(golden, expression, path):
 
 
 def compare(oneiro, folder, entry, scratch, quick):
-    """What `oneiro` says of one file."""
+    """Returns the results of `oneiro` for one file."""
     model, golden = folder / entry["onnx"], folder / entry["golden"]
     ids = [r["id"] for r in entry["layers"]]
     found, message = verdicts(oneiro, model, golden) if ids else ({}, "")
     refused = {}
     if not found and ids:
-        # One refusal stops the whole check.
+        # One refused layer stops the whole check, so each is then asked for alone.
         for id in ids:
             one, why = verdicts(oneiro, model, part(golden, [id], scratch / "one.safetensors", False))
             if not one:
@@ -89,7 +89,7 @@ def compare(oneiro, folder, entry, scratch, quick):
     }
     asked = {}
     for r in entry["must_refuse"] if not quick else []:
-        # One of each kind of attention tensor, and every module.
+        # One tensor of each kind inside attention, and every module, is asked for.
         asked.setdefault(r["layer"] if r["why"].startswith("tokens") else r["why"], r)
     for r in asked.values():
         path = objective(golden, f'channel("{r["layer"]}",1)', scratch / "refuse.safetensors")
@@ -100,7 +100,8 @@ def compare(oneiro, folder, entry, scratch, quick):
 
 
 def axes_of(oneiro, model, entry):
-    """Known axes in `layers --json`; axes and numbers of channels that differ from PyTorch's."""
+    """Returns the axes listed by `layers --json`, and those that differ from PyTorch's in place or number of
+    channels."""
     code, out, err = call(oneiro, "layers", model, "--json", "-q")
     if code:
         return {"known": None, "layers": 0, "axes_wrong": [], "channels_wrong": [], "layers_message": last_line(err)}
@@ -115,7 +116,7 @@ def axes_of(oneiro, model, entry):
         if l is None:
             continue
         matched += 1
-        # What is wanted is the place of the channels: "N,tokens,C" and "N,windows,C" are alike here.
+        # Only the place of the channels is compared: "N,tokens,C" and "N,windows,C" count as equal.
         place = lambda axes: axes and [a.strip() for a in axes.split(",")].index("C") if axes and "C" in axes else None
         said = l.get("axes")
         if said and place(said) != place(e["axes"]):
@@ -137,7 +138,7 @@ def axes_of(oneiro, model, entry):
 
 
 def top_class(oneiro, folder, model, entry):
-    """Whether `classify` names PyTorch's class."""
+    """Returns whether `classify` predicts the same class as PyTorch."""
     if "top1" not in entry:
         return {}
     flags = ["--json", "-q", "--preprocess", entry["preprocess"], "--top", "5"]
@@ -153,7 +154,7 @@ def top_class(oneiro, folder, model, entry):
 
 
 def table(oneiro, folder, index, quick, verbose):
-    """Prints a line for each file, and the sums."""
+    """Prints a line for each file, and totals."""
     oneiro = Path(oneiro).resolve()
     sums, classes = [0] * 5, {}
     shape = "{:28} {:7} {:>6} {:>6} {:>8} {:>9} {:>13} {:>11} {:>9} {:>9}  {}"

@@ -15,7 +15,7 @@ COMMENT = re.compile(r"\s*//[/!]? ?(.*)")
 
 
 def too_wide(text):
-    """Numbers and widths of the comment lines that are too wide."""
+    """Yields the numbers and widths of comment lines that are too wide."""
     fenced = False
     for number, line in enumerate(text.splitlines(), 1):
         comment = COMMENT.fullmatch(line)

@@ -10,7 +10,7 @@ import re
 import sys
 from pathlib import Path
 
-# Crates that are free of circles and have to stay so.
+# Crates that must stay free of circular imports.
 FREE = ["oneiro-image", "oneiro-net", "oneiro", "oneiro-zoo", "oneiro-media", "oneiro-jobs", "oneiro-cli"]
 USE = re.compile(r"^\s*(?:pub(?:\([^)]*\))?\s+)?use\s+((?:crate|super|self)\b[^;]*);", re.M)
 TESTS = re.compile(r"#\[cfg\(test\)\]\s*mod \w+ \{.*\Z", re.S)
@@ -22,7 +22,7 @@ def module_of(path, src):
 
 
 def leaves(text):
-    """`a::{b, c::{d, e}}` as the paths a::b, a::c::d, a::c::e."""
+    """Returns the paths in `a::{b, c::{d, e}}`: a::b, a::c::d, a::c::e."""
     text = text.strip()
     if "{" not in text:
         return [text.split(" as ")[0]]
@@ -56,7 +56,7 @@ def circles(crate):
     files = {module_of(f, src): f for f in src.rglob("*.rs") if f.name != "tests.rs"}
     related = lambda a, b: a[: len(b)] == b or b[: len(a)] == a
     graph = {m: {i for i in imports(f, m, files) if i != m and not related(i, m)} for m, f in files.items()}
-    # Tarjan's strongly connected components.
+    # Finds strongly connected components by Tarjan's algorithm.
     index, low, stack, found = {}, {}, [], []
 
     def visit(v):

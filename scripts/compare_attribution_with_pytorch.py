@@ -1,4 +1,4 @@
-"""Compares `oneiro attribute` with the same methods written in plain PyTorch, on the same images.
+"""Compares the maps of `oneiro attribute` with those of the same methods in plain PyTorch, on the same images.
 
     python scripts/compare_attribution_with_pytorch.py MODEL.onnx CARD.toml IMAGE... --oneiro target/release/oneiro
 
@@ -51,7 +51,7 @@ class DeconvRelu(torch.autograd.Function):
 
 
 class Network:
-    """Runs an ONNX graph of SqueezeNet's operators on display images, with any function for ReLUs."""
+    """Runs an ONNX graph of SqueezeNet's operators on display images, with a replaceable function for ReLUs."""
 
     def __init__(self, model, card):
         graph = onnx.load(model).graph
@@ -66,7 +66,7 @@ class Network:
         self.mean, self.std = (torch.tensor(entry[k]).double().view(1, -1, 1, 1) for k in ("mean", "std"))
 
     def zero_color(self):
-        """The display colour that the network reads as zero."""
+        """Returns the display colour that the network sees as zero."""
         mean = self.mean.flip(1) if self.flip else self.mean
         return mean / self.range
 
@@ -105,7 +105,7 @@ def gradient(net, x, unit, relu=F.relu):
 
 
 def reference(net, x, unit, method):
-    """Values as `--raw` has them."""
+    """Returns an attribution's values in the form in which `--raw` writes them."""
     if method in ("gradient", "guided", "deconv"):
         relu = {"gradient": F.relu, "guided": GuidedRelu.apply, "deconv": DeconvRelu.apply}[method]
         return gradient(net, x, unit, relu)[0]

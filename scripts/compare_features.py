@@ -1,4 +1,4 @@
-"""Compares the networks hog, hogb and dsift with VLFeat and OpenCV.
+"""Compares the feature networks hog, hogb and dsift with VLFeat and OpenCV.
 
     apt-get download libvlfeat1 && dpkg -x libvlfeat1_*.deb vlfeat
     pip install numpy safetensors opencv-python-headless
@@ -25,7 +25,7 @@ CELL, BIN, SIDE, WINDOW = 8, 8, 4, 1.5
 
 
 def crop(height, width, seed):
-    """A picture with the statistics of natural ones: octaves of smooth noise, an edge, a bar; RGB, 8 bits."""
+    """Returns a picture with statistics like those of photographs: smooth noise, an edge, a bar; RGB, 8 bits."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:height, :width].astype(float)
     image = np.full((3, height, width), 0.5)
@@ -64,7 +64,7 @@ class VlFeat:
             getattr(self.lib, f).restype = ctypes.c_ulonglong
 
     def hog(self, grey, bilinear):
-        """[31, rows, columns]."""
+        """Computes VLFeat's HOG, [31, rows, columns]."""
         lib, pointer = self.lib, ctypes.POINTER(ctypes.c_float)
         uoctti = 1
         hog = ctypes.c_void_p(lib.vl_hog_new(uoctti, ctypes.c_ulonglong(9), 0))
@@ -79,7 +79,7 @@ class VlFeat:
         return out
 
     class Filter(ctypes.Structure):
-        """VlDsiftFilter, as vl/dsift.h declares it."""
+        """The C struct VlDsiftFilter, as vl/dsift.h declares it."""
 
         _fields_ = (
             [(n, ctypes.c_int) for n in "width height step_x step_y min_x min_y max_x max_y".split()]
@@ -89,7 +89,7 @@ class VlFeat:
         )
 
     def dsift(self, grey, flat=True):
-        """[128, rows, columns]."""
+        """Computes VLFeat's dense SIFT, [128, rows, columns]."""
         height, width = grey.shape
         handle = self.lib.vl_dsift_new_basic(width, height, BIN, BIN)
         dsift = self.Filter.from_address(handle)

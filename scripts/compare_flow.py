@@ -1,4 +1,4 @@
-"""Compares TV-L1 flow with OpenCV's on consecutive frames of videos, and measures both speeds in turns.
+"""Compares TV-L1 flow with OpenCV's on consecutive frames of videos, and measures the speed of both in turn.
 
     python3 scripts/compare_flow.py VIDEO... [--pairs 4] [--size 320x240] [--rounds 5] [--threads 2]
     python3 scripts/compare_flow.py --fixture crates/oneiro-media/tests/data/tvl1
@@ -22,16 +22,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-# Endpoint differences in pixels: the largest median, and the share of pixels within the second value.
+# Limits of the endpoint error in pixels: largest median, and the least share of pixels within the second value.
 MEDIAN, WITHIN, SHARE = 0.05, 0.1, 0.9
-# Deviation of the noise of --noise, for white at 1.
+# Standard deviation of the noise that --noise adds, where white is 1.
 NOISE = 1e-6
-# A pair whose mean absolute difference of luminance exceeds this is a cut.
+# A pair of frames whose mean absolute difference of luminance is above this is a cut between scenes.
 CUT = 30.0
 
 
 def frames_of(video, size):
-    """RGB frames of a video, `[T, H, W, 3]`."""
+    """Reads the RGB frames of a video, `[T, H, W, 3]`."""
     probe = ["ffprobe", "-v", "error", "-select_streams", "v:0", "-show_entries", "stream=width,height"]
     listed = subprocess.run([*probe, "-of", "csv=p=0", video], capture_output=True, text=True, check=True)
     width, height = map(int, re.findall(r"\d+", listed.stdout)[:2])
@@ -45,7 +45,7 @@ def frames_of(video, size):
 
 
 def ours(program, grays, threads, each=False):
-    """Flow of consecutive frames, `[T, 2, H, W]`, and seconds per pair."""
+    """Computes the flow of consecutive frames with oneiro, `[T, 2, H, W]`; returns it with the seconds per pair."""
     height, width = grays[0].shape
     with tempfile.TemporaryDirectory() as folder:
         source, out = Path(folder, "gray"), Path(folder, "flow")
@@ -57,7 +57,7 @@ def ours(program, grays, threads, each=False):
 
 
 def opencv(grays):
-    """The same by OpenCV, at its defaults."""
+    """Computes the flow of consecutive frames with OpenCV at its defaults."""
     method = cv2.optflow.DualTVL1OpticalFlow_create()
     start = time.perf_counter()
     fields = [method.calc(a, b, None) for a, b in zip(grays, grays[1:])]
@@ -66,7 +66,7 @@ def opencv(grays):
 
 
 def scikit_image(grays):
-    """The same by scikit-image, at its defaults, which are other ones; None without the package."""
+    """Computes the flow with scikit-image at its own, different defaults; returns None without the package."""
     try:
         from skimage.registration import optical_flow_tvl1
     except ImportError:
@@ -79,7 +79,7 @@ def differences(a, b):
 
 
 def fixture(folder):
-    """Writes a pair of 72×56 pixels and OpenCV's flow: a texture that turns and grows, behind a square that moves."""
+    """Writes two frames of 72×56 pixels and OpenCV's flow: a texture that turns and grows, behind a moving square."""
     height, width = 56, 72
     noise = cv2.GaussianBlur(np.random.default_rng(7).random((2, 96, 96)).astype(np.float32)[0], (0, 0), 1.5)
     noise = (noise - noise.min()) / np.ptp(noise) * 255

@@ -1,4 +1,4 @@
-"""Compares `oneiro invert` with the same recipe in PyTorch: how well features are met, and how near the picture comes.
+"""Compares `oneiro invert` with the same method in PyTorch: errors of the features, and distance from the photo.
 
     pip install torch onnx numpy pillow
     python scripts/compare_inversion_with_pytorch.py vgg16.onnx photos/ --layers conv1_1,conv3_1,conv5_1 --size 112
@@ -24,9 +24,10 @@ from PIL import Image
 from torch.nn import functional as F
 from torch_network import Network
 
-# B, the typical norm of a pixel; B+, the largest; V, the typical difference; alpha and beta of the two norms.
+# Constants of Mahendran & Vedaldi 2016: B, the typical norm of a pixel; B+, the largest; V, the typical difference; α
+# and β.
 TYPICAL, BOUND, TYPICAL_DIFFERENCE, ALPHA, BETA = 80.0, 160.0, 80.0 / 6.5, 6.0, 2.0
-# Decay of the accumulated squares, and momentum.
+# Decay of the accumulated squared gradients, and momentum.
 DECAY, MOMENTUM = 0.9, 0.9
 STEPS, LAST_STEPS, LAST_RATE = 300, 50, 0.1
 FIELDS = ["photo", "layer", "size", "strength", "steps", "error_oneiro", "error_pytorch", "psnr_oneiro", "psnr_pytorch",
@@ -34,7 +35,7 @@ FIELDS = ["photo", "layer", "size", "strength", "steps", "error_oneiro", "error_
 
 
 def photo(path, size):
-    """A picture in 0-1, [1, 3, size, size]: its shorter side brought to `size`, then the middle."""
+    """Reads a picture in 0-1, [1, 3, size, size]: its shorter side is scaled to `size`, then the centre is cropped."""
     image = torch.from_numpy(np.asarray(Image.open(path).convert("RGB"), dtype=np.float32) / 255).permute(2, 0, 1)[None]
     scale = size / min(image.shape[2:])
     to = [max(size, round(n * scale)) for n in image.shape[2:]]
@@ -53,7 +54,7 @@ def regularizer(x):
 
 
 def invert(network, layer, target, strength, stride, generator, steps=STEPS, last_steps=LAST_STEPS):
-    """A picture in 0-1 whose features are those of `target`, and the relative error of its features."""
+    """Returns a picture in 0-1 whose features approximate `target`, and the relative error of its features."""
     mean = network.mean_color()
     see = lambda x: network.layer(layer, network.prepared(x / 255 + mean))
     with torch.no_grad():
@@ -106,7 +107,7 @@ def oneiro(binary, model, path, layer, size, strength, threads, more):
 
 
 def strides(binary, model):
-    """The accumulated stride of every layer."""
+    """Returns the accumulated stride of every layer, as `oneiro layers` lists it."""
     listed = json.loads(subprocess.run([binary, "layers", model, "--json"], capture_output=True, text=True, check=True).stdout)
     return {layer["name"]: max(max(s) for s in layer["stride"].values()) for layer in listed}
 

@@ -1,4 +1,4 @@
-"""Compares a whole rendering with torch-lucent's: the time of all steps, and how far the objective gets.
+"""Compares a whole rendering with torch-lucent's: the total time, and the final value of the objective.
 
     pip install torch torchvision torch-lucent onnx matplotlib
     python scripts/compare_render_with_lucent.py --oneiro target/release/oneiro --nets googlenet,resnet50
@@ -21,7 +21,7 @@ import warnings
 warnings.filterwarnings("ignore")
 
 CHECKPOINTS = (8, 32, 128, 512)
-# Torchvision's name, and how many of its last children are left out.
+# Networks by torchvision's name, each with the number of last children that are left out.
 NETS = {"googlenet": 3, "resnet50": 2, "vgg16": None, "squeezenet1_1": None}
 
 

@@ -1,4 +1,4 @@
-"""Scans a folder of photos in PyTorch and keeps, for every channel of every layer, what `oneiro scan` keeps.
+"""Scans a folder of photos in PyTorch and records, for every channel of every layer, what `oneiro scan` records.
 
     pip install torch numpy onnx pillow            # and onnxruntime for --check
     python scripts/compare_scan.py MODEL.onnx FOLDER [--workers 1] [--batch 8] [--threads 2] [--out FILE.json]
@@ -29,9 +29,9 @@ import time
 import tomllib
 from pathlib import Path
 
-# PyTorch reads both when imported. Waiting threads would spin, which costs core-seconds.
+# PyTorch reads this variable and the next when imported. Waiting threads would otherwise spin, which costs CPU time.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-# Compiled networks get weights in the layout of their kernels.
+# Compiled networks get their weights in the layout of the kernels.
 os.environ.setdefault("TORCHINDUCTOR_FREEZING", "1")
 
 import numpy as np
@@ -46,9 +46,9 @@ from torch.utils.data import DataLoader, Dataset
 
 KEPT = 32
 SHORTER_SIDE = 256
-# Photos between two updates of the lists: `topk` costs little more for 32 new values than for 8.
+# Number of photos between two updates of the example lists: `topk` costs little more for 32 new values than for 8.
 BETWEEN_MERGES = 32
-# Photos that the network alone is timed on.
+# Number of photos, held in memory, on which the network alone is timed.
 IN_MEMORY = 256
 TOLERANCE = 1e-4
 ACTIVATIONS = {"Relu", "Clip", "LeakyRelu", "Sigmoid", "HardSwish"}
@@ -56,12 +56,12 @@ DTYPES = {1: torch.float32, 6: torch.int32, 7: torch.int64, 9: torch.bool, 11: t
 
 
 def listed(value):
-    """Integers that are an operator's parameter. `Network` makes them lists where they are constants."""
+    """Returns an operator's integer parameter as a list; `Network` has already converted constant ones."""
     return value.tolist() if isinstance(value, torch.Tensor) else value
 
 
 def padding(pads):
-    """The padding of a convolution or pooling, and what `F.pad` must add before where the two ends differ."""
+    """Returns the padding of a convolution or pooling, and what `F.pad` must add first if both ends differ."""
     half = len(pads) // 2
     begins, ends = pads[:half], pads[half:]
     if begins == ends:
@@ -117,7 +117,7 @@ def slices(a, x, starts, ends, axes=None, steps=None):
     for start, end, axis, step in zip(
         starts, ends, axes, [1] * len(starts) if steps is None else listed(steps)
     ):
-        # `range` knows negative steps, which PyTorch's own slices do not.
+        # `range` supports negative steps, which PyTorch's slices do not.
         chosen = torch.tensor(range(x.shape[axis])[start:end:step], dtype=torch.int64)
         x = x.index_select(axis, chosen)
     return x
@@ -143,7 +143,7 @@ def filled(a, shape):
     return value.expand(listed(shape)).clone()
 
 
-# What an operator makes of its attributes and inputs.
+# How each operator is computed from its attributes and inputs.
 OPERATORS = {
     "Add": lambda a, x, y: x + y,
     "AveragePool": average_pool,
@@ -186,7 +186,7 @@ IN_PLACE = {"Relu": lambda a, x: F.relu_(x), "Clip": lambda a, x, low=None, high
 
 
 class Operation(nn.Module):
-    """A node of the graph. `inputs` names its data. Weights are buffers, other constants numbers or lists."""
+    """A node of the graph. `inputs` names its data inputs; weights are buffers, other constants numbers or lists."""
 
     def __init__(self, node, inputs, output, constants):
         super().__init__()
@@ -219,7 +219,7 @@ class Operation(nn.Module):
         return self.function(self.attributes, *(kinds[kind](which) for kind, which in self.arguments))
 
     def argument(self, i):
-        """The weights that are the node's input `i`, or None."""
+        """Returns the weights that are the node's input `i`, or None."""
         kind, which = self.arguments[i] if i < len(self.arguments) else ("constant", None)
         return getattr(self, which) if kind == "buffer" else None
 
@@ -260,7 +260,7 @@ class Network(nn.Module):
         self.eval().to(memory_format=torch.channels_last)
 
     def _operations(self, graph, constants):
-        """The nodes that depend on pixels; what depends on shapes only becomes a constant."""
+        """Returns the nodes that depend on pixels; values that depend on shapes only become constants."""
         values, operations = {self.input: torch.zeros(1, 3, *self.size)}, []
         for node in graph.node:
             known = node.op_type == "Shape" or all(not name or name in constants for name in node.input)
@@ -297,7 +297,8 @@ class Network(nn.Module):
         return [o.output for o in operations if o.output in layers]
 
     def _optimized(self, operations):
-        """The operations, with paddings and batch normalizations in convolutions, activations in place."""
+        """Returns the operations with padding and batch normalisation merged into convolutions, and activations in
+        place."""
         kept, by_output = [], {}
         uses = {}
         for name in [name for o in operations for name in o.inputs] + self.layers + [self.output]:
@@ -319,7 +320,7 @@ class Network(nn.Module):
 
     @staticmethod
     def _padded(convolution, pad):
-        """Moves the zeros of a Pad into the convolution, where PyTorch can pad both ends alike."""
+        """Moves the zeros of a Pad into the convolution, if PyTorch can pad both ends equally."""
         pads, own = pad.arguments[1][1], convolution.attributes.get("pads", [0, 0, 0, 0])
         value = pad.arguments[2][1] if len(pad.arguments) > 2 else None
         even = pads[2:4] == pads[6:8] and own[:2] == own[2:]
@@ -341,7 +342,7 @@ class Network(nn.Module):
         convolution.output = normalization.output
 
     def prepared(self, pixels):
-        """The network's input for photos in bytes, [N, H, W, 3], red first."""
+        """Returns the network's input for photos as bytes, [N, H, W, 3], red first."""
         pixels = pixels if self.order == [0, 1, 2] else pixels[..., self.order]
         return pixels.permute(0, 3, 1, 2).float().mul_(self.scale).add_(self.shift)
 
@@ -354,14 +355,14 @@ class Network(nn.Module):
         return values[self.output]
 
     def watch(self, look):
-        """Calls `look(layer, activations)` for each layer as it is computed. Returns the hooks."""
+        """Calls `look(layer, activations)` for each layer when it is computed; returns the hooks."""
         watched = [o for o in self.operations if o.output in self.layers]
         hook = lambda module, inputs, output: look(module.output, output)
         return [o.register_forward_hook(hook) for o in watched]
 
 
 class Photos(Dataset):
-    """The photos of a folder of classes, as bytes [H, W, 3] with the index of the class."""
+    """The photos of class folders, as bytes [H, W, 3] with the index of the class."""
 
     def __init__(self, folder, size, shorter_side):
         self.folder, self.size, self.shorter_side = Path(folder), size, max(shorter_side, *size)
@@ -394,7 +395,7 @@ class Photos(Dataset):
 
 
 class Scan:
-    """Lists and statistics of all channels of all layers, side by side: T channels."""
+    """Example lists and statistics of the T channels of all layers, concatenated."""
 
     def __init__(self, network, classes, compiled):
         sizes = [network.shapes[name][0] for name in network.layers]
@@ -409,7 +410,7 @@ class Scan:
         self.rows, self.pending, self.labels = [], [], []
         self.seen = self.correct = 0
         infinity = float("inf")
-        # By maximum, by minus the maximum, by mean: values, photos, places of the maximum.
+        # Three lists, by maximum, by minus the maximum and by mean: values, photos, positions of the maximum.
         self.values = torch.full((3, total, KEPT), -infinity)
         self.photos = torch.full((3, total, KEPT), -1)
         self.places = torch.zeros((3, total, KEPT), dtype=torch.int64)
@@ -419,8 +420,8 @@ class Scan:
         self.class_maxima = torch.full((classes, total), -infinity)
 
     def look(self, layer, activations):
-        """Takes maximum, its place, mean, mean square and fraction above zero of each map of a layer."""
-        # Channels last, as the network computes them.
+        """Computes maximum, its position, mean, mean square and share above zero for each map of a layer."""
+        # Channels come last, as the network computes them.
         maps = (
             activations.permute(0, 2, 3, 1).flatten(1, 2)
             if activations.dim() == 4
@@ -432,7 +433,7 @@ class Scan:
             positions = torch.arange(maps.shape[1], dtype=torch.float32).view(1, -1, 1)
             places = torch.where(maps == maxima.unsqueeze(1), positions, float("inf")).amin(1)
         else:
-            # Means of signs are twice as fast as those of comparisons, `amax` several times as fast as `max`.
+            # Means of signs are twice as fast as those of comparisons, and `amax` is several times as fast as `max`.
             signs = maps.sign()
             above = (signs if layer in self.rectified else signs.clamp_(min=0)).mean(1)
             own = self.channels[layer]
@@ -443,7 +444,7 @@ class Scan:
         self.rows.append((maxima, means, squares, above, places))
 
     def taken(self):
-        """What `look` took from one batch, over all channels."""
+        """Returns what `look` recorded for one batch, over all channels."""
         rows, self.rows = self.rows, []
         return [torch.cat(kind, 1) for kind in zip(*rows)]
 
@@ -456,7 +457,7 @@ class Scan:
             self.merge()
 
     def merge(self):
-        """Brings lists and totals up to date."""
+        """Merges the recorded batches into lists and totals."""
         if not self.labels:
             return
         labels = torch.cat(self.labels)
@@ -478,7 +479,7 @@ class Scan:
         self.pending, self.labels = [], []
 
     def lists(self, files):
-        """{layer: {channel: lists and statistics}}, equal values in the order of the files."""
+        """Returns {layer: {channel: lists and statistics}}; equal values are in the order of the files."""
         means, squares, above = (
             (total / self.seen).tolist() for total in (self.means, self.squares, self.above)
         )
@@ -502,7 +503,7 @@ class Scan:
 
 
 class Step:
-    """The network on one batch of bytes, with or without the scan, compiled or not."""
+    """Runs the network on a batch of bytes, with or without the scan, compiled or not."""
 
     def __init__(self, network, scan, batch, compiled):
         self.network, self.scan, self.size, self.compiled = network, scan, batch, compiled
@@ -517,7 +518,7 @@ class Step:
         if self.size > len(pixels):  # One size of batch, so that nothing is compiled twice.
             pixels = torch.cat([pixels, pixels.new_zeros(self.size - len(pixels), *pixels.shape[1:])])
         elif self.compiled:
-            # Compiled padding (PyTorch 2.15) reads behind its input: a fault where shared memory ends.
+            # Compiled padding (PyTorch 2.15) reads beyond its input: a crash at the end of shared memory.
             pixels = pixels.clone()
         logits, taken = self.run(pixels)
         if self.scan:
@@ -541,7 +542,7 @@ def keep_memory():
 
 
 def timed(photos, work):
-    """Runs `work` and says what it took. Workers of a loader are counted, as they end before `work` does."""
+    """Runs `work`; returns its time, and CPU time including a loader's workers, which end before `work` does."""
     cores, start = sum(os.times()[:4]), time.perf_counter()
     work()
     seconds, cores = time.perf_counter() - start, sum(os.times()[:4]) - cores
@@ -554,7 +555,7 @@ def timed(photos, work):
 
 
 def measured(o, network, photos):
-    """Times the three parts. Returns them and the scan."""
+    """Times the three parts (decoding, network, scan); returns the times and the scan."""
     loader = photos.loader(o.batch, o.workers)
     in_memory = [b for _, b in zip(range(-(-IN_MEMORY // o.batch)), photos.loader(o.batch, 0))]
     few = in_memory[:2]
@@ -597,7 +598,7 @@ def measured(o, network, photos):
 
 
 def check(model, network):
-    """Compares all layers on random bytes with onnxruntime; returns whether they agree."""
+    """Compares all layers with onnxruntime on random bytes; returns whether they agree."""
     import onnxruntime
 
     pixels = torch.randint(256, (3, *network.size, 3), dtype=torch.uint8, generator=torch.manual_seed(0))

@@ -1,4 +1,4 @@
-"""Compares the time and memory of optimising video inputs with PyTorch's: a two-stream VGG-16 and R3D-18.
+"""Compares the time and memory of optimising video inputs with PyTorch's, for a two-stream VGG-16 and R3D-18.
 
     python scripts/make_video_networks.py --out target/video-networks
     python scripts/compare_video.py --oneiro target/release/oneiro --json video.json
@@ -34,13 +34,13 @@ import tempfile
 import time
 from pathlib import Path
 
-# PyTorch is not imported here: a child process counts the resident size of the process that started it as its own peak.
+# PyTorch is not imported here: a child process would count this process's memory as part of its own peak.
 HERE = Path(__file__).resolve().parent
 LAYERS = {"two_stream_vgg16": "conv5_fusion", "r3d_18": "layer4"}
 LAYOUTS = ("contiguous", "channels_last")
-# Passes or steps that decide between the layouts, after one to warm up.
+# Number of passes or steps that decide between memory layouts, after one to warm up.
 TRIED = 3
-# Steps of a clip that minutes are given for.
+# Number of steps for which the total minutes of a clip are printed.
 CLIP_STEPS = 300
 TWO_STREAM = (
     "{oneiro} video {model} --unit conv5_fusion:5 --preset feichtenhofer20 --steps {steps} --threads {threads}"
@@ -53,7 +53,7 @@ CLIP = (
 
 
 class PyTorch:
-    """`video_in_pytorch.py` in a process of its own, which waits between turns."""
+    """Runs `video_in_pytorch.py` in a process of its own, which waits between turns."""
 
     def __init__(self, o, network, layout):
         command = [sys.executable, HERE / "video_in_pytorch.py", network, "--layout", layout, "--networks", o.networks]
@@ -78,7 +78,7 @@ class PyTorch:
 
 
 def faster_layout(o, network, what):
-    """The faster of PyTorch's memory layouts, and the median seconds of both."""
+    """Returns the faster of PyTorch's memory layouts, and the median seconds of both."""
     medians = {}
     for layout in LAYOUTS:
         with PyTorch(o, network, layout) as pytorch:
@@ -87,7 +87,7 @@ def faster_layout(o, network, what):
 
 
 def run(command):
-    """Runs oneiro: its output, wall-clock seconds, CPU seconds and peak resident bytes."""
+    """Runs oneiro; returns its output, wall-clock seconds, CPU seconds and peak memory in bytes."""
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
         started = time.perf_counter()
         process = subprocess.Popen(command, stdout=output, stderr=errors)
@@ -133,7 +133,7 @@ def steps_turn(o, network, pytorch, folder):
 
 
 def measure(o, network, what):
-    """Turns of one network, and their medians."""
+    """Measures one network in turns; returns the turns and their medians."""
     layout, layouts = faster_layout(o, network, what)
     turn = bench_turn if what == "bench" else steps_turn
     with tempfile.TemporaryDirectory() as folder, PyTorch(o, network, layout) as pytorch:

@@ -36,18 +36,18 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 EXPORTERS = ("legacy", "dynamo")
 RTOL, GRAD_RTOL = 1e-4, 1e-3
-# A tensor of the file that is nearer than this to a layer's activations is that layer.
+# A tensor of the ONNX file whose relative error to a layer's activations is below this is taken to be that layer.
 SAME = 1e-3
 TIMEOUT = 1500
 CHECK_TIMEOUT = 600
-# Mean bias of normalisations. Around zero, half of all ReLUs would close, and such networks amplify rounding with depth.
+# Mean bias of normalisations. Around zero, half of all ReLUs would be closed, which amplifies rounding with depth.
 OPEN = 0.5
-# Inputs tried for one without a kink, and how long.
+# How many inputs are tried to find one away from kinks of the gradient, and for how many seconds.
 ATTEMPTS, SECONDS_OF_ATTEMPTS = 2, 10
 POSITIONS = (0.1, 0.35, 0.6, 0.85)
 
-# Networks by family, the first of each being the one for `--group first`. A name is torchvision's, or `timm/NAME`, or
-# one of EXTRA below; `NAME@SIZE` runs it smaller than its own size.
+# Networks by family; `--group first` takes the first of each. A name is torchvision's, or `timm/NAME`, or one of EXTRA
+# below. `NAME@SIZE` runs a network at a smaller size than its own.
 CLASSIFIERS = [
     ["alexnet"],
     ["vgg11", "vgg11_bn", "vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn"],
@@ -102,11 +102,11 @@ EXTRA = [
     ["resnet18_fpn"],
     ["ssdlite_trunk"],
 ]
-# Above this many parameters a network is left out.
+# Networks with more parameters than this are left out.
 MAX_PARAMETERS = 250e6
 
 SEGMENTATION = {"fcn_resnet50", "deeplabv3_mobilenet_v3_large", "deeplabv3_resnet50", "lraspp_mobilenet_v3_large"}
-# torchvision's own sizes where they are not 224.
+# Input sides of torchvision's networks that are not 224.
 SIZES = {
     "inception_v3": 299,
     **dict(zip((f"efficientnet_b{i}" for i in range(8)), (224, 240, 288, 300, 380, 456, 528, 600))),
@@ -120,7 +120,7 @@ CLIPS = {
     **{name: (16, 224) for name in ("s3d", "mvit_v1_b", "mvit_v2_s")},
     **{name: (32, 224) for name in ("swin3d_t", "swin3d_s", "swin3d_b")},
 }
-# Where the file's own size costs minutes and the network allows less.
+# Smaller sides for networks whose own size would take minutes.
 SMALLER = {
     **{f"efficientnet_b{i}": 224 for i in range(4, 8)},
     **{"efficientnet_v2_m": 224, "efficientnet_v2_l": 224},
@@ -140,13 +140,13 @@ def groups():
 
 
 def build(name):
-    """The network in evaluation mode, and the shape of one input."""
+    """Returns the network in evaluation mode, and the shape of one input."""
     import torch
     import torchvision
     from torch import nn
 
     class First(nn.Module):
-        """The tensors of a network that returns a dictionary of them."""
+        """Wraps a network that returns a dictionary, and returns its tensors."""
 
         def __init__(self, network, keys=None):
             super().__init__()
@@ -174,7 +174,7 @@ def build(name):
         net = torchvision.models.get_model(name, weights=None, weights_backbone=None)
         net, shape = First(net, ["out"]), (3, SIZES[name], SIZES[name])
     else:
-        # Their own initialisation draws from scipy for minutes; calibration replaces it anyway.
+        # The networks' own initialisation takes minutes in scipy, and calibration replaces it anyway.
         quick = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
         net = torchvision.models.get_model(name, weights=None, **quick)
         size = SMALLER.get(name)
@@ -185,14 +185,14 @@ def build(name):
             size = size or SIZES.get(name, 224)
             shape = (3, size, size)
     for module in net.modules():
-        # Hooks would see a layer's result after the next one has overwritten it.
+        # In-place layers would overwrite a result before a hook reads it.
         if isinstance(getattr(module, "inplace", None), bool):
             module.inplace = False
     return net.eval(), shape
 
 
 def photo_like(shape, batch, seed):
-    """Noise with the spectrum of photographs (amplitude falls as 1/f), of unequal contrast and colour."""
+    """Returns noise with the spectrum of photographs (amplitude falls as 1/f), with uneven contrast and colour."""
     import torch
 
     random = torch.Generator().manual_seed(seed)
@@ -205,12 +205,12 @@ def photo_like(shape, batch, seed):
     one = (1,) * len(axes)
     contrast = 0.5 + torch.rand((batch, 1, *one), generator=random)
     colour = 0.4 * torch.randn((batch, shape[0], *one), generator=random)
-    # A little white noise keeps any two pixels of a pooling window apart.
+    # A little white noise makes the pixels of a pooling window differ.
     return pink * contrast + colour + 0.05 * white
 
 
 def calibrate(net, shape):
-    """Makes activations of order one through the depth, and nothing constant."""
+    """Scales a network's weights so that activations are of order one at every depth, and none is constant."""
     import torch
     from torch import nn
 
@@ -229,10 +229,10 @@ def calibrate(net, shape):
                 else:
                     p.normal_(std=0.1)
             elif constant:
-                # Layer scales begin near zero, so that what they scale would not count.
+                # Layer scales begin near zero, which would hide the layers that they scale.
                 p.copy_((0.4 if abs(p.flatten()[0]) < 0.2 else p.flatten()[0]) * uneven)
             elif p.ndim > 1 and "weight" in name and p.std() < 0.5 * fan_in**-0.5:
-                # Layers that are not called as modules (attention's) are not scaled below.
+                # Layers that are not called as modules, such as attention's, are scaled here.
                 p.mul_(fan_in**-0.5 / p.std())
 
         for module in net.modules():
@@ -277,7 +277,8 @@ def first_tensor(y):
 
 
 def calls(net, x):
-    """Modules that depend on the input, in the order in which they return, with their (last) results' shapes."""
+    """Returns the modules that depend on the input, in the order in which they return, with their last results'
+    shapes."""
     import torch
 
     order = {}
@@ -298,7 +299,7 @@ def calls(net, x):
 
 
 def captured(net, x, wanted):
-    """The result, and those of the wanted modules. Copies: the next layer may overwrite what one returns."""
+    """Returns the result, and copies of the wanted modules' results, which the next layer may overwrite."""
     import torch
     from torch import nn
 
@@ -308,7 +309,8 @@ def captured(net, x, wanted):
         return lambda _, __, y: kept.__setitem__(name, y.clone())
 
     def contiguous_gradient(_, __, y):
-        # PyTorch 2.15 errs in the gradient of a BatchNorm in evaluation mode, batch 1, where it comes back transposed.
+        # PyTorch 2.15 computes a wrong gradient for a BatchNorm in evaluation mode, batch 1, if it comes back
+        # transposed.
         if y.requires_grad:
             y.register_hook(torch.Tensor.contiguous)
 
@@ -323,18 +325,18 @@ def captured(net, x, wanted):
 
 
 def candidates(net, x):
-    """For each depth the modules nearest to it, best first."""
+    """Returns for each depth the nearest modules, best first."""
     from torch import nn
 
     modules = dict(net.named_modules())
-    # What an exporter leaves no node of, or merges with the next layer's.
+    # Modules of which an exporter leaves no node, or which it merges with the next layer.
     skip = (nn.modules.conv._ConvNd, nn.Dropout, nn.Identity, nn.Linear)
     order = [n for n, shape in calls(net, x).items() if len(shape) >= 3 and not isinstance(modules[n], skip)]
     layers = []
     for p in POSITIONS:
         at = p * (len(order) - 1)
         near = sorted(range(len(order)), key=lambda i: abs(i - at))[:12]
-        # The mean over a normalised axis is constant, so its gradient is rounding alone.
+        # The mean over a normalised axis is constant, so its gradient is only rounding.
         blocks = [order[i] for i in near if not isinstance(modules[order[i]], (nn.LayerNorm, nn.GroupNorm))]
         layers.append(blocks[:6])
     return layers
@@ -344,11 +346,11 @@ def candidates(net, x):
 
 
 def export(net, shape, exporter, path):
-    """Writes the ONNX file with a free batch, or if that fails with a batch of one; says which."""
+    """Writes the ONNX file with a free batch, or with a batch of one if that fails; returns which."""
     import torch
 
     torch.manual_seed(0)
-    # The old exporter does not know attention's fused form, which is only a faster way through.
+    # The old exporter does not know attention's fused form, which is only an optimisation.
     torch.backends.mha.set_fastpath_enabled(False)
     names = {"input_names": ["x"]}
 
@@ -364,7 +366,7 @@ def export(net, shape, exporter, path):
             )
         return "free" if dynamic else "fixed"
 
-    # Both exporters print much where they fail.
+    # Both exporters print much output when they fail.
     with contextlib.redirect_stdout(io.StringIO()):
         try:
             return attempt(True)
@@ -377,7 +379,7 @@ def short(error):
 
 
 def module_of(node):
-    """Scopes of the module that a node of the file came from, outermost first."""
+    """Returns the scopes of the module that a node of the file came from, outermost first."""
     for p in node.metadata_props:
         if p.key == "pkg.torch.onnx.name_scopes":
             return [s for s in ast.literal_eval(p.value)[:-1] if s]
@@ -393,14 +395,14 @@ def module_of(node):
 
 
 def tensors_of(model, module, limit=4):
-    """The last few results computed inside a module."""
+    """Returns the last few results computed inside a module."""
     inside = lambda p: p == module or p.startswith(module + ".")
     found = [n.output[0] for n in model.graph.node if n.output and any(inside(p) for p in module_of(n)[-1:])]
     return found[::-1][:limit]
 
 
 def run_file(model, feeds, wanted):
-    """The wanted tensors of the file, by ONNX Runtime without its rewriting."""
+    """Returns the wanted tensors of the file, computed by ONNX Runtime without graph optimisations."""
     import numpy as np
     import onnx
     import onnxruntime as ort
@@ -460,12 +462,12 @@ def reference(net, net64, shape, wanted):
 
 
 def unit(y):
-    """The channel whose mean is farthest from zero, so that its value is not a difference of large numbers."""
+    """Returns the channel whose mean is farthest from zero, so that its value is no difference of large numbers."""
     return int(y[0].detach().reshape(len(y[0]), -1).mean(1).abs().argmax())
 
 
 def compare(name, oneiro, exporters, folder, keep):
-    """Yields one record an exporter."""
+    """Compares one network; yields one record for each exporter."""
     import numpy as np
     import onnx
     import torch
@@ -511,7 +513,7 @@ def compare(name, oneiro, exporters, folder, keep):
         about[exporter] = exported | about[exporter] | {"unmatched": [d for d, n in zip(depths, layers) if n is None]}
         chosen[exporter] = {n: names[n] for n in [*layers, "output"] if n}
 
-    # The middle is the second of the layers found.
+    # The middle layer is the second of the layers found.
     middles = {e: [*names][min(1, len(names) - 1)] for e, names in chosen.items()}
     units = {n: unit(acts32[n]) for n in middles.values()} | {"output": c}
     gradients32, gradients64 = (
@@ -549,7 +551,7 @@ def compare(name, oneiro, exporters, folder, keep):
 
 
 def find_layers(path, x, wanted, numbers):
-    """Which tensors of the file the wanted layers are, by what ONNX Runtime computes; and what it says of the output."""
+    """Returns which tensors of the file are the wanted layers, judged by ONNX Runtime's values, and its own output."""
     import onnx
 
     model = onnx.load(path)
@@ -613,7 +615,7 @@ LINE = re.compile(r"^((act|value|grad)/.*): (\S+) \(at most \S+\)  (ok|FAILED)(?
 
 
 def check(oneiro, path, reference):
-    """What `oneiro` says."""
+    """Runs `oneiro` and returns its results."""
     start = time.time()
     try:
         layers = subprocess.run([oneiro, "layers", path, "--json"], capture_output=True, text=True, timeout=CHECK_TIMEOUT)
@@ -681,7 +683,7 @@ EXTRAS = {
 
 
 def table(records, path):
-    """Writes what the results say."""
+    """Writes the table of the results as Markdown."""
     import timm
     import torch
     import torchvision
@@ -756,7 +758,7 @@ def row(name, found):
 
 
 def read(path):
-    """Results, a later one in the place of an earlier, but no quick one in the place of another."""
+    """Returns the latest result of each network; a quick one does not replace a complete one."""
     latest = {}
     if path.exists():
         for line in path.read_text().splitlines():
@@ -816,7 +818,7 @@ def main():
             command += ["--exporter", exporter] if exporter else []
             command += ["--folder", args.folder] if args.folder else []
             command += ["--keep"] if args.keep else []
-            # A process each: memory goes back, and one that dies takes nobody with it.
+            # Each network runs in a process of its own, which returns its memory and whose crash ends no other.
             try:
                 done = subprocess.run(command, timeout=TIMEOUT, stderr=subprocess.PIPE, text=True)
                 failed = done.returncode and (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1]

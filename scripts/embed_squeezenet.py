@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Make the small network that travels inside the binary.
+"""Make the small network that is embedded in the binary.
 
     python scripts/embed_squeezenet.py MODEL.onnx OUT.onnx
 
@@ -19,7 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 
 def halve(model):
-    """Replace float32 initializers by float16 ones with a Cast; return (count, largest relative error)."""
+    """Replace float32 weights by float16 ones, each followed by a Cast; return (count, largest relative error)."""
     graph = model.graph
     casts, worst = [], 0.0
     inputs = {value.name for value in graph.input}
@@ -44,7 +44,7 @@ def halve(model):
 
 
 def strip(model):
-    """Drop documentation strings, wherever they are."""
+    """Remove the documentation strings of the model, its graph, nodes, values and attributes."""
     model.doc_string = ""
     graph = model.graph
     graph.doc_string = ""

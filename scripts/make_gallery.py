@@ -1,4 +1,4 @@
-"""Makes the gallery: every recipe on the same three units and two photos, the command beside each picture.
+"""Makes the gallery: every preset on the same three units and two photos, with the command beside each picture.
 
     cargo build --release
     python3 scripts/make_gallery.py                # target/gallery/index.html, which opens in a browser
@@ -31,7 +31,7 @@ SELECTION_TITLES = {
     "From a photo: cat": "From a photo",
 }
 
-# Recipe, what the page says of it, and what is overridden (small pictures keep the page small).
+# Presets, each with the text on the page and the settings that are overridden to keep the page small.
 RECIPES = [
     ("oneiro", "The default. Lucid's Fourier space, 128 steps at a falling rate, a mirrored edge, rolled textures.", ()),
     ("lucid", "Fourier space, decorrelated colours, Adam, 512 steps.", ()),
@@ -61,7 +61,8 @@ DREAM_NOISE = ("--size", "240x320")
 
 @dataclasses.dataclass
 class Picture:
-    """A picture of the gallery: its file without the ending, the command that makes it, and what the selection says of it."""
+    """A picture of the gallery: its file's name without ending, the command that makes it, and its text in the
+    selection."""
 
     name: str
     command: tuple
@@ -81,7 +82,7 @@ def file_name(unit):
 
 
 def sections():
-    """All of the gallery: headings with sections of pictures that belong side by side."""
+    """Returns the whole gallery: headings, each with sections of pictures that are shown side by side."""
 
     def unit_pictures(prefix, flags, caption):
         return [
@@ -90,7 +91,7 @@ def sections():
             for unit in UNITS
         ]
 
-    # The default recipe is shown as everybody calls it: without a flag.
+    # The default preset is shown as users call it: without a flag.
     recipes = [
         Section(name, about, unit_pictures(name, ("--preset", name, *flags) if name != "oneiro" else flags,
                                            f"`{name}`" if name in SELECTION_RECIPES else ""))
@@ -153,7 +154,7 @@ def from_photo(photo, unit):
 
 
 def make(oneiro, picture, path, only):
-    """Runs the command that writes a picture, unless `only` leaves it out. Returns the command as a person types it."""
+    """Runs the command that writes a picture, unless `only` excludes it. Returns the command as a user types it."""
     command = [*picture.command, "--out", path.as_posix()]
     if only is None or only in path.name:
         started = time.time()
@@ -163,7 +164,7 @@ def make(oneiro, picture, path, only):
 
 
 def write_page(oneiro, out, only):
-    """The whole gallery, as a page that opens from disk."""
+    """Writes the whole gallery as an HTML page that opens from disk."""
     out.mkdir(parents=True, exist_ok=True)
     units = ", ".join(f"<code>{unit}</code> ({what})" for unit, what in UNITS.items())
     lines = [
@@ -208,7 +209,7 @@ python3 scripts/make_gallery.py --selection  # this page
 
 
 def write_selection(oneiro, only):
-    """docs/gallery.md: what of the gallery is kept in the repository."""
+    """Writes docs/gallery.md, the selection of the gallery that is kept in the repository."""
     docs = pathlib.Path("docs")
     (docs / "gallery").mkdir(parents=True, exist_ok=True)
     lines = [SELECTION_HEAD]
@@ -221,7 +222,8 @@ def write_selection(oneiro, only):
         lines.append(f"## {SELECTION_TITLES.get(heading, heading)}\n")
         cells = []
         for section, picture in chosen:
-            # JPEG has no transparency.
+            # PNG pictures become JPEG. Transparent ones have another ending and keep it, because JPEG has no
+            # transparency.
             path = docs / "gallery" / (picture.name + (".jpg" if picture.suffix == ".png" else picture.suffix))
             command = make(oneiro, picture, path, only)
             cells.append((path.relative_to(docs).as_posix(), picture.selected, section.about, command))
@@ -232,7 +234,7 @@ def write_selection(oneiro, only):
 
 
 def tables(cells):
-    """Markdown tables of pictures with what they show below them. Wide sheets have a table to themselves."""
+    """Returns Markdown tables of pictures with their texts below. A wide sheet has a table of its own."""
     rows, row = [], []
     for cell in cells:
         wide = pathlib.Path(cell[0]).stem.split("-")[0] in ("invert", "caricature", "accentuate", "attribute")

@@ -1,4 +1,4 @@
-"""Exports two networks for video with random weights: the subjects of `compare_video.py`.
+"""Exports two video networks with random weights, which `compare_video.py` compares.
 
     pip install torch torchvision numpy onnx onnxruntime
     python scripts/make_video_networks.py --out target/video-networks
@@ -30,12 +30,12 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 SEED = 5
 OPSET = 17
-# Convolutions of VGG-16 in each block, and their channels (Simonyan & Zisserman, ICLR 2015, table 1, D).
+# Number of convolutions and channels in each block of VGG-16 (Simonyan & Zisserman, ICLR 2015, table 1, D).
 VGG16 = [(2, 64), (2, 128), (3, 256), (3, 512), (3, 512)]
 FIELDS = 10
-# Classes of UCF101 and Kinetics-400.
+# Number of classes of UCF101 and of Kinetics-400.
 UCF101, KINETICS = 101, 400
-# Largest difference of logits, relative to the largest logit.
+# Largest difference of logits from PyTorch's, relative to the largest logit.
 TOLERANCE = 1e-4
 
 IMAGENET = """mean = [0.485, 0.456, 0.406]
@@ -66,7 +66,7 @@ range = 1.0
 
 
 def trunk(channels):
-    """VGG-16 from an input of `channels` to relu5_3: [N,channels,224,224] -> [N,512,14,14]."""
+    """Returns VGG-16 from an input of `channels` to relu5_3: [N,channels,224,224] -> [N,512,14,14]."""
     layers = OrderedDict()
     for block, (convolutions, width) in enumerate(VGG16, 1):
         for i in range(1, convolutions + 1):
@@ -100,7 +100,8 @@ class TwoStream(nn.Module):
 
 
 def initialise(network):
-    """He et al. 2015, equation 10, for every convolution and dense layer; biases are zero."""
+    """Initialises weights by He et al. 2015, equation 10, for every convolution and dense layer, and sets biases
+    to zero."""
     for module in network.modules():
         if isinstance(module, (nn.modules.conv._ConvNd, nn.Linear)):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
@@ -120,7 +121,7 @@ def fold(network):
 
 
 def r3d_18():
-    """torchvision's network in evaluation mode with its batch normalizations folded; weights are not set."""
+    """Returns torchvision's R3D-18 in evaluation mode with folded batch normalisations; weights are not set here."""
     from torchvision.models.video import r3d_18 as build
 
     return fold(build(weights=None).eval())
@@ -141,7 +142,7 @@ def make_r3d_18():
     initialise(network)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm3d):
-            # A cumulative mean: the statistics of the noise alone.
+            # A momentum of None takes cumulative means, so the statistics are those of the noise alone.
             module.momentum = None
     with torch.no_grad():
         network.train()(torch.randn(2, 3, 16, 112, 112))
@@ -149,7 +150,7 @@ def make_r3d_18():
 
 
 def layers_of(graph, modules):
-    """{module: tensor}: the output of the last node within each module of PyTorch that has one in the graph."""
+    """Returns {module: tensor}: the output of the last node of each PyTorch module that has a node in the graph."""
     found = {}
     for node in graph.node:
         # A node is named /path/of/module/Operator. A child of a Sequential repeats its name: /layer1/layer1.0/conv1.
@@ -175,7 +176,7 @@ def export(network, inputs, names, card, path):
 
 
 def check(network, inputs, names, path):
-    """Largest difference between the logits of ONNX Runtime and PyTorch, relative to the largest logit."""
+    """Returns the largest difference of ONNX Runtime's and PyTorch's logits, relative to the largest logit."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])

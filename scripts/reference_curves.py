@@ -1,4 +1,4 @@
-"""Renders with plain PyTorch what `crates/oneiro/tests/reference_curves.rs` renders with oneiro, and stores the results.
+"""Renders in plain PyTorch what `crates/oneiro/tests/reference_curves.rs` renders with oneiro; stores the results.
 
     pip install torch onnx numpy safetensors
     python scripts/reference_curves.py
@@ -30,18 +30,18 @@ from torch_network import Network
 ROOT = Path(__file__).resolve().parent.parent
 SIZE, STEPS = 48, 20
 CHANNEL, OTHER_CHANNEL, INVERTED = "channel(fire4.expand3x3,5)", "channel(fire5.expand1x1,7)", "fire3"
-# How far other starts are off, how many there are, and how far from the first they may arrive: shares of a pixel, of the
-# objective and of a pixel's range.
+# A check that a case has no kinks: the offset of other starts (share of a pixel's value), their number, and their
+# largest final distance (share of the objective, or of a pixel's range).
 OFF, OTHERS, APART = 1e-6, 4, 5e-5
 WORD, WIDE = (1 << 64) - 1, (1 << 128) - 1
 
-# Lucid's colour correlation (`lucid/optvis/param/color.py`), divided by its largest column norm.
+# Colour correlation of Lucid (`lucid/optvis/param/color.py`), divided by its largest column norm.
 COLORS = torch.tensor([[0.26, 0.09, 0.02], [0.27, 0.0, -0.05], [0.27, -0.09, 0.03]], dtype=torch.float64)
 COLORS = COLORS / COLORS.square().sum(0).sqrt().max()
 
 
 class Stream:
-    """oneiro's random numbers: PCG XSL RR 128/64 (O'Neill 2014), its state and increment mixed by SplitMix64."""
+    """oneiro's random numbers: PCG XSL RR 128/64 (O'Neill 2014), whose state and increment SplitMix64 derives."""
 
     GOLDEN = 0x9E3779B97F4A7C15
     MULTIPLIER = 0x2360ED051FC65DA44385DF649FCCF645
@@ -56,7 +56,7 @@ class Stream:
 
     @staticmethod
     def identity(text, purpose):
-        """64-bit FNV-1a."""
+        """Computes the 64-bit FNV-1a hash."""
         number = 0xCBF29CE484222325
         for byte in text.encode() + b"\0" + purpose.encode():
             number = ((number ^ byte) * 0x100000001B3) & WORD
@@ -73,7 +73,7 @@ class Stream:
         self.state = (self.state * self.MULTIPLIER + self.increment) & WIDE
 
     def choice(self, options):
-        """One of a list, or a whole number below `options`."""
+        """Draws an element of a list, or a whole number below `options`."""
         self.advance()
         folded, turn = (self.state >> 64) ^ (self.state & WORD), self.state >> 122
         bits = ((folded >> turn) | (folded << (64 - turn))) & WORD
@@ -88,7 +88,8 @@ def fourier_scale(divisor):
 
 
 class Fourier:
-    """A half spectrum, (re, im) last; sigmoid(colours(irfft2(scale * spectrum) / divisor))."""
+    """A half spectrum as parameters, (re, im) last: the picture is sigmoid(colours(irfft2(scale * spectrum) /
+    divisor))."""
 
     def __init__(self, divisor):
         self.scale = fourier_scale(divisor)
@@ -108,7 +109,7 @@ class SigmoidPixels:
 
 
 def jitter(x, draws, stream, pixels):
-    """Cuts so many rows and columns off, split at random between the two sides."""
+    """Cuts off this many rows and columns in total, divided at random between the two sides."""
     top, left = stream.choice(pixels + 1), stream.choice(pixels + 1)
     draws += [top, left]
     return x[:, :, top:x.shape[2] - (pixels - top), left:x.shape[3] - (pixels - left)]
@@ -128,14 +129,15 @@ def scale(x, draws, stream, factors):
 
 
 def rotate(x, draws, stream, degrees):
-    """Counter-clockwise as seen, about the middle; zeros come from outside."""
+    """Rotates counter-clockwise about the centre; pixels from outside are zero."""
     angle = stream.choice(degrees)
     draws.append(angle)
     cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
     height, width = x.shape[2:]
     middle_y, middle_x = (height - 1) / 2, (width - 1) / 2
     dy, dx = torch.meshgrid(torch.arange(height) - middle_y, torch.arange(width) - middle_x, indexing="ij")
-    # With y down, the source of a counter-clockwise turn; grid_sample counts from -1 to 1 between the middles of the edges.
+    # y points down, so this is the source of a counter-clockwise turn. grid_sample counts from -1 to 1 between the edge
+    # pixels' centres.
     from_y, from_x = cos * dy + sin * dx, cos * dx - sin * dy
     grid = torch.stack([from_x / middle_x, from_y / middle_y], -1)[None].to(x.dtype)
     return F.grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=True)
@@ -165,7 +167,7 @@ def conveiro_transforms(mean):
 
 
 def ascend(param, start, optimizer, objective, transforms=None, stream=None):
-    """The objective before each step, the picture after the last, and what was drawn in each step, if anything was."""
+    """Returns the objective before each step, the last picture, and the random numbers drawn in each step, if any."""
     params = param.start(start).requires_grad_(True)
     optimizer = optimizer([params])
     curve, drawn = [], []
@@ -181,7 +183,7 @@ def ascend(param, start, optimizer, objective, transforms=None, stream=None):
 
 
 def pre_image(network, start, target):
-    """Mahendran & Vedaldi 2016, section 4, without jitter: pixels of 0-255 less the mean colour."""
+    """Optimises by Mahendran & Vedaldi 2016, section 4, without jitter: pixels of 0-255 minus the mean colour."""
     mean = network.mean_color()
     see = lambda x: network.layer(INVERTED, network.prepared(x / 255 + mean))
     features = see((target[None] - mean) * 255)
@@ -193,7 +195,7 @@ def pre_image(network, start, target):
         x.requires_grad_(True)
         distance = (see(x) - features).square().sum() / energy
         curve.append(-distance.item())
-        # Of alpha 6 and beta 2.
+        # The regularizers with α = 6 and β = 2.
         bright = x.square().sum(1).pow(3).sum() / pixels / 80**6
         rough = (x.diff(dim=2).square().sum() + x.diff(dim=3).square().sum()) / pixels / (80 / 6.5) ** 2
         (gradient,) = torch.autograd.grad(100 * distance + bright + rough, x)
@@ -211,28 +213,29 @@ def channel(network, text):
 
 
 def photograph(seed):
-    """A picture with the spectrum and the colours of photographs, in 8 bits."""
+    """Returns an 8-bit picture with the spectrum and the colours of photographs."""
     random = torch.Generator().manual_seed(seed)
     spectrum = torch.randn(3, SIZE, SIZE // 2 + 1, 2, generator=random)
     return (Fourier(divisor=4).image(0.5 * spectrum) * 255).round().to(torch.uint8)
 
 
 def noise(seed):
-    """Some of its pixels are farther from the mean colour than the bound of 160."""
+    """Returns a random picture, some of whose pixels are farther from the mean colour than the bound of 160."""
     return torch.randint(0, 256, (3, SIZE, SIZE), generator=torch.Generator().manual_seed(seed), dtype=torch.uint8)
 
 
 def distance(one, other):
-    """How far two ways are apart: curves by their values, pictures by their pixels."""
+    """Returns the distance of two optimisations: of their curves in values, of their pictures in pixels."""
     (curve, image), (other_curve, other_image) = ((torch.tensor(r[0]), r[1]) for r in (one, other))
     return max(((other_curve - curve).abs() / curve.abs()).max().item(), (other_image - image).abs().max().item())
 
 
 def steady(name, start, render):
-    """What is stored of the first seed whose way leads past no kink. `render` takes a start and the seed."""
+    """Returns the arrays to store for the first seed whose optimisation meets no kink; `render` takes a start and
+    the seed."""
     for seed in itertools.count():
         levels = start(seed)
-        # float32 on the other side, too.
+        # Rounded to float32, because oneiro reads the start in float32.
         picture = (levels.float() / 255).double()
         result = render(picture, seed)
         random = torch.Generator().manual_seed(seed)

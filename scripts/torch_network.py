@@ -1,4 +1,4 @@
-"""Runs an ONNX file in PyTorch, and prepares pictures as its model card says: what the reference scripts share.
+"""Runs an ONNX file in PyTorch and prepares pictures by its model card; the comparison scripts share this module.
 
 Only the operators of plain convolutional networks are known (`OPERATORS`); the order of the file is the order of the run.
 Nothing of oneiro is used, so that whoever compares with it compares with PyTorch alone.
@@ -41,7 +41,7 @@ OPERATORS = {
 
 
 class Network:
-    """A network with one input, an image, and the card beside it (or at `card`)."""
+    """A network with one image input, prepared by the card beside it (or the file `card`)."""
 
     def __init__(self, path, card=None, dtype=torch.float64, device="cpu"):
         graph = onnx.load(str(path)).graph
@@ -59,16 +59,16 @@ class Network:
         self.mean, self.std = column("mean"), column("std")
 
     def prepared(self, image):
-        """The network's input for RGB pictures in 0-1, [N, 3, H, W]."""
+        """Returns the network's input for RGB pictures in 0-1, [N, 3, H, W]."""
         planes = [image[:, self.order.index(channel)] for channel in range(3)]
         return (torch.stack(planes, 1) * self.range - self.mean) / self.std
 
     def mean_color(self):
-        """The RGB colour in 0-1 that the network sees as zero, [1, 3, 1, 1]."""
+        """Returns the RGB colour in 0-1 that the network sees as zero, [1, 3, 1, 1]."""
         return self.mean[:, self.order] / self.range
 
     def layer(self, name, x):
-        """The activations of a layer for a prepared input. Nothing behind it is computed."""
+        """Returns the activations of a layer for a prepared input; layers after it are not computed."""
         wanted = self.names.get(name, name)
         values = {**self.weights, self.input: x}
         for operator, attributes, inputs, output in self.nodes:

@@ -1,4 +1,4 @@
-"""Trains a sparse autoencoder on activations of a layer: a dictionary of directions.
+"""Trains a sparse autoencoder on the activations of a layer, which gives a dictionary of directions.
 
     pip install torch numpy safetensors onnx pillow
     python scripts/train_sae.py --activations FILE.npy --out SAE.safetensors [--features 1024] [--l1 0.16]
@@ -27,7 +27,7 @@ import sys
 import time
 from pathlib import Path
 
-# Before torch: it sets what PyTorch reads when imported.
+# This import comes before torch, because it sets variables that PyTorch reads when imported.
 from compare_scan import SHORTER_SIDE, Network, Photos, keep_memory
 
 import numpy as np
@@ -36,11 +36,11 @@ from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 
 BATCH = 1024
-# Steps in which the penalty grows to its full weight.
+# Number of steps over which the sparsity penalty grows to its full weight.
 WARM_UP = 500
-# The last part of the steps, in which the learning rate falls to zero.
+# Share of the steps, at the end, in which the learning rate falls to zero.
 DECAY = 0.2
-# When dead features are set anew, as parts of the steps.
+# Times, as shares of the steps, at which dead features are reset.
 RESAMPLINGS = (0.15, 0.3, 0.45)
 # Below this value the penalty is about the sum of the features; the root of the rows' summed variance is 1.
 LOG_FROM = 0.02
@@ -57,7 +57,7 @@ def read(path):
 
 
 def of_network(o):
-    """Activations [N, C] of a layer at random positions of all photos."""
+    """Returns activations [N, C] of a layer at random positions of all photos."""
     network = Network(o.model, [o.layer])
     photos = Photos(o.images, network.size, o.resize)
     random = torch.Generator().manual_seed(o.seed)
@@ -65,7 +65,7 @@ def of_network(o):
 
     def look(layer, activations):
         maps = activations.flatten(2).mT if activations.dim() > 2 else activations.unsqueeze(1)
-        # Without repetition: the first of the positions in random order.
+        # Positions are drawn without repetition: the first ones of a random order.
         chosen = torch.rand(maps.shape[:2], generator=random).argsort(1)[:, : o.positions]
         rows.append(maps.gather(1, chosen.unsqueeze(2).expand(-1, -1, maps.shape[2])).flatten(0, 1))
 
@@ -86,7 +86,7 @@ def decoded(sae, f):
 
 @torch.no_grad()
 def measured(sae, rows):
-    """Explained variance, mean number of active features, and how often each feature is active."""
+    """Returns the explained variance, the mean number of active features, and how often each feature is active."""
     error, uses = 0.0, torch.zeros(len(sae["b_enc"]))
     for x in rows.split(4096):
         f = encoded(sae, x)
@@ -98,7 +98,7 @@ def measured(sae, rows):
 
 @torch.no_grad()
 def resampled(sae, optimizer, rows, random):
-    """Gives features that no row of a sample activates a direction to a row that is reconstructed badly."""
+    """Gives features that are never active the direction of a row that is reconstructed badly."""
     sample = rows[torch.randint(len(rows), (min(len(rows), 16384),), generator=random)]
     f = encoded(sae, sample)
     dead = ((f > 0).sum(0) == 0).nonzero().squeeze(1)
@@ -120,7 +120,7 @@ def resampled(sae, optimizer, rows, random):
 def trained(o, rows):
     random = torch.Generator().manual_seed(o.seed)
     center = rows.mean(0)
-    # Rows of unit variance in all, so that --l1 and the rate of learning suit every layer.
+    # Rows are scaled to unit total variance, so that --l1 and the learning rate suit every layer.
     scale = (rows - center).square().sum(1).mean().sqrt()
     rows = (rows - center) / scale
     directions = F.normalize(torch.randn(o.features, rows.shape[1], generator=random), dim=1)
@@ -157,7 +157,7 @@ def trained(o, rows):
                 flush=True,
             )
     sae = {name: tensor.detach() for name, tensor in sae.items()}
-    # Back to the scale of the layer; the decoder's rows keep norm 1, the features grow with the activations.
+    # Undoes the scaling: the decoder's rows keep norm 1, and features grow with the activations.
     return {
         "W_enc": sae["W_enc"].clone(),
         "b_enc": sae["b_enc"] * scale,

@@ -28,7 +28,7 @@ import sys
 import time
 from pathlib import Path
 
-# PyTorch reads it when imported. Waiting threads would spin while the other side is measured.
+# PyTorch reads this variable when imported. Waiting threads would otherwise spin while oneiro is measured.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch
@@ -38,17 +38,17 @@ from make_video_networks import FIELDS, TwoStream, r3d_18
 
 CHANNEL = 5
 SEED = 0
-# Feichtenhofer et al. 2020, §3.2 and §4: B, α, V = B/6.5, γ, and the factor of total variation for motion.
+# Constants of Feichtenhofer et al. 2020, §3.2 and §4: B, α, γ, and the factor of total variation for motion; V = B/6.5.
 BOUND, ALPHA, GAMMA, MOTION_TV = 160.0, 3.0, 1.0, 10.0
 VARIATION = BOUND / 6.5
-# Weight of the unit and start: Mahendran & Vedaldi (IJCV 2016), their code.
+# Weight of the unit, and scale of the start, from the code of Mahendran & Vedaldi (IJCV 2016).
 UNIT_WEIGHT, START = 1e4, 80 / math.sqrt(3)
-# Stride and receptive field of conv5_fusion: those of conv5_3, 196, and one 3×3 convolution more.
+# Stride and receptive field of conv5_fusion: 196 for conv5_3, plus one more 3×3 convolution.
 STRIDE, FIELD = 16, 228
-# Rate and steps of oneiro's preset, since the paper gives neither.
+# Learning rate and steps of oneiro's preset, because the paper gives neither.
 RATE, STEPS = 4.0, 300
 MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
-# Lucid's colour correlation, divided by its largest column norm.
+# Colour correlation of Lucid, divided by its largest column norm.
 COLOUR = torch.tensor([[0.26, 0.09, 0.02], [0.27, 0.0, -0.05], [0.27, -0.09, 0.03]])
 COLOUR = COLOUR / COLOUR.norm(dim=0).max()
 LAYOUTS = {
@@ -73,7 +73,7 @@ class TwoStreamSubject:
 
     def start(self, channels, side):
         x = torch.empty(1, channels, side, side).uniform_(-1, 1)
-        # 95 % of |x| are below .95.
+        # The scale makes 95 % of |x| smaller than 0.95.
         return (x * (START / 0.95)).requires_grad_()
 
     def prepared(self, x):
@@ -93,7 +93,8 @@ class TwoStreamSubject:
         return UNIT_WEIGHT / FIELD**2 * fused[:, CHANNEL].sum()
 
     def penalty(self, x, components, factor):
-        """Norm and total variation of one input, as [frames, components, H, W], averaged over frames and pixels."""
+        """Returns norm and total variation of one input, viewed as [frames, components, H, W], averaged over
+        frames and pixels."""
         x = x.view(-1, components, *x.shape[2:])
         count = x.shape[0] * x.shape[2] * x.shape[3]
         norm = x.square().sum(1).pow(ALPHA / 2).sum() / BOUND**ALPHA
@@ -118,7 +119,7 @@ class TwoStreamSubject:
 
 
 class ClipSubject:
-    """R3D-18 up to layer4, and two recipes for a clip."""
+    """R3D-18 up to layer4, and two ways to optimise a clip."""
 
     def __init__(self, weights, layout, recipe):
         with torch.device("meta"):
@@ -141,7 +142,7 @@ class ClipSubject:
         return time.perf_counter() - started
 
     def seen(self):
-        """The clip under its random transform, in 0–1."""
+        """Returns the clip after its random transform, in 0–1."""
         if self.recipe == "penalised":
             shifts = [int(torch.randint(-s, s + 1, ())) for s in (2, 8, 8)]
             return torch.sigmoid(self.clip).roll(shifts, (2, 3, 4))
@@ -171,7 +172,7 @@ SUBJECTS = {"two_stream_vgg16": TwoStreamSubject, "r3d_18": ClipSubject}
 
 
 def peak_bytes():
-    """The largest resident size of this process so far (Linux)."""
+    """Returns the largest memory (resident size) that this process has used, on Linux."""
     line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
     return int(line.split()[1]) * 1024
 

@@ -1,10 +1,11 @@
-//! What a person writes: units, objectives, transforms, model cards. A value or an error, never a panic.
+//! Fuzz target: texts that users write (units, objectives, transforms, model cards) give a value or an error,
+//! never a panic.
 
 use oneiro::card::Card;
 use oneiro::objective::{Objective, Unit};
 use oneiro::transform::Chain;
 
-/// Reads a text in every language of the library.
+/// Parses a text in each of the library's languages.
 pub fn expression(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     if let Ok(unit) = text.parse::<Unit>() {

@@ -1,10 +1,10 @@
-//! Small graphs made of the bytes: operators from a table with any attributes, shapes and constants. Changing
-//! bytes of a model file rarely gives another valid one; here nearly every input is.
+//! Makes small ONNX graphs from bytes: operators from a table, with any attributes, shapes and constants.
+//! Random changes to a model file rarely give a valid model; here nearly every input does.
 
 use crate::protobuf::{FLOAT, INT64, Value, attribute, message, model, node, tensor, value};
 
-/// Operators with the attributes that they may get. A name may say what it holds, where another operator's of
-/// that name holds something else.
+/// Operators with the attributes that they may get. An attribute's name may be followed by its type, if
+/// another operator has an attribute of that name with another type.
 #[rustfmt::skip]
 const OPERATORS: &[(&str, &[&str])] = &[
     ("Conv", &["kernel_shape", "strides", "pads", "dilations", "group", "auto_pad"]),
@@ -42,7 +42,7 @@ const OPERATORS: &[(&str, &[&str])] = &[
     ("Identity", &[]), ("Dropout", &[]), ("Cast", &["to"]), ("CastLike", &[]), ("Shape", &["start", "end"]),
     ("Size", &[]), ("ConstantOfShape", &[]), ("Range", &[]),
     ("QuantizeLinear", &["axis", "block_size"]), ("DequantizeLinear", &["axis", "block_size"]),
-    // New ones come last: what a byte of the corpus chooses stays.
+    // New operators are appended, so that the corpus's bytes keep selecting the same operators.
     ("BatchNormalization", &["training_mode", "epsilon"]), ("ImageScaler", &["scale", "bias:floats"]),
     ("SimplifiedLayerNormalization", &["axis", "epsilon"]),
     ("com.microsoft.FusedConv", &["kernel_shape", "strides", "pads", "group", "activation", "activation_params"]),
@@ -61,7 +61,7 @@ const OPERATORS: &[(&str, &[&str])] = &[
     ("com.microsoft.nchwc.ReorderOutput", &["channels", "channels_last"]),
 ];
 
-/// Texts that attributes may hold.
+/// Texts that attributes may have.
 const TEXTS: &[&str] = &[
     "nearest",
     "linear",
@@ -96,7 +96,7 @@ const TEXTS: &[&str] = &[
     "HardSigmoid",
     "tf_half_pixel_for_nn",
 ];
-/// Numbers at the borders of what a rule accepts.
+/// Numbers at the limits of what operators accept.
 const ODD_INTS: &[i64] =
     &[i64::MIN, i64::MAX, i32::MAX as i64, i32::MIN as i64, 1 << 24, 1 << 33, -2, 100, 1 << 62, 65_537];
 const ODD_FLOATS: &[f32] =
@@ -105,7 +105,7 @@ const ODD_FLOATS: &[f32] =
 const MAX_NODES: usize = 6;
 const OPSETS: &[u64] = &[7, 10, 11, 13, 17, 18, 21, 24];
 
-/// Decisions, taken from the bytes as long as there are any; then 0.
+/// A source of decisions: they are taken from the bytes, and are 0 when the bytes have run out.
 struct Bytes<'a>(&'a [u8]);
 
 impl Bytes<'_> {
@@ -128,7 +128,7 @@ impl Bytes<'_> {
         of[self.below(of.len())]
     }
 
-    /// Mostly small, rarely odd.
+    /// Returns an integer that is usually small, and rarely an odd one.
     fn int(&mut self) -> i64 {
         match self.byte() {
             b @ 0..=231 => i64::from(b % 8) - 1 + i64::from(b < 8),
@@ -161,7 +161,7 @@ impl Bytes<'_> {
     }
 }
 
-/// The file of a graph made of these bytes.
+/// Returns the ONNX file of the graph that these bytes describe.
 pub fn onnx(bytes: &[u8]) -> Vec<u8> {
     let mut bytes = Bytes(bytes);
     let opset = bytes.pick(OPSETS);
@@ -241,7 +241,7 @@ fn attribute_value(name: &str, bytes: &mut Bytes<'_>) -> Value {
     }
 }
 
-/// A constant: floats, integers, or one whose shape lies about its data.
+/// Returns a constant: floats, integers, or one whose shape does not fit its data.
 fn constant(name: &str, choice: usize, bytes: &mut Bytes<'_>) -> Vec<u8> {
     if choice <= 3 {
         let values = bytes.ints(6);
@@ -259,9 +259,9 @@ fn constant(name: &str, choice: usize, bytes: &mut Bytes<'_>) -> Vec<u8> {
     let count = if bytes.below(64) == 63 { count + 1 } else { count };
     let raw: Vec<u8> = (0..count).flat_map(|i| (first + slope * i as f32).to_le_bytes()).collect();
     if choice == 7 && bytes.below(2) == 0 {
-        // Computed by a node, as exporters do.
+        // The constant is computed by a node, as some exporters do.
         let value = tensor("", &[1], FLOAT, &first.to_le_bytes());
-        // The tag and length of an initializer go; the content becomes the attribute's tensor.
+        // The initializer's tag and length are removed; its content becomes the attribute's tensor.
         let content = &value[2..];
         let filled = message(
             5,

@@ -1,4 +1,4 @@
-//! What the fuzz targets do with their bytes. Tests on stable include these files by their paths to replay
+//! The code of the fuzz targets. Tests on the stable toolchain include these files by their paths to replay
 //! the corpus.
 
 pub mod expression;

@@ -1,14 +1,14 @@
-//! Whatever the bytes: a graph or an error, never a panic.
+//! Fuzz target: any bytes give a graph or an error, never a panic.
 
 use bytes::Bytes;
 use oneiro_net::format::onnx;
 use oneiro_net::graph::ValueId;
 use oneiro_net::names::Names;
 
-/// Names looked up; each costs a walk over the graph.
+/// Largest number of names that are looked up, since each search walks over the graph.
 const MAX_NAMES: usize = 16;
 
-/// Reads a model, with files of a few bytes wherever it says that weights lie beside it, and asks for names.
+/// Reads a model, with a few bytes in place of every external weight file, and looks up names.
 pub fn load(bytes: &[u8]) {
     let mut beside = |name: &str| {
         if name.len().is_multiple_of(2) {

@@ -1,8 +1,8 @@
-//! ONNX messages written field by field: the numbers are those of `onnx.proto3`.
+//! Writes ONNX messages field by field. Field numbers are those of `onnx.proto3`.
 
-/// Element types of `TensorProto`.
+/// The value `FLOAT` of ONNX's `TensorProto.DataType`.
 pub const FLOAT: u64 = 1;
-/// 64-bit integers.
+/// The value `INT64` of ONNX's `TensorProto.DataType`.
 pub const INT64: u64 = 7;
 
 fn varint(mut n: u64) -> Vec<u8> {
@@ -27,7 +27,7 @@ pub fn text(field: u64, content: &str) -> Vec<u8> {
     message(field, content.as_bytes())
 }
 
-/// An attribute: an integer, integers, a float, floats or a text.
+/// The value of an ONNX attribute: an integer, integers, a float, floats or a text.
 pub enum Value {
     Int(i64),
     Ints(Vec<i64>),
@@ -49,7 +49,7 @@ pub fn attribute(name: &str, value: &Value) -> Vec<u8> {
     message(5, &[text(1, name), content, number(20, kind)].concat())
 }
 
-/// A node; its operator may have a domain in front, with a point.
+/// Returns an ONNX node; the operator's name may be preceded by its domain and a dot.
 pub fn node(op: &str, inputs: &[String], outputs: &[String], attributes: &[Vec<u8>]) -> Vec<u8> {
     let inputs: Vec<u8> = inputs.iter().flat_map(|i| text(1, i)).collect();
     let results: Vec<u8> = outputs.iter().flat_map(|o| text(2, o)).collect();
@@ -58,13 +58,13 @@ pub fn node(op: &str, inputs: &[String], outputs: &[String], attributes: &[Vec<u
     message(1, &[inputs, results, text(4, op), attributes.concat(), domain].concat())
 }
 
-/// An initializer.
+/// Returns an ONNX initializer.
 pub fn tensor(name: &str, shape: &[i64], kind: u64, raw: &[u8]) -> Vec<u8> {
     let dims: Vec<u8> = shape.iter().flat_map(|&n| number(1, n as u64)).collect();
     message(5, &[dims, number(2, kind), text(8, name), message(9, raw)].concat())
 }
 
-/// An input (field 11) or an output (field 12).
+/// Returns an ONNX graph input (field 11) or output (field 12).
 pub fn value(field: u64, name: &str, shape: Option<&[i64]>) -> Vec<u8> {
     let shape = shape.map(|shape| {
         let dims: Vec<u8> = shape.iter().flat_map(|&n| message(1, &number(1, n as u64))).collect();

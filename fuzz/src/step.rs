@@ -1,4 +1,5 @@
-//! Whatever the bytes: a model is refused, or it compiles within the memory it is allowed and takes a step.
+//! Fuzz target: any bytes are refused as a model, or give one that compiles within its memory limit and runs
+//! a step.
 
 use std::sync::Arc;
 
@@ -9,24 +10,25 @@ use oneiro_net::format::onnx;
 use oneiro_net::tensor::volume;
 use oneiro_net::{CpuSession, Graph, Plan, Request, Rules, Session, analysis, names::Names};
 
-/// Numbers that may be fed in all; larger networks are slow and show nothing else.
+/// Largest number of input values; larger networks are slow and reveal nothing more.
 const MAX_FED: usize = 1 << 14;
-/// Memory that a plan may take.
+/// Largest memory of a plan in bytes.
 const MAX_BYTES: usize = 1 << 24;
-/// Operations beyond which a plan is not run.
+/// Plans with more operations than this are not run.
 const MAX_FLOPS: u64 = 1 << 24;
-/// Targets tried of each model.
+/// Number of targets tried in each model.
 const MAX_TARGETS: usize = 3;
-/// Nodes beyond which the list of layers, whose length squared counts, is not asked for.
+/// Graphs with more nodes than this are not listed, because the list's cost grows with the square of their
+/// number.
 const MAX_LISTED: usize = 40;
 
-/// Reads a model and takes one step towards each of its outputs.
+/// Reads a model and runs one step towards each of its outputs.
 pub fn step(bytes: &[u8]) {
     let Ok(graph) = onnx::read(Bytes::copy_from_slice(bytes)) else { return };
     step_graph(&graph);
 }
 
-/// Takes one step of a graph; returns how many targets it could be taken for.
+/// Runs one step of a graph; returns for how many targets that was possible.
 pub fn step_graph(graph: &Graph) -> usize {
     let shapes: Option<Vec<_>> = (0..graph.inputs.len()).map(|i| graph.default_shape(i)).collect();
     let Some(shapes) = shapes else { return 0 };
@@ -70,7 +72,7 @@ pub fn step_graph(graph: &Graph) -> usize {
     taken
 }
 
-/// Lists the layers, and looks at each as a map.
+/// Lists the graph's layers, and treats each as a feature map.
 fn list(graph: &Graph, shapes: &[Vec<usize>]) {
     let Ok(facts) = infer(graph, shapes, &vec![true; graph.nodes.len()], |_, _| Ok(())) else { return };
     let batch = shapes.first().and_then(|s| s.first()).copied().unwrap_or(1);
@@ -92,8 +94,8 @@ fn list(graph: &Graph, shapes: &[Vec<usize>]) {
     _ = analysis::layers(graph, &Names::new(graph, &[]), shapes, &followed);
 }
 
-/// Result and gradients of one step of a plan, with data that no objective is needed for. They may be
-/// anything, also no numbers. `None` where the plan is too large to run.
+/// Returns the result and gradients of one step of a plan, which may contain NaN. `None` if the plan is too
+/// large to run.
 fn run(plan: Plan, gradients: bool) -> Option<Vec<f32>> {
     if plan.forward_flops() > MAX_FLOPS {
         return None;

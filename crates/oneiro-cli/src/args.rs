@@ -1,4 +1,4 @@
-//! Flags that commands share, and the jobs that they stand for.
+//! Command-line flags that several commands share, and their conversion to parts of jobs.
 
 pub mod clips;
 pub mod display;

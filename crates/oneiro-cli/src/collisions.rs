@@ -1,4 +1,5 @@
-//! No result goes over a file that it is made from, or where another result goes.
+//! Checks that no result overwrites a file from which it is made, and that no two results go to the same
+//! file.
 
 use std::path::{Path, PathBuf};
 
@@ -7,17 +8,17 @@ use anyhow::{Result, bail};
 use crate::context::Context;
 use oneiro_jobs::model::LoadedModel;
 
-/// A result's file with the flag that chooses it.
+/// An output file, with the flag that names it.
 pub type Placed<'a> = (&'static str, &'a Path);
 
-/// The file of a flag, if it is given.
+/// Returns the file of a flag with the flag's name, if it is given.
 pub fn placed<'a>(flag: &'static str, file: Option<&'a PathBuf>) -> Option<Placed<'a>> {
     file.map(|file| (flag, file.as_path()))
 }
 
-/// An error if a result, given with the flag that places it, would go over a file that it is made from
-/// (`made_from`, the model with all that lies beside it, the configuration), or where another result goes.
-/// For before the work.
+/// Returns an error if a result would overwrite a file from which it is made, or go to the same file as
+/// another result. Input files are `made_from`, the model with the files beside it, and the configuration.
+/// Called before any work.
 pub fn check<'a>(
     context: &Context,
     model: Option<&LoadedModel>,
@@ -43,7 +44,7 @@ pub fn check<'a>(
     Ok(())
 }
 
-/// The one way to write where a file is, or would be: `a.png`, `./a.png` and a link to it are the same place.
+/// Returns a file's canonical path, whether or not it exists: `a.png`, `./a.png` and a link to it are equal.
 fn located(path: &Path) -> PathBuf {
     if let Ok(there) = path.canonicalize() {
         return there;
@@ -51,7 +52,7 @@ fn located(path: &Path) -> PathBuf {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     match (path.file_name(), folder.canonicalize()) {
         (Some(name), Ok(folder)) => folder.join(name),
-        // A folder that is yet to be made: without `.` at least.
+        // The folder does not exist yet, so its own path is made canonical as far as possible.
         (Some(name), Err(_)) => located(folder).join(name),
         (None, _) => path.to_owned(),
     }

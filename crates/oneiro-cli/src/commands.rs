@@ -1,4 +1,4 @@
-//! One module a command.
+//! The commands of the program, one module for each.
 
 pub mod accentuate;
 pub mod again;

@@ -1,7 +1,7 @@
-//! The configuration file: defaults for flags.
+//! The configuration file, which holds defaults for command-line flags.
 //!
-//! It is small on purpose. Settings of the file that change results (preset, size, steps) are printed on
-//! stderr and recorded in every picture, so that `oneiro again` does not need the file.
+//! It has few settings on purpose. Those that change results (preset, size, steps) are printed on stderr and
+//! recorded in every picture, so that `oneiro again` does not need the file.
 
 use std::path::{Path, PathBuf};
 
@@ -13,37 +13,37 @@ use oneiro_jobs::job::render::limits::MAX_STEPS;
 
 use crate::args::size::parse_size;
 
-/// Names the configuration file; empty for none.
+/// The environment variable that names the configuration file; an empty value means no file.
 const VARIABLE: &str = "ONEIRO_CONFIG";
-/// Below the system's folder for configuration.
+/// Path of the configuration file inside the system's configuration folder.
 const FILE: &str = "oneiro/config.toml";
-/// As `--threads` allows.
+/// The largest number of threads in the configuration, the same as for `--threads`.
 const MAX_THREADS: u16 = 1024;
 
-/// Defaults for flags.
+/// The content of the configuration file: defaults for flags.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// `--threads`.
+    /// Default for `--threads`.
     pub threads: Option<u16>,
-    /// `--quiet`.
+    /// Default for `--quiet`.
     #[serde(default)]
     pub quiet: bool,
-    /// `--preset`.
+    /// Default for `--preset`.
     pub preset: Option<String>,
-    /// `--size`: a number or "HxW".
+    /// Default for `--size`: a number or "HxW".
     #[serde(default, deserialize_with = "size")]
     pub size: Option<[usize; 2]>,
-    /// `--steps`.
+    /// Default for `--steps`.
     pub steps: Option<u32>,
-    /// The folder that pictures go to where `--out` does not say.
+    /// The folder in which pictures are saved if `--out` is not given.
     pub out: Option<PathBuf>,
-    /// Where all this stands.
+    /// Path of the configuration file itself.
     #[serde(skip)]
     pub path: PathBuf,
 }
 
-/// A number or a text, as `--size` takes it.
+/// Deserializes a size that is a number or a text, as `--size` accepts it.
 fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<[usize; 2]>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -59,7 +59,8 @@ fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<[usize; 2]>
 }
 
 impl Config {
-    /// Reads the file that `--config` or the environment names, or that lies in the usual place, if any does.
+    /// Reads the configuration file that `--config` or the environment variable names, or else the one at the
+    /// usual place, if there is one.
     pub fn find(flag: Option<&Path>) -> Result<Self> {
         let named = std::env::var_os(VARIABLE);
         match (flag, named) {
@@ -73,7 +74,8 @@ impl Config {
         }
     }
 
-    /// `named` is who says that the file should be read.
+    /// Reads a configuration file. `named` says in error messages what named the file: the flag or the
+    /// environment variable.
     fn read(path: &Path, named: &str) -> Result<Self> {
         let shown = path.display();
         let text = std::fs::read_to_string(path).with_context(|| {
@@ -106,7 +108,7 @@ impl Config {
     }
 }
 
-/// Where systems keep the configuration of programs.
+/// Returns the configuration file's usual path on this operating system.
 fn usual_place() -> Option<PathBuf> {
     let folder = |variable: &str| std::env::var_os(variable).filter(|v| !v.is_empty()).map(PathBuf::from);
     let base = folder("XDG_CONFIG_HOME").filter(|path| path.is_absolute()).or_else(|| {

@@ -1,4 +1,4 @@
-//! The context of every command: threads and observer, defaults for flags, standard output.
+//! The context of every command: threads, observer of progress, defaults for flags, and standard output.
 
 use std::io::{ErrorKind, Write};
 use std::ops::Deref;
@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use crate::config::Config;
 use crate::terminal::Terminal;
 
-/// Threads, manners and defaults of this run.
+/// What all commands of this run share: threads, the terminal and the configuration.
 pub struct Context {
     jobs: oneiro_jobs::Context,
     terminal: Arc<Terminal>,
@@ -23,15 +23,15 @@ impl Context {
         Ok(Self { jobs, terminal, config })
     }
 
-    /// Defaults for flags.
+    /// Returns the defaults for flags from the configuration file.
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// A line of the result, on stdout.
+    /// Prints a line of the result on standard output.
     ///
     /// # Errors
-    /// [`ReaderGone`], or if the system refuses.
+    /// [`ReaderGone`] if the reader has closed the pipe, or the error of the operating system.
     pub fn print(&self, text: &str) -> Result<()> {
         self.terminal.release();
         match writeln!(std::io::stdout().lock(), "{text}") {
@@ -40,13 +40,13 @@ impl Context {
         }
     }
 
-    /// A remark of a command itself, on stderr.
+    /// Prints a note of the command itself on standard error.
     pub fn note(&self, text: &str) {
         self.terminal.note(text);
     }
 }
 
-/// A command runs jobs with its own threads and observer.
+/// Commands use this context to run jobs, with the same threads and observer.
 impl Deref for Context {
     type Target = oneiro_jobs::Context;
 
@@ -55,7 +55,7 @@ impl Deref for Context {
     }
 }
 
-/// The reader of standard output is gone.
+/// The error that the reader of standard output has closed the pipe, as `head` does.
 #[derive(Debug, thiserror::Error)]
 #[error("nobody reads standard output any more")]
 pub struct ReaderGone;

@@ -1,4 +1,4 @@
-//! A network as a graph in the language of Graphviz: one box for each layer, inside a box for each module
+//! Draws a network as a graph in Graphviz's language: one box for each layer, inside a frame for each module
 //! that contains it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,7 +8,7 @@ use oneiro_net::analysis::Layer;
 use oneiro_net::graph::Node;
 use oneiro_net::{Graph, ValueId};
 
-/// Groups of operators with the same colour: the colour, and the operators.
+/// Colours of boxes, each with the operators that get it.
 const COLORS: &[(&str, &[&str])] = &[
     ("#dbe9f6", &["Conv", "ConvTranspose"]),
     ("#e3dcef", &["Gemm", "MatMul", "Einsum"]),
@@ -26,12 +26,13 @@ const COLORS: &[(&str, &[&str])] = &[
     ),
     ("#dff0df", &["Add", "Sum", "Concat", "Mul"]),
 ];
-/// Everything else.
+/// Colour of the boxes of all other operators.
 const PLAIN: &str = "#f4f4f4";
-/// Inputs.
+/// Colour of the boxes of the network's inputs.
 const INPUT: &str = "#fff6c8";
 
-/// Modules and layers in the order of the graph; a module is numbered by its first layer.
+/// The tree of modules and layers, in the graph's order. The key of an inner module is its first layer's
+/// index.
 #[derive(Default)]
 struct Module {
     layers: Vec<usize>,
@@ -58,10 +59,10 @@ impl Module {
     }
 }
 
-/// The graph of a network's layers. `inputs` are names and shapes of what is fed.
+/// Returns the Graphviz text of a network's layers. `inputs` are names and shapes of the network's inputs.
 pub fn graph(title: &str, graph: &Graph, layers: &[Layer], inputs: &[(String, String)]) -> String {
     let mut out = String::new();
-    // Writing to a string does not fail.
+    // Writing to a string cannot fail.
     let mut line = |depth: usize, text: String| {
         let _ = writeln!(out, "{:1$}{text}", "", 2 * depth);
     };
@@ -97,7 +98,7 @@ pub fn graph(title: &str, graph: &Graph, layers: &[Layer], inputs: &[(String, St
     modules(&root, layers, "", 1, &mut line);
     for (i, layer) in layers.iter().enumerate() {
         let mut sources: Vec<String> = Vec::new();
-        // Back from the layer's operands, through nodes that are no layers, to what is drawn.
+        // Follow the layer's operands back, through nodes that are no layers, to layers or inputs.
         let operands =
             |node: &Node| -> Vec<ValueId> { node.inputs.iter().flatten().rev().copied().collect() };
         let mut seen = BTreeSet::new();
@@ -120,7 +121,7 @@ pub fn graph(title: &str, graph: &Graph, layers: &[Layer], inputs: &[(String, St
     out
 }
 
-/// The boxes of a module's layers, with a frame around each module inside that holds more than one.
+/// Writes the boxes of a module's layers, with a frame around each inner module of more than one layer.
 fn modules(
     module: &Module,
     layers: &[Layer],
@@ -128,7 +129,7 @@ fn modules(
     depth: usize,
     line: &mut impl FnMut(usize, String),
 ) {
-    // In the order of the graph, layers and modules mixed.
+    // Layers and inner modules are mixed in the graph's order.
     let mut parts: Vec<(usize, Option<&(String, Module)>)> =
         module.layers.iter().map(|&i| (i, None)).collect();
     parts.extend(module.inner.iter().map(|(&i, inner)| (i, Some(inner))));
@@ -139,7 +140,8 @@ fn modules(
             continue;
         };
         let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-        // A frame says something where it holds some of what is beside it, not one box or everything.
+        // A frame is only drawn if it separates several layers from others: around one layer or all it would
+        // say nothing.
         let framed = inner.len() > 1 && inner.len() < layers.len();
         if framed {
             line(depth, format!("subgraph cluster{i}_{depth} {{"));
@@ -160,7 +162,7 @@ fn node(index: usize, layer: &Layer) -> String {
     format!("layer{index} [label={label}, fillcolor=\"{color}\"];")
 }
 
-/// A text in quotes as Graphviz reads it: any character, with line breaks.
+/// Returns a text in quotes, escaped for Graphviz: with any characters and line breaks.
 fn quoted(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {

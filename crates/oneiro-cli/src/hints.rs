@@ -1,7 +1,7 @@
-//! Flags that mend an error of the libraries, or change the subject of a remark.
+//! Hints that name command-line flags, added to the libraries' error messages and remarks.
 //!
-//! Messages of the libraries name no flags; this module adds flags as hints, by the variant of the error or
-//! remark. A hint stands around a message: a flag before it, advice behind it.
+//! Messages of the libraries name no flags. This module adds them, depending on the variant of the error or
+//! remark. A hint surrounds a message: the flag stands before it, advice after it.
 
 use oneiro::Error as VisualizationError;
 use oneiro::model::{AxesProblem, InputError};
@@ -20,46 +20,46 @@ mod tests;
 
 pub use remark::of_remark;
 
-/// Text around the message of a library.
+/// Text to put before and after a library's message.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Hint {
     /// The flag that the message is about, with its value.
     pub flag: Option<String>,
-    /// A way out, with the punctuation in front of it.
+    /// Advice on how to solve the problem, with the punctuation before it.
     pub advice: Option<String>,
 }
 
 impl Hint {
-    /// The flag that a message is about.
+    /// Makes a hint from the flag that a message is about.
     fn flag(flag: impl Into<String>) -> Self {
         Self { flag: Some(flag.into()), advice: None }
     }
 
-    /// A hint that is a way out.
+    /// Makes a hint from advice.
     fn advice(advice: impl Into<String>) -> Self {
         Self { flag: None, advice: Some(advice.into()) }
     }
 
-    /// With a way out.
+    /// Adds advice to the hint.
     fn and(self, advice: impl Into<String>) -> Self {
         Self { advice: Some(advice.into()), ..self }
     }
 
-    /// This hint, completed by that of the cause.
+    /// Returns this hint, completed by the hint for the error's cause.
     fn or(self, cause: Self) -> Self {
         Self { flag: self.flag.or(cause.flag), advice: self.advice.or(cause.advice) }
     }
 
-    /// The message with the hint around it.
+    /// Returns the message with the hint around it.
     fn around(self, message: &str) -> String {
         let flag = self.flag.map_or(String::new(), |flag| format!("{flag}: "));
         format!("{flag}{message}{}", self.advice.unwrap_or_default())
     }
 }
 
-/// The printed text of an error: its chain of causes, and hints.
+/// Returns the text that is printed for an error: its chain of causes, with hints.
 pub fn explained(error: &anyhow::Error) -> String {
-    // Only this function extracts the libraries' errors from the errors of commands.
+    // Only this function looks for the libraries' errors inside a command's error.
     let hint = error.chain().find_map(|cause| {
         let of_jobs = cause.downcast_ref::<Error>().map(of_error);
         let of_jobs = of_jobs.or_else(|| cause.downcast_ref::<FileError>().map(of_file));
@@ -68,7 +68,7 @@ pub fn explained(error: &anyhow::Error) -> String {
     hint.unwrap_or_default().around(&chain(error.as_ref()))
 }
 
-/// The hint for an error of a job.
+/// Returns the hint for an error of a job.
 pub fn of_error(error: &Error) -> Hint {
     match error {
         Error::Model(error) => of_model(error),
@@ -92,7 +92,7 @@ pub fn of_error(error: &Error) -> Hint {
     }
 }
 
-/// The hint for an error of the library.
+/// Returns the hint for an error of the visualization library.
 pub fn of_visualization(error: &VisualizationError) -> Hint {
     match error {
         VisualizationError::Blocked { begin_at, .. } => {
@@ -180,7 +180,7 @@ fn of_model(error: &ModelError) -> Hint {
         ModelError::NoPictures { begin_at: Some(layer), .. } => {
             Hint::advice(format!("; to start behind what cannot be run give --from-layer \"{layer}\""))
         }
-        // A model card may name a file, too.
+        // No flag is named here, because the file may come from the model card and not from `--feed`.
         ModelError::Feed {
             problem: FeedProblem::NotFinite { .. } | FeedProblem::OtherContent { .. },
             ..

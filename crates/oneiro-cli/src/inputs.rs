@@ -1,5 +1,4 @@
-//! Flags that `invert`, `caricature` and `accentuate` share: layers, strengths, seeds, the place of the
-//! sheet.
+//! Flags that `invert`, `caricature` and `accentuate` share: layers, strengths, seeds, and the sheet's file.
 
 use std::path::{Path, PathBuf};
 
@@ -12,14 +11,14 @@ use oneiro_jobs::files::PicturePaths;
 use oneiro_jobs::job::render::Setting;
 use oneiro_jobs::numbers::parse_list;
 
-/// Numbers such as `0-3` or `0,7`.
+/// Parses a list of numbers such as `0-3` or `0,7`.
 pub fn number_list(flag: &str, text: &str) -> Result<Vec<u64>> {
-    /// More than anybody looks at.
+    /// Largest length of the list: a longer one is probably a mistake.
     const MOST: u64 = 1001;
     parse_list(text, MOST).with_context(|| format!("{flag} {text}"))
 }
 
-/// A setting for each strength and seed: (weight, seed), weights first.
+/// Returns the preset's settings for each combination of weight and seed; the weight varies slowest.
 pub fn settings(
     context: &Context,
     args: &RenderArgs,
@@ -46,7 +45,7 @@ pub fn settings(
     Ok(settings)
 }
 
-/// Where a sheet or a single picture goes, by default into a file of this name.
+/// Returns the file for a sheet or a single picture, by default a file of this name.
 pub fn out_path(context: &Context, out: Option<&Path>, default: &str) -> Result<PicturePaths> {
     let paths = match out {
         Some(out) => {
@@ -75,7 +74,7 @@ pub fn page_path(text: &str) -> Result<PathBuf, String> {
     }
 }
 
-/// The layers that are asked for; an error if there is none.
+/// Returns an error if no layer is given.
 pub fn need_layers(layers: &[String], model: &str) -> Result<()> {
     if layers.is_empty() {
         bail!("no layer is given: --layer LAYER, which may be repeated (`oneiro layers {model}` lists them)");

@@ -1,10 +1,11 @@
-//! Ctrl-C: the first asks running work to end at its next step, the second ends the program at once.
+//! Handles Ctrl-C: the first one asks running work to end at its next step, the second ends the program at
+//! once.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 static REQUESTED: AtomicBool = AtomicBool::new(false);
 
-/// Starts listening. Where the system offers no way to, Ctrl-C keeps its default meaning.
+/// Installs the handler of Ctrl-C. If the system refuses, Ctrl-C keeps its default meaning.
 pub fn listen() {
     let _ = ctrlc::set_handler(|| {
         if REQUESTED.swap(true, Ordering::SeqCst) {
@@ -13,7 +14,7 @@ pub fn listen() {
     });
 }
 
-/// Whether Ctrl-C was pressed.
+/// Whether Ctrl-C was pressed since the program began.
 pub fn requested() -> bool {
     REQUESTED.load(Ordering::SeqCst)
 }

@@ -98,12 +98,12 @@ enum Command {
     Completions(commands::completions::Args),
 }
 
-/// Ends the program over flags that cannot be understood, or help that was asked for.
+/// Ends the program because of flags that cannot be understood, or after the help that was asked for.
 fn refuse(error: &clap::Error) -> ! {
     if error.kind() != ErrorKind::ValueValidation {
         error.exit();
     }
-    // Messages of Rust's number parsers do not help the user.
+    // Replaces messages of Rust's number parsers, which do not help the user.
     let text = error
         .to_string()
         .replace("invalid float literal", "a number is needed")
@@ -151,7 +151,7 @@ fn main() -> ExitCode {
             terminal::complain("interrupted; nothing was left half-written");
             ExitCode::from(INTERRUPTED)
         }
-        // The reader of our output is gone (`oneiro layers M | head`): that is no failure of ours.
+        // The reader of the output has closed the pipe (`oneiro layers M | head`), which is no failure.
         Err(error) if error.is::<context::ReaderGone>() => ExitCode::SUCCESS,
         Err(error) => {
             terminal::complain(&format!("error: {}", hints::explained(&error)));

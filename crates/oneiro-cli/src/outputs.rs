@@ -1,4 +1,4 @@
-//! Where results go: what flags and the configuration say.
+//! Chooses the files of results from flags and the configuration.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,8 @@ pub fn is_folder(path: &Path) -> bool {
     path.is_dir() || path.as_os_str().to_string_lossy().ends_with(['/', '\\'])
 }
 
-/// The place of one file without `--out`: in the folder of the configuration file, else in the current one.
+/// Returns the path of a result without `--out`: in the configuration file's folder, or else in the current
+/// one.
 pub fn default_path(context: &Context, name: &str) -> PicturePaths {
     let folder = context.config().out.clone();
     let file = folder.as_ref().map_or(PathBuf::from(name), |folder| folder.join(name));
@@ -23,7 +24,7 @@ pub fn default_path(context: &Context, name: &str) -> PicturePaths {
     paths
 }
 
-/// Remarks on earlier results that a command overwrites at default paths.
+/// Prints a note if a result at a default path will replace an earlier one.
 fn say_what_is_replaced(context: &Context, paths: &PicturePaths) {
     if let Some(file) = paths.files.iter().find(|file| file.is_file()) {
         context.note(&format!(
@@ -33,7 +34,8 @@ fn say_what_is_replaced(context: &Context, paths: &PicturePaths) {
     }
 }
 
-/// Where a picture for each name goes. One goes into the file given; several go into the folder given.
+/// Returns a file for each picture. A single picture goes into the given file; several go into the given
+/// folder.
 pub fn picture_paths(context: &Context, out: Option<&Path>, names: &[String]) -> Result<PicturePaths> {
     let paths = place_pictures(out, context.config().out.as_deref(), names)?;
     if out.is_none() {
@@ -42,7 +44,7 @@ pub fn picture_paths(context: &Context, out: Option<&Path>, names: &[String]) ->
     Ok(paths)
 }
 
-/// `usual` is the folder that pictures go to where none is given.
+/// Does what [`picture_paths`] does; `usual` is the configured folder for pictures, used if `out` is `None`.
 fn place_pictures(out: Option<&Path>, usual: Option<&Path>, names: &[String]) -> Result<PicturePaths> {
     match (out, names) {
         (None, names) => Ok(match usual {
@@ -66,7 +68,7 @@ fn place_pictures(out: Option<&Path>, usual: Option<&Path>, names: &[String]) ->
     }
 }
 
-/// The ending of a picture's name says its format.
+/// Returns an error unless the file name ends as that of a PNG, JPEG or WebP file.
 pub fn require_picture(flag: &str, path: &Path) -> Result<()> {
     if StillFormat::of_name(path).is_none() {
         bail!(
@@ -74,12 +76,12 @@ pub fn require_picture(flag: &str, path: &Path) -> Result<()> {
             path.display()
         );
     }
-    // A format that this build leaves out is found before any work.
+    // A format that this build lacks is reported before any work.
     StillFormat::for_name(path)?;
     Ok(())
 }
 
-/// Transparent pictures do not fit into a JPEG.
+/// Returns an error if a transparent picture would go into a JPEG file, which cannot hold it.
 pub fn require_transparency(path: &Path) -> Result<()> {
     if StillFormat::of_name(path) == Some(StillFormat::Jpeg) {
         bail!(

@@ -1,4 +1,4 @@
-//! Files that flags name for a job's results, and running a job into them.
+//! The files that flags name for a job's results, and running a job whose results go there.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -16,45 +16,44 @@ use oneiro_media::{MediaError, StillFormat};
 use crate::collisions;
 use crate::context::Context;
 
-/// Where a job's results go. Still pictures are written in the format that the ending of their file's name
-/// says.
+/// The files for a job's results. Still pictures are written in the format for their file name's ending.
 #[derive(Debug, Default)]
 pub struct Results {
-    /// Each with the flag that places it.
+    /// Each result's place in the job, the flag that names its file, and the file.
     files: Vec<(Place, &'static str, PathBuf)>,
-    /// Folders that are made for them.
+    /// Folders to create for the files.
     folders: Vec<PathBuf>,
-    /// Files that the command itself writes, not the job.
+    /// Files that the command itself writes, with their flags.
     others: Vec<(&'static str, PathBuf)>,
 }
 
 impl Results {
-    /// Pictures, by their numbers, or the one sheet.
+    /// Starts with the files for a job's pictures, by their numbers, or for its single sheet.
     pub fn pictures(paths: PicturePaths) -> Self {
         let mut results = Self::default();
         results.add_all(Role::Picture, "--out", paths);
         results
     }
 
-    /// Films, by their numbers.
+    /// Adds the files for films, by their numbers.
     pub fn and_films(mut self, paths: PicturePaths) -> Self {
         self.add_all(Role::Film, "--film", paths);
         self
     }
 
-    /// A result whose file a flag names.
+    /// Adds a result whose file is named by a flag, if the flag is given.
     pub fn and(mut self, role: Role, flag: &'static str, file: Option<&PathBuf>) -> Self {
         self.files.extend(file.map(|file| (Place::first(role), flag, file.clone())));
         self
     }
 
-    /// A file that the command writes itself.
+    /// Adds a file that the command writes itself.
     pub fn and_other(mut self, placed: Option<(&'static str, &Path)>) -> Self {
         self.others.extend(placed.map(|(flag, path)| (flag, path.to_owned())));
         self
     }
 
-    /// Adds a result with its file, and the folder that is made for it.
+    /// Adds a result with its file, and the folder to create for it.
     pub fn add(&mut self, place: Place, flag: &'static str, file: PathBuf, folder: Option<PathBuf>) {
         self.files.push((place, flag, file));
         if let Some(folder) = folder.filter(|folder| !self.folders.contains(folder)) {
@@ -68,7 +67,7 @@ impl Results {
         self.folders.extend(paths.folder);
     }
 
-    /// Fails early if a file could not be written later.
+    /// Returns an error before any work if a file could not be written later.
     pub fn check_writable(&self) -> Result<()> {
         let is_gif = |(place, _, file): &&(Place, &str, PathBuf)| {
             place.role == Role::Film && FilmKind::of_name(file) == Some(FilmKind::Gif)
@@ -90,12 +89,12 @@ impl Results {
         own.map(PathBuf::as_path).try_for_each(create_folder)
     }
 
-    /// The file of a result.
+    /// Returns the file for a result, if there is one.
     pub fn file(&self, place: Place) -> Option<&Path> {
         self.files.iter().find(|(p, _, _)| *p == place).map(|(_, _, file)| file.as_path())
     }
 
-    /// All files, pictures first.
+    /// Returns the names of all files, pictures first.
     pub fn listed(&self) -> Vec<String> {
         let mut files: Vec<&(Place, &str, PathBuf)> = self.files.iter().collect();
         files.sort_by_key(|(place, _, _)| *place);
@@ -128,8 +127,8 @@ impl Sink for Results {
     }
 }
 
-/// If a format cannot hold a picture, saves it as a PNG of the same name, unless that file exists. Returns
-/// the error, which then names the PNG.
+/// If the requested format cannot hold a picture, saves it as a PNG beside the requested file, unless that
+/// PNG exists. Returns the error, which then names the PNG.
 fn kept_as_png(file: &Path, png: &[u8], why: MediaError) -> oneiro_jobs::Result<MediaError> {
     let MediaError::Shape { what } = why else { return Ok(why) };
     let kept = file.with_extension("png");
@@ -140,10 +139,11 @@ fn kept_as_png(file: &Path, png: &[u8], why: MediaError) -> oneiro_jobs::Result<
     Ok(MediaError::Shape { what: format!("{what}; it was written to {} instead", kept.display()) })
 }
 
-/// Runs a job into these files. `made_from`: files beside those that the job names, such as the recipe's.
+/// Runs a job and writes its results into these files. `made_from` are input files besides those that the job
+/// names, such as the preset's file.
 ///
 /// # Errors
-/// Those of the job; or if a result would go over a file that it is made from.
+/// The errors of the job, and an error if a result would overwrite a file from which it is made.
 pub fn run<J: Job>(
     context: &Context,
     model: Option<&LoadedModel>,
@@ -156,10 +156,10 @@ pub fn run<J: Job>(
     Ok(run_checked(context, model, job, results, parts)?)
 }
 
-/// An error if a result would go over a file that the job is made from.
+/// Checks that no result overwrites a file from which the job is made.
 ///
 /// # Errors
-/// Names the flag that places the result.
+/// An error that names the flag of the result in question.
 pub fn check<J: Job>(
     context: &Context,
     model: Option<&LoadedModel>,
@@ -174,10 +174,10 @@ pub fn check<J: Job>(
     collisions::check(context, model, sources, placed.chain(others))
 }
 
-/// Runs a job into files that [`check`] found free.
+/// Runs a job and writes its results into files that [`check`] has accepted.
 ///
 /// # Errors
-/// Those of the job.
+/// The errors of the job.
 pub fn run_checked<J: Job>(
     context: &Context,
     model: Option<&LoadedModel>,
@@ -192,7 +192,7 @@ pub fn run_checked<J: Job>(
     job.run(&run.with_parts(parts), results)
 }
 
-/// Prints the report of a job as one JSON object, with files and seconds.
+/// Prints a job's report as one JSON object, with the names of its files and the seconds it took.
 pub fn print_json(
     context: &Context,
     model: &LoadedModel,

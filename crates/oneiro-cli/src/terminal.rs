@@ -1,4 +1,5 @@
-//! The observer of commands: remarks and progress on stderr, Ctrl-C as cancellation.
+//! The observer of commands: prints remarks and progress on standard error, and turns Ctrl-C into
+//! cancellation.
 
 use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
@@ -9,23 +10,23 @@ use oneiro_jobs::{Observer, Progress, Remark};
 
 use crate::{hints, interrupt};
 
-/// Time between plain lines of progress.
+/// Time between two lines of progress if standard error is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
-/// Writes a line to stderr; errors of writing are ignored.
+/// Prints a line on standard error; failures to write are ignored.
 pub fn complain(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
-/// Standard error, for people.
+/// Remarks and progress on standard error.
 pub struct Terminal {
     quiet: bool,
-    /// Remarks that wait until the work begins.
+    /// Remarks that wait until work begins.
     held: Mutex<Vec<String>>,
     shown: Mutex<Shown>,
 }
 
-/// The progress that is shown now.
+/// The form in which progress is shown at the moment.
 enum Shown {
     Nothing,
     Bar(ProgressBar),
@@ -33,12 +34,12 @@ enum Shown {
 }
 
 impl Terminal {
-    /// Quiet: says nothing.
+    /// Makes an observer; if `quiet`, it prints nothing.
     pub fn new(quiet: bool) -> Self {
         Self { quiet, held: Mutex::default(), shown: Mutex::new(Shown::Nothing) }
     }
 
-    /// Prints a remark, after the remarks that are waiting.
+    /// Prints a note, after all remarks that are waiting.
     pub fn note(&self, text: &str) {
         if !self.quiet {
             self.release();
@@ -46,7 +47,7 @@ impl Terminal {
         }
     }
 
-    /// Makes the remarks that waited for the work.
+    /// Prints the remarks that were waiting until work begins.
     pub fn release(&self) {
         let held = self.held.lock().map(|mut held| std::mem::take(&mut *held)).unwrap_or_default();
         held.iter().for_each(|text| complain(text));
@@ -74,7 +75,7 @@ impl Observer for Terminal {
             return;
         }
         if progress.ended {
-            // The next message starts on a new line.
+            // The bar is cleared, so that the next message starts on a new line.
             if let Shown::Bar(bar) = &*shown {
                 bar.finish_and_clear();
             }
@@ -109,16 +110,16 @@ impl Observer for Terminal {
     }
 }
 
-/// A bar with rate and time left.
+/// Makes a progress bar that shows the rate and the time left.
 fn bar(total: u64) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
     let template = "{msg:24!} {wide_bar} {pos}/{len} {rate:>9} {left:>5} left";
     let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
-        // Nothing can be done where a terminal takes no more text.
+        // A failure to write into the bar's text is ignored: nothing could be done about it.
         let _ = write!(out, "{:.1}/s", state.per_sec());
     };
     let left = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
-        // Before the first step is done, nothing is known of the others.
+        // Before the first step is done, the time left is unknown.
         let _ = match state.pos() {
             0 => write!(out, "?"),
             _ => write!(out, "{:#}", HumanDuration(state.eta())),
@@ -129,7 +130,7 @@ fn bar(total: u64) -> ProgressBar {
     bar
 }
 
-/// A plain line of progress.
+/// Returns a line of text about the progress.
 fn line(progress: &Progress<'_>) -> String {
     let Progress { label, done, total, .. } = progress;
     if let Some(share) = progress.within_step {
@@ -141,11 +142,11 @@ fn line(progress: &Progress<'_>) -> String {
     format!("{label}: {done}/{total}, {left:.0} s left")
 }
 
-/// The share of a step that is done after `spent` seconds, and the time left of this step. Other steps may
-/// take far longer or shorter.
+/// Describes a step of which a share is done after `spent` seconds, and the time left for this step. Other
+/// steps may take far more or less time.
 fn share_line(share: f64, spent: f64) -> String {
     let percent = format!("{:.0} % of this one", 100.0 * share);
-    // Of no work at all no time can be guessed.
+    // If nothing is done yet, no time can be estimated.
     if share > 0.0 {
         format!("{percent}, {:.0} s left of it", spent * (1.0 - share) / share)
     } else {

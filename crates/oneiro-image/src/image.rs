@@ -1,26 +1,27 @@
-//! Stills and clips.
+//! The type of stills and clips, with conversions from and to pixels.
 
 use crate::{Extent, ShapeError};
 
 /// A still or a clip: planes of `height` × `width` values, rows from the top.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Image {
-    /// Colours or bands, opacity not counted.
+    /// Number of channels (colours or bands), without the opacity.
     pub channels: usize,
-    /// 1 for a still.
+    /// Number of frames; 1 for a still.
     pub frames: usize,
-    /// Rows.
+    /// Height in pixels.
     pub height: usize,
-    /// Pixels a row.
+    /// Width in pixels.
     pub width: usize,
-    /// Whether planes of opacity, 0 transparent to 1 opaque, stand behind those of the channels.
+    /// Whether planes of opacity, 0 transparent to 1 opaque, follow those of the channels.
     pub has_alpha: bool,
-    /// The values: `[C, H, W]` of a still, `[C, T, H, W]` of a clip; then `[H, W]` or `[T, H, W]` of opacity.
+    /// The values: `[C, H, W]` for a still, `[C, T, H, W]` for a clip; then `[H, W]` or `[T, H, W]` of
+    /// opacity, if any.
     pub data: Vec<f32>,
 }
 
 impl Image {
-    /// An opaque picture.
+    /// Makes an opaque picture from its values.
     ///
     /// # Errors
     ///
@@ -29,7 +30,7 @@ impl Image {
         Self::with_planes(extent.into(), false, data)
     }
 
-    /// A picture whose last planes are opacity.
+    /// Makes a picture with transparency; its last planes are the opacity.
     ///
     /// # Errors
     ///
@@ -52,7 +53,7 @@ impl Image {
         Ok(Image { channels, frames, height, width, has_alpha, data })
     }
 
-    /// A still in red, green and blue.
+    /// Makes an RGB still from its values.
     ///
     /// # Errors
     ///
@@ -61,39 +62,40 @@ impl Image {
         Self::new([3, height, width], data)
     }
 
-    /// A still of one colour.
+    /// Makes a still filled with one colour.
     pub fn filled(width: usize, height: usize, color: [f32; 3]) -> Image {
         let pixels = width * height;
         let data = color.iter().flat_map(|&value| std::iter::repeat_n(value, pixels)).collect();
         Image { channels: 3, frames: 1, height, width, has_alpha: false, data }
     }
 
-    /// Channels, frames, height, width; opacity not counted.
+    /// Returns the shape: channels without opacity, frames, height, width.
     pub fn extent(&self) -> Extent {
         Extent { channels: self.channels, frames: self.frames, height: self.height, width: self.width }
     }
 
-    /// Axes of the values, opacity counted as a channel: `[C, H, W]` of a still, `[C, T, H, W]` of a clip.
+    /// Returns the lengths of all axes, with opacity counted as a channel: `[C, H, W]` for a still, `[C, T,
+    /// H, W]` for a clip.
     pub fn shape(&self) -> Vec<usize> {
         self.extent().with_channels(self.channels + usize::from(self.has_alpha)).axes()
     }
 
-    /// Whether it is an opaque still in three colours, as picture files hold.
+    /// Whether the image is an opaque RGB still, as picture files hold it.
     pub fn is_rgb(&self) -> bool {
         (self.channels, self.frames, self.has_alpha) == (3, 1, false)
     }
 
-    /// All planes but opacity.
+    /// Returns all values but the opacity.
     pub fn colors(&self) -> &[f32] {
         &self.data[..self.extent().values()]
     }
 
-    /// The planes of opacity, if there are some.
+    /// Returns the planes of opacity, if the image has them.
     pub fn opacity(&self) -> Option<&[f32]> {
         self.has_alpha.then(|| &self.data[self.extent().values()..])
     }
 
-    /// A picture from interleaved 8-bit values (R,G,B,R,G,B,…), each divided by 255.
+    /// Makes an RGB still from interleaved 8-bit values (R,G,B,R,G,B,…), each divided by 255.
     ///
     /// # Errors
     ///
@@ -109,7 +111,8 @@ impl Image {
         Image::rgb(width, height, data)
     }
 
-    /// Interleaved 8-bit values: `round(clamp(x, 0, 1) * 255)`, halves away from zero; NaN becomes 0.
+    /// Returns an RGB still as interleaved 8-bit values: `round(clamp(x, 0, 1) * 255)`, halves away from
+    /// zero; NaN becomes 0.
     pub fn to_rgb8(&self) -> Vec<u8> {
         let pixels = self.width * self.height;
         let mut bytes = vec![0; 3 * pixels];
@@ -122,25 +125,25 @@ impl Image {
         bytes
     }
 
-    /// The values of one plane, H,W: of a still that of the channel, else frame after frame of each channel,
-    /// and those of opacity last.
+    /// Returns the values of one plane, `[H, W]`. Planes are ordered by channel, and by frame within each
+    /// channel; those of opacity come last.
     pub fn plane(&self, index: usize) -> &[f32] {
         let pixels = self.width * self.height;
         &self.data[index * pixels..(index + 1) * pixels]
     }
 
-    /// Red, green and blue at column `x` of row `y`.
+    /// Returns red, green and blue of the pixel at column `x`, row `y`.
     pub fn pixel(&self, x: usize, y: usize) -> [f32; 3] {
         let pixels = self.width * self.height;
         let at = y * self.width + x;
         [self.data[at], self.data[pixels + at], self.data[2 * pixels + at]]
     }
 
-    /// The rectangle of `width` × `height` pixels whose top left corner is `x`, `y`, of every plane.
+    /// Cuts out of every plane the rectangle of `width` × `height` pixels whose top left corner is `x`, `y`.
     ///
     /// # Errors
     ///
-    /// [`ShapeError`] if it is empty or leaves the picture.
+    /// [`ShapeError`] if the rectangle is empty or reaches beyond the image.
     pub fn crop(&self, x: usize, y: usize, width: usize, height: usize) -> Result<Image, ShapeError> {
         let inside =
             |from: usize, length: usize, whole: usize| length > 0 && from <= whole && length <= whole - from;
@@ -160,9 +163,9 @@ impl Image {
     }
 }
 
-/// One value of a plane as a byte of a file. The rounding rule of all conversions to 8 bits.
+/// Converts a value in 0–1 to 8 bits. All conversions to 8 bits use this rounding rule.
 pub fn quantize(value: f32) -> u8 {
-    // `as` saturates and takes NaN to 0.
+    // Rust's `as` saturates, and turns NaN into 0.
     (value.clamp(0.0, 1.0) * 255.0).round() as u8
 }
 

@@ -1,5 +1,5 @@
-//! The picture type for stills and clips, with any number of channels, with or without opacity; and its
-//! resizing.
+//! The picture type of this workspace, for stills and clips with any number of channels, with or without
+//! opacity, and its resizing.
 //!
 //! One can make pictures from planes, pixels or a colour, look at their planes, turn them into 8-bit pixels,
 //! and bring them to a network's size as in training.
@@ -39,10 +39,11 @@ pub use extent::Extent;
 pub use image::{Image, quantize};
 pub use resize::{CLASSIFY_CROP_FRACTION, Filter, classify_crop, classify_scale, fit_center_crop, resize};
 
-/// The most pixels that are read or made: 128 megapixels, 1.5 GiB as three planes of `f32`.
+/// The most pixels that an image may have when it is read or made: 128 megapixels, 1.5 GiB as three planes of
+/// `f32`.
 pub const MAX_PIXELS: u64 = 1 << 27;
 
-/// Numbers that do not make a picture.
+/// The error of sizes or numbers that do not make a picture; its text says which.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 #[error("{0}")]

@@ -1,13 +1,13 @@
-//! Resizing and cropping planes of `f32`, by `fast_image_resize`.
+//! Resizes and crops planes of `f32`, with the crate `fast_image_resize`.
 //!
-//! When a picture shrinks, the filter widens with the ratio, so that every source pixel counts: what PIL's
-//! `Image.resize` and torchvision's `resize(antialias=True)` do, with the same sampling points and weights.
-//! Sums are in `f64` and rounded to `f32` after each direction, as in PIL's mode F; nothing is rounded to 8
-//! bits.
+//! When a picture shrinks, the filter widens with the ratio, so that every source pixel counts. PIL's
+//! `Image.resize` and torchvision's `resize(antialias=True)` do so too, with the same sampling points and
+//! weights. Sums are in `f64` and rounded to `f32` after each direction, as in PIL's mode F. Nothing is
+//! rounded to 8 bits.
 //!
-//! *Rationale*: four planes are resized together as pixels of four lanes. Of the crate's float formats it is
-//! the only one whose lanes are summed in order on every instruction set, so that results are equal bit for
-//! bit with and without AVX2. Single planes and pixels of three lanes differ in some 3 of a million values.
+//! *Rationale*: four planes are resized together, as pixels with four lanes. Only this float format of
+//! `fast_image_resize` sums its lanes in the same order on every instruction set. Results are thus equal, bit
+//! for bit, with and without AVX2. With single planes or three lanes, about 3 of a million values differ.
 
 use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::F32x4;
@@ -15,14 +15,14 @@ use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 
 use crate::{Image, MAX_PIXELS, ShapeError};
 
-/// Planes that are resized together.
+/// How many planes are resized together.
 const LANES: usize = 4;
 
-/// The share of the resized picture that the classification protocol keeps: ImageNet networks are evaluated
-/// on the central 224 of 256 pixels (torchvision's reference transforms).
+/// The share of the scaled picture that the classification protocol keeps. ImageNet networks are evaluated on
+/// the central 224 of 256 pixels (torchvision's reference transforms).
 pub const CLASSIFY_CROP_FRACTION: f64 = 0.875;
 
-/// The interpolation kernel, at the scale of an enlargement.
+/// The interpolation filter. Widths are those for enlarging; for shrinking, a filter widens with the ratio.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Filter {
@@ -46,7 +46,7 @@ impl Filter {
     }
 }
 
-/// The picture resized to `height` × `width` pixels, without keeping its aspect.
+/// Resizes the picture to `height` × `width` pixels, without keeping its aspect ratio.
 ///
 /// # Errors
 ///
@@ -55,9 +55,9 @@ pub fn resize(image: &Image, height: usize, width: usize, filter: Filter) -> Res
     resize_center(image, (height, width), (height, width), filter)
 }
 
-/// The central `window` of the picture resized to `whole` (both height, width). Only the window is computed:
-/// a picture one pixel wide and many high would otherwise become enormous before it is cropped. Half a
-/// pixel of margin goes to the even side, as in torchvision's `center_crop`.
+/// Resizes the picture to `whole` (height, width), but computes only its central `window`. Otherwise a
+/// picture one pixel wide and many pixels high would become enormous before it is cropped. If a margin is
+/// odd, the window is placed as by torchvision's `center_crop`.
 fn resize_center(
     image: &Image,
     whole: (usize, usize),
@@ -106,22 +106,23 @@ fn resize_center(
     Ok(Image { height, width, data, ..*image })
 }
 
-/// Where the pixels `first` to `first + count` of a side of `whole` pixels lie on the source's side: their
-/// beginning and their length, in source pixels.
+/// Returns where the pixels `first` to `first + count`, of a side with `whole` pixels, lie on the source's
+/// side: their start and length in source pixels.
 fn source_span(source: usize, whole: usize, first: usize, count: usize) -> (f64, f64) {
     let at = |target: usize| target as f64 * source as f64 / whole as f64;
-    // The difference, added again, is rounded to the source's side and never beyond it.
+    // The length is computed as a difference, so that start plus length never exceeds the source's side.
     (at(first), at(count).min(source as f64 - at(first)))
 }
 
-/// One to [`LANES`] planes as pixels; lanes without a plane repeat the first.
+/// Combines one to [`LANES`] planes into pixels; missing lanes repeat the first plane.
 fn interleave(planes: &[f32], pixels: usize) -> Vec<F32x4> {
     let plane = |lane: usize| planes.chunks_exact(pixels).nth(lane).unwrap_or(&planes[..pixels]);
     let colors = plane(0).iter().zip(plane(1)).zip(plane(2).iter().zip(plane(3)));
     colors.map(|((a, b), (c, d))| F32x4::new([*a, *b, *c, *d])).collect()
 }
 
-/// Scales the picture, aspect kept, until it just covers `height` × `width`, then cuts out the centre.
+/// Scales the picture, with its aspect ratio kept, until it just covers `height` × `width`, then cuts out the
+/// centre.
 ///
 /// # Errors
 ///
@@ -131,9 +132,9 @@ pub fn fit_center_crop(image: &Image, height: usize, width: usize) -> Result<Ima
     resize_center(image, whole, (height, width), Filter::Triangle)
 }
 
-/// The classification protocol: scale the picture, aspect kept, until it just covers `ceil(side / fraction)`
-/// both ways (for a square: the shorter side becomes that), then cut out the central `height` × `width`.
-/// [`CLASSIFY_CROP_FRACTION`] is usual; 1 is [`fit_center_crop`].
+/// Crops as the classification protocol does. The picture is scaled, with its aspect ratio kept, until it
+/// just covers `ceil(side / fraction)` in both directions. Then the central `height` × `width` pixels are cut
+/// out. The usual fraction is [`CLASSIFY_CROP_FRACTION`]; 1 gives [`fit_center_crop`].
 ///
 /// # Errors
 ///
@@ -147,16 +148,16 @@ pub fn classify_crop(image: &Image, height: usize, width: usize, fraction: f64) 
     resize_center(image, whole, (height, width), Filter::Triangle)
 }
 
-/// The size (height, width) to which [`classify_crop`] scales a picture of this size before it cuts.
+/// Returns the size (height, width) to which [`classify_crop`] scales a picture of this size before cropping.
 pub fn classify_scale(size: (usize, usize), height: usize, width: usize, fraction: f64) -> (usize, usize) {
-    /// Keeps `224 / 0.875` at 256 whatever the rounding.
+    /// Tolerance that keeps `224 / 0.875` at 256 despite rounding.
     const SLACK: f64 = 1e-9;
     let enlarged = |side: usize| ((side as f64 / fraction - SLACK).ceil() as usize).max(side);
     covering(size, enlarged(height), enlarged(width))
 }
 
-/// The size of the picture, aspect kept, that covers `height` × `width`: one side exact, the other rounded
-/// down, as torchvision's `Resize` does.
+/// Returns the picture's size, with its aspect ratio kept, that covers `height` × `width`. One side is exact;
+/// the other is rounded down, as by torchvision's `Resize`.
 fn covering(size: (usize, usize), height: usize, width: usize) -> (usize, usize) {
     if size.0 as u128 * width as u128 >= size.1 as u128 * height as u128 {
         (scaled(size.0, width, size.1).max(height), width)
@@ -165,7 +166,7 @@ fn covering(size: (usize, usize), height: usize, width: usize) -> (usize, usize)
     }
 }
 
-/// `side * numerator / denominator`, rounded down.
+/// Returns `side * numerator / denominator`, rounded down.
 fn scaled(side: usize, numerator: usize, denominator: usize) -> usize {
     (side as u128 * numerator as u128 / denominator as u128) as usize
 }

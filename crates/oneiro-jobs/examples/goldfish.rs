@@ -1,4 +1,5 @@
-//! Renders what the embedded network looks for in a goldfish: `cargo run --release --example goldfish`.
+//! Example: renders a picture for the embedded network's class "goldfish", with `cargo run --release
+//! --example goldfish`.
 
 use oneiro_jobs::{Context, Folder, Job, ModelSpec, RenderJob, Run, Setting, Silent};
 

@@ -1,10 +1,11 @@
-//! Watches a job and ends it half-way: `cargo run --release --example watched`.
+//! Example: observes the progress of a job and cancels it half-way, with `cargo run --release --example
+//! watched`.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use oneiro_jobs::{Context, Error, Job, Kept, ModelSpec, Observer, Progress, RenderJob, Run, Setting};
 
-/// Ends a job when half of it is done.
+/// An observer that cancels a job when half of it is done.
 #[derive(Default)]
 struct HalfWay(AtomicBool);
 

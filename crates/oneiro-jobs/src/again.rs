@@ -47,7 +47,7 @@ impl Provenance {
     }
 }
 
-/// Format of a result's file.
+/// File formats of results that can be recreated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Written {
@@ -57,7 +57,7 @@ pub enum Written {
     Gif,
     /// A film in MP4 or WebM.
     Video(FilmFormat),
-    /// A page (HTML) with pictures.
+    /// An HTML page with pictures.
     Page,
 }
 
@@ -74,7 +74,7 @@ impl Written {
         }
     }
 
-    /// Returns the format's name.
+    /// Returns the name of the file format.
     pub fn name(self) -> &'static str {
         match self {
             Self::Still(format) => format.name(),
@@ -85,13 +85,13 @@ impl Written {
     }
 }
 
-/// A result's file with its metadata.
+/// A result's file, read with its metadata.
 pub struct Original {
-    /// Path of the file.
+    /// Path of the result's file.
     pub path: PathBuf,
-    /// Content of the file.
+    /// Content of the result's file.
     pub bytes: Vec<u8>,
-    /// The metadata.
+    /// The metadata of the result.
     pub text: PngText,
 }
 
@@ -115,7 +115,7 @@ impl Original {
         Ok(original)
     }
 
-    /// Returns the file's format.
+    /// Returns the format of the result's file.
     pub fn format(&self) -> Written {
         match StillFormat::of_bytes(&self.bytes) {
             Some(format) => Written::Still(format),
@@ -132,12 +132,12 @@ impl Original {
 pub struct Again {
     original: Original,
     provenance: Provenance,
-    /// The network, if the job has one.
+    /// The network that the job uses, if it uses one.
     pub model: Option<LoadedModel>,
     places: Places,
 }
 
-/// A recreated result.
+/// A recreated result, compared with the original.
 pub struct Remade {
     /// Content of the recreated file.
     pub bytes: Vec<u8>,
@@ -182,7 +182,7 @@ impl Again {
         Ok(Self { original, provenance, model, places })
     }
 
-    /// Whether the result is a film.
+    /// Whether the result to be recreated is a film.
     pub fn is_film(&self) -> bool {
         self.provenance.output.role == Role::Film
     }
@@ -193,10 +193,10 @@ impl Again {
         sources.map(|file| self.places.of(&file.path).to_owned()).collect()
     }
 
-    /// Recreates the result.
+    /// Recreates the result and compares it with the original.
     ///
     /// # Errors
-    /// Those of the job.
+    /// If the job fails, or its result cannot be encoded or compared.
     pub fn run(&self, context: &Context) -> Result<Remade> {
         let run = match &self.model {
             Some(model) => Run::new(model, context),
@@ -284,7 +284,7 @@ pub enum Difference {
     },
     /// The sizes of the pictures differ.
     Size,
-    /// Text or values of a page differ.
+    /// Text or values of an HTML page differ.
     Page,
     /// The bytes of an MP4 or WebM film differ.
     Video,
@@ -310,7 +310,7 @@ impl Difference {
         })
     }
 
-    /// Describes the difference in words.
+    /// Describes in words how the recreated file differs.
     pub fn describe(self, original: &Path, film: bool) -> String {
         let name = original.display();
         match self {

@@ -26,18 +26,18 @@ impl Context {
     /// Creates a context with an observer that other contexts share.
     ///
     /// # Errors
-    /// Those of [`Context::new`].
+    /// The errors of [`Context::new`].
     pub fn shared(threads: Option<usize>, observer: Arc<dyn Observer>) -> Result<Self> {
         let threads = Threads::new(threads.unwrap_or(0)).map_err(Error::Threads)?;
         Ok(Self { threads, observer })
     }
 
-    /// Runs `work` on these threads.
+    /// Runs `work` on the threads of this context.
     pub fn compute<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         self.threads.run(work)
     }
 
-    /// Returns the number of threads.
+    /// Returns the number of threads that compute.
     pub fn threads(&self) -> usize {
         self.threads.count()
     }
@@ -47,7 +47,7 @@ impl Context {
         self.threads.clone()
     }
 
-    /// Returns the observer.
+    /// Returns the observer, which receives progress and remarks.
     pub fn observer(&self) -> &dyn Observer {
         self.observer.as_ref()
     }
@@ -57,7 +57,7 @@ impl Context {
         self.observer.remark(&remark.into());
     }
 
-    /// Whether the observer has cancelled the work.
+    /// Whether the observer has asked to cancel the work.
     pub fn is_cancelled(&self) -> bool {
         self.observer.is_cancelled()
     }
@@ -65,7 +65,7 @@ impl Context {
     /// Returns an error if the observer has cancelled the work. Called between two steps.
     ///
     /// # Errors
-    /// [`Cancelled`].
+    /// [`Cancelled`] if the observer has asked to cancel the work.
     pub fn check(&self) -> Result<(), Cancelled> {
         if self.is_cancelled() { Err(Cancelled) } else { Ok(()) }
     }

@@ -43,7 +43,7 @@ pub use crate::tensors::TensorError;
 /// Result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// The reason why a request failed.
+/// The reason why a user's request failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -62,13 +62,13 @@ pub enum Error {
     /// A file or folder cannot be read or written.
     #[error(transparent)]
     File(#[from] FileError),
-    /// A file of tensors cannot be used.
+    /// A file of tensors cannot be read or written.
     #[error(transparent)]
     Tensors(#[from] TensorError),
     /// Tensors do not fit a network.
     #[error(transparent)]
     Feed(#[from] FeedError),
-    /// A text is no list of units.
+    /// A text cannot be read as a list of units.
     #[error(transparent)]
     Units(#[from] UnitListError),
     /// A class name matches no label, or several.
@@ -107,7 +107,7 @@ pub enum Error {
     While {
         /// The step, with the object of the work.
         step: Step,
-        /// The error.
+        /// The error that occurred in the step.
         source: Box<Error>,
     },
     /// The operating system cannot start the threads.
@@ -170,7 +170,7 @@ impl From<oneiro_image::ShapeError> for Error {
     }
 }
 
-/// A step in which an error occurred.
+/// A step of the work, named in errors that occur in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Step {
@@ -184,24 +184,24 @@ pub enum Step {
         /// The model's name as the user gave it.
         model: String,
     },
-    /// Reading a model card.
+    /// Reading the card of a model.
     Card {
-        /// The card's path, or the model's name.
+        /// Path of the card, or the model's name.
         card: String,
     },
-    /// Reading labels.
+    /// Reading the class labels of a model.
     Labels {
-        /// The labels' name or path.
+        /// Name or path of the labels.
         labels: String,
     },
     /// Cutting a network so that it begins at a layer.
     Begin {
-        /// The layer.
+        /// Name of the layer.
         layer: String,
     },
     /// Cutting a network so that it begins at an inner tensor, which the card describes as an input.
     CardInput {
-        /// The input's name in the card.
+        /// Name of the input in the card.
         input: String,
     },
     /// Changing the card by settings of a request.
@@ -209,17 +209,17 @@ pub enum Step {
         /// Names of the settings: "mean", "std", "range", "order", "show".
         settings: Vec<&'static str>,
     },
-    /// Reading the value of an input.
+    /// Reading the value that is given for an input.
     Feed {
-        /// The input.
+        /// Name of the input.
         input: String,
     },
     /// Reading the image statistics of a rendering.
     Statistics {
-        /// The statistics file.
+        /// Path of the statistics file.
         path: String,
     },
-    /// Reading an objective.
+    /// Reading the objective of a rendering.
     Objective {
         /// The objective's unit, or its text.
         of: String,
@@ -229,48 +229,48 @@ pub enum Step {
         /// The file of reference values, or the tensor in the file.
         what: String,
     },
-    /// Reading a clip.
+    /// Reading a video clip.
     ReadClip {
-        /// The clip's file or folder.
+        /// Path of the clip's file or folder.
         path: String,
     },
     /// Resizing a photo.
     Scale {
-        /// The photo's file.
+        /// Path of the photo's file.
         path: String,
     },
     /// Computing the statistics of a folder's pictures.
     Measure {
-        /// The folder.
+        /// Path of the folder.
         folder: String,
     },
-    /// Reading pictures for the second time.
+    /// Reading the pictures of statistics for the second time.
     ReadAgain,
     /// Running a photo through a network up to a layer.
     LookAt {
-        /// The photo's file.
+        /// Path of the photo's file.
         image: String,
-        /// The network.
+        /// Name of the network.
         model: String,
     },
-    /// Attributing a photo.
+    /// Computing the attribution of a photo.
     Attribute {
-        /// The photo's file.
+        /// Path of the photo's file.
         image: String,
         /// The weights that are not finite and on which the unit depends, in words.
         broken_weights: Option<String>,
     },
     /// Reading the metadata of a result.
     Remake {
-        /// The result's file.
+        /// Path of the result's file.
         path: String,
     },
     /// Reading the model with which a result was made.
     Original {
-        /// The model's path in the result's metadata.
+        /// Path of the model in the result's metadata.
         model: String,
     },
-    /// Checking the settings that a result contains.
+    /// Checking the settings of the job in a result's metadata.
     Settings,
 }
 
@@ -316,7 +316,8 @@ impl<T, E: Into<Error>> During<T> for Result<T, E> {
     }
 }
 
-/// An error with all that led to it, parted by colons. A cause that the text before it has is not repeated.
+/// Formats an error and its causes, separated by colons. A cause that the text before it already contains is
+/// not repeated.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| {

@@ -42,11 +42,11 @@ pub fn named_after(kinds: &[&[String]], result: &str) -> String {
     format!("{}.{result}.png", file_name(&parts.join(".")))
 }
 
-/// The files of pictures.
+/// The files to which pictures are written.
 pub struct PicturePaths {
     /// The folder that is to be created for the files, if any.
     pub folder: Option<PathBuf>,
-    /// One file for each picture.
+    /// Path of the file of each picture.
     pub files: Vec<PathBuf>,
 }
 

@@ -51,9 +51,9 @@ pub use outputs::{Folder, Kept, Nothing, Place, Role, Sink};
 
 /// A unit of work that a user can request.
 pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
-    /// Name of the kind in files.
+    /// Name of this kind of job in files.
     const KIND: &'static str;
-    /// The report on the results.
+    /// What the job reports about its results.
     type Report: Serialize;
 
     /// Does the work and passes the results to the sink.
@@ -70,7 +70,7 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// Checks jobs that come from a file: returns an error if no model could be used with the settings.
     ///
     /// # Errors
-    /// The error names the setting.
+    /// An error that names the setting.
     fn check(&self) -> Result<()> {
         Ok(())
     }
@@ -78,7 +78,7 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
 
 /// The network and the context with which a job runs.
 pub struct Run<'m> {
-    /// The threads and the observer.
+    /// The threads, and the observer of the work.
     pub context: &'m Context,
     /// The network. Jobs that only concern pictures have none.
     model: Option<&'m LoadedModel>,
@@ -91,7 +91,7 @@ pub struct Run<'m> {
 }
 
 impl<'m> Run<'m> {
-    /// Creates a run with a network.
+    /// Creates the run of a job with a network.
     pub fn new(model: &'m LoadedModel, context: &'m Context) -> Self {
         Self { context, model: Some(model), places: None, parts: None, legacy: false }
     }
@@ -107,7 +107,7 @@ impl<'m> Run<'m> {
         self
     }
 
-    /// Sets the current paths of files.
+    /// Sets where files that have moved are now.
     pub(crate) fn with_places(mut self, places: &'m Places) -> Self {
         self.places = Some(places);
         self
@@ -119,7 +119,7 @@ impl<'m> Run<'m> {
         self
     }
 
-    /// Returns the network.
+    /// Returns the network with which the job runs.
     ///
     /// # Errors
     /// If the job runs without a network.
@@ -133,7 +133,7 @@ impl<'m> Run<'m> {
         known.cloned().unwrap_or_default()
     }
 
-    /// Returns the storage of finished parts.
+    /// Returns the storage of finished parts, if there is one.
     pub(crate) fn parts(&self) -> Option<&'m parts::Parts> {
         self.parts
     }
@@ -146,13 +146,13 @@ impl<'m> Run<'m> {
 
 /// A job of any kind, as a trait object.
 pub trait AnyJob: Send + Sync {
-    /// Returns [`Job::KIND`].
+    /// Returns the name of this kind of job, [`Job::KIND`].
     fn kind(&self) -> &'static str;
 
-    /// Does the same as [`Job::sources`].
+    /// Returns the files that the job uses, as [`Job::sources`].
     fn sources(&self) -> Vec<String>;
 
-    /// Recreates one of the job's results.
+    /// Recreates one of the job's results, chosen by `place`.
     ///
     /// # Errors
     /// Those of [`Job::run`], or if the job has no such result.

@@ -56,7 +56,7 @@ pub struct ModelSpec {
     pub preprocess: Option<String>,
     /// Mean of each channel, in the network's order and units.
     pub mean: Option<Vec<f32>>,
-    /// Standard deviation of each channel.
+    /// Standard deviation of each channel in the training data.
     pub std: Option<Vec<f32>>,
     /// The pixel value of white before the mean is subtracted.
     pub range: Option<f32>,
@@ -72,13 +72,13 @@ pub struct ModelSpec {
     pub axes: Vec<(String, String)>,
     /// Class labels: name of a built-in list, or path of a text file with one label per line.
     pub labels: Option<String>,
-    /// Values of inputs that are no pictures.
+    /// Values for inputs that take no pictures.
     pub feeds: Vec<Feed>,
     /// The layer at which the network begins.
     pub from_layer: Option<String>,
     /// Axes of the picture input, as stored in the model file.
     pub input_axes: Option<InputAxes>,
-    /// The output that holds the classes.
+    /// Name of the output that holds the classes.
     pub output: Option<String>,
     /// A complete card. If it is given, the card file and the labels beside the model are ignored.
     pub prepared: Option<Card>,
@@ -113,13 +113,13 @@ impl ModelSpec {
     }
 }
 
-/// A loaded model.
+/// A model that is loaded and ready for jobs.
 pub struct LoadedModel {
-    /// The network.
+    /// The network with its card.
     pub model: Model,
     /// The model's name as the user gave it.
     pub source: String,
-    /// SHA-256 of the model file, hexadecimal.
+    /// SHA-256 of the model file in hexadecimal.
     pub hash: String,
     /// Names of the network's classes.
     pub labels: Option<Labels>,
@@ -170,7 +170,7 @@ impl LoadedModel {
     /// Returns the directions in a file, which is read once.
     ///
     /// # Errors
-    /// Those of [`Directions::read`].
+    /// The errors of [`Directions::read`].
     pub fn directions(&self, file: &str) -> Result<Arc<Directions>> {
         let mut known = self.directions.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = known.get(file) {

@@ -6,24 +6,24 @@ use serde::Serialize;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ListError {
-    /// A part is no number.
+    /// A part of a list is no number.
     #[error("\"{part}\" is no whole number; use 0-15 or 5,12,40")]
     NoNumber {
-        /// The part.
+        /// The part of the list.
         part: String,
     },
     /// The end of a range is before its beginning.
     #[error("the range {part} runs backwards")]
     Backwards {
-        /// The range.
+        /// The range in the list.
         part: String,
     },
-    /// A range is too long.
+    /// A range in a list is too long.
     #[error("the range {part} is too long; at most {most} numbers fit")]
     TooLong {
-        /// The range.
+        /// The range in the list.
         part: String,
-        /// The maximum length of a range.
+        /// The largest length that is allowed for a range.
         most: u64,
     },
 }
@@ -65,7 +65,7 @@ pub(crate) fn is_zero(number: &usize) -> bool {
     *number == 0
 }
 
-/// Returns the Euclidean norm.
+/// Returns the Euclidean norm of a vector.
 pub(crate) fn norm(values: &[f32]) -> f64 {
     values.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt()
 }
@@ -82,14 +82,14 @@ pub fn short(x: f64) -> String {
     format!("{x:.*}", digits as usize)
 }
 
-/// A mean and its standard error.
+/// The mean of some values, and its standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Mean {
-    /// The mean.
+    /// The mean of the values.
     pub mean: f64,
     /// The standard deviation divided by the square root of the count; 0 for a single value.
     pub standard_error: f64,
-    /// The number of values.
+    /// Number of values.
     pub count: usize,
 }
 
@@ -139,7 +139,7 @@ mod tests {
     fn means_come_with_their_standard_error() {
         let mean = Mean::of(&[1.0, 2.0, 3.0, 4.0]).unwrap();
         assert_eq!(mean.mean, 2.5);
-        // s = 1.2910, divided by √4.
+        // The standard deviation is 1.2910. It is divided by √4.
         assert!((mean.standard_error - 0.6455).abs() < 1e-4);
         assert_eq!(format!("{mean:.2}"), "2.50 ± 0.65");
         assert_eq!(Mean::of(&[]), None);

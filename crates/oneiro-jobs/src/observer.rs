@@ -7,11 +7,11 @@ use crate::remark::Remark;
 /// The progress of a task within a job.
 #[derive(Debug, Clone)]
 pub struct Progress<'a> {
-    /// What the task is working on.
+    /// What the task is working on at the moment.
     pub label: &'a str,
-    /// Number of finished steps.
+    /// Number of steps of the task that are finished.
     pub done: u64,
-    /// Number of all steps.
+    /// Number of steps that the task has in total.
     pub total: u64,
     /// The finished share of the current step, from 0 to 1, if steps take long.
     pub within_step: Option<f64>,

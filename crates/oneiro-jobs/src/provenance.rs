@@ -1,4 +1,4 @@
-//! Provenance: the metadata of results.
+//! The metadata of results: how a result was made.
 //!
 //! A picture contains text entries: the program and its kernels, the model with its hash and the
 //! preprocessing of its inputs, and the facts that users need most. The entry `job` is complete, as JSON: the
@@ -23,7 +23,7 @@ pub(crate) mod error;
 
 pub use error::{Drawing, ProvenanceError};
 
-/// This program's version.
+/// The version of this program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The version of the JSON schema in files.
 pub(crate) const SCHEMA: u32 = 1;
@@ -56,7 +56,7 @@ pub fn text_of_model(model: &LoadedModel) -> Result<PngText> {
     Ok(text)
 }
 
-/// The content of the entry `job`.
+/// The content of the metadata entry `job`.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Sealed<J> {
@@ -88,9 +88,9 @@ pub fn seal<J: Job>(run: &Run<'_>, text: &mut PngText, job: &J, output: Place) -
 /// The program and the network with which a result was made.
 #[derive(Debug, Clone)]
 pub struct Origin {
-    /// Version of the program.
+    /// Version of the program that made the result.
     pub version: String,
-    /// Name of the kernels' instruction set.
+    /// Name of the instruction set whose kernels made the result.
     pub kernels: String,
     /// The network; `None` for results that only concern pictures.
     pub network: Option<Network>,
@@ -111,7 +111,7 @@ impl Origin {
     /// Reads the program and the network from a result's metadata.
     ///
     /// # Errors
-    /// If an entry is missing.
+    /// If an entry of the metadata is missing.
     pub fn read(text: &PngText) -> Result<Self> {
         let get = |key: &str| required(text, key);
         let network = match text.get("model") {
@@ -126,10 +126,10 @@ impl Origin {
     }
 }
 
-/// Returns the entry with this key.
+/// Returns the metadata entry with this key.
 ///
 /// # Errors
-/// If there is no such entry.
+/// If the metadata have no such entry.
 pub(crate) fn required(text: &PngText, key: &str) -> Result<String> {
     text.get(key).map(str::to_owned).ok_or_else(|| ProvenanceError::Missing { entry: key.to_owned() }.into())
 }

@@ -26,73 +26,73 @@ pub use scan::ScanRemark;
 pub enum Remark {
     /// How a model is read and its inputs are preprocessed.
     Preparation(PreparationRemark),
-    /// Results that show nothing, or are unreliable.
+    /// Results that show nothing, or that are unreliable.
     Result(ResultRemark),
     /// The classes of a network, or folders that represent classes.
     Classes(ClassRemark),
-    /// Scans of data sets.
+    /// Problems and findings in scans of data sets.
     Scan(ScanRemark),
-    /// Clips that a network sees.
+    /// How clips are taken from videos.
     Clips(ClipRemark),
     /// Classes are read from one of several outputs.
     ClassOutput {
-        /// The output.
+        /// Name of the output.
         output: String,
         /// Number of classes, if it is known.
         classes: Option<usize>,
-        /// Description of the network's outputs.
+        /// Names of the network's outputs, with their shapes.
         outputs: String,
     },
     /// The scores before an operator that selects among them are used as logits.
     ScoresBefore {
-        /// The output.
+        /// Name of the output.
         output: String,
-        /// The operator.
+        /// The operator that selects among the scores.
         op: String,
-        /// The tensor of the scores.
+        /// Name of the tensor that holds the scores.
         logits: String,
     },
     /// Units are left out because they depend on weights that are not finite.
     LeftOut {
-        /// Description of the weights.
+        /// Description of the weights that are not finite.
         weights: String,
-        /// The units.
+        /// Names of the units that are left out.
         units: Vec<String>,
     },
     /// Photos were cropped or resized to the network's size.
     Framed {
         /// The photo, or the number of photos: "3 images".
         which: String,
-        /// What was done to them.
+        /// What was done to the photos.
         how: String,
     },
     /// Further photos, in other ways, were also cropped or resized.
     FramedOthers {
-        /// Number of photos.
+        /// Number of these further photos.
         count: usize,
     },
     /// The network does not accept the requested size, so its own size is used.
     OwnSize {
         /// The requested height and width.
         wanted: [usize; 2],
-        /// The network's height and width.
+        /// The height and width that the network accepts.
         own: [usize; 2],
     },
     /// The tiles of a dream have the network's own size.
     FixedTiles {
-        /// Height and width.
+        /// Height and width of the tiles.
         size: [usize; 2],
     },
     /// Pictures are rendered one by one, since the network mixes the entries of a batch.
     Alone {
-        /// The objective.
+        /// The objective, as an expression.
         objective: String,
     },
     /// Earlier runs have finished parts of the job.
     PartsDone {
-        /// Number of finished parts.
+        /// Number of parts that are finished.
         done: usize,
-        /// Number of all parts.
+        /// Number of parts that the job has in total.
         total: usize,
     },
     /// A picture is left out of statistics.
@@ -104,35 +104,35 @@ pub enum Remark {
     SkippedInAll {
         /// Number of pictures that are left out.
         skipped: usize,
-        /// Number of all pictures.
+        /// Number of pictures in total.
         total: usize,
     },
     /// A video is damaged behind the frames that were read.
     DamagedVideo {
-        /// The video.
+        /// Path of the video.
         video: String,
-        /// What is wrong with it.
+        /// What is wrong with the video.
         damage: String,
-        /// Number of frames that were read.
+        /// Number of frames that could be read.
         frames: usize,
     },
     /// Results contain NaN or infinite values.
     NotFinite {
-        /// Names of the results.
+        /// Names of the results with such values.
         tensors: Vec<String>,
         /// Names of inputs that contain such values, too.
         inputs: Vec<String>,
     },
     /// Another version or other kernels made the result.
     OtherProgram {
-        /// Version and kernels that made the result.
+        /// Version and kernels of the program that made the result.
         made_by: [String; 2],
         /// Version and kernels of this program.
         this: [String; 2],
     },
     /// The result is recreated with another model, as requested.
     OtherModel {
-        /// The model that is used.
+        /// Name of the model that is used.
         model: String,
         /// The model with which the result was made.
         original: String,
@@ -141,9 +141,9 @@ pub enum Remark {
     },
     /// A unit does not depend on some inputs of clips, flow or images.
     InputsLeftOut {
-        /// The unit.
+        /// Name of the unit.
         unit: String,
-        /// The inputs.
+        /// Names of the inputs on which the unit does not depend.
         inputs: Vec<String>,
     },
     /// The largest value of a unit over data.
@@ -155,7 +155,7 @@ pub enum Remark {
     },
     /// Penalties keep units below half of the value that they have without that penalty.
     BelowHalf {
-        /// The units, each with its γ or κ.
+        /// Names of the units, each with its γ or κ.
         units: Vec<String>,
     },
     /// A remark of a kind of job that another crate defines.

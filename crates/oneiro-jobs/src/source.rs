@@ -1,4 +1,4 @@
-//! The files from which jobs are made: pictures, masks, vectors, statistics.
+//! Reads the files from which jobs are made: pictures, masks, vectors, clips, data sets, image statistics.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ pub mod references;
 
 pub use error::SourceError;
 
-/// Returns a short name of a picture's file.
+/// Returns a short name for a picture's file: its name without folder and ending.
 pub fn stem(path: &str) -> String {
     Path::new(path).file_stem().map_or_else(|| path.to_owned(), |s| s.to_string_lossy().into_owned())
 }

@@ -1,4 +1,4 @@
-//! Named tensors in safetensors files.
+//! Reads and writes named tensors in safetensors files.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -16,9 +16,9 @@ type Result<T, E = TensorError> = std::result::Result<T, E>;
 pub struct RawTensor {
     /// The tensor's name in the file.
     pub name: String,
-    /// The tensor's extents.
+    /// Extents of the tensor's axes.
     pub shape: Vec<usize>,
-    /// The tensor's elements in C order.
+    /// The tensor's elements in row-major order.
     pub data: Vec<f32>,
 }
 
@@ -50,14 +50,14 @@ pub fn write_tensors(path: &Path, tensors: &[RawTensor], metadata: HashMap<Strin
 pub struct TensorFile {
     /// The tensors, sorted by name.
     pub tensors: Vec<RawTensor>,
-    /// The metadata.
+    /// The metadata of the file.
     pub metadata: HashMap<String, String>,
 }
 
 /// Returns the names of the tensors in a safetensors file.
 ///
 /// # Errors
-/// If the file cannot be read.
+/// If the file of tensors cannot be read.
 pub(crate) fn read_names(path: &Path) -> Result<Vec<String>> {
     let bytes = read_bytes(path)?;
     Ok(parsed(path, &bytes)?.names().into_iter().map(str::to_owned).collect())

@@ -1,5 +1,5 @@
 #![allow(clippy::unwrap_used)]
-//! Errors and remarks that a caller tells apart without reading their text.
+//! Errors and remarks can be told apart by their types, without reading their text.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -18,12 +18,12 @@ fn context() -> Context {
     Context::new(Some(1), Silent).unwrap()
 }
 
-/// The network of oriented gradients, which needs no file.
+/// Loads the HOG network, which is built in and needs no file.
 fn model(context: &Context) -> LoadedModel {
     ModelSpec::named("hog").load(context).unwrap()
 }
 
-/// Why a unit cannot be rendered.
+/// Returns the error of rendering a unit that cannot be rendered.
 fn refused(unit: &str) -> Error {
     let context = context();
     let model = model(&context);
@@ -94,7 +94,7 @@ fn jobs_that_cannot_run_say_why() {
     assert!(matches!(error, Error::Provenance(ProvenanceError::Nothing { .. })), "{error:?}");
 }
 
-/// Keeps remarks, and cancels.
+/// An observer that stores remarks and cancels.
 #[derive(Default)]
 struct Watcher {
     remarks: Mutex<Vec<Remark>>,
@@ -125,7 +125,7 @@ fn remarks_are_data_and_an_ended_job_says_so() {
     assert!(matches!(error, Error::Cancelled(Cancelled)), "{error:?}");
 }
 
-/// Cancels once a task is within a step.
+/// An observer that cancels as soon as a task reports progress within a step.
 #[derive(Default)]
 struct Impatient(AtomicBool);
 

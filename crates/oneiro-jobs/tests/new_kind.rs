@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
-//! A kind of job that is not the library's own: interruption, shards, provenance and `again` work on it.
+//! A kind of job that is defined outside the library: interruption, shards, metadata and `again` work for it,
+//! too.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,7 +15,7 @@ use oneiro_jobs::{Context, Error, Observer, Progress, Result, Silent};
 use oneiro_media::Image;
 use serde::{Deserialize, Serialize};
 
-/// A strip of grey squares, each of which is a part.
+/// A test job: a strip of grey squares, each of which is a part.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct GreyJob {
     levels: Vec<f32>,
@@ -65,14 +66,14 @@ fn silent() -> Context {
     Context::new(Some(1), Silent).unwrap()
 }
 
-/// The strip, by a run with these parts.
+/// Runs the job with these parts and returns the strip's PNG.
 fn strip(context: &Context, parts: Option<&Parts>) -> Result<Vec<u8>> {
     let mut kept = Kept::all();
     job().run(&Run::without_model(context).with_parts(parts), &mut kept)?;
     Ok(kept.take(Place::picture(0)).unwrap())
 }
 
-/// Cancels after some steps.
+/// An observer that cancels after some steps.
 #[derive(Default)]
 struct Impatient {
     steps: AtomicUsize,
@@ -101,7 +102,7 @@ fn an_interrupted_job_goes_on() {
     let error = strip(&impatient, Some(&parts)).unwrap_err();
     assert!(matches!(error, Error::Cancelled(_)), "{error}");
     assert_eq!(files(parts.folder()), 2);
-    // A part that was damaged is made anew.
+    // A damaged part is made again.
     let first = std::fs::read_dir(parts.folder()).unwrap().next().unwrap().unwrap().path();
     std::fs::write(first, b"nothing").unwrap();
     let whole = strip(&silent(), Some(&parts)).unwrap();

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Make the fonts of sheets and plots: the characters below of DejaVu Sans Condensed, outlines alone.
+"""Make the fonts for sheets and plots: DejaVu Sans Condensed, reduced to the outlines of the characters below.
 
     python subset_font.py FOLDER_OF_DEJAVU_TTF
 
@@ -30,7 +30,7 @@ def main():
         sys.exit(__doc__)
     for name in FACES:
         options = subset.Options()
-        # Letters are drawn from their outlines, at whole pixels, without kerning.
+        # Letters are drawn from their outlines at whole pixels without kerning, so other tables are not needed.
         options.hinting = False
         options.layout_features = []
         options.drop_tables += ["FFTM", "GDEF", "GPOS", "GSUB", "MATH"]

@@ -1,11 +1,11 @@
-//! Pictures of a flow file: colours of both kinds and arrows.
+//! Example: draws a flow file as colours of three kinds and as arrows.
 //!
 //! ```text
 //! cargo run --release -p oneiro-media --example flow_pictures -- FLOW FOLDER [PICTURE]
 //! ```
 //!
-//! Writes `colors.png`, `joint.png`, `wheel.png` and `arrows.png` of the first field into a folder that
-//! exists.
+//! Writes `colors.png`, `joint.png`, `wheel.png` and `arrows.png` of the file's first flow field into an
+//! existing folder.
 
 use std::path::Path;
 

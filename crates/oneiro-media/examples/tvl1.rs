@@ -1,13 +1,14 @@
-//! TV-L1 flow of raw frames, with the time it takes: `scripts/compare_flow.py` compares it with OpenCV's.
+//! Example: computes TV-L1 flow of raw frames and measures the time; `scripts/compare_flow.py` compares it
+//! with OpenCV's.
 //!
 //! ```text
 //! cargo run --release -p oneiro-media --example tvl1 -- GRAY WIDTH HEIGHT OUT [each|camera]
 //! ```
 //!
-//! `GRAY` holds one byte for each pixel, frame after frame. `OUT` gets the flow as float32, `[T, 2, H, W]`.
-//! With `each`, the pairs are computed one after the other, with all threads for each pair. With `camera`,
-//! the flow is that less the camera's motion. Prints the seconds for each pair,
-//! last.
+//! `GRAY` is a file with one byte for each pixel, frame after frame. `OUT` is the file for the flow: float32,
+//! `[T, 2, H, W]`. With `each`, pairs of frames are computed one after the other, with all threads for each
+//! pair. With `camera`, the camera's motion is removed from the flow. The last line printed is the seconds
+//! for each pair.
 
 #![allow(clippy::print_stdout)]
 

@@ -1,10 +1,10 @@
-//! Opacity beside a picture.
+//! Checks and conversion of a picture with an alpha channel, which is kept apart from the colours.
 
 use oneiro_image::{Image, quantize};
 
 use crate::{MediaError, Result};
 
-/// Whether there is one value of transparency for each pixel.
+/// Returns an error unless `alpha` has exactly one value for each pixel of the image.
 pub(crate) fn check_alpha(image: &Image, alpha: &[f32]) -> Result<()> {
     if image.width.checked_mul(image.height) == Some(alpha.len()) {
         return Ok(());
@@ -18,14 +18,14 @@ pub(crate) fn check_alpha(image: &Image, alpha: &[f32]) -> Result<()> {
     Err(MediaError::Shape { what })
 }
 
-/// Interleaved 8-bit values R,G,B,A of a picture and its opacity, one value a pixel.
+/// Returns the picture as interleaved 8-bit values R, G, B, A. `alpha` has one value a pixel, 0 to 1.
 pub(crate) fn rgba8(image: &Image, alpha: &[f32]) -> Vec<u8> {
     let colors = image.to_rgb8();
     let pixels = colors.chunks_exact(3).zip(alpha);
     pixels.flat_map(|(rgb, &alpha)| [rgb[0], rgb[1], rgb[2], quantize(alpha)]).collect()
 }
 
-/// An error unless a picture is a still in red, green and blue: what files of pictures hold.
+/// Returns an error unless the image is a still with three channels: picture files hold nothing else.
 pub(crate) fn check_rgb(image: &Image) -> Result<()> {
     if image.is_rgb() {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Files that are complete or not there at all.
+//! Atomic writing of files: a reader finds the complete new file or the old one, never a part.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -8,8 +8,8 @@ use tempfile::NamedTempFile;
 
 use crate::{MediaError, Result};
 
-/// Number of bytes of a file's name that its temporary neighbour repeats; names may have 255 bytes on common
-/// file systems.
+/// How many bytes of a file's name its temporary file repeats in its own name. Common file systems allow
+/// names of 255 bytes.
 const MAX_REPEATED_NAME: usize = 180;
 
 /// Writes a file atomically, so that it is complete or absent: the bytes go to a hidden neighbour,
@@ -19,8 +19,8 @@ const MAX_REPEATED_NAME: usize = 180;
 ///
 /// # Errors
 ///
-/// One message for each of: a folder of that name, a parent folder that is missing or is a file, and what
-/// the operating system refuses (permissions, a read-only or full disk).
+/// An error with its own message for each of: a folder of that name, a parent folder that is missing or is a
+/// file, and a refusal of the operating system (permissions, a read-only or full disk).
 pub fn write_atomic(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
     let path = path.as_ref();
     write_atomic_with(path, |file| file.write_all(bytes).map_err(|e| write_refused(path, e)))
@@ -31,23 +31,23 @@ fn write_refused(path: &Path, source: io::Error) -> MediaError {
     MediaError::Write { hint: write_hint(source.kind()), path: path.to_owned(), source }
 }
 
-/// The system's error without the name of the temporary file, which means nothing to anybody.
+/// Returns the operating system's error without the temporary file's name, which would confuse the user.
 fn plain(error: &io::Error) -> io::Error {
     match (error.raw_os_error(), error.kind()) {
         (Some(code), _) => io::Error::from_raw_os_error(code),
         (None, io::ErrorKind::Other) => io::Error::other(error.to_string()),
-        // A file with a name wraps the error, and keeps its kind alone.
+        // `tempfile` wraps errors to add the file's name; only the error's kind can be taken back out.
         (None, kind) => io::Error::from(kind),
     }
 }
 
-/// [`write_atomic`] of what a function writes bit by bit, for files that should never be in memory as a
-/// whole. If it fails, nothing is left behind.
+/// Does what [`write_atomic`] does for bytes that a function writes piece by piece, for files too large for
+/// memory. If the function fails, no file is left behind.
 ///
 /// # Errors
 ///
-/// As [`write_atomic`], and those of the function. If writing fails, that is the error, whatever the function
-/// makes of it.
+/// Those of [`write_atomic`], and those of the function. A failure to write is returned even if the function
+/// ignores or replaces it.
 pub fn write_atomic_with<E: From<MediaError>>(
     path: impl AsRef<Path>,
     write: impl FnOnce(&mut dyn Write) -> Result<(), E>,
@@ -88,7 +88,7 @@ pub fn write_atomic_with<E: From<MediaError>>(
     Ok(())
 }
 
-/// A writer that keeps the first failure, which callers may lose or take for one of theirs.
+/// A writer that keeps its first failure, because the callback may swallow it or report another error.
 struct Witness<W> {
     inner: W,
     failure: Option<io::Error>,
@@ -118,7 +118,7 @@ impl<W: Write> Write for Witness<W> {
     }
 }
 
-/// Where a symbolic link leads, so that renaming replaces the file and not the link.
+/// Returns the file to which a symbolic link points, so that renaming replaces that file and not the link.
 fn follow_link(path: &Path) -> PathBuf {
     let is_link = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_symlink());
     if is_link { fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()) } else { path.to_owned() }
@@ -137,19 +137,19 @@ fn check_parent(path: &Path, parent: &Path) -> Result<()> {
     Err(MediaError::NoParent { path: path.to_owned(), parent: parent.to_owned(), is_file, hint })
 }
 
-/// A new file with a hidden name that no other writer uses, which is removed unless it is renamed.
+/// Creates a temporary file with a unique hidden name in the same folder. It is removed unless it is renamed.
 fn create_beside(parent: &Path, name: &str) -> io::Result<NamedTempFile> {
     let end = (0..=name.len().min(MAX_REPEATED_NAME)).rev().find(|&at| name.is_char_boundary(at));
     let prefix = format!(".{}.", &name[..end.unwrap_or(0)]);
     let mut builder = tempfile::Builder::new();
     builder.prefix(&prefix).suffix(".tmp");
-    // As of any new file; the system takes the umask off.
+    // The usual permissions of a new file; the system subtracts the process's umask.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     builder.tempfile_in(parent)
 }
 
-/// What to try after the system refused to write a file or to make a folder.
+/// Returns advice for the user after the system refused to write a file or to make a folder.
 pub fn write_hint(kind: io::ErrorKind) -> &'static str {
     match kind {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {

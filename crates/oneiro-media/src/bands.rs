@@ -1,4 +1,4 @@
-//! Pictures of any number of bands: what a satellite or a depth camera sees, as NumPy's `.npy` files hold it.
+//! Images with any number of bands (channels), such as satellite or depth images, from NumPy's `.npy` files.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ pub fn read_bands(path: impl AsRef<Path>) -> Result<Image> {
     of(read_array(path)?).map_err(|reason| MediaError::NoBands { path: path.into(), reason })
 }
 
-/// The picture that an array is, or why it is none.
+/// Converts a `B,H,W` array to an image of B bands; the error says what is wrong with the array.
 fn of(array: Array) -> Result<Image, String> {
     let &[count, height, width] = &array.shape[..] else {
         return Err(format!("its shape is {:?}; three axes are needed: bands, height, width", array.shape));

@@ -1,19 +1,19 @@
-//! Numbers to colours, evenly for the eye.
+//! Colour maps: numbers to colours whose differences look as large as those of the numbers.
 //!
 //! Both maps are formulas in Oklab (Björn Ottosson, "A perceptual color space for image processing", 2020; in
-//! the public domain): lightness is linear in the number, so that equal steps look equal, in print and to the
-//! colour-blind too. Where sRGB has no colour so strong, the chroma is the strongest that it has; lightness
-//! and hue stay.
+//! the public domain). Lightness is linear in the number, so equal steps look equal, in print and to
+//! colour-blind readers too. A colour too strong for sRGB gets the largest chroma that sRGB has at its
+//! lightness and hue.
 
 use crate::Image;
 
-/// From −1 over 0 to 1: blue over white to red. Values beyond are clamped; what is no number is gray.
+/// Diverging map of −1…0…1: blue, white, red. Numbers beyond −1 and 1 are clamped; NaN is gray.
 pub fn diverging(t: f32) -> [f32; 3] {
-    /// Lightness of the ends.
+    /// Oklab lightness of the colours at −1 and 1.
     const END: f32 = 0.45;
-    /// Chroma of the ends: as strong as both hues get there.
+    /// Oklab chroma at −1 and 1: the largest that sRGB has for both hues at this lightness.
     const CHROMA: f32 = 0.17;
-    /// Degrees: blue, as far from red as the eyes of most colour-blind people tell apart.
+    /// Oklab hue of blue in degrees. Most colour-blind people can tell it from the red.
     const BLUE: f32 = 258.0;
     const RED: f32 = 27.0;
     if t.is_nan() {
@@ -24,16 +24,17 @@ pub fn diverging(t: f32) -> [f32; 3] {
     color(1.0 - (1.0 - END) * size, CHROMA * size, hue)
 }
 
-/// From 0 to 1: black over purple, red and orange to pale yellow. Values beyond are clamped; what is no
-/// number is gray.
+/// Sequential map of 0…1: black, purple, red, orange, pale yellow. Numbers beyond 0 and 1 are clamped; NaN is
+/// gray.
 pub fn sequential(t: f32) -> [f32; 3] {
-    /// Lightness of the brightest end.
+    /// Oklab lightness of the colour at 1.
     const BRIGHT: f32 = 0.97;
-    /// Hues of both ends in degrees: purple, and past red to yellow.
+    /// Oklab hues at 0 and 1 in degrees: purple, and yellow (105° plus a full turn, so that the map passes
+    /// red).
     const HUES: [f32; 2] = [290.0, 465.0];
-    /// Chroma in the middle, where sRGB has it.
+    /// Oklab chroma at 0.5, where sRGB has the strongest colours.
     const CHROMA: f32 = 0.22;
-    /// Chroma of the bright end.
+    /// Oklab chroma of the colour at 1.
     const END_CHROMA: f32 = 0.09;
     if t.is_nan() {
         return NOT_A_NUMBER;
@@ -45,8 +46,8 @@ pub fn sequential(t: f32) -> [f32; 3] {
 
 const NOT_A_NUMBER: [f32; 3] = [0.5; 3];
 
-/// A map of numbers as a picture: each divided by `scale`, then coloured. A scale of 0 shows everything as
-/// zero.
+/// Draws a map of numbers as a picture: each number is divided by `scale`, then coloured. A scale of 0 shows
+/// every number as 0.
 ///
 /// # Errors
 /// [`crate::MediaError::Shape`] unless there are `width * height` numbers, and at least one.
@@ -62,7 +63,7 @@ pub fn colored(
     Ok(Image::rgb(width, height, (0..3).flat_map(|c| colors.iter().map(move |color| color[c])).collect())?)
 }
 
-/// The coloured map over a photo in grey: where magnitudes are small, the photo is visible.
+/// Lays a coloured map over a photo in grey. The photo shows where the map's numbers are small.
 ///
 /// # Errors
 /// [`crate::MediaError::Shape`] unless there is a number for each of the photo's pixels.
@@ -72,9 +73,9 @@ pub fn overlaid(
     scale: f64,
     color: impl Fn(f32) -> [f32; 3],
 ) -> crate::Result<Image> {
-    /// Opacity of the strongest colour over the photo.
+    /// Opacity of the colour of the largest magnitude.
     const HIDES: f32 = 0.9;
-    /// Share of black and white in the photo, so that colours stand out.
+    /// Factor by which the photo's contrast is reduced, so that the colours stand out.
     const CONTRAST: f32 = 0.8;
     let mut out = colored(map, photo.width, photo.height, scale, color)?;
     let plane = map.len();
@@ -83,7 +84,7 @@ pub fn overlaid(
         let [r, g, b] = [0, 1, 2].map(|c| photo.data[c * plane + i].clamp(0.0, 1.0));
         // Rec. 601 luma.
         let grey = 0.5 + CONTRAST * (0.299 * r + 0.587 * g + 0.114 * b - 0.5);
-        // The root lets weak places be seen, too.
+        // The square root makes small magnitudes visible.
         let opacity = HIDES * size.sqrt();
         for c in 0..3 {
             let value = &mut out.data[c * plane + i];
@@ -93,15 +94,15 @@ pub fn overlaid(
     Ok(out)
 }
 
-/// An sRGB colour of Oklab lightness, chroma and hue in degrees; of less chroma where there is none so
-/// strong.
+/// Converts an Oklab lightness, chroma and hue (degrees) to sRGB, with less chroma if sRGB has no such
+/// colour.
 fn color(lightness: f32, chroma: f32, hue: f32) -> [f32; 3] {
-    /// Halvings of the interval of chroma: far below a step of 8 bits.
+    /// Bisection steps in the search for the largest chroma that sRGB has; finer than an 8-bit step.
     const HALVINGS: usize = 16;
     let (sin, cos) = hue.to_radians().sin_cos();
     let at = |chroma: f32| linear(lightness, chroma * cos, chroma * sin);
-    // The clipped part must be small compared with the grey of this lightness, even if that grey is nearly
-    // black.
+    // How negative a component of linear sRGB may be, as a share of the grey of this lightness (its cube): a
+    // fixed limit would exceed nearly black colours.
     let least = -1e-4 * lightness.powi(3);
     let inside = |rgb: [f32; 3]| rgb.iter().all(|v| (least..=1.0001).contains(v));
     let mut best = chroma;
@@ -116,7 +117,7 @@ fn color(lightness: f32, chroma: f32, hue: f32) -> [f32; 3] {
     at(best).map(|v| encode(v.clamp(0.0, 1.0)))
 }
 
-/// Linear sRGB of an Oklab colour (Ottosson 2020).
+/// Converts an Oklab colour to linear sRGB (Ottosson 2020).
 fn linear(lightness: f32, a: f32, b: f32) -> [f32; 3] {
     let l = (lightness + 0.396_337_78 * a + 0.215_803_76 * b).powi(3);
     let m = (lightness - 0.105_561_346 * a - 0.063_854_17 * b).powi(3);
@@ -128,7 +129,7 @@ fn linear(lightness: f32, a: f32, b: f32) -> [f32; 3] {
     ]
 }
 
-/// The transfer function of sRGB (IEC 61966-2-1).
+/// Converts a linear value to an sRGB value (IEC 61966-2-1).
 fn encode(v: f32) -> f32 {
     if v <= 0.003_130_8 { 12.92 * v } else { 1.055 * v.powf(1.0 / 2.4) - 0.055 }
 }
@@ -137,7 +138,7 @@ fn encode(v: f32) -> f32 {
 mod tests {
     use super::*;
 
-    /// Oklab lightness of an sRGB colour.
+    /// Returns the Oklab lightness of an sRGB colour.
     fn lightness(rgb: [f32; 3]) -> f32 {
         let [r, g, b] = rgb.map(|v| if v <= 0.040_45 { v / 12.92 } else { ((v + 0.055) / 1.055).powf(2.4) });
         let l = (0.412_221_47 * r + 0.536_332_55 * g + 0.051_445_995 * b).cbrt();

@@ -1,22 +1,22 @@
-//! Disturbances that a real feature in a picture survives.
+//! Disturbances of pictures, to test whether a generated picture still excites its unit after them.
 
 use crate::{Image, Result};
 
-/// The picture after saving as JPEG of this quality (1–100, clamped) and loading again.
+/// Returns the picture after it was saved as JPEG of this quality (1–100, clamped) and loaded again.
 ///
 /// # Errors
 ///
-/// For a picture that JPEG cannot hold, and in a build without JPEG.
+/// Always [`MediaError::LeftOut`](crate::MediaError::LeftOut): this build has no JPEG.
 #[cfg(not(feature = "jpeg"))]
 pub fn jpeg_round_trip(_: &Image, _: u8) -> Result<Image> {
     Err(crate::formats::left_out("JPEG", "cannot save a picture and load it again"))
 }
 
-/// The picture after saving as JPEG of this quality (1–100, clamped) and loading again.
+/// Returns the picture after it was saved as JPEG of this quality (1–100, clamped) and loaded again.
 ///
 /// # Errors
 ///
-/// For a picture that JPEG cannot hold.
+/// [`MediaError::Shape`](crate::MediaError::Shape) for a picture that JPEG cannot hold.
 #[cfg(feature = "jpeg")]
 pub fn jpeg_round_trip(picture: &Image, quality: u8) -> Result<Image> {
     use std::io::Cursor;

@@ -1,10 +1,11 @@
 //! The programs `ffmpeg` and `ffprobe` as child processes.
 //!
-//! They get local files only, never a network address, and a path is never taken for a flag. A child never
-//! waits for its error output to be read, and none outlives the value that holds it.
+//! Both programs get local files only, never a network address, and a path is never taken for a flag. A
+//! child's error output is always drained, so a full pipe never blocks the child. The process is ended when
+//! its [`Child`] value is dropped.
 //!
-//! Rationale: a wrapper of `std::process` is enough. Crates for this program parse its log into events, which
-//! hides its exit status, and hand out frames without the sizes that rotation gives them.
+//! Rationale: a wrapper of `std::process` is enough. Crates that wrap ffmpeg parse its log into events, which
+//! hides its exit status. They also hand out frames without the width and height after rotation.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -17,27 +18,29 @@ mod child;
 
 pub(crate) use child::{Child, Ending};
 
-/// The program's name where the caller gives no path.
+/// The name of the program that decodes and encodes, searched in `PATH` if the caller gives no path.
 const FFMPEG: &str = "ffmpeg";
-/// The program that describes files.
+/// The name of the program that describes a file's streams.
 const FFPROBE: &str = "ffprobe";
-/// Flags of both programs: no network, and errors only.
+/// Flags of both programs: no banner, and only errors in the log.
 const QUIET: [&str; 3] = ["-hide_banner", "-loglevel", "error"];
 
-/// Where the programs are.
+/// Where the programs `ffmpeg` and `ffprobe` are.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ffmpeg {
-    /// The program `ffmpeg`, with `ffprobe` beside it; `None` searches both in the folders of `PATH`.
+    /// Path of the program `ffmpeg`, with `ffprobe` in the same folder; `None` searches both in the folders
+    /// of `PATH`.
     pub program: Option<PathBuf>,
 }
 
 impl Ffmpeg {
-    /// The program at this path, with `ffprobe` in the same folder.
+    /// Uses the program `ffmpeg` at this path, with `ffprobe` in the same folder.
     pub fn at(program: impl Into<PathBuf>) -> Self {
         Self { program: Some(program.into()) }
     }
 
-    /// Returns the program's name and version, "ffmpeg version 5.1.9 …". Bytes of videos depend on it.
+    /// Returns the program's name and version, "ffmpeg version 5.1.9 …". The bytes of a written video depend
+    /// on it.
     ///
     /// # Errors
     ///
@@ -65,15 +68,15 @@ impl Ffmpeg {
         program.with_file_name(name)
     }
 
-    /// Starts `ffmpeg`. `what`: the operation, for messages. With `feeds`, the child reads what the caller
-    /// writes into it.
+    /// Starts `ffmpeg`. `what` names the operation in error messages. If `feeds` is true, the caller writes
+    /// into the child's standard input.
     pub(crate) fn start<S: AsRef<OsStr>>(&self, what: &str, args: &[S], feeds: bool) -> Result<Child> {
         let mut command = Command::new(self.ffmpeg());
         command.args(QUIET).args(["-nostdin", "-nostats"]).args(args);
         self.spawn(command, what, feeds)
     }
 
-    /// Starts `ffprobe`.
+    /// Starts `ffprobe` with these arguments. `what` names the operation in error messages.
     pub(crate) fn probe<S: AsRef<OsStr>>(&self, what: &str, args: &[S]) -> Result<Child> {
         let mut command = Command::new(self.ffprobe());
         command.args(QUIET).args(args);
@@ -93,15 +96,15 @@ fn missing(what: String, program: PathBuf, source: io::Error) -> MediaError {
     MediaError::NoFfmpeg { what, program, source }
 }
 
-/// A file as both programs take it: with its protocol, so that neither `-`, a colon nor a pattern in the name
-/// has a meaning.
+/// Returns a path as an argument of `ffmpeg` and `ffprobe`. The prefix `file:` keeps a leading `-`, a colon
+/// or a pattern in the name from having a meaning.
 pub(crate) fn file_argument(path: &Path) -> OsString {
     let mut argument = OsString::from("file:");
     argument.push(path);
     argument
 }
 
-/// Flags in front of an input: local files and pipes are the only protocols.
+/// Returns the flags before an input that allow local files and pipes only, and no network protocol.
 pub(crate) fn only_local() -> [OsString; 2] {
     ["-protocol_whitelist".into(), "file,pipe".into()]
 }

@@ -1,13 +1,14 @@
-//! Films: pictures in time to animated PNG, GIF, animated WebP, MP4 and WebM, with how they were made.
+//! Films: frames with delays, written as animated PNG, GIF, animated WebP, MP4 or WebM, with a record of how
+//! they were made.
 //!
-//! Bytes are a function of the frames and the text, as for still pictures; those of MP4 and WebM depend on
-//! the version of the program `ffmpeg`, too.
+//! The bytes of a film depend on its frames and its text only, as for still pictures. MP4 and WebM also
+//! depend on the version of the program `ffmpeg`.
 //!
-//! - PNG and WebP hold every colour. The still image of a PNG, for viewers that show no animation, is the
-//!   last frame.
-//! - A GIF has 256 colours: one palette for the whole film, chosen by NeuQuant from pixels of all frames, so
-//!   that colours do not flicker, and an ordered dither with a fixed pattern.
-//! - MP4 (H.264) and WebM (VP9) are lossy, and colours have half the resolution unless [`Chroma::Full`] is
+//! - PNG and WebP hold every colour. A viewer without animation shows a PNG film's last frame as a still
+//!   image.
+//! - A GIF has 256 colours: one palette for the whole film, so that colours do not flicker. NeuQuant chooses
+//!   it from pixels of all frames, and an ordered dither hides the steps.
+//! - MP4 (H.264) and WebM (VP9) are lossy. Their colours have half the resolution unless [`Chroma::Full`] is
 //!   asked for. See [`VideoWriter`].
 
 use crate::text::entries;
@@ -38,12 +39,13 @@ use rate::Tick;
 
 /// Whether this build writes GIF films (feature `gif`).
 pub const WRITES_GIF: bool = cfg!(feature = "gif");
-/// Delays of [`Film::new`] and [`ApngWriter`] are counted in hundredths of a second, as GIF does.
+/// The time unit of [`Film::new`] and [`ApngWriter`]: frames are shown for whole hundredths of a second, as
+/// in GIF.
 pub const TICKS_PER_SECOND: u16 = 100;
-/// The label of a GIF's comments (GIF89a, 24).
+/// The byte that marks a GIF extension block as a comment (GIF89a specification, section 24).
 const COMMENT_LABEL: u8 = 0xfe;
 
-/// Pictures of one size, each with the time that it is shown.
+/// A film: frames of one size, each with the number of ticks for which it is shown.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Film {
     width: usize,
@@ -53,37 +55,37 @@ pub struct Film {
 }
 
 impl Film {
-    /// A film without frames, whose ticks are hundredths of a second.
+    /// A film without frames, whose time unit (tick) is a hundredth of a second.
     pub fn new() -> Film {
         Film::default()
     }
 
-    /// A film without frames, whose ticks last one frame of this rate.
+    /// A film without frames, whose time unit (tick) is the duration of one frame at this rate.
     pub fn at_rate(rate: FrameRate) -> Film {
         Film { tick: Tick::frame_of(rate), ..Film::default() }
     }
 
-    /// Width and height in pixels; 0 without frames.
+    /// Returns the film's width and height in pixels; 0 if it has no frames.
     pub fn size(&self) -> (usize, usize) {
         (self.width, self.height)
     }
 
-    /// How many frames there are.
+    /// Returns the film's number of frames.
     pub fn len(&self) -> usize {
         self.frames.len()
     }
 
-    /// Whether there is no frame.
+    /// Whether the film has no frames.
     pub fn is_empty(&self) -> bool {
         self.frames.is_empty()
     }
 
-    /// Adds a frame that is shown for a number of ticks: hundredths of a second of [`Film::new`], frames of
-    /// [`Film::at_rate`]. The first frame sets the film's size.
+    /// Adds a frame that is shown for a number of ticks. A tick is 1/100 s in a film of [`Film::new`], and
+    /// one frame's duration in a film of [`Film::at_rate`]. The first frame sets the film's size.
     ///
     /// # Errors
     ///
-    /// [`MediaError::Shape`] if it is not of the film's size.
+    /// [`MediaError::Shape`] if the frame's size differs from the film's.
     pub fn push(&mut self, frame: &Image, ticks: u16) -> Result<()> {
         if self.is_empty() {
             (self.width, self.height) = (frame.width, frame.height);
@@ -99,7 +101,7 @@ impl Film {
         Ok(())
     }
 
-    /// Sets the time of every frame, and that of the last, in ticks.
+    /// Shows the last frame for `last` ticks and every other frame for `ticks`.
     pub fn set_times(&mut self, ticks: u16, last: u16) {
         self.frames.iter_mut().for_each(|(_, t)| *t = ticks);
         if let Some((_, t)) = self.frames.last_mut() {
@@ -117,11 +119,11 @@ impl Film {
         MediaError::Shape { what }
     }
 
-    /// The bytes of an animated PNG that plays for ever.
+    /// Returns the film as the bytes of an animated PNG that loops for ever.
     ///
     /// # Errors
     ///
-    /// As [`encode_png`](crate::encode_png), and [`MediaError::Shape`] for a film without frames.
+    /// The errors of [`encode_png`](crate::encode_png), and [`MediaError::Shape`] for a film without frames.
     pub fn to_apng(&self, text: &PngText) -> Result<Vec<u8>> {
         let still = self.last()?;
         let mut bytes = Vec::new();
@@ -141,7 +143,8 @@ impl Film {
         Ok(bytes)
     }
 
-    /// The bytes of a GIF that plays for ever; the text is a comment of it.
+    /// Returns the film as the bytes of a GIF that loops for ever. The text is stored in a comment of the
+    /// GIF.
     ///
     /// # Errors
     ///
@@ -158,13 +161,14 @@ impl Film {
     }
 }
 
-/// Metadata of a GIF: the entries of oneiro's first comment in it, none if it has no such comment. `Err` says
+/// Returns the metadata of a GIF: the entries of the first comment that oneiro wrote, or none. `Err` says
 /// what is wrong with the file.
 pub(crate) fn read_gif_text(bytes: &[u8]) -> Result<PngText, String> {
     const CUT_OFF: &str = "the GIF file is cut off or damaged";
     let cut = || CUT_OFF.to_owned();
     let color_table = |flags: u8| if flags & 0x80 == 0 { 0 } else { 3 << ((flags & 7) + 1) };
-    // Header and screen descriptor: six bytes each and one more, the flags at 10 (GIF89a, 17 and 18).
+    // Size of header and screen descriptor: six bytes and seven. The flags are in byte 10 (GIF89a, 17 and
+    // 18).
     let mut at = 13 + color_table(*bytes.get(10).ok_or_else(cut)?);
     let mut found = None;
     loop {
@@ -172,7 +176,7 @@ pub(crate) fn read_gif_text(bytes: &[u8]) -> Result<PngText, String> {
         let is_comment = block == 0x21 && bytes.get(at + 1) == Some(&COMMENT_LABEL);
         at += match block {
             0x21 => 2,
-            // Descriptor, its colour table, and the code size.
+            // An image block: ten bytes of descriptor, an optional colour table, and the LZW code size.
             0x2c => 10 + color_table(*bytes.get(at + 9).ok_or_else(cut)?) + 1,
             0x3b => return Ok(found.unwrap_or_default()),
             _ => return Err(cut()),

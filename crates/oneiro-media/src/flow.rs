@@ -1,4 +1,4 @@
-//! Optical flow: TV-L1, flow less the camera's motion, flow files, pictures of flow.
+//! Optical flow: estimation (TV-L1), compensation of the camera's motion, flow files, and pictures of flow.
 //!
 //! ```text
 //! clip ─ luminance ─► frames ─ tvl1, flow_of_frames ─► Flow ─ write_flow ─► .flo, .npy, folders of JPEG
@@ -41,18 +41,19 @@ use crate::{MediaError, Result};
 /// A stack of flow fields. Field `t` maps each pixel of frame `t` to its place in frame `t + 1`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Flow {
-    /// Fields; a clip of `n` frames has `n - 1`.
+    /// Number of flow fields; a clip of `n` frames has `n - 1`.
     pub frames: usize,
-    /// Rows.
+    /// Rows of each field.
     pub height: usize,
-    /// Pixels a row.
+    /// Pixels in each row.
     pub width: usize,
-    /// Pixels per frame, `[2T, H, W]`: u of field 0 (to the right), v of field 0 (down), u of field 1, ….
+    /// Motion in pixels per frame, `[2T, H, W]`: u of field 0 (to the right), v of field 0 (down), u of field
+    /// 1, ….
     pub data: Vec<f32>,
 }
 
 impl Flow {
-    /// A stack from its values, `[2T, H, W]` as in [`Flow::data`].
+    /// Makes a stack of flow fields from its values, `[2T, H, W]` as in [`Flow::data`].
     ///
     /// # Errors
     ///
@@ -71,11 +72,11 @@ impl Flow {
         Ok(Flow { frames, height, width, data })
     }
 
-    /// Fields of equal size, one after the other.
+    /// Joins flow fields of equal size to one stack, in the order given.
     ///
     /// # Errors
     ///
-    /// [`MediaError::Shape`] if there are none, or their sizes differ.
+    /// [`MediaError::Shape`] if no fields are given, or their sizes differ.
     pub fn stack(fields: &[Flow]) -> Result<Flow> {
         let Some(first) = fields.first() else {
             return Err(MediaError::Shape { what: "no flow fields were given to stack".into() });
@@ -94,30 +95,30 @@ impl Flow {
         Flow::new(frames, first.height, first.width, data)
     }
 
-    /// Motion to the right of field `frame`, `[H, W]`.
+    /// Returns the motion to the right of flow field `frame`, `[H, W]`, in pixels.
     pub fn u(&self, frame: usize) -> &[f32] {
         self.plane(2 * frame)
     }
 
-    /// Motion down of field `frame`, `[H, W]`.
+    /// Returns the motion down of flow field `frame`, `[H, W]`, in pixels.
     pub fn v(&self, frame: usize) -> &[f32] {
         self.plane(2 * frame + 1)
     }
 
-    /// Motion of one pixel: right, down.
+    /// Returns the motion of one pixel between two frames: right, down.
     pub fn at(&self, frame: usize, x: usize, y: usize) -> [f32; 2] {
         let at = y * self.width + x;
         [self.u(frame)[at], self.v(frame)[at]]
     }
 
-    /// One field of the stack, as a stack of one.
+    /// Returns one flow field as a stack with one field.
     pub fn field(&self, frame: usize) -> Flow {
         let values = 2 * self.height * self.width;
         let data = self.data[frame * values..(frame + 1) * values].to_vec();
         Flow { frames: 1, data, ..*self }
     }
 
-    /// The largest length of a finite vector, pixels per frame.
+    /// Returns the length of the longest finite motion vector, in pixels per frame.
     pub fn largest(&self) -> f32 {
         let lengths =
             (0..self.frames).flat_map(|t| self.u(t).iter().zip(self.v(t)).map(|(u, v)| u.hypot(*v)));

@@ -1,8 +1,9 @@
-//! The letters of sheets and plots, drawn from the outlines of DejaVu Sans Condensed by `ab_glyph`.
+//! Draws the text of contact sheets and plots, from the outlines of DejaVu Sans Condensed, with `ab_glyph`.
 //!
-//! Letters stand at whole pixels, so that each looks the same wherever it stands, and sizes are such that
-//! small letters are whole pixels high. Widths are whole pixels, too. Bits depend on no instruction set:
-//! outlines are filled by plain arithmetic. A character that the font lacks is drawn as an empty box.
+//! Letters stand at whole pixels, so that a letter looks the same everywhere. Font sizes are chosen so that
+//! lower-case letters are whole pixels high; advance widths are whole pixels, too. Outlines are filled by
+//! plain arithmetic, so that bits depend on no instruction set. A character that the font lacks is drawn as
+//! an empty box.
 
 use std::sync::LazyLock;
 
@@ -10,54 +11,55 @@ use ab_glyph::{Font, FontRef, Glyph, GlyphId, PxScale, point};
 
 use crate::Image;
 
-/// Outlines of the characters that `assets/subset_font.py` lists; see `NOTICE` for their licence.
+/// The font's outlines, for the characters that `assets/subset_font.py` lists; see `NOTICE` for the licence.
 static REGULAR: LazyLock<FontRef<'static>> =
     LazyLock::new(|| embedded(include_bytes!("../assets/DejaVuSansCondensed.ttf")));
 static BOLD: LazyLock<FontRef<'static>> =
     LazyLock::new(|| embedded(include_bytes!("../assets/DejaVuSansCondensed-Bold.ttf")));
 
-/// Drawn for a character that the font lacks.
+/// The box drawn for a character that the font lacks.
 const MISSING: char = '\u{25a1}';
-/// Ends a text that was cut.
+/// The mark at the end of a text that was shortened.
 const ELLIPSIS: char = '…';
 
-/// A font at a size.
+/// A font at a fixed size.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Face {
     font: &'static LazyLock<FontRef<'static>>,
-    /// Pixels of an em. DejaVu's small letters are 0.547 of it high.
+    /// Font size: pixels of an em. DejaVu's lower-case letters are 0.547 em high.
     size: f32,
-    /// Pixels from the top of the tallest letter to the line that letters stand on.
+    /// Pixels from the top of the tallest letter to the baseline.
     ascent: usize,
-    /// Pixels from there to the foot of the deepest letter.
+    /// Pixels from the baseline to the bottom of the deepest letter.
     descent: usize,
 }
 
-/// Regular; small letters are 7 pixels high: captions.
+/// The face of captions: regular, with lower-case letters 7 pixels high.
 pub(crate) const TEXT: Face = Face { font: &REGULAR, size: 12.8, ascent: 13, descent: 4 };
-/// Bold; small letters are 7 pixels high: row labels.
+/// The face of row labels: bold, with lower-case letters 7 pixels high.
 pub(crate) const STRONG: Face = Face { font: &BOLD, size: 12.8, ascent: 13, descent: 4 };
-/// Bold; small letters are 11 pixels high: titles.
+/// The face of titles: bold, with lower-case letters 11 pixels high.
 pub(crate) const TITLE: Face = Face { font: &BOLD, size: 20.1, ascent: 19, descent: 5 };
 
-/// A font of this crate's own.
+/// Parses a font that is embedded in this crate.
 fn embedded(bytes: &'static [u8]) -> FontRef<'static> {
-    // The files are part of the program, and a test reads them.
+    // Parsing cannot fail: the fonts are part of the program, and a test parses them.
     FontRef::try_from_slice(bytes).expect("the embedded font is whole")
 }
 
 impl Face {
-    /// From the top of the tallest letter to the foot of the deepest.
+    /// Returns the height of a line: from the top of the tallest letter to the bottom of the deepest, in
+    /// pixels.
     pub(crate) fn height(self) -> usize {
         self.ascent + self.descent
     }
 
-    /// The width of a text in pixels.
+    /// Returns the width of a text in pixels.
     pub(crate) fn width(self, text: &str) -> usize {
         text.chars().map(|c| self.advance(c)).sum()
     }
 
-    /// The text, or as much of its beginning as fits into `room` pixels with an ellipsis after it.
+    /// Returns the text, or as much of its beginning as fits into `room` pixels with an ellipsis after it.
     pub(crate) fn cut(self, text: &str, room: usize) -> String {
         if self.width(text) <= room {
             return text.to_owned();
@@ -76,8 +78,8 @@ impl Face {
         kept
     }
 
-    /// The text, or an ellipsis and as much of its end as fits into `room` pixels: names of layers differ
-    /// there.
+    /// Returns the text, or an ellipsis and as much of its end as fits into `room` pixels: the names of a
+    /// network's layers differ at their ends.
     pub(crate) fn cut_front(self, text: &str, room: usize) -> String {
         if self.width(text) <= room {
             return text.to_owned();
@@ -86,9 +88,9 @@ impl Face {
         text.char_indices().map(kept).find(|kept| self.width(kept) <= room).unwrap_or_default()
     }
 
-    /// The text in at most `lines` lines (at least one) that fit into `room` pixels. Lines break at spaces
-    /// and behind `. _ / : -`, as between the parts of a layer's name; a word wider than a line, and what the
-    /// last line has no room for, end in an ellipsis.
+    /// Wraps the text into at most `lines` lines (at least one) of `room` pixels. Lines break at spaces and
+    /// after `. _ / : -`, the separators in layer names. A word wider than a line, and text beyond the last
+    /// line, end in an ellipsis.
     pub(crate) fn wrap(self, text: &str, room: usize, lines: usize) -> Vec<String> {
         let mut wrapped = Vec::new();
         let mut rest = text.trim();
@@ -106,7 +108,7 @@ impl Face {
         wrapped
     }
 
-    /// Draws a text, cut to `room` pixels, with the top left of its line at `x`, `y`.
+    /// Draws a text, shortened to `room` pixels, with the top left corner of its line at `x`, `y`.
     pub(crate) fn draw(
         self,
         canvas: &mut Image,
@@ -123,8 +125,8 @@ impl Face {
         });
     }
 
-    /// Draws a text, cut to `room` pixels, that reads upwards: its first letter is at the foot, `x` is the
-    /// column of its letters' tops, and the row `y` is the first below it.
+    /// Draws a text, shortened to `room` pixels, that reads upwards. `x` is the column of the letters' tops;
+    /// row `y` is the first below the text.
     pub(crate) fn draw_upwards(
         self,
         canvas: &mut Image,
@@ -141,7 +143,8 @@ impl Face {
         });
     }
 
-    /// Visits the pixels of a text's letters: how far along the line, how far below its top, how much ink.
+    /// Calls `visit` for each pixel of a text's letters, with its place along the line, its place below the
+    /// line's top, and its coverage.
     fn ink(self, text: &str, mut visit: impl FnMut(isize, isize, f32)) {
         let mut pen = 0;
         for c in text.chars() {
@@ -157,7 +160,7 @@ impl Face {
         }
     }
 
-    /// How far the next letter stands from this one, pixels.
+    /// Returns the distance from a letter to the next one, in pixels.
     fn advance(self, c: char) -> usize {
         let units = self.font.units_per_em().unwrap_or(1.0);
         (self.font.h_advance_unscaled(self.glyph(c)) * self.size / units).round() as usize
@@ -165,25 +168,25 @@ impl Face {
 
     fn glyph(self, c: char) -> GlyphId {
         let id = self.font.glyph_id(if c.is_control() { ' ' } else { c });
-        // The first glyph of a font stands for all that it lacks.
+        // Glyph 0 of a font stands for all characters that it lacks.
         if id == GlyphId(0) { self.font.glyph_id(MISSING) } else { id }
     }
 
-    /// The size in the unit of `ab_glyph`, the font's height.
+    /// Returns the font size in `ab_glyph`'s unit, the height of the font.
     fn scale(self) -> PxScale {
         let units = self.font.units_per_em().unwrap_or(1.0);
         PxScale::from(self.size * self.font.height_unscaled() / units)
     }
 }
 
-/// Coverage to the power of 3/4: thin strokes that lie between two pixels keep their weight. Roots are
-/// rounded the same everywhere, as powers are not.
+/// Raises a pixel's coverage to the power of 3/4, so that thin strokes between two pixels keep their weight.
+/// It uses square roots, which round alike on every machine; powers do not.
 fn strengthened(covered: f32) -> f32 {
     let root = covered.clamp(0.0, 1.0).sqrt();
     root * root.sqrt()
 }
 
-/// Lays a colour over a pixel, `ink` of it; beyond the canvas nothing happens.
+/// Mixes a colour into a pixel with opacity `ink`; pixels outside the canvas are ignored.
 pub(crate) fn blend(canvas: &mut Image, x: usize, y: usize, color: [f32; 3], ink: f32) {
     if x >= canvas.width || y >= canvas.height {
         return;
@@ -192,7 +195,7 @@ pub(crate) fn blend(canvas: &mut Image, x: usize, y: usize, color: [f32; 3], ink
     let at = y * canvas.width + x;
     for channel in 0..3 {
         let value = &mut canvas.data[channel * pixels + at];
-        // So that full ink is the colour itself.
+        // This form gives exactly the colour for an opacity of 1.
         *value = *value * (1.0 - ink) + color[channel] * ink;
     }
 }
@@ -218,7 +221,7 @@ mod tests {
         assert!(TITLE.height() > TEXT.height());
     }
 
-    /// A test on any machine has these.
+    /// Hash of drawn letters, which must be equal on every machine.
     const BITS_OF_LETTERS: u64 = 0x77f81621d68ca02;
 
     #[test]
@@ -226,7 +229,7 @@ mod tests {
         let mut canvas = Image::filled(400, 40, [1.0; 3]);
         TEXT.draw(&mut canvas, 3, 2, 390, "fire8.expand3x3:40 κ = 0.5 → Größe −1.5×10⁻³", [0.0; 3]);
         TITLE.draw(&mut canvas, 3, 18, 390, "Similarity of trainings", [0.0; 3]);
-        // FNV-1a (Fowler, Noll, Vo).
+        // The hash is FNV-1a (Fowler, Noll, Vo).
         let sum = canvas.plane(0).iter().fold(0xcbf2_9ce4_8422_2325_u64, |sum, value| {
             (sum ^ u64::from(value.to_bits())).wrapping_mul(0x0100_0000_01b3)
         });

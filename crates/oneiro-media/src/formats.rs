@@ -1,8 +1,8 @@
-//! Formats that a build may leave out.
+//! File formats that a build may leave out, as Cargo features.
 
 use crate::{MediaError, Result};
 
-/// An error if the format of this name is not part of the build. `what`: what cannot be done for that.
+/// Returns an error if the build lacks this format. `what` says which operation fails without it.
 pub(crate) fn require(format: &'static str, what: impl FnOnce() -> String) -> Result<()> {
     let is_there = match format {
         "JPEG" => cfg!(feature = "jpeg"),
@@ -15,7 +15,7 @@ pub(crate) fn require(format: &'static str, what: impl FnOnce() -> String) -> Re
     if is_there { Ok(()) } else { Err(left_out(format, what())) }
 }
 
-/// The error of a format that is not part of the build.
+/// Returns the error for a format that the build lacks.
 pub(crate) fn left_out(format: &'static str, what: impl Into<String>) -> MediaError {
     MediaError::LeftOut { what: what.into(), format }
 }

@@ -1,12 +1,12 @@
-//! Levels: the values that are shown as black and as white.
+//! Levels: the pixel values that are shown as black and as white.
 
 use crate::{Image, MediaError, Result};
 
-/// The least that lies between black and white: one level of an 8-bit file. A picture with less in it shows
-/// nothing but rounding when it is stretched.
+/// The least difference between black and white: one level of an 8-bit file. Stretching a picture with less
+/// contrast would only show rounding errors.
 pub const LEAST_CONTRAST: f64 = 1.0 / 255.0;
 
-/// The value that is shown as black and the one that is shown as white, with all others in proportion.
+/// The value that is shown as black and the value that is shown as white; values between are mapped linearly.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Levels {
     black: f32,
@@ -14,11 +14,11 @@ pub struct Levels {
 }
 
 impl Levels {
-    /// Given levels.
+    /// Makes levels from the value for black and the value for white.
     ///
     /// # Errors
     ///
-    /// [`MediaError::Levels`] unless both are finite and black is the lower one.
+    /// [`MediaError::Levels`] unless both are finite and black is below white.
     pub fn new(black: f32, white: f32) -> Result<Levels> {
         if black < white && (white - black).is_finite() {
             return Ok(Levels { black, white });
@@ -26,12 +26,13 @@ impl Levels {
         Err(MediaError::Levels { black, white })
     }
 
-    /// The quantiles that exclude a share of the values, half of it below and half above. Quantiles are
-    /// interpolated linearly between the sorted values. Values that are no numbers do not count.
+    /// Returns levels at two quantiles, so that a share `outside` of the values lies beyond them, half below
+    /// and half above. Quantiles are interpolated linearly between the sorted values. Values that are not
+    /// finite do not count.
     ///
     /// # Errors
     ///
-    /// [`MediaError::Levels`] if values are too far apart for an `f32`, or there is none.
+    /// [`MediaError::Levels`] if values are too far apart for an `f32`, or none is finite.
     pub fn around(mut values: Vec<f32>, outside: f64) -> Result<Levels> {
         values.retain(|v| v.is_finite());
         values.sort_unstable_by(f32::total_cmp);
@@ -45,12 +46,12 @@ impl Levels {
         Self::at_least(quantile(0.5 * outside), quantile(1.0 - 0.5 * outside))
     }
 
-    /// The levels that give values the mean ½ and the standard deviation `deviation`. Values that are no
-    /// numbers do not count.
+    /// Returns the levels that give the values mean ½ and standard deviation `deviation`. Values that are not
+    /// finite do not count.
     ///
     /// # Errors
     ///
-    /// [`MediaError::Levels`] if values are too far apart for an `f32`, or there is none.
+    /// [`MediaError::Levels`] if values are too far apart for an `f32`, or none is finite.
     pub fn standardizing(values: &[f32], deviation: f64) -> Result<Levels> {
         let values = || values.iter().filter(|v| v.is_finite()).map(|v| f64::from(*v));
         let count = values().count() as f64;
@@ -60,23 +61,24 @@ impl Levels {
         Self::at_least(mean - half, mean + half)
     }
 
-    /// These levels, widened about their middle if their difference is less than [`LEAST_CONTRAST`].
+    /// Makes levels, widened about their middle if they differ by less than [`LEAST_CONTRAST`].
     fn at_least(black: f64, white: f64) -> Result<Levels> {
         let (middle, half) = (0.5 * (black + white), 0.5 * (white - black).max(LEAST_CONTRAST));
         Self::new((middle - half) as f32, (middle + half) as f32)
     }
 
-    /// The value that is shown as black.
+    /// Returns the value that is shown as black.
     pub fn black(self) -> f32 {
         self.black
     }
 
-    /// The value that is shown as white.
+    /// Returns the value that is shown as white.
     pub fn white(self) -> f32 {
         self.white
     }
 
-    /// The picture in which black is 0 and white is 1. Values beyond stay beyond; files cut them off.
+    /// Maps the picture's values so that black becomes 0 and white 1. Values beyond are kept; saving to a
+    /// file clamps them.
     pub fn apply(self, image: &Image) -> Image {
         let span = f64::from(self.white) - f64::from(self.black);
         let shown = |v: &f32| ((f64::from(*v) - f64::from(self.black)) / span) as f32;
@@ -94,7 +96,7 @@ mod tests {
 
     #[test]
     fn quantiles_are_those_of_numpy_and_outliers_do_not_count() {
-        // numpy.quantile(range(101), [.005, .995]) is [.5, 99.5].
+        // The expected levels are those of `numpy.quantile(range(101), [.005, .995])`.
         let mut values: Vec<f32> = (0..=100u8).rev().map(f32::from).collect();
         assert_eq!(pair(Levels::around(values.clone(), 0.01).unwrap()), [0.5, 99.5]);
         assert_eq!(pair(Levels::around(values.clone(), 0.0).unwrap()), [0.0, 100.0]);

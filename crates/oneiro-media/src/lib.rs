@@ -1,9 +1,9 @@
-//! Image and video files to tensors and back, sheets and pages of pictures, plots of numbers.
+//! Reads and writes image and video files, and draws contact sheets, HTML pages and plots.
 //!
-//! One can read photos as networks were trained on them, write pictures that carry how they were made, lay
-//! them out with captions, and make films, plots and pages of them.
+//! It reads photos as networks were trained on them, and writes pictures with a record of how they were made.
+//! It also lays pictures out with captions, and makes films, plots and pages.
 //!
-//! An [`Image`] is what a network eats and what a renderer makes: three planes of `f32` in 0–1.
+//! An [`Image`] is the input of a network and the output of a renderer: three planes of `f32` in 0–1.
 //!
 //! ```text
 //! file ─ read_image ─► Image ─ resize, fit_center_crop, classify_crop ─► Image ─► the network
@@ -29,11 +29,11 @@
 //! # Ok::<(), oneiro_media::MediaError>(())
 //! ```
 //!
-//! PNG is always there; the features `jpeg`, `webp`, `tiff`, `bmp` and `gif` (all of them by default) are the
-//! other formats. A build without one says so when such a file comes ([`MediaError::LeftOut`]).
+//! PNG is always included; the features `jpeg`, `webp`, `tiff`, `bmp` and `gif` (all on by default) add other
+//! formats. A build without a format reports such files with [`MediaError::LeftOut`].
 //!
-//! Values are sRGB as stored in the file, as networks are trained on them: nothing here converts to linear
-//! light, and colour profiles are ignored.
+//! Pixel values are sRGB as stored in the file, as networks are trained on them. Nothing converts them to
+//! linear light, and colour profiles are ignored.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]

@@ -1,4 +1,4 @@
-//! Reads from pictures and pages how they were made.
+//! Reads from pictures, films and pages the record of how they were made.
 
 use std::path::Path;
 
@@ -9,24 +9,25 @@ use crate::still::{StillFormat, jpeg_text, webp_text};
 use crate::write::png_text;
 use crate::{MediaError, PngText, Result};
 
-/// How a picture, film or page was made: the entries that [`write_png`](crate::write_png), [`StillFormat`],
-/// [`Film`](crate::Film) and [`Page`](crate::Page) stored, keywords without their prefix. Entries of other
-/// programs are left out, so a file of theirs has none.
+/// Reads the record of how a picture, film or page was made: the entries that
+/// [`write_png`](crate::write_png), [`StillFormat`], [`Film`](crate::Film) and [`Page`](crate::Page) stored,
+/// with keywords without their prefix. Other programs' entries are left out, so other programs' files have
+/// none.
 ///
 /// # Errors
 ///
-/// Those of opening the file as in [`read_image`](crate::read_image), and [`MediaError::NoText`] for a file
-/// of another format, and for damaged text.
+/// The errors of opening the file as in [`read_image`](crate::read_image), and [`MediaError::NoText`] for
+/// another format or damaged text.
 pub fn read_text(path: impl AsRef<Path>) -> Result<PngText> {
     let path = path.as_ref();
     decode_text(&read_bytes(path)?, path)
 }
 
-/// Reads the entries from a file's bytes; `path` is what messages call it.
+/// Reads the record from a file's bytes; `path` is the file's name in error messages.
 ///
 /// # Errors
 ///
-/// As [`read_text`], save those of opening the file.
+/// The errors of [`read_text`], except those of opening the file.
 pub fn decode_text(bytes: &[u8], path: impl AsRef<Path>) -> Result<PngText> {
     let path = path.as_ref();
     let no_text = |reason: String| MediaError::NoText { path: path.to_owned(), reason };

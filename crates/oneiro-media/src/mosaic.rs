@@ -1,35 +1,37 @@
-//! Mosaics: pictures of one size as the tiles of one picture, faded into each other where they overlap.
+//! Mosaics: one picture made of equally large tiles that fade into each other where they overlap.
 //!
 //! A tile is larger than its cell by the overlap on each side. Across the seam of two cells, twice the
 //! overlap wide, one tile's weight falls linearly as the other's rises. Parts of tiles beyond the mosaic's
-//! edge are cut off. A mean of two unlike textures has less contrast than either, which would show as a pale
-//! lattice; so local mean colours are averaged, and what departs from them is added with weights whose
+//! edge are cut off.
+//!
+//! The mean of two unlike textures has less contrast than either, so plain averaging would show a pale
+//! lattice. Only local mean colours are averaged. The differences from them are added with weights whose
 //! squares sum to one (Heitz & Neyret, "High-performance by-example noise using a histogram-preserving
 //! blending operator", 2018, §3.1).
 
 use crate::{Image, MediaError, Result};
 use oneiro_image::MAX_PIXELS;
 
-/// How a tile is drawn in its cell.
+/// How a tile is drawn in its cell of the mosaic.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 #[non_exhaustive]
 pub enum TileLook {
-    /// All of it, faded into its neighbours.
+    /// The whole tile, faded into its neighbours.
     #[default]
     Whole,
-    /// Without its overlap, this share of the cell's side large, in the middle of the cell.
+    /// The tile without its overlap, shrunk to this share of the cell's side, in the middle of the cell.
     Sized(f32),
-    /// As [`TileLook::Whole`], but this opaque before the paper.
+    /// Like [`TileLook::Whole`], but blended with the background at this opacity (0–1).
     Faded(f32),
 }
 
-/// One picture of `columns` cells a row from tiles of one size, each with how it is drawn. `overlap` is by
-/// how many pixels a tile is larger than its cell on each side; `paper` is the colour where no tile is.
+/// Draws tiles of one size as a mosaic with `columns` cells a row; each tile comes with how it is drawn. A
+/// tile is `overlap` pixels larger than its cell on each side. `paper` is the background colour.
 ///
 /// # Errors
 ///
 /// [`MediaError::Shape`] if there are no tiles, their number is no multiple of `columns`, their sizes differ
-/// or leave nothing but overlap, or the mosaic would be too large.
+/// or are no larger than the overlap, or the mosaic would be too large.
 pub fn mosaic(tiles: &[(Image, TileLook)], columns: usize, overlap: usize, paper: [f32; 3]) -> Result<Image> {
     let wrong = |what: String| Err(MediaError::Shape { what });
     let Some((first, _)) = tiles.first() else {
@@ -58,8 +60,8 @@ pub fn mosaic(tiles: &[(Image, TileLook)], columns: usize, overlap: usize, paper
     }
     let mut canvas = Image::filled(width, height, paper);
     let pixels = width * height;
-    // Weighted sums over tiles that fade: of local mean colours, of what departs from them, of weights and
-    // their squares.
+    // Weighted sums over the tiles that fade: of local mean colours, of differences from them, of weights,
+    // and of squared weights.
     let (mut means, mut details) = (vec![0.0f32; 3 * pixels], vec![0.0f32; 3 * pixels]);
     let (mut weights, mut squares) = (vec![0.0f32; pixels], vec![0.0f32; pixels]);
     for (i, (tile, look)) in tiles.iter().enumerate() {
@@ -99,7 +101,7 @@ pub fn mosaic(tiles: &[(Image, TileLook)], columns: usize, overlap: usize, paper
     Ok(canvas)
 }
 
-/// The mean colours around each pixel of a tile, over about a seam's width.
+/// Returns the local mean colours of a tile, averaged over about the width of a seam.
 fn smoothed(tile: &Image, overlap: usize) -> Result<Image> {
     if overlap == 0 {
         return Ok(tile.clone());
@@ -109,13 +111,14 @@ fn smoothed(tile: &Image, overlap: usize) -> Result<Image> {
     Ok(crate::resize(&small, tile.height, tile.width, crate::Filter::Triangle)?)
 }
 
-/// The weight of a tile along one axis: from 0 to 1 over twice the overlap, and back.
+/// Returns the weight of a tile along one axis: it rises from 0 to 1 over twice the overlap, and falls at the
+/// other end.
 fn ramp(at: usize, side: usize, overlap: usize) -> f32 {
     let from_edge = at.min(side - 1 - at) as f32 + 0.5;
     if overlap == 0 { 1.0 } else { (from_edge / (2 * overlap) as f32).min(1.0) }
 }
 
-/// Draws the middle of a tile smaller, each pixel the mean over what it covers.
+/// Draws the middle of a tile smaller: each drawn pixel is the mean of the tile's pixels that it covers.
 fn shrunk(
     canvas: &mut Image,
     tile: &Image,
@@ -174,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_seam_of_unlike_textures_keeps_their_contrast() {
-        // Two checkerboards that have nothing to do with each other: columns, and rows.
+        // Two uncorrelated stripe patterns: one of columns, one of rows.
         let striped = |along_x: bool| {
             let bit = |i: usize| if along_x { i % 32 % 2 } else { i / 32 % 2 };
             Image::rgb(32, 32, (0..3 * 32 * 32).map(|i| 0.25 + 0.5 * bit(i) as f32).collect()).unwrap()
@@ -186,7 +189,7 @@ mod tests {
                 xs.flat_map(|x| (0..24).map(move |y| (x, y))).map(|(x, y)| image.pixel(x, y)[0]).collect();
             (values.iter().map(|v| (v - 0.5).powi(2)).sum::<f32>() / values.len() as f32).sqrt()
         };
-        // The seam is from 20 to 28.
+        // The seam is from column 20 to 28.
         let (seam, whole) = (deviation(22..26), deviation(0..16));
         assert!((seam / whole - 1.0).abs() < 0.05, "{seam} {whole}");
     }

@@ -1,4 +1,4 @@
-//! NumPy's `.npy` files: arrays of numbers in C order, as float32.
+//! Reads and writes NumPy's `.npy` files: arrays of numbers in C order, as float32 in memory.
 //!
 //! Format: numpy.org/doc/stable/reference/generated/numpy.lib.format.html, versions 1 to 3.
 
@@ -9,22 +9,22 @@ use crate::{MediaError, Result};
 /// First bytes of every `.npy` file.
 pub(crate) const MAGIC: &[u8] = b"\x93NUMPY";
 
-/// Reads an array: its shape and its elements. Float16/32/64, (u)int8/16/32/64 and bool, little-endian, C
-/// order.
+/// Reads an array from a `.npy` file and returns its shape and its elements. Float16/32/64, (u)int8/16/32/64
+/// and bool are read, little-endian, in C order.
 pub fn read_npy(path: impl AsRef<Path>) -> Result<(Vec<usize>, Vec<f32>)> {
     read_array(path.as_ref()).map(|array| (array.shape, array.values))
 }
 
-/// The content of a `.npy` file.
+/// The content of a `.npy` file: an array of numbers.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Array {
     pub shape: Vec<usize>,
     pub values: Vec<f32>,
-    /// The type of its elements as NumPy writes it: `<f4`, `|u1`, ….
+    /// The type of the file's elements as NumPy writes it: `<f4`, `|u1`, ….
     pub kind: String,
 }
 
-/// Reads an array with the type that it was saved as.
+/// Reads an array from a `.npy` file, with the element type that it was saved as.
 pub(crate) fn read_array(path: &Path) -> Result<Array> {
     if path.is_dir() {
         return Err(MediaError::ReadFolder { path: path.into() });
@@ -36,25 +36,26 @@ pub(crate) fn read_array(path: &Path) -> Result<Array> {
     parse(&bytes).map_err(|reason| MediaError::Damaged { path: path.into(), format: "npy", reason })
 }
 
-/// The bytes of a `.npy` file of float32 in C order; `values` holds as many as the shape says.
+/// Returns an array as the bytes of a `.npy` file: float32 in C order. `values` must have as many elements as
+/// the shape says.
 pub(crate) fn encode(shape: &[usize], values: &[f32]) -> Vec<u8> {
-    /// The header ends at a multiple of this, so that the data are aligned.
+    /// The `.npy` header ends at a multiple of this many bytes, so that the data are aligned.
     const ALIGNMENT: usize = 64;
-    /// The magic bytes, the version, and the header's length.
+    /// Bytes before the `.npy` header: the magic bytes, the version, and the header's length.
     const PREFIX: usize = MAGIC.len() + 4;
     let axes: String = shape.iter().map(|side| format!("{side}, ")).collect();
     let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}), }}", axes.trim_end());
     let end = (PREFIX + header.len() + 1).next_multiple_of(ALIGNMENT);
     header.push_str(&" ".repeat(end - PREFIX - header.len() - 1));
     header.push('\n');
-    // A header of a few axes has some hundred bytes.
+    // The cast cannot overflow: a header of a few axes has about a hundred bytes.
     let length = (header.len() as u16).to_le_bytes();
     let mut bytes = [MAGIC, &[1, 0], &length, header.as_bytes()].concat();
     bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
     bytes
 }
 
-/// Reads the bytes of a `.npy` file.
+/// Decodes the bytes of a `.npy` file to an array.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Array, String> {
     let rest = bytes.strip_prefix(MAGIC).ok_or("it does not start as a .npy file")?;
     let short = || "it ends within the header".to_owned();

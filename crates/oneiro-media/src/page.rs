@@ -1,9 +1,9 @@
-//! One HTML page that shows pictures, beside it or inside it, by section, and says how each was made.
+//! HTML pages that show pictures by section, in files beside the page or inside it, and say how each was
+//! made.
 //!
-//! The page is complete in itself: styles inside, nothing from elsewhere, and no script but one that orders
-//! pictures by their numbers. It opens from disk,
-//! follows the reader's light or dark mode, and fits a phone or a wall. Everything given is text and is
-//! escaped.
+//! The page is self-contained: its styles are inside, and its only script sorts pictures by their numbers. It
+//! opens from disk, follows the reader's light or dark mode, and fits small and large screens. All given text
+//! is escaped.
 
 mod escape;
 mod text;
@@ -18,33 +18,33 @@ use crate::PngText;
 
 pub(crate) use self::text::{is_page, page_text};
 
-/// A page: title and introduction, sections of pictures, a footer.
+/// An HTML page: title, introduction, sections of pictures, and a footer.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Page {
-    /// The heading, and the browser's tab.
+    /// The page's heading, and its title in the browser's tab.
     pub title: String,
-    /// Below the heading; a blank line starts a new paragraph.
+    /// Introduction below the heading; a blank line starts a new paragraph.
     pub intro: String,
-    /// The sections, from the top.
+    /// The page's sections, from the top.
     pub sections: Vec<Section>,
-    /// Small print at the end.
+    /// Small print at the end of the page.
     pub footer: String,
-    /// How the page was made: as entries of the page's head.
+    /// The record of how the page was made, stored in `meta` elements.
     pub text: PngText,
 }
 
-/// Pictures that belong together, such as those of one layer.
+/// A section of a page: pictures that belong together, such as those of one layer.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Section {
     /// The section's heading.
     pub heading: String,
-    /// Below the heading; may be empty. A blank line starts a new paragraph.
+    /// Text below the section's heading; may be empty. A blank line starts a new paragraph.
     pub note: String,
-    /// The pictures.
+    /// The section's pictures.
     pub figures: Vec<Figure>,
 }
 
-/// A number by which pictures are ordered, the largest first; written down to compare as it is.
+/// A number by which pictures are sorted, the largest first. Two numbers are equal if their bits are equal.
 #[derive(Debug, Clone, Copy)]
 pub struct Number(pub f64);
 
@@ -56,49 +56,50 @@ impl PartialEq for Number {
 
 impl Eq for Number {}
 
-/// One picture.
+/// One picture of a page, or one clip.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Figure {
-    /// The picture file, relative to the page, with `/` between folders.
+    /// Path of the picture's file, relative to the page, with `/` between folders.
     pub file: String,
-    /// The picture itself as a PNG or JPEG, if the page holds it and no file lies beside it.
+    /// The picture's bytes (PNG or JPEG), if the page contains them and no file lies beside it.
     pub inside: Option<Vec<u8>>,
-    /// Its width in pixels.
+    /// Width of the picture in pixels.
     pub width: usize,
-    /// Its height in pixels.
+    /// Height of the picture in pixels.
     pub height: usize,
-    /// Frames of a clip, of which [`Figure::inside`] is the strip from left to right; `width` is that of one
-    /// frame. 0 or 1 for a still.
+    /// Number of the clip's frames; 0 or 1 for a still. [`Figure::inside`] then has the frames side by side,
+    /// and `width` is that of one frame.
     pub frames: usize,
-    /// Seconds that the clip takes. Clips of equal length play in step.
+    /// Duration of the clip in seconds. Clips of equal duration play in step.
     pub seconds: f64,
-    /// Below the picture: its first line in strong letters, others pale.
+    /// Text below the picture: the first line in bold letters, the others pale.
     pub caption: String,
-    /// Names and values, in a block that opens on a click.
+    /// Names and values in a details block that a click opens.
     pub detail: Vec<(String, String)>,
-    /// What that block is called; by default "How it was made".
+    /// Heading of the details block; "How it was made" if empty.
     pub detail_title: String,
-    /// The command that makes it again; may be empty.
+    /// The command that makes the picture again; may be empty.
     pub command: String,
-    /// Numbers by which a reader may order the section's pictures, with their names. All pictures of a
-    /// section have the same names.
+    /// Names and numbers by which a reader may sort the section's pictures. All pictures of a section have
+    /// the same names.
     pub keys: Vec<(String, Number)>,
 }
 
-/// Columns are as wide as a section's widest picture, within these bounds, in CSS pixels.
+/// Smallest and largest width of a column in CSS pixels. In between, a column is as wide as the section's
+/// widest picture.
 const COLUMN_WIDTHS: (usize, usize) = (140, 480);
-/// Smallest number of sections for which the page begins with links to them.
+/// A page with at least this many sections begins with links to them.
 const SECTIONS_WITH_LINKS: usize = 3;
 
-/// Pictures up to this side are enlarged in whole pixels.
+/// Pictures up to this many pixels a side are enlarged without smoothing, so that their pixels are visible.
 const PIXELS: usize = 64;
 
 const STYLE: &str = include_str!("page/style.css");
-/// Orders the pictures of a section by one of their numbers.
+/// The script that sorts the pictures of a section by one of their numbers.
 const ORDER: &str = include_str!("page/order.js");
 
 impl Page {
-    /// The page as HTML, to be written beside the pictures.
+    /// Returns the page as HTML, to be saved in the folder of the picture files.
     pub fn to_html(&self) -> String {
         let mut html = String::new();
         self.render(&mut html).unwrap_or_else(|_| unreachable!("writing to a String does not fail"));
@@ -132,7 +133,7 @@ impl Page {
             paragraphs(out, &self.footer)?;
             writeln!(out, "</footer>")?;
         }
-        // Without the script a page is in its first order.
+        // Without the script, pictures stay in their original order.
         if self.sections.iter().flat_map(|section| &section.figures).any(|figure| !figure.keys.is_empty()) {
             writeln!(out, "<script>\n{ORDER}</script>")?;
         }
@@ -209,7 +210,7 @@ impl Figure {
         self.render_below(out, first, rest)
     }
 
-    /// The caption and the details.
+    /// Writes the picture's caption and its details.
     fn render_below(&self, out: &mut String, first: &str, rest: &str) -> std::fmt::Result {
         write!(out, "<figcaption><strong>{}</strong>", Name(first))?;
         for line in rest.lines() {

@@ -1,4 +1,4 @@
-//! Plots of numbers as pictures: lines with bands or error bars, points, bars and histograms.
+//! Draws numbers as plots: lines with bands or error bars, points, bars and histograms.
 //!
 //! ```text
 //! ┌ title ──────────────────────┐
@@ -29,11 +29,11 @@
 //! # Ok::<(), oneiro_media::MediaError>(())
 //! ```
 //!
-//! Letters are 7 and 11 pixels high, lines of text 17 and 24, whatever the size of the picture.
+//! Lower-case letters are 7 and 11 pixels high and lines of text 17 and 24, whatever the plot's size.
 //!
-//! *Rationale*: shapes and axes are drawn here, not by `plotters`. Its thick lines have miters of any length,
-//! so that a dense spectrum shoots far beyond its values. It cuts nothing off at the frame, and has no halos
-//! around markers, no common powers of ten and no names that turn where room is short.
+//! *Rationale*: this module draws shapes and axes itself instead of using `plotters`. The miters of its thick
+//! lines are unlimited, so a dense spectrum shoots far beyond its values. It clips nothing at the frame. It
+//! has no halos around markers, no common powers of ten, and no names that turn where room is short.
 
 mod axis;
 mod brush;
@@ -45,10 +45,10 @@ use crate::{Image, MediaError, Result};
 use oneiro_image::MAX_PIXELS;
 pub use series::Series;
 
-/// The smallest plot, pixels.
+/// Width and height of the smallest plot, in pixels.
 const MIN_SIZE: (usize, usize) = (240, 160);
 
-/// A plot: what is set here, then [`Plot::render`].
+/// A plot of numbers. Methods set its parts; [`Plot::render`] draws it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plot {
     width: usize,
@@ -69,7 +69,7 @@ struct AxisOptions {
 }
 
 impl Plot {
-    /// An empty plot of this size in pixels, at least 240×160. 800×500 suits a page.
+    /// Makes an empty plot of this size in pixels, at least 240×160. 800×500 suits a page.
     pub fn new(width: usize, height: usize) -> Plot {
         Plot {
             width,
@@ -83,69 +83,70 @@ impl Plot {
         }
     }
 
-    /// In large letters above everything, in up to two lines.
+    /// Sets the title: large letters above the plot, in up to two lines.
     pub fn title(mut self, title: impl Into<String>) -> Plot {
         self.title = title.into();
         self
     }
 
-    /// In pale letters below the title, in up to two lines.
+    /// Sets the subtitle: pale letters below the title, in up to two lines.
     pub fn subtitle(mut self, subtitle: impl Into<String>) -> Plot {
         self.subtitle = subtitle.into();
         self
     }
 
-    /// The quantity on the x axis, with its unit.
+    /// Sets the x axis's label: the quantity, with its unit.
     pub fn x_label(mut self, label: impl Into<String>) -> Plot {
         self.x.label = label.into();
         self
     }
 
-    /// The quantity on the y axis, with its unit; its text reads upwards.
+    /// Sets the y axis's label: the quantity, with its unit. Its text reads upwards.
     pub fn y_label(mut self, label: impl Into<String>) -> Plot {
         self.y.label = label.into();
         self
     }
 
-    /// Makes the x axis logarithmic; zero and negative values are gaps. With names it has no effect.
+    /// Makes the x axis logarithmic; points at zero or below are gaps. This has no effect if the axis has
+    /// names.
     pub fn log_x(mut self) -> Plot {
         self.x.log = true;
         self
     }
 
-    /// Makes the y axis logarithmic; zero and negative values are gaps, and bars begin at the axis.
+    /// Makes the y axis logarithmic; points at zero or below are gaps, and bars begin at the axis.
     pub fn log_y(mut self) -> Plot {
         self.y.log = true;
         self
     }
 
-    /// Shows x between these two values, in place of a range around the data. With names it has no effect.
+    /// Sets the x axis's range; by default it surrounds the data. This has no effect if the axis has names.
     pub fn x_range(mut self, from: f64, to: f64) -> Plot {
         self.x.range = Some((from, to));
         self
     }
 
-    /// Shows y between these two values, in place of a range around the data; what leaves it is cut off.
+    /// Sets the y axis's range; by default it surrounds the data. Values outside are cut off.
     pub fn y_range(mut self, from: f64, to: f64) -> Plot {
         self.y.range = Some((from, to));
         self
     }
 
-    /// Puts names on the x axis, of layers or classes say, in place of numbers: the points at x = 0 belong to
-    /// the first, those at x = 1 to the second. Where they do not fit side by side they are turned to read
-    /// upwards, and where even that is too tight, only every other (third, …) is written.
+    /// Puts names, such as those of layers or classes, on the x axis in place of numbers. Points at x = 0
+    /// belong to the first name, those at x = 1 to the second. Names that do not fit side by side are turned
+    /// to read upwards. If even turned names do not fit, only every second (third, …) is written.
     pub fn x_names(mut self, names: &[impl AsRef<str>]) -> Plot {
         self.x_names = names.iter().map(|name| name.as_ref().to_owned()).collect();
         self
     }
 
-    /// Adds data.
+    /// Adds a line, set of points, bars or a histogram.
     pub fn series(mut self, series: Series) -> Plot {
         self.series.push(series);
         self
     }
 
-    /// Draws the plot, on white. The same plot gives the same picture, bit for bit.
+    /// Draws the plot on white. Equal plots give equal pictures, bit for bit.
     ///
     /// # Errors
     ///

@@ -1,9 +1,9 @@
-//! Image files to planes of `f32`: PNG, JPEG, WebP, BMP, the first page of TIFF, and the first frame of GIF
-//! (and of animated WebP and PNG).
+//! Decodes image files to planes of `f32`: PNG, JPEG, WebP, BMP, the first page of TIFF, and the first frame
+//! of GIF, animated WebP and animated PNG.
 //!
-//! Grey becomes three equal channels; 16-bit values are divided by 65535; transparency is composited on black
-//! (each value times its alpha), or handed over beside the colours by [`read_image_alpha`]; a photo is turned
-//! upright as its EXIF orientation says.
+//! Grey becomes three equal channels, and 16-bit values are divided by 65535. Transparency is composited on
+//! black (each value times its alpha); [`read_image_alpha`] returns it separately. Photos are rotated upright
+//! as their EXIF orientation says.
 
 use std::fs::File;
 use std::io::{self, Cursor, Read};
@@ -16,25 +16,25 @@ use crate::formats;
 use crate::{Image, MediaError, Result};
 use oneiro_image::MAX_PIXELS;
 
-/// The longest side that is read: what PNG encoders and viewers commonly agree on.
+/// The longest side in pixels that is read; most PNG encoders and viewers have this limit.
 const MAX_SIDE: u32 = 1 << 16;
-/// The most memory a decoder may use: the pixels at 16 bits and four channels.
+/// The most memory a decoder may use, in bytes: four 16-bit channels for each pixel.
 const MAX_DECODER_BYTES: u64 = MAX_PIXELS * 8;
-/// The largest file that is read.
+/// The largest file that is read, in bytes.
 const MAX_FILE_BYTES: u64 = 1 << 30;
 
-/// Endings of the names of files that [`read_image`] reads, in lower case: for choosing files in a folder.
-/// The format itself is recognised by the content.
+/// Endings, in lower case, of the names of files that [`read_image`] reads. They serve to choose files in a
+/// folder; the format itself is recognised by the content.
 pub const IMAGE_EXTENSIONS: [&str; 8] = ["png", "jpg", "jpeg", "webp", "gif", "tif", "tiff", "bmp"];
 
-/// Whether a file is called as images are, by [`IMAGE_EXTENSIONS`] in lower or upper case.
+/// Whether a file's name ends in one of [`IMAGE_EXTENSIONS`], in lower or upper case.
 pub fn has_image_name(path: impl AsRef<Path>) -> bool {
     let extension = path.as_ref().extension().map(|e| e.to_string_lossy().to_lowercase());
     extension.is_some_and(|e| IMAGE_EXTENSIONS.contains(&e.as_str()))
 }
 
-/// Reads an image file. The format is recognised by the file's first bytes, never by its name. Where the
-/// picture is transparent, its colours are times their alpha, as on black paper; see [`read_image_alpha`].
+/// Reads an image file. The format is recognised by the file's first bytes, never by its name. Transparent
+/// pixels are composited on black; see [`read_image_alpha`].
 ///
 /// # Errors
 ///
@@ -45,20 +45,21 @@ pub fn read_image(path: impl AsRef<Path>) -> Result<Image> {
     decode_image(&read_bytes(path)?, path)
 }
 
-/// Decodes the bytes of an image file; `path` is what messages call it. See [`read_image`].
+/// Decodes the bytes of an image file; `path` is its name in error messages. See [`read_image`].
 ///
 /// # Errors
 ///
-/// As [`read_image`], save those of opening the file.
+/// The errors of [`read_image`], except those of opening the file.
 pub fn decode_image(bytes: &[u8], path: impl AsRef<Path>) -> Result<Image> {
     Ok(decode_image_on_black(bytes, path)?.0)
 }
 
-/// The same, and whether any of it was transparent: colours times their alpha, as on black paper.
+/// Decodes an image file's bytes with transparency composited on black. The flag tells whether any pixel was
+/// transparent.
 ///
 /// # Errors
 ///
-/// As [`decode_image`].
+/// The errors of [`decode_image`].
 pub fn decode_image_on_black(bytes: &[u8], path: impl AsRef<Path>) -> Result<(Image, bool)> {
     let (mut image, alpha) = decode_image_alpha(bytes, path)?;
     let Some(alpha) = alpha else { return Ok((image, false)) };
@@ -68,22 +69,22 @@ pub fn decode_image_on_black(bytes: &[u8], path: impl AsRef<Path>) -> Result<(Im
     Ok((image, true))
 }
 
-/// Reads an image file with its transparency: the colours as they are stored, not times alpha, and a value
-/// for each pixel, H,W, 0 transparent to 1 opaque. It is `None` for a picture that is opaque everywhere.
+/// Reads an image file with its transparency: the colours as stored, not multiplied by alpha, and an alpha
+/// value for each pixel, `[H, W]`, 0 transparent to 1 opaque. Alpha is `None` if every pixel is opaque.
 ///
 /// # Errors
 ///
-/// As [`read_image`].
+/// The errors of [`read_image`].
 pub fn read_image_alpha(path: impl AsRef<Path>) -> Result<(Image, Option<Vec<f32>>)> {
     let path = path.as_ref();
     decode_image_alpha(&read_bytes(path)?, path)
 }
 
-/// The same for a file's bytes; `path` is what messages call it.
+/// Decodes an image file's bytes as [`read_image_alpha`] does; `path` is the file's name in error messages.
 ///
 /// # Errors
 ///
-/// As [`decode_image`].
+/// The errors of [`decode_image`].
 pub fn decode_image_alpha(bytes: &[u8], path: impl AsRef<Path>) -> Result<(Image, Option<Vec<f32>>)> {
     let (image, alpha) = decode(bytes, path.as_ref())?;
     Ok((image, alpha.filter(|alpha| alpha.iter().any(|value| *value < 1.0))))
@@ -94,7 +95,7 @@ fn decode(bytes: &[u8], path: &Path) -> Result<(Image, Option<Vec<f32>>)> {
     let name = format_name(format);
     formats::require(name, || format!("cannot read `{}`", path.display()))?;
     if format == ImageFormat::Jpeg && !jpeg_is_complete(bytes) {
-        // The decoder would fill what is missing with grey.
+        // A cut-off JPEG is refused, because the decoder would fill the missing part with grey.
         return Err(MediaError::Truncated { path: path.to_owned(), format: name });
     }
     let explain = |error| explain_decoding(error, path, name);
@@ -109,14 +110,14 @@ fn decode(bytes: &[u8], path: &Path) -> Result<(Image, Option<Vec<f32>>)> {
         );
         return Err(MediaError::TooLarge { path: path.to_owned(), what });
     }
-    // Broken metadata does not make a picture unreadable.
+    // Broken EXIF metadata does not make a picture unreadable.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut picture = DynamicImage::from_decoder(decoder).map_err(explain)?;
     picture.apply_orientation(orientation);
     planes(&picture)
 }
 
-/// The bytes of a regular file, or of a pipe, up to 1 GiB.
+/// Reads the bytes of a regular file or a pipe, up to 1 GiB.
 ///
 /// # Errors
 ///
@@ -200,8 +201,8 @@ pub(crate) fn explain_decoding(error: ImageError, path: &Path, format: &'static 
     }
 }
 
-/// Whether the data ended before the picture did: an I/O error somewhere in the chain, or the words for it
-/// of the decoders that have no such error.
+/// Whether a decoding error means that the file ends before the picture does. It looks for an I/O error in
+/// the chain of causes, or for the messages of decoders that have no such error.
 fn ends_early(error: &ImageError) -> bool {
     let mut link: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = link {
@@ -216,14 +217,14 @@ fn ends_early(error: &ImageError) -> bool {
         .any(|sign| words.contains(sign))
 }
 
-/// Walks a JPEG's segments (ITU T.81, annex B) up to its end-of-image marker, and says whether it has one.
+/// Whether a JPEG has an end-of-image marker, found by walking its segments (ITU T.81, annex B).
 fn jpeg_is_complete(bytes: &[u8]) -> bool {
     const END_OF_IMAGE: u8 = 0xd9;
-    // Markers without a segment: stuffing, TEM, restarts and start of image.
+    // JPEG markers without a segment: byte stuffing, TEM, restarts and start of image.
     let stands_alone = |marker: u8| matches!(marker, 0x00 | 0x01 | 0xd0..=0xd8);
     let mut at = 2;
     loop {
-        // To the next marker, over padding, and over entropy-coded data if any.
+        // Skip to the next marker, over padding and entropy-coded data.
         while bytes.get(at).is_some_and(|&byte| byte != 0xff) {
             at += 1;
         }
@@ -242,11 +243,11 @@ fn jpeg_is_complete(bytes: &[u8]) -> bool {
     }
 }
 
-/// Any decoded picture as planes, with the transparency of each pixel if the picture can have any.
+/// Converts a decoded picture to planes of `f32`, with the alpha of each pixel if its pixel format has alpha.
 fn planes(picture: &DynamicImage) -> Result<(Image, Option<Vec<f32>>)> {
     let (width, height) = (picture.width() as usize, picture.height() as usize);
     let pixels = width * height;
-    // The 8-bit formats without transparency are the common case.
+    // Fast path for the most common format: 8-bit RGB without transparency.
     if let DynamicImage::ImageRgb8(buffer) = picture {
         return Ok((Image::from_rgb8(width, height, buffer.as_raw())?, None));
     }

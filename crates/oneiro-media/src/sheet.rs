@@ -8,10 +8,10 @@
 //!        └───────────────────────────────┘
 //! ```
 //!
-//! Pictures of a row share their height as nearly as whole factors allow: a pixel of a smaller picture is
-//! drawn as a square, as large as the row's largest picture has room for (not with [`Sheet::one_scale`]).
-//! They stand on one line, above their captions. Each column is as wide as its widest cell; rows share their
-//! columns if they have equally many.
+//! Pictures in a row are drawn about equally high: each pixel of a smaller picture becomes a square, as large
+//! as the row's largest picture allows ([`Sheet::one_scale`] turns this off). Pictures stand on a common
+//! line, above their captions. Each column is as wide as its widest cell. Rows with equally many pictures
+//! share column widths.
 //!
 //! Transparent pixels show a checkerboard of two light greys behind them.
 
@@ -25,26 +25,26 @@ use crate::{Image, MediaError, Result};
 
 /// Pixels between a picture and its caption.
 const CAPTION_SPACE: usize = 5;
-/// Pixels from one caption line to the next.
+/// Distance in pixels from one caption line to the next.
 const CAPTION_LINE: usize = 16;
-/// Pixels below a title or subtitle.
+/// Pixels below a sheet's title or subtitle.
 const TITLE_SPACE: usize = 5;
-/// Pixels between the headings and the pictures.
+/// Pixels between a sheet's headings and its pictures.
 const HEADING_SPACE: usize = 15;
 /// Pixels between a row's label and its first picture.
 const LABEL_SPACE: usize = 16;
-/// The widest that labels get before they are cut.
+/// Largest width of a row's label in pixels; longer labels are shortened.
 const MAX_LABEL: usize = 220;
-/// The most lines that a label is wrapped into.
+/// Largest number of lines of a row's label.
 const LABEL_LINES: usize = 4;
-/// Pixels of a square of the checkerboard behind transparent pictures.
+/// Side in pixels of the squares of the checkerboard behind transparent pictures.
 const CHECKER: usize = 8;
-/// The greys of the checkerboard.
+/// The two grey values of the checkerboard.
 const CHECKER_GREYS: [f32; 2] = [0.96, 0.86];
-/// Largest width to which a sheet grows to fit its title.
+/// Largest width in pixels to which a sheet grows so that its title fits.
 const MAX_TITLE: usize = 640;
 
-/// One picture of a sheet, with the lines below it.
+/// One picture of a contact sheet, with its caption lines.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cell {
     image: Image,
@@ -53,26 +53,27 @@ pub struct Cell {
 }
 
 impl Cell {
-    /// A picture without a caption.
+    /// Makes a cell with a picture and no caption.
     pub fn new(image: Image) -> Cell {
         Cell { image, alpha: None, caption: Vec::new() }
     }
 
-    /// Makes the picture transparent: a value for each pixel, H,W, 0 transparent to 1 opaque.
+    /// Makes the picture transparent. `alpha` has a value for each pixel, `[H, W]`, 0 transparent to 1
+    /// opaque.
     pub fn alpha(mut self, alpha: Vec<f32>) -> Cell {
         self.alpha = Some(alpha);
         self
     }
 
-    /// Adds a line below the picture: the first is drawn in the text colour, those after it paler. A line
-    /// wider than the cell is cut with an ellipsis.
+    /// Adds a caption line below the picture: the first line in the text colour, later ones paler. A line
+    /// wider than the cell is shortened with an ellipsis.
     pub fn caption(mut self, line: impl Into<String>) -> Cell {
         self.caption.push(line.into());
         self
     }
 }
 
-/// A grid of pictures: what is set here, then [`Sheet::render`].
+/// A contact sheet: a grid of pictures. Methods set its parts; [`Sheet::render`] draws it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sheet {
     columns: usize,
@@ -87,7 +88,7 @@ pub struct Sheet {
     rows: Vec<Row>,
 }
 
-/// Cells under one label; they wrap after the sheet's number of columns.
+/// A labelled row of cells; it wraps after the sheet's number of columns.
 #[derive(Debug, Clone, PartialEq, Default)]
 struct Row {
     label: String,
@@ -95,7 +96,7 @@ struct Row {
 }
 
 impl Sheet {
-    /// An empty sheet with this number of columns (at least one), on white.
+    /// Makes an empty sheet with this number of columns (at least one), on white.
     pub fn new(columns: usize) -> Sheet {
         Sheet {
             columns: columns.max(1),
@@ -111,63 +112,64 @@ impl Sheet {
         }
     }
 
-    /// A line in large letters above everything.
+    /// Sets the title: a line in large letters above the pictures.
     pub fn title(mut self, title: impl Into<String>) -> Sheet {
         self.title = title.into();
         self
     }
 
-    /// A pale line below the title.
+    /// Sets the subtitle: a pale line below the title.
     pub fn subtitle(mut self, subtitle: impl Into<String>) -> Sheet {
         self.subtitle = subtitle.into();
         self
     }
 
-    /// Pixels between pictures; 12 unless set. Rows stand somewhat farther apart.
+    /// Sets the pixels between pictures (default 12). The vertical distance between rows is half as much
+    /// again.
     pub fn gap(mut self, gap: usize) -> Sheet {
         self.gap = gap;
         self
     }
 
-    /// Pixels around everything; 24 unless set.
+    /// Sets the pixels of margin around the sheet (default 24).
     pub fn margin(mut self, margin: usize) -> Sheet {
         self.margin = margin;
         self
     }
 
-    /// Draws each pixel of the pictures as a square with this side in pixels, for networks of small input.
+    /// Draws each pixel of the pictures as a square with this side in pixels, for networks with small input.
     pub fn zoom(mut self, zoom: usize) -> Sheet {
         self.zoom = zoom.max(1);
         self
     }
 
-    /// Draws small pictures small beside large ones, so that their sizes compare.
+    /// Draws all pictures at the same scale, so that their sizes can be compared.
     pub fn one_scale(mut self) -> Sheet {
         self.one_scale = true;
         self
     }
 
-    /// Makes cells at least so wide, so that captions of small pictures have room.
+    /// Sets the least width of a cell in pixels, so that captions of small pictures have room.
     pub fn min_cell_width(mut self, width: usize) -> Sheet {
         self.min_cell_width = width;
         self
     }
 
-    /// The colour behind everything, red, green, blue; letters are dark on a light one and light on a dark
-    /// one.
+    /// Sets the background colour (red, green, blue). Letters are dark on a light background and light on a
+    /// dark one.
     pub fn background(mut self, background: [u8; 3]) -> Sheet {
         self.background = background;
         self
     }
 
-    /// Starts a new row with a label on its left; the cells after it belong to it, and wrap under it. A long
-    /// label is wrapped where its row is high enough, and ends in an ellipsis where it is not.
+    /// Starts a new row with a label on its left. The cells added next belong to this row and wrap under it.
+    /// A long label wraps if its row is high enough, and otherwise ends in an ellipsis.
     pub fn row(mut self, label: impl Into<String>) -> Sheet {
         self.rows.push(Row { label: label.into(), cells: Vec::new() });
         self
     }
 
-    /// Adds a picture.
+    /// Adds a picture to the current row.
     pub fn cell(mut self, cell: Cell) -> Sheet {
         match self.rows.last_mut() {
             Some(row) => row.cells.push(cell),
@@ -176,12 +178,12 @@ impl Sheet {
         self
     }
 
-    /// Adds pictures.
+    /// Adds several pictures to the current row.
     pub fn cells(self, cells: impl IntoIterator<Item = Cell>) -> Sheet {
         cells.into_iter().fold(self, Sheet::cell)
     }
 
-    /// Draws the sheet.
+    /// Draws the sheet as one picture.
     ///
     /// # Errors
     ///
@@ -223,7 +225,7 @@ impl Sheet {
         Ok(canvas)
     }
 
-    /// Where everything goes.
+    /// Computes the place of every row and column of the sheet.
     fn layout(&self) -> Result<Layout<'_>> {
         let cells = || self.rows.iter().flat_map(|row| &row.cells);
         if cells().next().is_none() {
@@ -237,7 +239,7 @@ impl Sheet {
         let title_width = TITLE.width(&self.title).max(TEXT.width(&self.subtitle)).min(MAX_TITLE);
 
         let mut lines: Vec<Line<'_>> = Vec::new();
-        // For each number of columns, the widths of the columns over all rows with that number.
+        // For each number of columns, the column widths that all rows with this number share.
         let mut columns: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         let mut y = self.margin + self.heading_height();
         for row in &self.rows {
@@ -289,7 +291,7 @@ impl Sheet {
         Ok(Layout { width, height, left, label_width, lines })
     }
 
-    /// Side, in pixels of the sheet, of a pixel of each picture of a row.
+    /// Returns, for each picture of a row, the side of the square that one of its pixels is drawn as.
     fn zooms(&self, cells: &[Cell]) -> Vec<usize> {
         let largest =
             |side: fn(&Image) -> usize| cells.iter().map(|cell| side(&cell.image)).max().unwrap_or(0);
@@ -311,28 +313,28 @@ impl Sheet {
 struct Layout<'a> {
     width: usize,
     height: usize,
-    /// Where the first column begins.
+    /// Pixel column where the sheet's first picture column begins.
     left: usize,
     label_width: usize,
     lines: Vec<Line<'a>>,
 }
 
-/// One line of pictures.
+/// One line of pictures of a sheet; a row that wraps has several.
 struct Line<'a> {
     top: usize,
-    /// Of the highest picture, and of the label.
+    /// Height in pixels of the highest picture or of the label, whichever is larger.
     picture_height: usize,
     label: Vec<String>,
     cells: &'a [Cell],
-    /// Of each picture.
+    /// How many times each picture of the line is enlarged.
     zooms: Vec<usize>,
-    /// With how many columns a row shares its widths.
+    /// Number of columns of the line's row; rows with equally many columns share their widths.
     shared: usize,
-    /// Of each column.
+    /// Width in pixels of each column.
     widths: Vec<usize>,
 }
 
-/// The colours of letters.
+/// The text colours of a sheet, which depend on its background.
 struct Ink {
     text: [f32; 3],
     pale: [f32; 3],
@@ -340,7 +342,7 @@ struct Ink {
 
 impl Ink {
     fn on(paper: [f32; 3]) -> Ink {
-        // Rec. 601 luma: which side of middle grey the paper is on.
+        // Rec. 601 luma tells whether the background is lighter or darker than middle grey.
         let luma = 0.299 * paper[0] + 0.587 * paper[1] + 0.114 * paper[2];
         if luma > 0.5 {
             Ink { text: [0.13, 0.14, 0.16], pale: [0.41, 0.43, 0.46] }
@@ -350,8 +352,8 @@ impl Ink {
     }
 }
 
-/// Copies a picture to `x`, `y`, every pixel as a square of `zoom`, over the checkerboard as far as it is
-/// transparent. It lies inside the canvas.
+/// Draws a cell's picture at `x`, `y`, each pixel as a square of side `zoom`. Transparent parts show the
+/// checkerboard. The picture must lie inside the canvas.
 fn paste(canvas: &mut Image, cell: &Cell, x: usize, y: usize, zoom: usize) {
     let image = &cell.image;
     let (width, pixels) = (canvas.width, canvas.width * canvas.height);

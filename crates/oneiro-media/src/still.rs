@@ -1,8 +1,9 @@
-//! Still pictures as PNG, JPEG or WebP, chosen by the ending of a file's name, with how they were made.
+//! Still pictures as PNG, JPEG or WebP files, chosen by the file name's ending, with a record of how they
+//! were made.
 //!
-//! Jobs make PNG files. The other formats are made from these, and carry the same text: a JPEG in comments, a
-//! WebP as the image description of its EXIF data. Bytes are a function of the PNG's, so a job makes them
-//! again as well.
+//! Jobs make PNG files. JPEG and WebP are converted from these and carry the same record: a JPEG in comments,
+//! a WebP as the image description of its EXIF data. The bytes depend on the PNG's bytes only, so a repeated
+//! job makes equal files.
 
 use std::path::Path;
 
@@ -16,30 +17,30 @@ mod encode;
 #[cfg(feature = "webp")]
 pub(crate) use encode::{MAX_WEBP_SIDE, exif};
 
-/// The longest content of a JPEG's segment (ITU T.81, B.1.1.4).
+/// The longest content of a JPEG segment in bytes (ITU T.81, B.1.1.4).
 const MAX_SEGMENT: usize = 65_533;
-/// The marker of a JPEG's comment (ITU T.81, table B.1).
+/// The marker of a JPEG comment segment (ITU T.81, table B.1).
 const COMMENT_MARKER: [u8; 2] = [0xff, 0xfe];
-/// EXIF data of one entry, an image description (TIFF 6.0, tag 270): the header, the number of entries, tag
-/// and type.
+/// Beginning of EXIF data with one entry, an image description (TIFF 6.0, tag 270): the header, the number of
+/// entries, the entry's tag and its type.
 const EXIF_HEAD: [u8; 14] = [b'I', b'I', 42, 0, 8, 0, 0, 0, 1, 0, 0x0e, 0x01, 2, 0];
-/// Where the description begins: behind its length, its place and the end of the list.
+/// Offset of the description in the EXIF data: after its length, its offset and the end of the list.
 const EXIF_TEXT: usize = EXIF_HEAD.len() + 12;
 
-/// The format of a still picture's file.
+/// File format of a still picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StillFormat {
-    /// Lossless, with transparency.
+    /// PNG: lossless, with transparency.
     Png,
-    /// Lossy, without transparency.
+    /// JPEG: lossy, without transparency.
     Jpeg,
-    /// Lossless, with transparency; at most 16384 pixels a side.
+    /// WebP: lossless, with transparency; at most 16384 pixels a side.
     WebP,
 }
 
 impl StillFormat {
-    /// By the ending of a file's name.
+    /// Returns the picture format for a file name's ending, or `None`.
     pub fn of_name(path: impl AsRef<Path>) -> Option<Self> {
         let extension = path.as_ref().extension()?.to_string_lossy().to_lowercase();
         match extension.as_str() {
@@ -50,12 +51,12 @@ impl StillFormat {
         }
     }
 
-    /// By the ending of the name of a file that is to be written.
+    /// Returns the picture format for the name of a file that is to be written.
     ///
     /// # Errors
     ///
-    /// [`MediaError::Ending`] for the ending of no such format, [`MediaError::LeftOut`] for a format that
-    /// this build leaves out.
+    /// [`MediaError::Ending`] for an ending of no such format, [`MediaError::LeftOut`] for a format that this
+    /// build lacks.
     pub fn for_name(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let format = Self::of_name(path).ok_or_else(|| MediaError::Ending { path: path.to_owned() })?;
@@ -63,7 +64,7 @@ impl StillFormat {
         Ok(format)
     }
 
-    /// By a file's first bytes.
+    /// Returns the picture format that a file's first bytes show, or `None`.
     pub fn of_bytes(bytes: &[u8]) -> Option<Self> {
         match bytes {
             [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => Some(Self::Png),
@@ -73,7 +74,7 @@ impl StillFormat {
         }
     }
 
-    /// The format's name, as messages call it.
+    /// Returns the format's name as error messages show it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Png => "PNG",
@@ -82,13 +83,14 @@ impl StillFormat {
         }
     }
 
-    /// A PNG of [`encode_png`](crate::encode_png) in this format, with its text.
+    /// Converts a PNG of [`encode_png`](crate::encode_png) to this format, with its record of how it was
+    /// made.
     ///
     /// # Errors
     ///
-    /// Those of reading the PNG, [`MediaError::LeftOut`] for a format that this build leaves out, and
-    /// [`MediaError::Shape`] for a picture that the format cannot hold: one
-    /// with too long a side, or a transparent one as JPEG.
+    /// The errors of reading the PNG, [`MediaError::LeftOut`] for a format that this build lacks, and
+    /// [`MediaError::Shape`] for a picture that the format cannot hold: one with too long a side, or a
+    /// transparent one as JPEG.
     pub fn transcode(self, png: &[u8]) -> Result<Vec<u8>> {
         if self == Self::Png {
             return Ok(png.to_vec());
@@ -100,7 +102,7 @@ impl StillFormat {
     }
 }
 
-/// Marker and content of the segments in front of a JPEG's pixels, up to one that is damaged.
+/// Iterates over the segments before a JPEG's pixels, as marker and content, up to a damaged segment.
 fn segments(bytes: &[u8]) -> impl Iterator<Item = ([u8; 2], &[u8])> {
     let mut at = 2;
     std::iter::from_fn(move || {
@@ -108,13 +110,13 @@ fn segments(bytes: &[u8]) -> impl Iterator<Item = ([u8; 2], &[u8])> {
         let length = usize::from(u16::from_be_bytes([*bytes.get(at + 2)?, *bytes.get(at + 3)?]));
         let content = bytes.get(at + 4..at + 2 + length)?;
         at += 2 + length;
-        // The scan ends the headers (ITU T.81, table B.1).
+        // The start-of-scan marker ends the headers (ITU T.81, table B.1).
         (marker[0] == 0xff && marker[1] != 0xda).then_some((marker, content))
     })
 }
 
-/// Metadata of a JPEG; empty for another program's file, an error if the text is damaged. A comment that
-/// fills its segment goes on in the next.
+/// Reads the record of how a JPEG was made: empty for another program's file, an error if the text is
+/// damaged. A comment that fills its segment continues in the next one.
 pub(crate) fn jpeg_text(bytes: &[u8]) -> Result<PngText, String> {
     let comments =
         segments(bytes).filter(|(marker, _)| *marker == COMMENT_MARKER).map(|(_, content)| content);
@@ -128,9 +130,10 @@ pub(crate) fn jpeg_text(bytes: &[u8]) -> Result<PngText, String> {
     Ok(entries(&ours)?.unwrap_or_default())
 }
 
-/// How a WebP was made; nothing for another program's, an error if the text is damaged.
+/// Reads the record of how a WebP was made: empty for another program's file, an error if the text is
+/// damaged.
 pub(crate) fn webp_text(bytes: &[u8]) -> Result<PngText, String> {
-    // Chunks (RFC 9649, 2.3): name, length, content, padded to an even length.
+    // A RIFF chunk is name, length and content, padded to an even length (RFC 9649, 2.3).
     let mut at = 12;
     while let Some(head) = bytes.get(at..at + 8) {
         let length = u32::from_le_bytes([head[4], head[5], head[6], head[7]]) as usize;

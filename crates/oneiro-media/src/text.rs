@@ -1,27 +1,28 @@
-//! How a picture was made, as keywords and texts, and how files other than PNG hold them.
+//! The record of how a picture was made, as keywords and texts, and its form in files other than PNG.
 
 use crate::{MediaError, Result};
 
-/// Prefix of our keywords in a PNG and of our comments elsewhere, which tells them from other programs'.
+/// Prefix of oneiro's keywords in a PNG and of its comments in other files. It tells them from other
+/// programs' texts.
 pub(crate) const PREFIX: &str = "oneiro:";
 /// The longest keyword that PNG allows, in bytes (PNG specification, 11.3.3).
 const MAX_KEYWORD: usize = 79;
 
-/// How a picture was made: keywords and texts, stored in a PNG's text chunks.
+/// The record of how a picture was made: keywords and texts, stored in a PNG's text chunks.
 ///
-/// Keywords are given without the `oneiro:` that they have in the file. A text in Latin-1 becomes a `tEXt`
-/// chunk, any other an `iTXt` chunk in UTF-8; the `tEXt` chunks come first, and that is the order in which
-/// [`read_text`](crate::read_text) returns them.
+/// Keywords are given here without the prefix `oneiro:` that they have in the file. A text in Latin-1 becomes
+/// a `tEXt` chunk, any other an `iTXt` chunk in UTF-8. The `tEXt` chunks come first, and
+/// [`read_text`](crate::read_text) returns them in this order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PngText(pub Vec<(String, String)>);
 
 impl PngText {
-    /// The text of the first entry with this keyword.
+    /// Returns the text of the first entry with this keyword.
     pub fn get(&self, keyword: &str) -> Option<&str> {
         self.0.iter().find(|(key, _)| key == keyword).map(|(_, text)| text.as_str())
     }
 
-    /// Adds an entry at the end.
+    /// Adds an entry at the end of the record.
     pub fn push(&mut self, keyword: impl Into<String>, text: impl Into<String>) {
         self.0.push((keyword.into(), text.into()));
     }
@@ -49,14 +50,15 @@ pub(crate) fn check_entry(keyword: &str, text: &str) -> Result<()> {
     Ok(())
 }
 
-/// The text as one comment: keyword, length in bytes and content of each entry, so that any content may stand
-/// there.
+/// Returns the record as one comment. Each entry is its keyword, its length in bytes and its content, so that
+/// the content may contain anything.
 pub(crate) fn comment(text: &PngText) -> String {
     let entry = |(key, value): &(String, String)| format!("{key} {}\n{value}\n", value.len());
     std::iter::once(format!("{PREFIX}\n")).chain(text.0.iter().map(entry)).collect()
 }
 
-/// The entries of [`comment`]; `None` for another program's comment, an error if ours is damaged.
+/// Returns the entries of a comment made by [`comment`]; `None` for another program's comment, an error for a
+/// damaged one.
 pub(crate) fn entries(comment: &[u8]) -> Result<Option<PngText>, String> {
     match comment.strip_prefix(PREFIX.as_bytes()) {
         Some(ours) => of_ours(ours).map(Some).ok_or_else(|| "its text is damaged or cut off".to_owned()),

@@ -1,11 +1,11 @@
-//! Videos as frames: files that `ffmpeg` reads, GIF, animated PNG, animated WebP, and folders of frames.
+//! Reads videos frame by frame: files that `ffmpeg` decodes, GIF, animated PNG, animated WebP, and folders of
+//! frames.
 //!
-//! Frames are handed out one at a time, so a video of any length needs the memory of a few frames.
+//! Frames are handed out one at a time, so a video of any length needs the memory of only a few frames.
 //!
-//! Frames are those that the file stores, in the order of their presentation. A variable frame rate drops and
-//! doubles none. Frames are turned upright as the file says. Pixels that are not square stay as they are
-//! stored. Transparent pixels of GIF, PNG and WebP are on black, as of still pictures; `ffmpeg` drops
-//! transparency.
+//! Frames are those that the file stores, in the order in which they are shown. A variable frame rate neither
+//! drops nor repeats any. Frames are rotated upright as the file says. Non-square pixels stay as stored.
+//! Transparent pixels of GIF, PNG and WebP are composited on black; `ffmpeg` drops transparency.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -30,54 +30,55 @@ pub use sampling::{
 /// Description of a video, known before its frames are read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VideoInfo {
-    /// Pixels a row, of upright frames.
+    /// Width in pixels of the frames after rotation upright.
     pub width: usize,
-    /// Rows, of upright frames.
+    /// Height in pixels of the frames after rotation upright.
     pub height: usize,
-    /// Number of frames that the file claims; `None` if it does not say. [`count_frames`] is exact.
+    /// Number of frames that the file's header claims; `None` if it does not say. [`count_frames`] is exact.
     pub frames: Option<usize>,
-    /// Frames per second, on average; `None` for a folder, a still picture, and where the file does not say.
+    /// Average frames per second; `None` for a folder or a still picture, and if the file does not say.
     pub frames_per_second: Option<f64>,
-    /// Seconds; `None` where the file does not say.
+    /// Duration in seconds; `None` if the file does not say.
     pub duration: Option<f64>,
 }
 
-/// The frames of a video, one after the other, as stills in RGB, 0–1.
+/// An iterator over the frames of a video, as RGB stills with values 0–1.
 ///
-/// A file that is damaged or cut off behind its first frame yields the frames up to the damage, and those
-/// that could be restored. [`damage`](Self::damage) then says what is wrong. No frame comes after an error.
+/// A file that is damaged or cut off after its first frame yields the frames up to the damage, and those that
+/// could be restored. [`damage`](Self::damage) then says what is wrong. No frame follows an error.
 #[allow(missing_debug_implementations)]
 pub struct VideoReader {
     source: Box<dyn FrameSource>,
     info: VideoInfo,
     frame: Frame,
-    /// Whether `frame` was read and not yet handed out.
+    /// Whether `frame` has been read but not yet handed out.
     is_pending: bool,
     position: usize,
     damage: Option<String>,
     has_ended: bool,
 }
 
-/// A frame in 8 bits.
+/// A video frame with 8 bits a channel.
 #[derive(Debug, Default)]
 struct Frame {
     width: usize,
     height: usize,
-    /// Interleaved red, green and blue.
+    /// The pixels as interleaved red, green and blue values, row by row.
     rgb: Vec<u8>,
 }
 
-/// Result of reading on.
+/// The result of reading the next frame.
 enum Next {
-    /// The next frame was read.
+    /// A frame was read.
     Frame,
-    /// There are no more frames, and how the file is damaged if it is.
+    /// There are no more frames; the text says how the file is damaged, if it is.
     End(Option<String>),
 }
 
-/// A source of frames: a folder, an animation or a program.
+/// A source of video frames: a folder, an animated picture, or the program `ffmpeg`.
 trait FrameSource {
-    /// Reads the next frame over an older one. Called no more after the end or an error.
+    /// Reads the next frame into `frame`, replacing its content. Must not be called after the end or an
+    /// error.
     fn next_frame(&mut self, frame: &mut Frame) -> Result<Next>;
 }
 
@@ -120,17 +121,19 @@ impl VideoReader {
         self.position
     }
 
-    /// How the file is damaged, in a sentence's part; `None` for a sound file, and before the last frame.
+    /// Returns how the file is damaged, as a part of a sentence; `None` for an undamaged file, and before the
+    /// last frame.
     pub fn damage(&self) -> Option<&str> {
         self.damage.as_deref()
     }
 
-    /// The next frame as interleaved 8-bit values (R,G,B,R,G,B,…), row by row; `None` after the last frame.
+    /// Returns the next frame as interleaved 8-bit values (R,G,B,R,G,B,…), row by row; `None` after the last
+    /// frame.
     ///
     /// # Errors
     ///
     /// [`MediaError::Ffmpeg`] if the program is ended from outside, [`MediaError::Video`] for a frame of
-    /// another size, and errors of [`read_image`](crate::read_image) for a folder's frames.
+    /// another size, and the errors of [`read_image`](crate::read_image) for a folder's frames.
     pub fn next_rgb8(&mut self) -> Option<Result<&[u8]>> {
         match self.advance() {
             Ok(true) => Some(Ok(&self.frame.rgb)),
@@ -139,11 +142,11 @@ impl VideoReader {
         }
     }
 
-    /// Skips up to `count` frames and returns how many there were.
+    /// Skips up to `count` frames and returns how many frames were skipped.
     ///
     /// # Errors
     ///
-    /// As [`next_rgb8`](Self::next_rgb8).
+    /// The errors of [`next_rgb8`](Self::next_rgb8).
     pub fn skip_frames(&mut self, count: usize) -> Result<usize> {
         for skipped in 0..count {
             if !self.advance()? {
@@ -153,7 +156,7 @@ impl VideoReader {
         Ok(count)
     }
 
-    /// Makes `frame` the next frame; false after the last.
+    /// Reads the next frame into `frame`; returns false after the last one.
     fn advance(&mut self) -> Result<bool> {
         if self.has_ended {
             return Ok(false);
@@ -186,12 +189,12 @@ impl Iterator for VideoReader {
     }
 }
 
-/// The exact number of frames that a [`VideoReader`] hands out, and how the file is damaged if it is. All
-/// frames are decoded, one at a time: what a file's header claims may be wrong.
+/// Returns the exact number of frames that a [`VideoReader`] hands out, and how the file is damaged, if it
+/// is. All frames are decoded one at a time, because a file's header may be wrong.
 ///
 /// # Errors
 ///
-/// As [`VideoReader::open`] and [`VideoReader::next_rgb8`].
+/// The errors of [`VideoReader::open`] and [`VideoReader::next_rgb8`].
 pub fn count_frames(path: impl AsRef<Path>, ffmpeg: &Ffmpeg) -> Result<(usize, Option<String>)> {
     let path = path.as_ref();
     match kind(path)? {
@@ -205,33 +208,33 @@ pub fn count_frames(path: impl AsRef<Path>, ffmpeg: &Ffmpeg) -> Result<(usize, O
     }
 }
 
-/// Endings of video files, lower case.
+/// Endings of the names of video files, in lower case.
 pub const VIDEO_EXTENSIONS: [&str; 12] =
     ["mp4", "m4v", "mov", "mkv", "webm", "avi", "mpg", "mpeg", "ogv", "wmv", "flv", "gif"];
 
-/// Whether a file is called as videos are, by [`VIDEO_EXTENSIONS`] in lower or upper case.
+/// Whether a file's name ends in one of [`VIDEO_EXTENSIONS`], in lower or upper case.
 pub fn has_video_name(path: &Path) -> bool {
     let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
     extension.is_some_and(|e| VIDEO_EXTENSIONS.contains(&e.as_str()))
 }
 
-/// Whether a file is an animated picture of several frames (GIF, PNG, WebP), by its headers. False for other
-/// files, and for those that cannot be read.
+/// Whether a file's headers say that it is a GIF, PNG or WebP with several frames. False for other files and
+/// for unreadable ones.
 pub fn is_animation(path: impl AsRef<Path>) -> bool {
     let timing = File::open(path).and_then(|mut file| timing::read(&mut file));
     timing.is_ok_and(|timing| timing.is_some_and(|timing| timing.frames > 1))
 }
 
-/// The part of this module that reads a file.
+/// The kind of a video source, which decides the module that reads it.
 enum Kind {
     Folder,
-    /// A file of the formats of pictures, animated or still.
+    /// A file in a picture format (GIF, PNG, WebP, JPEG, …), animated or still.
     Picture,
-    /// Any other file, for `ffmpeg`.
+    /// Any other file, which `ffmpeg` decodes.
     Other,
 }
 
-/// Bytes that tell the kind of a file.
+/// How many leading bytes of a file are read to recognise its kind.
 const SIGNATURE_BYTES: u64 = 32;
 
 fn kind(path: &Path) -> Result<Kind> {
@@ -244,7 +247,7 @@ fn kind(path: &Path) -> Result<Kind> {
     if metadata.is_dir() {
         return Ok(Kind::Folder);
     }
-    // Opening a pipe would wait, and a pipe cannot be read twice.
+    // Pipes are refused: opening one would wait for its writer, and it cannot be read twice.
     if !metadata.is_file() {
         return Err(no_video("it is a pipe or a device; save it as a file first"));
     }

@@ -1,8 +1,7 @@
-//! Pictures to PNG files that carry how they were made.
+//! Writes pictures as PNG files with a record of how they were made.
 //!
-//! The bytes of a PNG are a function of the picture, its text and this crate's version: compression and
-//! filter settings are fixed, and no time is stored. Pixels are 8-bit RGB or RGBA, `round(clamp(x, 0, 1) *
-//! 255)`.
+//! The bytes of a PNG depend only on the picture, its text and this crate's version: compression and filter
+//! settings are fixed, and no time is stored. Pixels are 8-bit RGB or RGBA, `round(clamp(x, 0, 1) * 255)`.
 
 use std::io::{Cursor, Write};
 use std::path::Path;
@@ -12,19 +11,20 @@ use crate::atomic::write_atomic;
 use crate::text::{PREFIX, check_entry, text_error};
 use crate::{Image, MediaError, PngText, Result};
 
-/// zlib's own middle: pictures of noise and smooth colour gain little from more.
+/// zlib's default compression level: pictures of noise and smooth colour hardly shrink further at higher
+/// levels.
 const DEFLATE_LEVEL: u8 = 6;
 
-/// Writes a picture as PNG with its text, by way of [`write_atomic`].
+/// Writes a picture as a PNG file with its text, by [`write_atomic`].
 ///
 /// # Errors
 ///
-/// As [`encode_png`] and [`write_atomic`].
+/// The errors of [`encode_png`] and [`write_atomic`].
 pub fn write_png(path: impl AsRef<Path>, image: &Image, text: &PngText) -> Result<()> {
     write_atomic(path, &encode_png(image, text)?)
 }
 
-/// The bytes of a PNG file: 8-bit RGB with the text before the pixels.
+/// Returns a picture as the bytes of a PNG file: 8-bit RGB, with the text before the pixels.
 ///
 /// # Errors
 ///
@@ -35,12 +35,13 @@ pub fn encode_png(image: &Image, text: &PngText) -> Result<Vec<u8>> {
     encode(image, text, png::ColorType::Rgb, &image.to_rgb8())
 }
 
-/// The bytes of a PNG file with transparency: 8-bit RGBA with the text before the pixels. `alpha` has a value
-/// for each pixel, H,W, 0 transparent to 1 opaque; colours are stored as they are, not times alpha.
+/// Returns a picture with transparency as the bytes of a PNG file: 8-bit RGBA, with the text before the
+/// pixels. `alpha` has a value for each pixel, `[H, W]`, 0 transparent to 1 opaque. Colours are stored as
+/// given, not multiplied by alpha.
 ///
 /// # Errors
 ///
-/// As [`encode_png`], and [`MediaError::Shape`] unless `alpha` has as many values as the image has pixels.
+/// The errors of [`encode_png`], and [`MediaError::Shape`] unless `alpha` has one value for each pixel.
 pub fn encode_png_alpha(image: &Image, alpha: &[f32], text: &PngText) -> Result<Vec<u8>> {
     check_rgb(image)?;
     check_alpha(image, alpha)?;
@@ -61,7 +62,7 @@ fn encode(image: &Image, text: &PngText, color: png::ColorType, pixels: &[u8]) -
     Ok(bytes)
 }
 
-/// An encoder of 8-bit RGB with this crate's settings.
+/// Makes a PNG encoder for 8-bit RGB with this crate's compression and filter settings.
 pub(crate) fn new_encoder<'a, W: Write>(out: W, width: usize, height: usize) -> Result<png::Encoder<'a, W>> {
     let side = |side: usize| {
         u32::try_from(side)
@@ -75,7 +76,7 @@ pub(crate) fn new_encoder<'a, W: Write>(out: W, width: usize, height: usize) -> 
     Ok(encoder)
 }
 
-/// Adds the text in front of the pixels.
+/// Adds the text chunks before a PNG's pixels.
 pub(crate) fn add_text<W: Write>(encoder: &mut png::Encoder<'_, W>, text: &PngText) -> Result<()> {
     for (keyword, text) in &text.0 {
         check_entry(keyword, text)?;
@@ -90,8 +91,8 @@ pub(crate) fn add_text<W: Write>(encoder: &mut png::Encoder<'_, W>, text: &PngTe
     Ok(())
 }
 
-/// How a PNG was made: the entries with our prefix, which is taken off. `Err` says what is wrong with the
-/// file.
+/// Reads the record of how a PNG was made: the entries with oneiro's prefix, which is removed. `Err` says
+/// what is wrong with the file.
 pub(crate) fn png_text(bytes: &[u8]) -> Result<PngText, String> {
     let damaged = |error: png::DecodingError| format!("the PNG file is damaged ({error})");
     let reader = png::Decoder::new(Cursor::new(bytes)).read_info().map_err(damaged)?;
@@ -114,7 +115,7 @@ pub(crate) fn png_text(bytes: &[u8]) -> Result<PngText, String> {
     Ok(entries)
 }
 
-/// Whether a `tEXt` chunk may hold the text: Latin-1 with no control characters but the line feed.
+/// Whether a PNG `tEXt` chunk may hold the text: Latin-1 without control characters except the line feed.
 fn is_latin1(text: &str) -> bool {
     text.chars().all(|c| matches!(c, '\n' | ' '..='~' | '\u{a0}'..='\u{ff}'))
 }

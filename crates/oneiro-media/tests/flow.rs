@@ -1,4 +1,4 @@
-//! Optical flow against OpenCV's, and files of flow that NumPy wrote.
+//! Compares optical flow with OpenCV's, and reads flow files that NumPy wrote.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use oneiro_media::read_image;
 #[path = "../../oneiro-net/tests/outside/mod.rs"]
 mod outside;
 
-/// Distances of the vectors of two stacks, in ascending order.
+/// Returns the distances between corresponding vectors of two flows, in ascending order.
 fn differences(a: &Flow, b: &Flow) -> Vec<f32> {
     assert_eq!((a.frames, a.height, a.width), (b.frames, b.height, b.width));
     let planes = (0..a.frames).flat_map(|t| {
@@ -20,9 +20,9 @@ fn differences(a: &Flow, b: &Flow) -> Vec<f32> {
     differences
 }
 
-/// `scripts/compare_flow.py --fixture` made the frames and, with OpenCV 5.0.0, the flow. Where the scene
-/// leaves the frame, rounding decides: OpenCV's own flow changes by 0.07 px there (95 %) if 10⁻⁵ is added to
-/// the frames.
+/// `scripts/compare_flow.py --fixture` made the frames and, with OpenCV 5.0.0, the expected flow. Where the
+/// scene leaves the frame, the result depends on rounding. There OpenCV's own flow changes by 0.07 px (95 %)
+/// if 10⁻⁵ is added to the frames.
 #[test]
 fn tvl1_gives_the_flow_of_opencv() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tvl1");
@@ -35,8 +35,8 @@ fn tvl1_gives_the_flow_of_opencv() {
     assert!(expected.largest() > 1.5);
 }
 
-/// The folder holds flow as 16-bit floats, `[15, 2, 64, 64]`, beside a picture: a shape moves by some pixels
-/// per frame in the direction that the folder's name says, over a ground that hardly moves.
+/// The folder holds flow as 16-bit floats, `[15, 2, 64, 64]`, and a picture of it. A shape moves by some
+/// pixels per frame, in the direction that the folder's name says, over a background that hardly moves.
 #[test]
 fn the_flow_of_planted_clips_goes_where_their_names_say() {
     let Some(flows) = outside::shared("models/planted/data/flows") else { return };
@@ -47,7 +47,8 @@ fn the_flow_of_planted_clips_goes_where_their_names_say() {
         for file in std::fs::read_dir(&folder).unwrap() {
             let flow = read_flow(file.unwrap().path()).unwrap();
             assert_eq!((flow.frames, flow.height, flow.width), (15, 64, 64), "{name}");
-            // The ground's motion is the median, so the sum of the other vectors is the shape's.
+            // The background's motion is the median, so the sum of the vectors' differences from it is the
+            // shape's motion.
             let sum = |plane: &dyn Fn(usize) -> Vec<f32>| -> f32 {
                 (0..flow.frames)
                     .map(|t| {

@@ -1,8 +1,8 @@
-//! Times of the convolution kernels, each counted as the direct algorithm would do it:
-//! `cargo bench -p oneiro-net --features internals`.
+//! Benchmark of the convolution kernels. Speeds are in operations of the direct algorithm, whatever the
+//! kernel computes: `cargo bench -p oneiro-net --features internals`.
 //!
-//! Shapes are those of VGG-16, ResNet-50, Inception-v3, MobileNet-v2 and R(2+1)D. `RAYON_NUM_THREADS` says
-//! with how many threads.
+//! Shapes are those of VGG-16, ResNet-50, Inception-v3, MobileNet-v2 and R(2+1)D. `RAYON_NUM_THREADS` sets
+//! the number of threads.
 
 #![allow(missing_docs)] // criterion's entry points
 
@@ -13,7 +13,7 @@ use oneiro_net::kernels::blocked::{
 };
 use oneiro_net::kernels::{ConvGeometry, Correlation, Isa};
 
-/// Channels in and out, source, kernel, step.
+/// A convolution: input channels, output channels, source size, kernel size, stride.
 type Shape = (usize, usize, [usize; 3], [usize; 3], usize);
 
 const SHAPES: &[(&str, Shape)] = &[

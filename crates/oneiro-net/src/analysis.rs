@@ -67,15 +67,15 @@ impl ReceptiveField {
 /// One layer of a network: a node whose result depends on an input.
 #[derive(Debug, Clone)]
 pub struct Layer {
-    /// The layer's value in the graph.
+    /// The graph's value that holds the layer's output.
     pub value: ValueId,
     /// The name to display. Aliases are other names of the same layer.
     pub name: String,
     /// All other names of the layer.
     pub aliases: Vec<String>,
-    /// ONNX operator.
+    /// The layer's operator, as ONNX names it.
     pub op: String,
-    /// Output shape.
+    /// Shape of the layer's output.
     pub shape: Vec<usize>,
     /// The meaning of the layer's axes; `None` if unknown.
     pub axes: Option<Axes>,

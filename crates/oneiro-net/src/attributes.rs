@@ -3,20 +3,20 @@
 use crate::error::OpError;
 use crate::tensor::Tensor;
 
-/// The value of an attribute.
+/// The value of a node's attribute in a model file.
 #[derive(Debug, Clone)]
 pub enum Attribute {
-    /// A float.
+    /// An attribute with one float.
     Float(f32),
-    /// An integer.
+    /// An attribute with one integer.
     Int(i64),
-    /// A text.
+    /// An attribute with a text.
     Text(String),
-    /// A tensor.
+    /// An attribute with a tensor.
     Tensor(Tensor),
-    /// Numbers.
+    /// An attribute with a list of floats.
     Floats(Vec<f32>),
-    /// Integers.
+    /// An attribute with a list of integers.
     Ints(Vec<i64>),
     /// A type that no supported operator reads (a graph, a type, strings).
     Other(&'static str),
@@ -35,7 +35,7 @@ pub struct Attributes<'a> {
 }
 
 impl<'a> Attributes<'a> {
-    /// Creates the attributes from names and values.
+    /// Creates a node's attributes from names and values.
     pub fn new(opset: i64, entries: Vec<(&'a str, Attribute)>) -> Self {
         Self { entries, opset, outputs: 0, named: 0 }
     }
@@ -48,7 +48,7 @@ impl<'a> Attributes<'a> {
         OpError::Refused(format!("attribute \"{name}\" should be {wanted}"))
     }
 
-    /// Whether the attribute is present.
+    /// Whether the node has an attribute of this name.
     pub fn has(&self, name: &str) -> bool {
         self.get(name).is_some()
     }

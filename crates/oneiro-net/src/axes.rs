@@ -35,23 +35,23 @@ pub use stated::parse;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Kind {
-    /// Entries of the batch.
+    /// The index counts the entries of a batch.
     Batch,
-    /// Features.
+    /// The index counts channels (features).
     Channel,
-    /// Frames.
+    /// The index counts the frames of a film.
     Time,
-    /// Rows of the picture.
+    /// The index counts the rows of a picture.
     Height,
-    /// Columns of the picture.
+    /// The index counts the columns of a picture.
     Width,
-    /// Positions of a signal.
+    /// The index counts the positions of a one-dimensional signal.
     Length,
     /// Patch tokens together with other tokens before or after them.
     Tokens(Arc<Tokens>),
     /// Features that are no channels: the result of a product that sums over positions.
     Mixed,
-    /// Unknown.
+    /// The meaning of the index is unknown.
     Other,
 }
 
@@ -59,16 +59,16 @@ pub enum Kind {
 /// `after` other tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tokens {
-    /// Number of other tokens before the patches.
+    /// Number of tokens before the image patches, such as a class token.
     pub before: usize,
-    /// The patches, as spatial parts.
+    /// The axes of the grid that the image patches form (rows, columns).
     pub grid: Vec<Part>,
-    /// Number of other tokens after the patches.
+    /// Number of tokens after the image patches.
     pub after: usize,
 }
 
 impl Tokens {
-    /// Number of patches.
+    /// Number of image patches.
     pub fn patches(&self) -> usize {
         extent(&self.grid)
     }
@@ -77,9 +77,9 @@ impl Tokens {
 /// A factor of an axis: an axis is a product of parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
-    /// The meaning of the part's indices.
+    /// What the indices along this part of an axis mean.
     pub kind: Kind,
-    /// Number of indices.
+    /// Number of indices along this part of an axis.
     pub extent: usize,
     /// Distance between neighbouring indices, in positions of the undivided axis of this kind.
     pub step: usize,
@@ -99,7 +99,7 @@ impl Kind {
     }
 }
 
-/// Product of the extents of some parts.
+/// The product of the extents of some parts of axes.
 pub fn extent(parts: &[Part]) -> usize {
     parts.iter().fold(1, |n, part| n.saturating_mul(part.extent))
 }
@@ -206,7 +206,7 @@ impl Axes {
         })
     }
 
-    /// Number of batch entries, over all axes.
+    /// The product of the extents of all batch parts.
     pub(crate) fn batch(&self) -> usize {
         self.parts().filter(|p| p.kind == Kind::Batch).fold(1, |n, p| n.saturating_mul(p.extent))
     }
@@ -219,7 +219,7 @@ impl Axes {
         positions
     }
 
-    /// Whether any axis counts positions.
+    /// Whether any axis counts several positions in space or time.
     pub(crate) fn has_positions(&self) -> bool {
         self.parts().any(|p| p.kind.is_spatial() && p.extent > 1)
     }

@@ -79,9 +79,9 @@ pub(crate) fn isolate(typed: &mut Typed) -> Vec<String> {
     names
 }
 
-/// The replacement of a layer with broken filters.
+/// What replaces a layer of which some filters are not finite.
 struct Repair {
-    /// The layer's constants with finite values in place of the broken filters.
+    /// The layer's constants, with finite values in place of the filters that are not finite.
     constants: Vec<(usize, Tensor)>,
     /// Which channels are broken, with a shape that broadcasts over the result. `value` is their value.
     broken: Tensor,
@@ -109,7 +109,7 @@ impl Repair {
         for (&(i, tensor), broken) in constants.iter().zip(&broken_in) {
             for &c in broken {
                 let bias = !matches!(form, WeightForm::Channelwise) && i == 2;
-                // If only the bias is ±∞, the bias is the channel's value.
+                // If only the bias is ±∞, the channel's value is the bias.
                 let infinite = bias && values[c] == 0.0 && tensor.len() == count;
                 let own = if infinite { tensor.as_floats().ok()?[c] } else { f32::NAN };
                 values[c] = own;

@@ -7,7 +7,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The bytes are not a readable model.
+    /// The bytes of a file are not a readable model.
     #[error("not a readable ONNX model: {0}")]
     Format(String),
     /// The model is well-formed protobuf but not a valid graph.
@@ -21,7 +21,7 @@ pub enum Error {
     Unsupported {
         /// ONNX operator type, with its domain unless that is the default one.
         op: String,
-        /// Name of the node.
+        /// Name of the node whose operator is not supported.
         node: String,
         /// The operator-set version that the model imports.
         opset: i64,
@@ -29,36 +29,36 @@ pub enum Error {
     /// A node does not accept its inputs.
     #[error("node \"{node}\" ({op}): {why}")]
     Node {
-        /// Name of the node.
+        /// Name of the node that refuses its inputs.
         node: String,
         /// ONNX operator type.
         op: String,
-        /// The reason.
+        /// Why the node refuses its inputs.
         why: String,
     },
     /// A node does not accept the shapes, or the constants, of its inputs. It may accept another image or
     /// batch size.
     #[error("node \"{node}\" ({op}): {why}")]
     Shape {
-        /// Name of the node.
+        /// Name of the node that refuses the shapes or constants.
         node: String,
         /// ONNX operator type.
         op: String,
-        /// The reason.
+        /// Why the node refuses the shapes or constants.
         why: String,
     },
     /// A node needs a constant operand, but the operand depends on the network's inputs. No other image or
     /// batch size changes this.
     #[error("node \"{node}\" ({op}): {why}")]
     Data {
-        /// Name of the node.
+        /// Name of the node that needs a constant.
         node: String,
         /// ONNX operator type.
         op: String,
         /// Which operand depends on the inputs.
         why: String,
     },
-    /// A name is unknown or ambiguous.
+    /// A name of a layer or value is unknown or ambiguous.
     #[error("{0}")]
     Name(String),
     /// A request does not fit the network: a shape, a rank, a missing input.
@@ -77,7 +77,7 @@ pub enum OpError {
 }
 
 impl OpError {
-    /// Returns the reason as text.
+    /// Returns the reason for the error as text.
     pub fn into_reason(self) -> String {
         match self {
             Self::Refused(why) | Self::Data(why) => why,

@@ -29,9 +29,9 @@ const OPSET: i64 = 11;
 /// The conversion of an input's canonical axes to the axes that the graph reads. No data is moved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum View {
-    /// Removes these axes, which have extent 1.
+    /// Removes these axes of an input, which have extent 1.
     Squeeze(Vec<i64>),
-    /// Joins this axis and all after it.
+    /// Joins this axis of an input and all axes after it.
     Flatten(i64),
     /// Changes to this shape, in the notation of ONNX `Reshape`.
     Reshape(Vec<i64>),
@@ -99,7 +99,7 @@ fn request(why: String) -> Error {
     Error::Request(why)
 }
 
-/// Formats a list of names in quotes.
+/// Formats a list of names, each in quotes.
 fn quoted<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     names.into_iter().map(|n| format!("\"{n}\"")).collect::<Vec<_>>().join(", ")
 }

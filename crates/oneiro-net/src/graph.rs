@@ -12,12 +12,12 @@ mod builder;
 
 pub use builder::{Builder, OPSET};
 
-/// Index of a value in a graph.
+/// Identifies a value of a graph by its index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ValueId(pub u32);
 
 impl ValueId {
-    /// Index in [`Graph::values`].
+    /// The index of the value in [`Graph::values`].
     pub fn index(self) -> usize {
         self.0 as usize
     }
@@ -26,7 +26,7 @@ impl ValueId {
 /// An edge of the graph: a computed tensor or a constant.
 #[derive(Debug, Clone)]
 pub struct Value {
-    /// Name of the tensor in the file.
+    /// The tensor's name in the model file.
     pub name: String,
     /// The tensor's content, if it is a constant.
     pub constant: Option<Tensor>,
@@ -39,7 +39,7 @@ pub struct Node {
     pub name: String,
     /// Path of the module in the original program from which this node was exported (`features.0`), if known.
     pub module: Option<String>,
-    /// The operator.
+    /// The operator that the node applies.
     pub op: Arc<dyn Operator>,
     /// Operands; `None` where an optional operand is left out.
     pub inputs: Vec<Option<ValueId>>,
@@ -47,10 +47,10 @@ pub struct Node {
     pub outputs: Vec<Option<ValueId>>,
 }
 
-/// One extent of an input's shape.
+/// The extent of one axis of a network's input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Dim {
-    /// Fixed when the model was exported.
+    /// The extent was fixed when the model was exported.
     Fixed(usize),
     /// Free. The exporter's name for it may be empty.
     Free(String),
@@ -63,26 +63,26 @@ pub struct Input {
     pub value: ValueId,
     /// Shape as exported; `None` if the file gives none.
     pub dims: Option<Vec<Dim>>,
-    /// Element type.
+    /// Element type of the input.
     pub dtype: DType,
 }
 
-/// A network: nodes in topological order.
+/// A network as read from a file: nodes in topological order.
 #[derive(Debug, Clone)]
 pub struct Graph {
-    /// All values; [`ValueId`] indexes them.
+    /// All values of the graph. A [`ValueId`] is an index into them.
     pub values: Vec<Value>,
     /// All nodes, each after the nodes it depends on.
     pub nodes: Vec<Node>,
-    /// Inputs, in the file's order.
+    /// Inputs of the network, in the file's order.
     pub inputs: Vec<Input>,
     /// Results of the network, in the file's order.
     pub outputs: Vec<ValueId>,
-    /// Version of the default operator set.
+    /// Version of ONNX's default operator set that the file uses.
     pub opset: i64,
     /// Messages to the user about how the file was read, for instance that integers were dequantised.
     pub notes: Vec<String>,
-    /// The metadata that the file carries.
+    /// Names and values of the metadata in the model file.
     pub metadata: BTreeMap<String, String>,
 }
 

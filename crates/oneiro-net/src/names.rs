@@ -6,7 +6,7 @@ use crate::graph::{Graph, ValueId};
 /// The number of similar names that an error suggests.
 const SUGGESTIONS: usize = 5;
 
-/// The names of a graph's values.
+/// The names by which the values of a graph can be chosen.
 ///
 /// A name is resolved by the first of these rules that matches:
 ///
@@ -218,7 +218,7 @@ fn quoted(names: &[&str]) -> String {
     names.iter().map(|n| format!("\"{n}\"")).collect::<Vec<_>>().join(", ")
 }
 
-/// Returns the Levenshtein distance, ignoring case.
+/// Returns the Levenshtein distance between two names, ignoring case.
 fn distance(a: &str, b: &str) -> usize {
     strsim::levenshtein(&a.to_lowercase(), &b.to_lowercase())
 }

@@ -31,14 +31,14 @@ pub struct Patch {
     /// Nodes to insert before `node`, with facts about their results. Each of them, and finally `node`, reads
     /// its predecessor's result as input 0.
     pub before: Vec<(TypedNode, Fact)>,
-    /// The node that replaces the matched node.
+    /// The node that takes the place of the matched node.
     pub node: TypedNode,
     /// New constants for inputs of `node`: (index of the input, content).
     pub constants: Vec<(usize, Tensor)>,
 }
 
 impl Patch {
-    /// Replaces two nodes by one node.
+    /// Creates a replacement of two nodes by one node.
     pub fn new(swallowed: usize, node: TypedNode) -> Self {
         Self { swallowed, before: vec![], node, constants: vec![] }
     }
@@ -60,12 +60,12 @@ impl From<OpError> for NotHere {
     }
 }
 
-/// A node, with the questions that passes ask about its neighbours.
+/// A node at which a pass looks for a pattern, with methods that describe its neighbours.
 #[derive(Debug, Clone, Copy)]
 pub struct Site<'a> {
-    /// The graph.
+    /// The graph in which the pass looks for patterns.
     pub typed: &'a Typed,
-    /// The node that the pass looks at.
+    /// The node at which the pass looks for a pattern.
     pub node: &'a TypedNode,
     producers: &'a [Option<usize>],
     uses: &'a [usize],

@@ -45,7 +45,7 @@ pub(crate) struct Step {
     pub output: Region,
     pub saved: Region,
     pub epilogue: Option<StepEpilogue>,
-    /// The rows of the activation masks.
+    /// The rows of the activation masks that this step writes.
     pub mask_rows: MaskRows,
 }
 
@@ -54,11 +54,11 @@ pub(crate) struct Step {
 pub struct StepInfo<'a> {
     /// Name of the step's node.
     pub name: &'a str,
-    /// Operator of the step's node.
+    /// ONNX operator of the step's node.
     pub op_type: &'a str,
     /// Floating-point operations of the forward pass, counted as for the direct algorithm.
     pub flops: u64,
-    /// The kernel's algorithm, if it has several.
+    /// Name of the kernel's algorithm. It is empty for kernels with one algorithm.
     pub method: String,
 }
 
@@ -89,25 +89,25 @@ pub(crate) struct OperandGradient {
     pub activation_mask_of: Option<usize>,
 }
 
-/// An input, which a session feeds.
+/// An input of the network, which a session feeds.
 #[derive(Debug)]
 pub struct PlanInput {
-    /// Name in the graph.
+    /// Name of the input in the graph.
     pub name: String,
-    /// Shape of the value.
+    /// Shape of the input.
     pub shape: Vec<usize>,
-    /// Whether any target depends on it.
+    /// Whether any target depends on this input.
     pub used: bool,
     pub(crate) region: Region,
     pub(crate) gradient: Option<Region>,
 }
 
-/// A requested value.
+/// A value that the request asks for.
 #[derive(Debug)]
 pub struct PlanTarget {
-    /// Name in the graph.
+    /// Name of the value in the graph.
     pub name: String,
-    /// Shape of the value.
+    /// Shape of the requested value.
     pub shape: Vec<usize>,
     pub(crate) region: Region,
     pub(crate) seed: Option<Region>,
@@ -123,27 +123,27 @@ impl PlanTarget {
 /// A value between inputs and targets whose gradient is kept.
 #[derive(Debug)]
 pub struct PlanInner {
-    /// Name in the graph.
+    /// Name of the value in the graph.
     pub name: String,
-    /// Shape of the value.
+    /// Shape of the value, and of its gradient.
     pub shape: Vec<usize>,
     pub(crate) gradient: Region,
 }
 
-/// A compiled network. Immutable; [`crate::Session`]s run it.
+/// A compiled network. It never changes; [`crate::Session`]s run it.
 #[derive(Debug)]
 pub struct Plan {
-    /// Inputs, in the graph's order.
+    /// Inputs of the network, in the graph's order.
     pub inputs: Vec<PlanInput>,
     /// Requested values, in the request's order.
     pub targets: Vec<PlanTarget>,
     /// Values whose gradients are kept, in the request's order.
     pub inner: Vec<PlanInner>,
-    /// Rewrites of the passes: (pass, node).
+    /// Rewrites that passes made: the name of the pass, and of the node.
     pub rewrites: Vec<(&'static str, String)>,
     /// Instruction set of the kernels. The bits of results depend on it.
     pub isa: Isa,
-    /// Threads on which sessions run.
+    /// Threads on which sessions run the plan.
     pub threads: Threads,
     pub(crate) steps: Vec<Step>,
     pub(crate) backward: Vec<BackwardStep>,
@@ -217,7 +217,7 @@ impl Plan {
         self.backward.iter().map(|b| self.steps[b.step].flops).sum::<u64>() * self.micro_batches as u64
     }
 
-    /// Every forward step, in order.
+    /// Every step of the forward pass, in order.
     pub fn schedule(&self) -> impl Iterator<Item = StepInfo<'_>> {
         self.steps.iter().map(|s| StepInfo {
             name: &s.name,
@@ -274,7 +274,7 @@ mod tests {
         assert!(said.contains("[[4, 8]] would take 3 GB, more than the 5 MB that are allowed"), "{said}");
         let said = refusal(1 << 20, 7 << 20, 5 << 20);
         assert!(said.contains("weights") && said.contains("would take 7 MB"), "{said}");
-        // The sum of the bytes overflows `usize`.
+        // Here the sum of the bytes overflows `usize`.
         assert!(refusal(usize::MAX, usize::MAX, usize::MAX - 1).contains("would take"));
     }
 

@@ -335,7 +335,7 @@ mod tests {
         let linear = Reads::stretched(&(0..28).map(linear).collect::<Vec<_>>(), 14);
         let (halves, linear) = (halves.unwrap(), linear.unwrap());
         let mut failures = Vec::new();
-        // The expected values are extent and stride.
+        // The expected numbers are extent and stride of the receptive field.
         for (name, layers, expected) in [
             ("two convolutions", vec![conv(3, 2), conv(3, 2)], (7, 4)),
             ("a dilated one", vec![conv(3, 1), Reads::window(5, 1, 2)], (7, 1)),
@@ -376,7 +376,8 @@ mod tests {
         let windows = Reads::own().widened(1, 7).unwrap();
         assert_eq!((windows.extent(), windows.stride(1)), (7, 1));
         assert_eq!(windows.at(8), Some((7, 13)));
-        // The axis of eight positions has two factors; the upper one has step 2 and extent 4.
+        // An axis of eight positions is split into two factors, of which the upper one has step 2 and extent
+        // 4.
         assert_eq!(Reads::own().widened(2, 4).unwrap().at(1), Some((1, 7)));
         // Pairs are pooled within blocks of six positions.
         let pooled = Reads::window(2, 2, 0).within(6, 3).unwrap();

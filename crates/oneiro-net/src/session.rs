@@ -18,7 +18,7 @@ pub struct Rules {
 }
 
 impl Default for Rules {
-    /// The exact derivative.
+    /// The default is the exact derivative of ReLUs.
     fn default() -> Self {
         Self { relu: ReluRule::Exact }
     }
@@ -56,7 +56,7 @@ pub struct CpuSession {
     memory: Memory,
 }
 
-/// The memory of a session.
+/// The memory that holds a session's activations and gradients.
 enum Memory {
     /// One arena: micro-batches run one after another, and all threads share each.
     One(Arena),
@@ -68,7 +68,7 @@ impl CpuSession {
     /// Allocates the memory of a plan ([`Plan::arena_bytes`]). No tensor is allocated after this.
     ///
     /// # Errors
-    /// If memory runs out.
+    /// If there is not enough memory.
     pub fn new(plan: Arc<Plan>) -> Result<Self> {
         let memory = match plan.replicas {
             1 => Arena::try_new(plan.arena_len).map(Memory::One),

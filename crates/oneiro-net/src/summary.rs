@@ -15,7 +15,7 @@ use crate::tensor::Tensor;
 /// Largest random seed that is exact in f32.
 pub const MAX_SEED: u32 = (1 << f32::MANTISSA_DIGITS) - 1;
 
-/// The settings of a summary.
+/// The settings with which a value's channels are summarized.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Request {
     /// The bounds to which the activation function after the value clamps it (0 and infinity for a ReLU).
@@ -38,7 +38,7 @@ impl<'a> ChannelSummary<'a> {
     /// Wraps the [`len`] elements of a channel's summary.
     ///
     /// # Panics
-    /// If there are fewer.
+    /// If there are fewer numbers than a summary has.
     pub fn new(numbers: &'a [f32]) -> Self {
         assert!(numbers.len() >= kernel::NUMBERS, "{} numbers are no summary", numbers.len());
         Self(numbers)
@@ -54,7 +54,7 @@ impl<'a> ChannelSummary<'a> {
         self.0[kernel::PLACE] as usize
     }
 
-    /// Returns the mean over the positions.
+    /// Returns the mean of the channel's values over its positions.
     pub fn mean(self) -> f32 {
         self.0[kernel::MEAN]
     }
@@ -64,17 +64,17 @@ impl<'a> ChannelSummary<'a> {
         self.0[kernel::VARIANCE]
     }
 
-    /// Returns the mean of the clamped values.
+    /// Returns the mean of the channel's clamped values.
     pub fn clipped_mean(self) -> f32 {
         self.0[kernel::CLIPPED_MEAN]
     }
 
-    /// Returns the variance of the clamped values.
+    /// Returns the variance of the channel's clamped values.
     pub fn clipped_variance(self) -> f32 {
         self.0[kernel::CLIPPED_VARIANCE]
     }
 
-    /// Returns the number of positions above zero.
+    /// Returns the number of positions at which the channel is above zero.
     pub fn active(self) -> u32 {
         self.0[kernel::ACTIVE] as u32
     }
@@ -188,7 +188,7 @@ mod tests {
     use crate::kernels::testing::numbers;
     use crate::{CpuSession, Isa, Plan, Session};
 
-    /// The summary by its definition, in f64.
+    /// A channel's summary, computed by its definition in f64.
     fn defined(x: &[f32], [low, high]: [f32; 2], seed: u32, samples: usize) -> Vec<f64> {
         let finite: Vec<f64> = x.iter().filter(|x| x.is_finite()).map(|&x| f64::from(x)).collect();
         let moments = |values: Vec<f64>| {

@@ -10,9 +10,9 @@ use crate::error::OpError;
 /// The element type of a value. All float types are computed in f32, all integer types in i64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DType {
-    /// Floating-point values, computed in f32.
+    /// Floating-point numbers. Kernels compute with them in f32.
     Float,
-    /// Integers, computed in i64.
+    /// Integers. Kernels compute with them in i64.
     Int,
     /// Booleans.
     Bool,

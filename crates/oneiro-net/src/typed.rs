@@ -20,25 +20,25 @@ pub const MAX_COMPUTED: usize = 1 << 30;
 pub struct TypedNode {
     /// The node's name in the file. For merged nodes, the last one's name.
     pub name: String,
-    /// The operator.
+    /// The operator that the node applies.
     pub op: Arc<dyn Operator>,
-    /// Operands.
+    /// The values that the node reads; `None` where an optional one is left out.
     pub inputs: Vec<Option<ValueId>>,
-    /// Results.
+    /// The values that the node computes; `None` where an optional one is left out.
     pub outputs: Vec<Option<ValueId>>,
     /// The activation function applied to output 0: the node's own clamp (`Relu`, `Clip`), or one that a pass
     /// attached.
     pub epilogue: Option<EpilogueFunction>,
 }
 
-/// A graph for given input shapes.
+/// A graph whose values all have known shapes, for given input shapes.
 #[derive(Debug, Clone)]
 pub struct Typed {
     /// The type, shape and constant value of each value; `None` for values that no target needs.
     pub facts: Vec<Option<Fact>>,
     /// Nodes in topological order.
     pub nodes: Vec<TypedNode>,
-    /// The values that must be kept.
+    /// The values that passes must keep, because the request asks for them.
     pub targets: Vec<ValueId>,
     /// The values whose gradients are kept ([`Typed::tap`]). Like targets, no pass may merge them away.
     pub inner: Vec<ValueId>,
@@ -187,7 +187,7 @@ impl Typed {
         uses
     }
 
-    /// Adds a constant and returns its id.
+    /// Adds a constant to the graph and returns its id.
     pub fn add_constant(&mut self, value: Tensor) -> ValueId {
         self.add_value(Fact::constant(value))
     }
@@ -362,7 +362,7 @@ fn outputs_of(op: &dyn Operator, inputs: Facts<'_>, left: &mut usize) -> Result<
     Ok(values.into_iter().map(Fact::constant).collect())
 }
 
-/// Runs a kernel once on constants.
+/// Runs a kernel once on constant operands, so that its result becomes a constant.
 fn run_on_constants(
     op: &dyn Operator,
     inputs: Facts<'_>,

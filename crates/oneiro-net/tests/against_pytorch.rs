@@ -1,10 +1,10 @@
-//! Whole networks against the numbers that PyTorch computes for them in float64, and what must hold of any
-//! network: threads, the batch and the choice of targets do not change a result.
+//! Compares whole networks with values that PyTorch computed in float64. It also checks that neither threads,
+//! nor the batch, nor the choice of targets change a result.
 //!
-//! The networks in `data/` are made by `data/make.py`. Trained ones are compared too where the folder
-//! `../shared/models` lies beside the repository. Run with `--nocapture` to see every error measured.
+//! `data/make.py` makes the networks in `data/`. Trained networks are compared as well if the folder
+//! `../shared/models` lies beside the repository. `--nocapture` prints every measured error.
 
-// What clippy allows in `#[test]` functions, for the functions they call.
+// clippy allows these in `#[test]` functions, but not in the functions that they call.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod golden;
@@ -17,15 +17,16 @@ use oneiro_net::format::onnx;
 use oneiro_net::tensor::volume;
 use oneiro_net::{Graph, Isa, Plan, Request, ValueId};
 
-/// Largest relative error ‖ours − theirs‖/‖theirs‖ of activations and values.
+/// Largest relative error ‖ours − theirs‖/‖theirs‖ of activations and objective values.
 const TOLERANCE: f64 = 1e-4;
-/// The same of gradients: they jump where an activation crosses zero within rounding.
+/// Largest relative error of gradients. They jump where an activation crosses zero by rounding.
 const GRADIENT_TOLERANCE: f64 = 1e-3;
-/// Inputs one rounding away that are tried where a gradient disagrees: some references lie on a kink (in
-/// `sick_filters` an input of `relu2` is 1.9e-8), and PyTorch's own float32 differs from its float64 by
-/// 8.4e-3 there. A gradient that is wrong stays wrong at every one of these inputs.
+/// If a gradient disagrees, this many slightly changed inputs are tried, one rounding away. Some references
+/// lie on a kink: in `sick_filters` an input of `relu2` is 1.9e-8, and there PyTorch's float32 differs from
+/// its float64 by 8.4e-3. A wrong gradient is wrong for all of these inputs.
 const NEARBY: u64 = 64;
-/// The same between two plans of one network that fold different normalisations into their convolutions.
+/// Largest relative error between two plans of a network that fold different normalisations into their
+/// convolutions.
 const REWRITE_TOLERANCE: f64 = 1e-5;
 
 #[test]
@@ -172,7 +173,7 @@ fn a_file_with_a_wrong_byte_never_panics() {
     report.finish();
 }
 
-/// Activations, values and gradients of a network against the reference.
+/// Compares a network's activations, values and gradients with the reference values.
 fn compare(case: &Case, isa: Isa, errors: &mut Errors) -> Result<()> {
     let network = case.network()?;
     let golden = &network.golden;
@@ -220,7 +221,7 @@ fn compare(case: &Case, isa: Isa, errors: &mut Errors) -> Result<()> {
     Ok(())
 }
 
-/// The data with every number moved by at most one unit in its last place.
+/// Returns the array with every number changed by at most one unit in its last place.
 fn one_rounding_away(x: &Array, seed: u64) -> Array {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     let mut moved = |x: &f32| {
@@ -230,11 +231,11 @@ fn one_rounding_away(x: &Array, seed: u64) -> Array {
     Array { shape: x.shape.clone(), data: x.data.iter().map(&mut moved).collect() }
 }
 
-/// Trained networks that are wide enough for work to be shared out among threads in every way.
+/// Trained networks with enough channels that work is divided among threads in every way.
 const WIDE: [&str; 2] = ["squeezenet1_1", "planted/two_stream_fusion/final.dynamo.bn"];
 
-/// Networks on their references' inputs: those of `data/`, the wide ones where they are there, and one that
-/// is free in height and width on a larger picture.
+/// Returns networks with their reference inputs: those of `data/`, the [`WIDE`] ones if present, and a
+/// network of free height and width on a larger picture.
 fn varied_networks() -> Vec<(String, Network, Vec<Array>)> {
     let mut wide = golden::trained();
     if let Some(wide) = &mut wide {
@@ -255,7 +256,8 @@ fn varied_networks() -> Vec<(String, Network, Vec<Array>)> {
     varied
 }
 
-/// Uniform in [−1, 1), the same everywhere: a linear congruence of Knuth's (MMIX), its upper bits.
+/// Returns uniform random numbers in [−1, 1), equal on every machine: the upper bits of Knuth's linear
+/// congruential generator (MMIX).
 fn noise(n: usize) -> Vec<f32> {
     let mut state = 1u64;
     let mut next = || {
@@ -265,12 +267,13 @@ fn noise(n: usize) -> Vec<f32> {
     (0..n).map(|_| next()).collect()
 }
 
-/// Names and values of the layers that the reference holds.
+/// Returns the names and values of the layers whose activations the reference holds.
 fn layers(network: &Network) -> Result<(Vec<String>, Vec<ValueId>)> {
     Ok(network.layers()?.into_iter().unzip())
 }
 
-/// For every target its activations and, from half the sum of their squares, the gradient of every input.
+/// For every target: its activations, and the gradients of half the sum of their squares with respect to
+/// every input.
 type Everything = Vec<(Vec<f32>, Vec<Vec<f32>>)>;
 
 fn everything(runner: &mut Runner) -> Everything {
@@ -281,7 +284,7 @@ fn everything(runner: &mut Runner) -> Everything {
     (0..runner.targets()).map(|target| runner.gradients(target, copy)).collect()
 }
 
-/// The first entries of a batch; where they run out, the first one again in reverse.
+/// Returns an input with `batch` entries: its own entries, then its first entry with reversed values.
 fn with_batch(x: &Array, batch: usize) -> Array {
     let entry = volume(&x.shape[1..]);
     let mut data = x.data.clone();
@@ -301,7 +304,7 @@ fn nth(data: &[f32], entry: usize, batch: usize) -> &[f32] {
     &data[entry * len..][..len]
 }
 
-/// ‖ours − theirs‖/‖theirs‖, zero where both are zero.
+/// Returns ‖ours − theirs‖/‖theirs‖, or 0 if the numbers are equal.
 fn relative_error(ours: &[f32], theirs: &[f32]) -> f64 {
     let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
     let difference = norm(&mut ours.iter().zip(theirs).map(|(&a, &b)| f64::from(a) - f64::from(b)));
@@ -309,7 +312,7 @@ fn relative_error(ours: &[f32], theirs: &[f32]) -> f64 {
     if difference == 0.0 { 0.0 } else { difference / size }
 }
 
-/// Reads and compiles a damaged file, whatever is left of it.
+/// Reads a damaged file and compiles what can be read; it must not panic.
 fn read_and_compile(bytes: Vec<u8>) {
     let Ok(graph) = onnx::read(bytes.into()) else { return };
     if let Ok(request) = Request::new(&graph, 1, &graph.outputs) {
@@ -317,23 +320,23 @@ fn read_and_compile(bytes: Vec<u8>) {
     }
 }
 
-/// Failures of all cases, told at the end.
+/// The failures of all cases, reported together at the end.
 #[derive(Default)]
 struct Report {
     cases: usize,
     failures: Vec<String>,
 }
 
-/// What was measured in one case.
+/// The errors measured in one case.
 #[derive(Default)]
 struct Errors {
-    /// Largest (error, name) of activations and values, and of gradients.
+    /// Largest error with its name: of activations and values, and of gradients.
     worst: [(f64, String); 2],
     failures: Vec<String>,
 }
 
 impl Report {
-    /// Runs a case; what it returns or panics with is one more failure.
+    /// Runs a case; an error or a panic is recorded as a failure.
     fn case(&mut self, name: &str, run: impl FnOnce(&mut Errors) -> Result<()>) {
         let mut errors = Errors::default();
         let outcome = catch_unwind(AssertUnwindSafe(|| run(&mut errors)));
@@ -371,7 +374,7 @@ impl Errors {
         if error > worst.0 {
             *worst = (error, name.to_owned());
         }
-        // Written so that an error that is not a number fails.
+        // Written this way so that an error that is NaN counts as a failure.
         if error <= tolerance {
             return;
         }

@@ -1,7 +1,7 @@
-//! A step allocates nothing but a word to each other thread of its team: counted by an allocator of this
-//! test's own.
+//! A step allocates no memory except one job for each other thread. The test counts allocations with its own
+//! allocator.
 //!
-//! One test in a file of its own, since the count is of the whole process.
+//! This file holds only one test, because the count is that of the whole process.
 
 #![allow(unsafe_code)] // an allocator
 #![allow(clippy::unwrap_used)] // a test
@@ -19,15 +19,15 @@ struct Counting;
 
 static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
 
-// SAFETY: everything is done by the system's allocator; counting changes nothing.
+// SAFETY: the system's allocator does all the work; counting does not affect it.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller's contract.
+        // SAFETY: the caller upholds the same contract as for the system's allocator.
         unsafe { System.alloc(layout) }
     }
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's contract.
+        // SAFETY: the caller upholds the same contract as for the system's allocator.
         unsafe { System.dealloc(pointer, layout) }
     }
 }
@@ -39,7 +39,7 @@ static ALLOCATOR: Counting = Counting;
 fn a_step_allocates_nothing_for_its_kernels() {
     let graph = network();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
-    // All at once, one after another, side by side.
+    // Micro-batches: the whole batch, one entry after another, and two replicas in parallel.
     for (batch, micro_batch_size, replicas) in [(2, 2, 1), (3, 1, 1), (2, 1, 2)] {
         let shapes = vec![vec![batch, 3, 64, 64]];
         let request = Request {
@@ -49,13 +49,12 @@ fn a_step_allocates_nothing_for_its_kernels() {
         let plan = pool.install(|| Plan::compile(&graph, &request).unwrap());
         assert_eq!((plan.micro_batches(), plan.replicas()), (batch / micro_batch_size, replicas));
         let per_step = counted(&pool, plan);
-        // One job for the other thread of the team, forward and back: `rayon`'s, and the same however large
-        // the network is.
+        // `rayon` allocates one job for the other thread, forward and back, however large the network is.
         assert!(per_step <= 2, "{per_step} allocations in a step, {replicas} side by side");
     }
 }
 
-/// Allocations in a step of a plan.
+/// Returns the number of allocations in a step of a plan.
 fn counted(pool: &rayon::ThreadPool, plan: Plan) -> usize {
     let mut session = CpuSession::new(Arc::new(plan)).unwrap();
     let mut step = || {
@@ -66,7 +65,7 @@ fn counted(pool: &rayon::ThreadPool, plan: Plan) -> usize {
         session.input_gradient(0).iter().map(|g| g.abs()).sum::<f32>()
     };
     pool.install(|| {
-        // Scratch grows on each thread until it has met the largest of its tasks.
+        // Each thread's scratch memory grows until the thread has had the largest of its tasks.
         (0..50).for_each(|_| _ = step());
         let before = ALLOCATIONS.load(Ordering::Relaxed);
         let size: f32 = (0..10).map(|_| step()).sum();

@@ -1,4 +1,4 @@
-//! A block of attention gives the same bits whatever the threads, and whichever batch an entry is in.
+//! An attention block gives the same bits with any number of threads, and for an entry in any batch.
 
 #![allow(clippy::unwrap_used)] // a test
 
@@ -10,7 +10,7 @@ use oneiro_net::graph::{Graph, Input, Node, Value, ValueId};
 use oneiro_net::tensor::{DType, Tensor};
 use oneiro_net::{CpuSession, Plan, Request, Rules, Session};
 
-/// Positions, channels and hidden channels: none a multiple of any vector.
+/// Numbers of positions, channels and hidden channels; none is a multiple of a vector's length.
 const SIZES: [usize; 3] = [37, 19, 70];
 
 fn numbers(len: usize, seed: u64) -> Vec<f32> {
@@ -22,7 +22,8 @@ fn numbers(len: usize, seed: u64) -> Vec<f32> {
     (0..len).map(|_| next()).collect()
 }
 
-/// softmax(x·t)·x, normalized, through a hidden layer with `Gelu` and back, gated by the mean over positions.
+/// Builds an attention block: softmax(x·t)·x, normalised, a hidden layer with `Gelu`, and a gate by the mean
+/// over positions.
 fn block() -> Graph {
     let [_, channels, hidden] = SIZES;
     let mut values: Vec<Value> = Vec::new();
@@ -62,7 +63,7 @@ fn block() -> Graph {
     Graph { values, nodes, inputs, outputs: vec![y], opset: 20, notes: vec![], metadata: BTreeMap::new() }
 }
 
-/// The result and both gradients.
+/// Runs the block; returns its result and the gradients of both inputs.
 fn run(threads: usize, batch: usize, data: [&[f32]; 2]) -> [Vec<f32>; 3] {
     let (graph, [length, channels, _]) = (block(), SIZES);
     let shapes = vec![vec![batch, length, channels], vec![batch, channels, length]];

@@ -1,5 +1,5 @@
-//! Replays the corpus of the fuzz targets, and what they once found, on the stable toolchain: no panic, no
-//! hang.
+//! Replays the corpus of the fuzz targets, including inputs that once failed, on the stable toolchain. No
+//! input may panic or hang.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
@@ -14,7 +14,7 @@ mod protobuf;
 #[path = "../../../fuzz/src/step.rs"]
 mod step;
 
-/// Calls `f` with every file of a target's corpus.
+/// Calls `f` with the content of every file in a fuzz target's corpus.
 fn replay(target: &str, f: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
     let mut files: Vec<PathBuf> = std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().path()).collect();

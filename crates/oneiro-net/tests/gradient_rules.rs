@@ -1,7 +1,7 @@
-//! Gradient rules that are part of a plan: the result stays, the gradient follows the rule, and memory is
-//! taken where a rule needs it only.
+//! Gradient rules for max-pooling in a plan: results stay the same, gradients follow the rule, and additional
+//! memory is used only if a rule needs it.
 
-// What goes wrong in a helper is a test that fails.
+// An error in a helper function makes the test fail, so `unwrap` is allowed.
 #![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
@@ -14,8 +14,8 @@ fn graph() -> Graph {
     oneiro_net::format::onnx::read(std::fs::read(file).unwrap().into()).unwrap()
 }
 
-/// Activations of a layer, the input gradient of their sum, and the plan, whose targets are the layer and
-/// `more`.
+/// Returns a layer's activations, the input gradient of their sum, and the plan. The plan's targets are the
+/// layer and `more`.
 fn run(graph: &Graph, layer: &str, more: &[&str], rule: MaxPoolRule) -> (Vec<f32>, Vec<f32>, Arc<Plan>) {
     let names = Names::new(graph, &[]);
     let targets: Vec<_> = std::iter::once(&layer).chain(more).map(|l| names.resolve(l).unwrap()).collect();

@@ -1,5 +1,5 @@
-//! Small files that ask for much: each is refused by a message that names the node, without the memory it
-//! asks for.
+//! Small model files that ask for huge amounts of memory. Each is refused with a message that names the node,
+//! without allocating that memory.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -27,14 +27,14 @@ fn graph(parts: &[Vec<u8>]) -> Graph {
     onnx::read(model(parts, 18).into()).unwrap()
 }
 
-/// Compiles towards the output with so much memory; the error's text, or the plan.
+/// Compiles the graph's outputs with at most `max_bytes` of memory; returns the plan or the error's text.
 fn compile(graph: &Graph, max_bytes: usize) -> Result<Plan, String> {
     let mut request = Request::new(graph, 1, &graph.outputs).unwrap();
     request.max_bytes = max_bytes;
     Plan::compile(graph, &request).map_err(|e| e.to_string())
 }
 
-/// A graph that adds `parts`' value `c` to its input.
+/// Returns a graph that adds the value `c`, computed by `parts`, to its input.
 fn with_constant(parts: &[Vec<u8>]) -> Graph {
     let ends = [
         value(11, "x", Some(&[1])),
@@ -46,7 +46,7 @@ fn with_constant(parts: &[Vec<u8>]) -> Graph {
 
 #[test]
 fn many_computed_constants_are_refused_in_all() {
-    // Each is within bounds; a thousand of them would take 256 GB.
+    // Each constant is within the limit, but a thousand of them would take 256 GB.
     let mut parts = vec![integers("n", &[1 << 13, 1 << 13]), integers("axes", &[0, 1])];
     let mut sum = "c0".to_owned();
     for i in 0..1000 {
@@ -127,7 +127,7 @@ fn two_gigabytes_claimed_in_a_kilobyte_are_an_error_of_the_tensor() {
         let error = onnx::read(bytes.into()).unwrap_err().to_string();
         assert!(error.contains("\"w\"") && error.contains("needs"), "{error}");
     }
-    // Dimensions whose product does not fit into 64 bits.
+    // Dimensions whose product exceeds 64 bits.
     let huge = [number(1, 1 << 40), number(1, 1 << 40), number(2, FLOAT), text(8, "w")].concat();
     let error = onnx::read(model(&[message(5, &huge)], 18).into()).unwrap_err().to_string();
     assert!(error.contains("too large"), "{error}");

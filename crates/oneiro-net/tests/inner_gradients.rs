@@ -1,4 +1,4 @@
-//! Gradients with respect to values between inputs and targets.
+//! Gradients with respect to inner values, between inputs and targets.
 
 #![allow(clippy::unwrap_used)] // a test
 
@@ -15,7 +15,7 @@ fn numbers(len: usize, seed: usize) -> Vec<f32> {
     (0..len).map(|i| ((i + seed) * 7919 % 1009) as f32 / 504.0 - 1.0).collect()
 }
 
-/// conv → relu → (conv2 + relu), and the mean of relu beside it.
+/// Builds a graph: conv → relu → (conv2 + relu), and the mean of relu as a second output.
 fn graph() -> Graph {
     let mut b = Builder::new();
     let dims = [Dim::Free("N".into()), Dim::Fixed(16), Dim::Fixed(6), Dim::Fixed(5)];
@@ -43,7 +43,7 @@ fn request(graph: &Graph, targets: &[&str], inner: &[&str]) -> Request {
     Request { inner_gradients: ids(inner), ..request }
 }
 
-/// Runs forward and back with seeds of their own for every target.
+/// Runs forward and backward, with different seeds for every target.
 fn run(graph: &Graph, request: &Request) -> CpuSession {
     let plan = Plan::compile(graph, request).unwrap();
     let mut session = CpuSession::new(Arc::new(plan)).unwrap();
@@ -65,7 +65,7 @@ fn they_are_the_input_gradients_of_the_network_behind_and_before() {
     let session = run(&graph, &request(&graph, &["sum", "mean"], &["relu", "conv", "x"]));
     assert_eq!(session.plan().inner[0].shape, SHAPE);
     let plain = run(&graph, &request(&graph, &["sum", "mean", "relu", "conv"], &[]));
-    // The gradient of a ReLU's operand is that of its result, where the operand is positive.
+    // The gradient of a ReLU's operand is that of its result where the operand is positive, and 0 elsewhere.
     let (relu, conv) = (session.inner_gradient(0), session.inner_gradient(1));
     let activations = plain.activation(3);
     for ((r, c), a) in relu.iter().zip(conv).zip(activations) {
@@ -73,7 +73,7 @@ fn they_are_the_input_gradients_of_the_network_behind_and_before() {
     }
     assert!(relu.iter().zip(conv).any(|(r, c)| r != c));
     assert_eq!(session.inner_gradient(2), session.input_gradient(0));
-    // A plan without inner gradients gives the input's gradient, too.
+    // A plan without inner gradients gives the same input gradient.
     let directly = run(&graph, &request(&graph, &["sum", "mean"], &[]));
     let off = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     assert!(off(session.input_gradient(0), directly.input_gradient(0)) < 1e-4);

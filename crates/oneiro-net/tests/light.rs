@@ -1,6 +1,6 @@
-//! ONNX's "light" models: whole classical networks in files of a few kilobytes, whose weights are one number
-//! repeated (`ConstantOfShape`). They lie beside the node tests that `ONEIRO_ONNX_NODE_TESTS` names, in
-//! `../light`, each with the output for the input i/n (`onnx/backend/test/runner`, `generate_dummy_data`).
+//! Runs ONNX's "light" models: classical networks in files of a few kilobytes, whose weights are a repeated
+//! number (`ConstantOfShape`). They lie in `../light`, beside the node tests that `ONEIRO_ONNX_NODE_TESTS`
+//! names. Each has the expected output for the input i/n (`onnx/backend/test/runner`, `generate_dummy_data`).
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
@@ -16,7 +16,7 @@ use oneiro_net::{CpuSession, Plan, Request, Rules, Session, analysis};
 
 mod outside;
 
-/// Tolerance relative to the largest value of the output.
+/// Largest error, relative to the largest value of the output.
 const TOLERANCE: f32 = 1e-4;
 const MODELS: usize = 9;
 

@@ -1,4 +1,5 @@
-//! Micro-batches give the bits of the whole batch in less memory; operators that couple entries are noticed.
+//! Micro-batches give the bits of the whole batch with less memory. Operators that couple the batch's entries
+//! are detected.
 
 #![allow(clippy::unwrap_used)] // a test
 
@@ -20,7 +21,7 @@ fn pool(threads: usize) -> rayon::ThreadPool {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap()
 }
 
-/// A plan made for a number of threads, which decides the number of replicas.
+/// Compiles a plan on a pool with this number of threads, which determines the number of replicas.
 fn plan_for(
     threads: usize,
     graph: &Graph,
@@ -37,8 +38,8 @@ fn plan(graph: &Graph, shapes: &[Vec<usize>], targets: &[ValueId], micro_batch_s
     plan_for(1, graph, shapes, targets, micro_batch_size)
 }
 
-/// The bits of all targets and of the gradients of all inputs, the second time, when memory holds what the
-/// first left.
+/// Returns the bits of all targets and of all input gradients from the second run, when memory still holds
+/// values of the first.
 fn bits(plan: Plan) -> Vec<Vec<u32>> {
     let mut session = CpuSession::new(Arc::new(plan)).unwrap();
     let mut last = Vec::new();
@@ -51,7 +52,7 @@ fn bits(plan: Plan) -> Vec<Vec<u32>> {
         session.forward();
         for t in 0..targets {
             let (values, seed) = session.seed(t);
-            // Targets that are views of one another share a seed.
+            // Targets that are views of each other share their seed.
             assert!(t > 0 || seed.iter().all(|s| *s == 0.0), "seeds begin at zero");
             seed.iter_mut().zip(values).for_each(|(seed, value)| *seed += 0.3 + value);
         }
@@ -70,7 +71,8 @@ fn micro_batches_change_no_bit_and_take_less_memory() {
         let place = graph.nodes.iter().position(|n| n.name.starts_with(name)).unwrap();
         graph.nodes[place].outputs[0].unwrap()
     };
-    // The end; and values in the middle, of which one lies within a concatenation, and that whole.
+    // Targets: the end alone; then also inner values, of which one is part of a concatenation, and the
+    // concatenation.
     let many = [graph.outputs[0], named("Relu1"), named("Add"), named("Concat")];
     for targets in [&many[..1], &many] {
         let shapes = [vec![6, 3, 40, 33]];
@@ -90,7 +92,8 @@ fn micro_batches_change_no_bit_and_take_less_memory() {
             for made_for in [1, 2, 3] {
                 for threads in [1, 3] {
                     let part = plan_for(made_for, &graph, &shapes, targets, micro_batch_size);
-                    // What pools in plain order, behind a target, has loops that take all threads.
+                    // With inner targets, the pooling after a target runs in the plain layout and uses all
+                    // threads itself, so there are no replicas.
                     let apart = targets.len() == 1 && (6 / micro_batch_size).is_multiple_of(made_for);
                     assert_eq!(part.replicas(), if apart { made_for } else { 1 });
                     let same = pool(threads).install(|| bits(part)) == wanted;
@@ -98,7 +101,7 @@ fn micro_batches_change_no_bit_and_take_less_memory() {
                 }
             }
         }
-        // What does not divide the batch.
+        // Micro-batch sizes that do not divide the batch are ignored.
         assert_eq!(plan(&graph, &shapes, targets, 4).micro_batches(), 1);
         assert_eq!(plan(&graph, &shapes, targets, 0).micro_batches(), 1);
     }
@@ -125,8 +128,8 @@ fn without_gradients_only_inputs_and_targets_are_kept() {
     assert_eq!(values(whole), values(part));
 }
 
-/// A network over one input, and whether it takes micro-batches. Either way, the bits are those of the whole
-/// batch.
+/// Builds a network with one input and returns whether it takes micro-batches. In either case, the bits must
+/// be those of the whole batch.
 fn takes_micro_batches(shape: &[usize], build: impl Fn(&mut Builder, ValueId) -> ValueId) -> bool {
     let mut b = Builder::default();
     let x = b.value(None);
@@ -166,7 +169,8 @@ fn what_couples_entries_is_computed_at_once() {
     assert!(takes_micro_batches(&x, |b, x| b.node("Transpose", &[x], order(&[0, 2, 1]))));
     assert!(!takes_micro_batches(&x, |b, x| b.node("Transpose", &[x], order(&[1, 0, 2]))));
 
-    // A mean over the batch; entries in another order; every second one.
+    // A mean over another axis is allowed. A mean over the batch, or entries in another order (gathered, or
+    // sliced backwards), is not.
     let reduce = |at: i64| vec![("axes", Attribute::Ints(vec![at]))];
     assert!(takes_micro_batches(&x, |b, x| b.node("ReduceMean", &[x], reduce(2))));
     assert!(!takes_micro_batches(&x, |b, x| b.node("ReduceMean", &[x], reduce(0))));
@@ -179,7 +183,8 @@ fn what_couples_entries_is_computed_at_once() {
         b.node("Slice", &[x, start, end, at, step], vec![])
     }));
 
-    // A constant of each entry's own, of the file or computed from the batch; one that is the same for all.
+    // A constant with different values for each entry, stored or computed from the batch, is not allowed; an
+    // equal one is.
     assert!(!takes_micro_batches(&x, |b, x| {
         let own = b.value(floats(&[4, 4, 4]));
         b.node("Add", &[x, own], vec![])
@@ -209,21 +214,21 @@ fn what_couples_entries_is_computed_at_once() {
         b.node("Mul", &[x, own], vec![])
     }));
 
-    // Channels folded into the batch and taken out again.
+    // Channels that are folded into the batch and taken out again are allowed.
     assert!(takes_micro_batches(&x, |b, x| {
         let (folded, back) = (b.value(ints(&[-1, 2, 2])), b.value(ints(&[-1, 16])));
         let y = b.node("Reshape", &[x, folded], vec![]);
         let y = b.node("Softmax", &[y], axis(2));
         b.node("Reshape", &[y, back], vec![])
     }));
-    // The batch folded into the channels.
+    // A batch that is folded into the channels is not allowed.
     assert!(!takes_micro_batches(&x, |b, x| {
         let folded = b.value(ints(&[1, 16, 4]));
         b.node("Reshape", &[x, folded], vec![])
     }));
 }
 
-/// Another batch than one may be needed by what a file says of its inputs: then all are computed at once.
+/// If the file fixes the batch size, the whole batch is computed at once.
 #[test]
 fn a_batch_that_is_written_into_the_network_is_kept() {
     assert!(!takes_micro_batches(&[4, 4], |b, x| {
@@ -243,7 +248,7 @@ fn a_batch_that_is_written_into_the_network_is_kept() {
     assert!(takes_micro_batches(&[4, 4, 4], |b, x| b.node("MatMul", &[x, x], vec![])));
 }
 
-/// The end of a dense block: a concatenation that is a target lies inside the next one where it can.
+/// In a dense block, a concatenation that is a target lies inside the memory of the next one if possible.
 #[test]
 fn targets_of_all_micro_batches_lie_in_one_piece() {
     let mut b = Builder::default();
@@ -268,12 +273,12 @@ fn targets_of_all_micro_batches_lie_in_one_piece() {
 #[test]
 fn what_is_by_entry_for_the_whole_batch_only_is_noticed() {
     let ints = |values: &[i64]| Some(Tensor::ints(&[values.len()], values.to_vec()));
-    // A border of the batch that comes out as the batch itself, at six entries.
+    // Padding of the batch axis that happens to give the batch itself for six entries.
     assert!(!takes_micro_batches(&[6, 3], |b, x| {
         let pads = b.value(ints(&[10, 0, -10, 0]));
         b.node("Pad", &[x, pads], vec![("mode", Attribute::Text("reflect".into()))])
     }));
-    // Lists that are empty for the whole batch, and reverse an axis for one entry.
+    // Slice parameters that are empty for the whole batch, but reverse an axis for a single entry.
     assert!(!takes_micro_batches(&[4, 4], |b, x| {
         let (four, at) = (b.value(ints(&[4])), b.value(ints(&[0])));
         let shape = b.node("Shape", &[x], vec![]);
@@ -286,7 +291,7 @@ fn what_is_by_entry_for_the_whole_batch_only_is_noticed() {
         let [starts, ends, axes, steps] = lists;
         b.node("Slice", &[x, starts, ends, axes, steps], vec![])
     }));
-    // Two entries as one: masks of a ReLU would be divided otherwise.
+    // Two entries reshaped into one: in micro-batches, the masks of the ReLU would be divided differently.
     assert!(!takes_micro_batches(&[4, 6], |b, x| {
         let pairs = b.value(ints(&[-1, 12]));
         let y = b.node("Reshape", &[x, pairs], vec![]);
@@ -296,7 +301,7 @@ fn what_is_by_entry_for_the_whole_batch_only_is_noticed() {
     }));
 }
 
-/// Rules for ReLUs see entries, whatever the micro-batch size.
+/// Gradient rules for ReLUs act on each entry, whatever the micro-batch size.
 #[test]
 fn gradient_rules_give_the_same_bits_in_micro_batches() {
     let graph = network();
@@ -317,7 +322,7 @@ fn gradient_rules_give_the_same_bits_in_micro_batches() {
     }
 }
 
-/// Memory may suffice for one replica only.
+/// There may be enough memory for a single replica only.
 #[test]
 fn micro_batches_go_one_after_another_where_memory_is_short() {
     let graph = network();

@@ -1,4 +1,4 @@
-//! Forms that files of old converters have, read and run: values by hand.
+//! Reads and runs peculiar forms in files of old converters; expected values were computed by hand.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -13,7 +13,7 @@ mod protobuf;
 
 use protobuf::{FLOAT, INT64, Value, attribute, model, node, tensor, value};
 
-/// `TensorProto.STRING`.
+/// The value `STRING` of ONNX's `TensorProto.DataType`.
 const STRING: u64 = 8;
 
 fn strings(names: &[&str]) -> Vec<String> {
@@ -33,7 +33,7 @@ fn graph(parts: &[Vec<u8>], opset: u64) -> Graph {
     onnx::read(model(parts, opset).into()).unwrap()
 }
 
-/// What a layer is for an input, and the gradient of its sum with these weights.
+/// Returns a layer's activations for an input, and the input gradient of their sum weighted by `seed`.
 fn run(graph: &Graph, layer: &str, batch: usize, x: &[f32], seed: impl Fn(usize) -> f32) -> [Vec<f32>; 2] {
     let target = graph.find_value(layer).unwrap();
     let plan = Plan::compile(graph, &Request::new(graph, batch, &[target]).unwrap()).unwrap();
@@ -84,7 +84,7 @@ fn an_image_scaler_scales_and_moves_each_channel() {
     assert_eq!(gradient, [0.5; 4]);
 }
 
-/// `MaxPool` of a 5×5 map by 2×2 and back to an output of this shape.
+/// Runs `MaxPool` of a 5×5 map by 2×2, and `MaxUnpool` back to this output shape.
 fn unpooled(shape: &[i64]) -> [Vec<f32>; 2] {
     let window = || {
         [attribute("kernel_shape", &Value::Ints(vec![2, 2])), attribute("strides", &Value::Ints(vec![2, 2]))]

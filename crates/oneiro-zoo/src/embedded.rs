@@ -1,19 +1,19 @@
-//! The network that travels inside the binary, so that there is always something to run on.
+//! The network embedded in the binary, so that every command has something to run on.
 //!
-//! SqueezeNet 1.1 (Iandola et al. 2016), 1000 ImageNet classes, weights stored as float16 with a `Cast` to
-//! float32 behind each. `scripts/embed_squeezenet.py` made the file; `NOTICE` names its origin and licence.
-//! A build without the feature `embedded` leaves it out: then the name alone is there.
+//! SqueezeNet 1.1 (Iandola et al. 2016) with 1000 ImageNet classes. Weights are stored as float16, each
+//! followed by a `Cast` to float32. `scripts/embed_squeezenet.py` made the file; `NOTICE` names its origin
+//! and licence. A build without the feature `embedded` lacks the network; only its name is defined.
 
-/// The name under which the embedded network is asked for.
+/// The name by which users ask for the embedded network.
 pub const NAME: &str = "squeezenet1_1";
 
-/// The embedded network: the bytes of an ONNX file.
+/// Returns the embedded network as the bytes of an ONNX file.
 #[cfg(feature = "embedded")]
 pub fn model() -> &'static [u8] {
     include_bytes!("../assets/squeezenet1_1.onnx")
 }
 
-/// The embedded network's model card, TOML.
+/// Returns the embedded network's model card as TOML.
 #[cfg(feature = "embedded")]
 pub fn card() -> &'static str {
     include_str!("../assets/squeezenet1_1.toml")
@@ -25,7 +25,7 @@ mod tests {
 
     #[test]
     fn the_embedded_network_is_an_onnx_file_of_the_expected_size() {
-        // Field 1 (ir_version), varint: how the exporter's files begin.
+        // The first byte of the exporter's ONNX files: protobuf field 1 (ir_version), a varint.
         assert_eq!(model()[0], 0x08);
         assert!((2_400_000..2_600_000).contains(&model().len()), "{} bytes", model().len());
     }

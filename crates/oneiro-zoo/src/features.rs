@@ -12,30 +12,31 @@ pub mod hog;
 mod net;
 mod orientation;
 
-/// Counts the changes of the numbers that the networks compute: part of [`Feature::description`].
+/// Version of the features' definition, a part of [`Feature::description`]. It is raised when the computed
+/// numbers change.
 const VERSION: u32 = 1;
 
-/// A feature network.
+/// A hand-made image feature, computed by a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Feature {
-    /// HOG (UoCTTI variant), each gradient in the one orientation bin nearest to it.
+    /// HOG (UoCTTI variant); each gradient counts fully in the nearest orientation bin.
     Hog,
-    /// HOG with each gradient shared bilinearly between the two orientation bins nearest to it.
+    /// HOG; each gradient is divided between the two nearest orientation bins by linear interpolation.
     HogB,
     /// Dense SIFT.
     Dsift,
 }
 
 impl Feature {
-    /// All feature networks.
+    /// All hand-made feature networks.
     pub const ALL: [Feature; 3] = [Feature::Hog, Feature::HogB, Feature::Dsift];
 
-    /// The feature network of this name.
+    /// Returns the feature network with this name, or `None`.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|feature| feature.name() == name)
     }
 
-    /// The name under which it is asked for, and that of its output.
+    /// Returns the network's name, by which users ask for it; its output has the same name.
     pub fn name(self) -> &'static str {
         match self {
             Feature::Hog => "hog",
@@ -44,10 +45,10 @@ impl Feature {
         }
     }
 
-    /// The network.
+    /// Builds the feature's network.
     ///
     /// # Errors
-    /// None that depends on anything: the tests build all of them.
+    /// None in practice; the tests build every network.
     pub fn graph(self) -> oneiro_net::Result<Graph> {
         match self {
             Feature::Hog => hog::graph(self.name(), hog::Assignment::Hard),
@@ -56,7 +57,7 @@ impl Feature {
         }
     }
 
-    /// Its model card, TOML: RGB in 0–1 as it is, 224×224 unless something else is asked for.
+    /// Returns the network's model card as TOML: RGB in 0–1 without normalisation, 224×224 by default.
     pub fn card(self) -> String {
         format!(
             "name = \"{}\"\n\n[[input]]\nname = \"{}\"\nkind = \"image\"\nsize = [224, 224]\norder = \"rgb\"\nrange = 1.0\n\
@@ -67,7 +68,7 @@ impl Feature {
         )
     }
 
-    /// The bytes whose hash identifies the network, in place of a model file's bytes.
+    /// Returns the bytes whose hash identifies the network, in place of a model file's bytes.
     pub fn description(self) -> String {
         format!("oneiro feature network {} {VERSION}", self.name())
     }

@@ -7,7 +7,7 @@ use std::fmt;
 
 use thiserror::Error;
 
-/// The label lists that need no file, by name.
+/// Names of the label lists that are built in and need no file.
 pub const BUILTIN: [&str; 2] = ["imagenet1k", "cifar10"];
 
 /// Number of similar labels that an error lists.
@@ -37,35 +37,35 @@ pub enum LabelError {
         /// The line, counted from 1.
         line: usize,
     },
-    /// Several classes go by this name.
+    /// Several classes have the name asked for.
     #[error("`{name}` names {} classes: {}; give the index instead, such as {}", found.len(), Listed(found), found[0].0)]
     Ambiguous {
-        /// The name asked for.
+        /// The class name asked for.
         name: String,
         /// Index and label of each class that it may mean, in class order; at least two.
         found: Vec<(usize, String)>,
     },
-    /// An index past the end of the list.
+    /// The class index asked for is beyond the end of the list.
     #[error("there is no class {index}: the list has {count} labels, with indices 0 to {}", count - 1)]
     OutOfRange {
-        /// The index asked for.
+        /// The class index asked for.
         index: usize,
-        /// How many labels there are.
+        /// Number of labels in the list.
         count: usize,
     },
-    /// No class goes by this name.
+    /// No class has the name asked for.
     #[error("no class is called `{name}`; {}", hint(nearest, *count))]
     Unknown {
-        /// The name asked for.
+        /// The class name asked for.
         name: String,
         /// Index and label of the classes nearest in spelling, nearest first; may be empty.
         nearest: Vec<(usize, String)>,
-        /// How many labels there are.
+        /// Number of labels in the list.
         count: usize,
     },
 }
 
-/// `134 (crane), 517 (crane)`
+/// Formats classes as `134 (crane), 517 (crane)`.
 struct Listed<'a>(&'a [(usize, String)]);
 
 impl fmt::Display for Listed<'_> {
@@ -112,22 +112,22 @@ impl Labels {
         }
     }
 
-    /// The number of classes.
+    /// Returns the number of classes.
     pub fn len(&self) -> usize {
         self.names.len()
     }
 
-    /// Whether there is no class.
+    /// Whether the list has no class.
     pub fn is_empty(&self) -> bool {
         self.names.is_empty()
     }
 
-    /// The label of a class.
+    /// Returns the label of the class with this index, if there is one.
     pub fn get(&self, index: usize) -> Option<&str> {
         self.names.get(index).map(String::as_str)
     }
 
-    /// The class that `name` means. The first rule under which any label matches decides:
+    /// Returns the index of the class that `name` means. The first rule by which any label matches decides:
     ///
     /// 1. the label as it is written;
     /// 2. the same with underscores as spaces and a WordNet id in front ignored (`n02113186_Cardigan`);
@@ -173,8 +173,8 @@ impl Labels {
         }
     }
 
-    /// Labels that contain the requested words, then labels whose edit distance to the request is at most a
-    /// third of their letters.
+    /// Returns labels that contain the requested text, then labels whose edit distance to it is at most a
+    /// third of its length (or 2 for a short text).
     fn nearest(&self, folded: &str) -> Vec<(usize, String)> {
         let length = folded.chars().count();
         let mut ranked: Vec<(usize, usize)> = Vec::new();
@@ -197,7 +197,8 @@ impl Labels {
     }
 }
 
-/// Underscores as spaces, single spaces, no WordNet id (`n` and eight digits) in front.
+/// Normalises a label: underscores become spaces, spaces become single, and a leading WordNet id (`n` and
+/// eight digits) is removed.
 fn plain(label: &str) -> String {
     let spaced = label.replace('_', " ");
     let mut words = spaced.split_whitespace().peekable();
@@ -207,7 +208,7 @@ fn plain(label: &str) -> String {
         words.next();
     }
     let joined = words.collect::<Vec<_>>().join(" ");
-    // A label that is nothing but an id keeps it.
+    // A label that consists of nothing but an id keeps the id.
     if joined.is_empty() { spaced.trim().to_owned() } else { joined }
 }
 
@@ -215,7 +216,7 @@ fn is_wordnet_id(word: &str) -> bool {
     word.len() == 9 && word.starts_with('n') && word[1..].bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// The comma-separated names of a label, in lower case.
+/// Returns the comma-separated names of a label in lower case.
 fn synonyms(label: &str) -> impl Iterator<Item = String> {
     let label = plain(label).to_lowercase();
     label

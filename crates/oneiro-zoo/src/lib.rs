@@ -1,8 +1,8 @@
-//! Networks by name, and lists of class labels.
+//! Built-in networks, and lists of class labels.
 //!
-//! One small ImageNet-trained network is part of the binary ([`embedded`], the feature of that name), so that
-//! everything has something to run on. [`features`] are networks that are known in advance: HOG and dense
-//! SIFT, whose pictures show what these descriptors keep. [`labels`] tell classes by name.
+//! One small network trained on ImageNet is part of the binary ([`embedded`], with the feature of that name),
+//! so that everything has something to run on. [`features`] are hand-made descriptors as networks, HOG and
+//! dense SIFT: pictures rendered for them show what they preserve. [`labels`] find classes by name.
 //!
 //! ```
 //! use oneiro_zoo::labels::{self, Labels};

@@ -1,6 +1,7 @@
-//! Times of transforms on one colour picture: `cargo bench -p oneiro --bench transforms`.
+//! Benchmark of the random transforms on a colour picture: `cargo bench -p oneiro --bench transforms`.
 //!
-//! One step is a draw, the way forward and the way back, on one thread (`RAYON_NUM_THREADS=1`) or more.
+//! One step draws the random numbers, transforms the picture, and transforms a gradient back.
+//! `RAYON_NUM_THREADS=1` limits it to one thread.
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use oneiro::{rng::Stream, transform::Chain};

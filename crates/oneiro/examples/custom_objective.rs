@@ -1,6 +1,6 @@
-//! An objective that the language does not have: the variance of a channel over positions, which is high
-//! where a feature is in some places and not in others. Its gradient at the layer is given to a
-//! [`ObjectiveSession`], which runs it back to the picture, and Adam moves a Fourier picture.
+//! Example of an objective that the expression language lacks: the variance of a channel over positions. It
+//! is high if a feature is present in some places and absent in others. Its gradient at the layer is given to
+//! an [`ObjectiveSession`], which computes the gradient of the picture. Adam then updates a Fourier picture.
 //!
 //! `cargo run --release --example custom_objective`
 
@@ -20,13 +20,13 @@ const CHANNEL: usize = 9;
 const SIDE: usize = 96;
 const STEPS: usize = 64;
 
-/// The variance of some numbers.
+/// Returns the variance of some numbers.
 fn variance(a: &[f32]) -> f64 {
     let mean = a.iter().map(|x| f64::from(*x)).sum::<f64>() / a.len() as f64;
     a.iter().map(|x| (f64::from(*x) - mean).powi(2)).sum::<f64>() / a.len() as f64
 }
 
-/// Its derivative: 2 (a − mean) / n.
+/// Adds the variance's derivative, 2 (a − mean) / n, to `seed`.
 fn seed(a: &[f32], seed: &mut [f32]) {
     let mean = a.iter().sum::<f32>() / a.len() as f32;
     seed.iter_mut().zip(a).for_each(|(s, x)| *s += 2.0 * (x - mean) / a.len() as f32);
@@ -37,7 +37,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let card = Card::parse(embedded::card())?;
     let model = oneiro::Model::new(graph, card)?;
     let layer = model.resolve(LAYER)?;
-    // No objective, one captured layer, and gradients.
+    // A session without objectives, with one captured layer, and with gradients.
     let mut session =
         ObjectiveSession::new(&model, &[], &[layer], model.input_shapes(1, Some([SIDE; 2]))?, true)?;
 

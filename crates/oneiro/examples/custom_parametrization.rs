@@ -1,5 +1,5 @@
-//! A parametrization of one's own: a mosaic of square tiles, one colour each. It goes into the render loop
-//! like any other.
+//! Example of a custom parametrization: a mosaic of square tiles of one colour each. The render loop uses it
+//! like a built-in one.
 //!
 //! `cargo run --release --example custom_parametrization`
 
@@ -16,7 +16,7 @@ use oneiro::rng::Stream;
 use oneiro::{Extent, Model};
 use oneiro_zoo::embedded;
 
-/// Side of a tile, in pixels.
+/// Side of a tile in pixels.
 const TILE: usize = 6;
 
 #[derive(Debug)]
@@ -29,7 +29,7 @@ impl Mosaic {
         [self.extent.height.div_ceil(TILE), self.extent.width.div_ceil(TILE)]
     }
 
-    /// The parameter of a value of the image.
+    /// Returns the index of the parameter that determines a value of the image.
     fn tile_of(&self, i: usize) -> usize {
         let [h, w] = self.extent.size();
         let [rows, columns] = self.tiles();

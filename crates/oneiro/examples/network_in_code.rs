@@ -1,5 +1,5 @@
-//! A network written in code: two filters whose truth is known, one for edges that stand, one for edges that
-//! lie. The picture of the first has to vary along x, that of the second along y.
+//! Example of a network built in code: one filter for vertical edges and one for horizontal edges. The
+//! picture for the first must vary along x, that for the second along y.
 //!
 //! `cargo run --release --example network_in_code`
 
@@ -16,7 +16,7 @@ use oneiro_net::tensor::Tensor;
 
 const CARD: &str = "name = \"edges\"\n[[input]]\nname = \"x\"\nsize = [48, 48]\nmean = [0.5, 0.5, 0.5]\n";
 
-/// Sobel's filters on the sum of the colours, then a ReLU.
+/// Builds the network: Sobel filters on the sum of the colours, then a ReLU.
 fn edges() -> oneiro_net::Result<Graph> {
     let sobel = [[-1.0f32, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]];
     let mut weights = Vec::new();

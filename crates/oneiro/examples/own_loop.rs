@@ -1,4 +1,5 @@
-//! A loop by hand: one step at a time, with a word about every tenth, until the objective stops rising.
+//! Example of a custom render loop: it runs step by step, prints every tenth step, and stops when the
+//! objective no longer rises.
 //!
 //! `cargo run --release --example own_loop`
 
@@ -11,7 +12,7 @@ use oneiro::preset::Preset;
 use oneiro::render::Render;
 use oneiro_zoo::embedded;
 
-/// Steps over which the mean has to rise.
+/// Number of steps over which the objective's mean has to rise.
 const PATIENCE: usize = 20;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -1,4 +1,5 @@
-//! What excites a channel, as a picture: `cargo run --release --example quickstart MODEL.onnx LAYER CHANNEL`
+//! Example: renders a picture that excites a channel, with `cargo run --release --example quickstart
+//! MODEL.onnx LAYER CHANNEL`
 
 use oneiro::Model;
 use oneiro::objective::Objective;

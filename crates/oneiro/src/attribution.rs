@@ -61,7 +61,7 @@ pub use settings::Settings;
 pub use summary::{Summary, scale};
 pub use target::{AttributionTarget, Watch, top_class, top_class_of_clips};
 
-/// An attribution method.
+/// A method that attributes an objective's value to pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 #[non_exhaustive]
@@ -169,11 +169,11 @@ impl From<Method> for String {
 /// How complete an attribution is: its sum compared with the difference of the objective to the baseline.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Completeness {
-    /// Value of the objective on the baseline.
+    /// Value of the objective on the baseline image.
     pub baseline_value: f64,
     /// Sum of all attributions.
     pub sum: f64,
-    /// |sum − (f(x) − f(b))| / |f(x) − f(b)|.
+    /// The relative gap |sum − (f(x) − f(b))| / |f(x) − f(b)|, for the image x and the baseline b.
     pub gap: f64,
 }
 
@@ -190,7 +190,7 @@ impl Completeness {
 /// The attribution of an input's values and pixels for an objective.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Attribution {
-    /// The method that was used.
+    /// The method that computed the attribution.
     pub method: Method,
     /// Index of the input in [`AttributionTarget::inputs`].
     pub input: usize,
@@ -208,7 +208,7 @@ pub struct Attribution {
     /// Completeness, for methods whose attributions should sum to the objective's rise over a baseline. It is
     /// that of all inputs together.
     pub completeness: Option<Completeness>,
-    /// The layer that Grad-CAM used.
+    /// The layer that Grad-CAM used; `None` for other methods.
     pub layer: Option<String>,
 }
 

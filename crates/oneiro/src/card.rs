@@ -46,14 +46,14 @@ pub enum CardError {
     /// allowed.
     #[error("the model card cannot be read: {0}")]
     Syntax(String),
-    /// A value that does not fit.
+    /// The value of a key does not fit.
     #[error("in the model card, input `{input}`: `{key}` {problem}")]
     Input {
-        /// Name of the input.
+        /// Name of the input that the card describes.
         input: String,
         /// The key with the invalid value.
         key: &'static str,
-        /// What is wrong, and the allowed values.
+        /// What is wrong with the value, and which values are allowed.
         problem: String,
     },
     /// Two inputs have the same name, or a layer has none.
@@ -69,7 +69,7 @@ pub enum CardError {
     UnknownPreset(String),
 }
 
-/// The card of a model.
+/// A model card: the meaning of a network's inputs, outputs and layers.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Card {
@@ -89,7 +89,7 @@ pub struct Card {
     /// The graph's output with the classes, if there are several outputs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
-    /// The inputs, in any order.
+    /// The network's inputs, in any order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub input: Vec<InputCard>,
     /// Short names for tensors or nodes of the graph.

@@ -1,4 +1,4 @@
-//! Colours with decorrelated channels.
+//! Colour spaces whose channels are decorrelated over photographs.
 //!
 //! Interface: a [`Mixing`] is a C×C matrix `M` for planar images `[C, ...]`. At every position
 //! [`Mixing::apply`] computes `M·t` and [`Mixing::adjoint`] `Mᵀ·g`; both work in place.
@@ -21,7 +21,7 @@ const SMALLEST_VARIANCE: f64 = 1e-6;
 /// Mean colour of ImageNet in display units, as Lucid rounds it (same file).
 pub const IMAGENET_COLOR_MEAN: [f32; 3] = [0.48, 0.46, 0.41];
 
-/// The source of a parametrization's decorrelated colours.
+/// Where a parametrization's decorrelated colours come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -45,7 +45,7 @@ pub struct Mixing {
 }
 
 impl Mixing {
-    /// The identity over any number of channels.
+    /// Creates the identity over any number of channels.
     pub fn identity(channels: usize) -> Mixing {
         Mixing { channels, matrix: None }
     }
@@ -57,7 +57,7 @@ impl Mixing {
         Mixing { channels: 3, matrix: Some(divided_by_largest_column_norm(3, entries)) }
     }
 
-    /// [`Mixing::imagenet`] for three channels, the identity otherwise.
+    /// Returns [`Mixing::imagenet`] for three channels, the identity otherwise.
     pub fn for_channels(channels: usize) -> Mixing {
         if channels == 3 { Mixing::imagenet() } else { Mixing::identity(channels) }
     }
@@ -98,7 +98,7 @@ impl Mixing {
         Mixing::from_rows(channels, rows)
     }
 
-    /// The entries, row-major.
+    /// The entries of the matrix in row-major order.
     pub fn rows(&self) -> Vec<f32> {
         let unit = |k: usize| if k / self.channels == k % self.channels { 1.0 } else { 0.0 };
         self.matrix.clone().unwrap_or_else(|| (0..self.channels * self.channels).map(unit).collect())
@@ -109,19 +109,20 @@ impl Mixing {
         self.channels
     }
 
-    /// `t ← M·t` at every position of a planar image.
+    /// Multiplies by the matrix, `t ← M·t`, at every position of a planar image.
     pub fn apply(&self, image: &mut [f32]) {
         let Some(m) = &self.matrix else { return };
         multiply(self.channels, image, |row, column| m[row * self.channels + column]);
     }
 
-    /// `g ← Mᵀ·g` at every position.
+    /// Multiplies by the transpose, `g ← Mᵀ·g`, at every position.
     pub fn adjoint(&self, gradient: &mut [f32]) {
         let Some(m) = &self.matrix else { return };
         multiply(self.channels, gradient, |row, column| m[column * self.channels + row]);
     }
 
-    /// `t ← M⁻¹·t` at every position: the coordinates of an image's colours.
+    /// Multiplies by the inverse, `t ← M⁻¹·t`, at every position. This gives the coordinates of an image's
+    /// colours.
     pub fn unapply(&self, image: &mut [f32]) {
         let Some(m) = &self.matrix else { return };
         // The constructors accept only matrices with an inverse.

@@ -75,7 +75,7 @@ use step::Look;
 use tiles::Axis;
 use times::Times;
 
-/// White, in the units of dreams.
+/// The value of white in a dream's pixels.
 const WHITE: f32 = 255.0;
 /// Mean and deviation of the noise (`get_base_image`, Conveiro's `deep_dream.py`).
 const NOISE: (f64, f64) = (200.0, 8.0);
@@ -85,7 +85,7 @@ const DISPLAY: (f64, f64, f64) = (1e-4, 0.3, 0.5);
 const NOISE_STREAM: u64 = 0x6472_6561_6d00;
 const ROLL_STREAM: u64 = 0x6472_6561_6d01;
 
-/// A dream, step by step.
+/// A DeepDream that is computed step by step.
 #[allow(missing_debug_implementations)]
 pub struct Dream<'a> {
     model: &'a Model,
@@ -101,7 +101,7 @@ pub struct Dream<'a> {
     /// The picture or clip in this octave, (3, T, H, W) in 0–255; T is 1 for a picture.
     x: Vec<f32>,
     gradient: Vec<f32>,
-    /// The start image.
+    /// The start image; `None` if the dream starts from noise.
     base: Option<Scaled>,
     mask: Option<Scaled>,
     start_value: f64,
@@ -230,7 +230,7 @@ impl<'a> Dream<'a> {
         self.sizes[self.octave]
     }
 
-    /// Height and width of the result.
+    /// Height and width of the finished picture.
     pub fn final_size(&self) -> [usize; 2] {
         self.sizes[self.sizes.len() - 1]
     }

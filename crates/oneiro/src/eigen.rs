@@ -8,7 +8,7 @@ const SWEEPS: usize = 50;
 /// the unit vector of each.
 pub(crate) fn symmetric(n: usize, matrix: &[f64]) -> (Vec<f64>, Vec<Vec<f64>>) {
     let mut a = matrix.to_vec();
-    // Row k is the k-th eigenvector.
+    // At the end, row k is the k-th eigenvector.
     let mut vectors = vec![0.0; n * n];
     (0..n).for_each(|k| vectors[k * n + k] = 1.0);
     let whole: f64 = a.iter().map(|v| v * v).sum();

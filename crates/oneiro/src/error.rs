@@ -1,4 +1,4 @@
-//! Errors between a request and a picture.
+//! Errors that can arise between a request and the finished picture.
 //!
 //! Errors to which a caller may react have a variant with fields. [`Error::Settings`] says in words which
 //! settings contradict each other. No message names a flag; a command line adds its hints by the variant.
@@ -36,15 +36,15 @@ pub enum Error {
     Batch {
         /// Why the network could not be compiled.
         error: Box<oneiro_net::Error>,
-        /// Number of batch entries in the file.
+        /// Number of batch entries that the file fixes.
         fixed: usize,
-        /// Number of batch entries that are needed.
+        /// Number of batch entries that the request needs.
         needed: usize,
     },
     /// A name that matches no layer, or several.
     #[error("{error}")]
     Layer {
-        /// The name.
+        /// The name as it was given.
         name: String,
         /// The most similarly spelled names of layers, the nearest first.
         nearest: Vec<String>,
@@ -72,23 +72,23 @@ pub enum Error {
         "layer \"{layer}\" has shape {shape:?} per image: it has no map of height and width; choose a convolution"
     )]
     NoMap {
-        /// The layer.
+        /// Name of the layer without a map.
         layer: String,
         /// Shape of the layer, without the batch.
         shape: Vec<usize>,
     },
-    /// A tensor of unknown shape.
+    /// The shape of a tensor is unknown.
     #[error("nothing is known of the shape of \"{name}\"")]
     UnknownShape {
-        /// The tensor.
+        /// Name of the tensor.
         name: String,
     },
     /// The card states axes that the layer cannot have.
     #[error("the axes of \"{layer}\": {why}")]
     StatedAxes {
-        /// The layer.
+        /// Name of the layer.
         layer: String,
-        /// Why it cannot have them.
+        /// Why the layer cannot have these axes.
         why: String,
     },
     /// The network mixes the pictures of a batch, but several would go through it together.
@@ -103,9 +103,9 @@ pub enum Error {
     /// A reference picture of an objective that does not fit the network.
     #[error("the picture {picture}: {why}")]
     Reference {
-        /// The picture's name.
+        /// Name of the reference picture.
         picture: String,
-        /// Why it does not fit.
+        /// Why the picture does not fit.
         why: String,
     },
     /// An image with another number of values than needed.
@@ -113,9 +113,9 @@ pub enum Error {
     Values {
         /// The kind of image: "the image", "the mask".
         what: String,
-        /// Number of its values.
+        /// Number of values that the image has.
         values: usize,
-        /// The needed values: "3x224x224", or their number.
+        /// What is needed: a shape, "3x224x224", or a number of values.
         needed: String,
     },
     /// A model file cannot be opened.
@@ -153,24 +153,24 @@ pub enum Error {
     /// A value that is not allowed for a setting.
     #[error("{what} is {value}; {needed} is needed")]
     OutOfRange {
-        /// The setting: "noise", "preset lucid: weight".
+        /// The setting with the value: "noise", "preset lucid: weight".
         what: String,
-        /// The value, as text.
+        /// The value that is not allowed, as text.
         value: String,
         /// The allowed values: "a positive number", "a number from 1 to 16".
         needed: String,
     },
-    /// An unknown word.
+    /// A setting has a word that is not known.
     #[error("there is no {what} \"{name}\"; there are {}", known.join(", "))]
     UnknownName {
-        /// What the word names: "method", "baseline".
+        /// The kind of word: "method", "baseline".
         what: &'static str,
-        /// The word.
+        /// The unknown word.
         name: String,
-        /// The known words.
+        /// The words that are known.
         known: Vec<&'static str>,
     },
-    /// Contradicting settings of a preset.
+    /// Settings of a preset contradict each other.
     #[error("preset {preset}: {conflict}")]
     Preset {
         /// Name of the preset.
@@ -181,7 +181,7 @@ pub enum Error {
     /// Activations, an output or an attribution that are not finite.
     #[error("{what}; the network's weights may not be finite, either")]
     NotFiniteHere {
-        /// What is not finite, and where.
+        /// What is not finite, and in which computation.
         what: String,
     },
     /// An objective for something that its layer does not have.
@@ -199,7 +199,7 @@ pub enum Error {
          a smaller learning rate may help, or the network's weights are not finite"
     )]
     NotFinite {
-        /// The objective.
+        /// The objective, as an expression.
         objective: String,
         /// Number of the optimisation step.
         step: usize,

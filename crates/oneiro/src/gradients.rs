@@ -17,17 +17,17 @@ pub const REDIRECTED_STEPS: usize = 16;
 /// Default slope of the leaky rule, that of Darknet's leaky ReLUs.
 pub const LEAKY_SLOPE: f32 = 0.1;
 
-/// Rules for the gradients of a rendering.
+/// Rules by which a rendering computes gradients of ReLUs and max-pooling.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Gradients {
-    /// The rule for ReLUs and other clips.
+    /// The rule for the gradients of ReLUs and other clips.
     pub relu: ReluGradient,
     /// Number of initial steps in which `relu` holds before the exact derivative takes over; by default all
     /// steps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub relu_steps: Option<usize>,
-    /// The rule for max-pooling.
+    /// The rule for the gradients of max-pooling.
     pub max_pool: MaxPoolGradient,
 }
 
@@ -45,12 +45,12 @@ impl Gradients {
     }
 }
 
-/// A rule for ReLUs.
+/// A rule for the gradients of ReLUs.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 #[non_exhaustive]
 pub enum ReluGradient {
-    /// The derivative.
+    /// The exact derivative.
     #[default]
     Exact,
     /// The derivative. If it would be zero everywhere, all gradients pass that do not push further into the
@@ -65,7 +65,7 @@ pub enum ReluGradient {
 }
 
 impl ReluGradient {
-    /// Returns the corresponding rule of `oneiro_net`.
+    /// Returns the corresponding gradient rule of `oneiro_net`.
     pub fn rule(self) -> ReluRule {
         match self {
             Self::Exact => ReluRule::Exact,
@@ -89,7 +89,7 @@ impl fmt::Display for ReluGradient {
     }
 }
 
-/// A text that names no rule.
+/// The error for a text that names no gradient rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 #[error(
@@ -130,7 +130,7 @@ impl From<ReluGradient> for String {
     }
 }
 
-/// A rule for max-pooling.
+/// A rule for the gradients of max-pooling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -143,7 +143,7 @@ pub enum MaxPoolGradient {
 }
 
 impl MaxPoolGradient {
-    /// Returns the corresponding rule of `oneiro_net`.
+    /// Returns the corresponding gradient rule of `oneiro_net`.
     pub fn rule(self) -> MaxPoolRule {
         match self {
             Self::Exact => MaxPoolRule::Exact,

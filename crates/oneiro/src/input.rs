@@ -16,7 +16,7 @@ use crate::preprocess::Preprocess;
 
 /// The inputs of a session, each `[batch, …]` as compiled.
 pub trait InputMemory {
-    /// How many inputs there are.
+    /// How many inputs the network has.
     fn input_count(&self) -> usize;
     /// The data of an input. It must be written before every forward pass.
     fn data_mut(&mut self, input: usize) -> &mut [f32];
@@ -38,16 +38,16 @@ impl InputMemory for CpuSession {
     }
 }
 
-/// An input that takes pictures.
+/// An input of a network that takes pictures.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PictureInput {
     /// Index of the input among the network's inputs.
     pub index: usize,
-    /// Name of the input.
+    /// Name of the input in the model file.
     pub name: String,
-    /// What it takes.
+    /// What the input takes: images, clips or flow.
     pub kind: InputKind,
-    /// Of the display image that it takes.
+    /// Channels, frames, height and width of the display image that the input takes.
     pub extent: Extent,
     /// The conversion from display units to the network's units.
     pub preprocess: Preprocess,
@@ -88,7 +88,7 @@ impl PictureInput {
     /// Returns the only input for photographs.
     ///
     /// # Errors
-    /// Those of [`PictureInput::only`], and an error if its pictures are bands.
+    /// The errors of [`PictureInput::only`], and an error if its pictures are bands.
     pub fn of_photographs(model: &Model, shapes: &[Vec<usize>]) -> Result<Self> {
         let index = model.image_input()?;
         model.check_colors(index)?;
@@ -98,7 +98,7 @@ impl PictureInput {
     /// All inputs of images, clips and flow that a plan's targets depend on.
     ///
     /// # Errors
-    /// Those of [`PictureInput::new`].
+    /// The errors of [`PictureInput::new`].
     pub fn used(model: &Model, planned: &[PlanInput]) -> Result<Vec<Self>> {
         let cards = model.card.input.iter().zip(planned).enumerate();
         let images = cards.filter(|(_, (card, planned))| card.kind != InputKind::Tensor && planned.used);
@@ -147,7 +147,7 @@ impl PictureInput {
         self.write(session, batch, picture);
     }
 
-    /// Writes like [`PictureInput::feed`], for this input alone.
+    /// Writes pictures like [`PictureInput::feed`], for this input alone.
     pub fn write<'a>(
         &self,
         session: &mut impl InputMemory,
@@ -174,8 +174,8 @@ impl PictureInput {
     }
 }
 
-/// Writes the display images of a batch into several inputs, and zeros into all others. `picture` returns the
-/// image of a batch entry for one of `inputs`, by their index in this list.
+/// Writes the display images of a batch into several inputs, and zeros into all other inputs. `picture`
+/// returns the image of a batch entry for an input, given by its index in `inputs`.
 ///
 /// # Panics
 /// If a picture's length differs from the display image's.
@@ -256,7 +256,7 @@ mod tests {
         let second: Vec<f32> = [0.5, 1.0, 3.0].into_iter().flat_map(|v| [v; 6]).collect();
         assert_eq!(memory.0[0], [first, second].concat());
         assert!(memory.0[1..].iter().flatten().all(|&v| v == 0.0));
-        // The derivative is 1/std.
+        // The derivative of (x − mean) / std is 1/std.
         memory.0[0] = (0..36).map(|i| i as f32).collect();
         let mut out = vec![0.0; 18];
         input.gradient(&memory, [1, 2], &pictures[1], &mut out);

@@ -28,7 +28,7 @@ const SAME: f64 = 1e-3;
 /// that no bias is as large.
 const FAR: f32 = 1e3;
 
-/// Kernels of channels, all of one extent.
+/// Kernels of channels, all of the same height and width.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Kernels {
     /// Number of channels of the kernels: the picture's channels, or 1 if the network sees grey only.
@@ -65,7 +65,7 @@ const LINEAR: [&str; 17] = [
 ];
 /// Operators that are linear if only one operand depends on the input.
 const LINEAR_IN_ONE: [&str; 6] = ["Conv", "ConvTranspose", "Div", "Gemm", "MatMul", "Mul"];
-/// Operators that add operands.
+/// Operators that add or subtract operands.
 const SUMS: [&str; 2] = ["Add", "Sub"];
 
 /// Whether a value is an affine function of the inputs, by the operators on the way. Values computed by other
@@ -229,7 +229,7 @@ fn at_once(model: &Model, layer: &str, channels: usize) -> usize {
     if accepts(wanted).is_ok() { wanted } else { 1 }
 }
 
-/// Sums the planes of a kernel.
+/// Adds up the planes of a kernel, one for each channel of the picture.
 fn summed(kernel: &[f32], plane: usize) -> Vec<f32> {
     (0..plane).map(|i| kernel[i..].iter().step_by(plane).sum()).collect()
 }

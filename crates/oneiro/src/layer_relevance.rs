@@ -28,13 +28,13 @@ pub struct Relevance {
     pub largest: f32,
     /// Position of the largest relevance, counted row by row.
     pub place: u32,
-    /// Mean over the positions.
+    /// Mean of the channel's relevance over its positions.
     pub mean: f32,
 }
 
 impl RelevanceSession {
-    /// Compiles a model for layers and for inputs of these shapes with a batch of one. `inputs` are those
-    /// that are fed; all others get zeros.
+    /// Compiles a model for these layers and input shapes, with a batch of one. `inputs` are the inputs that
+    /// take pictures; all others get zeros.
     ///
     /// # Errors
     /// If a layer's channel axis is unknown, or the network has no classes.
@@ -57,8 +57,8 @@ impl RelevanceSession {
         Ok(Self { session: CpuSession::new(Arc::new(plan))?, maps, inputs })
     }
 
-    /// Runs the network on a display image for each input, by its index in the list of inputs; `class`
-    /// chooses a class by the logits.
+    /// Runs the network. `picture` returns the display image of an input, given by its index in the list of
+    /// inputs. `class` chooses a class by the logits.
     ///
     /// # Panics
     /// If an image's length differs from the display image's, or the class does not exist.

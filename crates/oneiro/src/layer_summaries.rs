@@ -15,10 +15,10 @@ use crate::input::{PictureInput, feed_all};
 use crate::model::unit_layers::{UnitLayer, UnitPart};
 use crate::model::{Model, Target, View};
 
-/// A layer with summaries.
+/// A layer whose channels are summarized.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SummarizedLayer {
-    /// Number of channels.
+    /// Number of channels of the layer.
     pub channels: usize,
     /// Extents of its feature map: height and width, or as many axes as it has; none for a vector.
     pub map: Vec<usize>,
@@ -29,7 +29,7 @@ pub struct SummarizedLayer {
 /// Some consecutive channels of a layer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Part {
-    /// Index of the plan's target with their summaries.
+    /// Index of the plan's target that holds the summaries of these channels.
     target: usize,
     channels: usize,
     clip: [f32; 2],
@@ -47,26 +47,26 @@ impl SummarizedLayer {
 pub struct Summaries<'a> {
     /// The numbers of all summaries, one channel after another.
     pub numbers: &'a [f32],
-    /// Number of channels.
+    /// Number of channels that are summarized.
     pub channels: usize,
-    /// The bounds of the clip.
+    /// The bounds to which the layer's activation function clips.
     pub clip: [f32; 2],
 }
 
 impl<'a> Summaries<'a> {
-    /// Returns the summary of a channel.
+    /// Returns the summary of one channel.
     pub fn of(&self, channel: usize) -> ChannelSummary<'a> {
         let len = self.numbers.len() / self.channels.max(1);
         ChannelSummary::new(&self.numbers[channel * len..][..len])
     }
 }
 
-/// A network that summarizes layers.
+/// A compiled network that summarizes the channels of layers.
 #[allow(missing_debug_implementations)]
 pub struct SummarySession {
     session: CpuSession,
     layers: Vec<SummarizedLayer>,
-    /// Index of the target with the logits.
+    /// Index of the plan's target that holds the logits.
     logits: Option<usize>,
     inputs: Vec<PictureInput>,
     seeds: usize,
@@ -97,7 +97,7 @@ impl SummarySession {
     /// layers depend on are fed ([`SummarySession::inputs`]).
     ///
     /// # Errors
-    /// As [`SummarySession::new`], and if an input takes bands.
+    /// The errors of [`SummarySession::new`], and an error if an input takes bands.
     pub fn of_clips(
         model: &Model,
         layers: &[UnitLayer],
@@ -184,7 +184,7 @@ impl SummarySession {
         Ok(Self { session, layers, logits, inputs, seeds, batch, samples })
     }
 
-    /// The layers.
+    /// The layers that are summarized.
     pub fn layers(&self) -> &[SummarizedLayer] {
         &self.layers
     }
@@ -194,7 +194,7 @@ impl SummarySession {
         &self.inputs
     }
 
-    /// Number of batch entries.
+    /// Number of images in the batch.
     pub fn batch(&self) -> usize {
         self.batch
     }

@@ -48,7 +48,7 @@ pub trait WeightFiles: std::fmt::Debug + Send + Sync {
 /// A graph and the card that describes its inputs.
 #[derive(Debug, Clone)]
 pub struct Model {
-    /// The network.
+    /// The network's graph.
     pub graph: Graph,
     /// The meaning of its inputs: one entry for each input of the graph, in the graph's order.
     pub card: Card,
@@ -68,7 +68,7 @@ pub struct Model {
     known: head::Known,
     /// The files that hold the weights, if their memory can be released.
     weight_files: Option<Arc<dyn WeightFiles>>,
-    /// Threads on which its plans run.
+    /// Threads on which the model's plans run.
     threads: Threads,
 }
 
@@ -138,7 +138,7 @@ impl Model {
         self
     }
 
-    /// Threads on which this network's sessions run.
+    /// Threads on which the model's sessions run.
     pub fn threads(&self) -> &Threads {
         &self.threads
     }
@@ -175,7 +175,7 @@ impl Model {
         self.unbatched
     }
 
-    /// Whether any node reads an input.
+    /// Whether any node of the graph reads this input.
     pub fn is_read(&self, input: usize) -> bool {
         is_read(&self.graph, input)
     }
@@ -332,7 +332,7 @@ impl Model {
         }
     }
 
-    /// Returns the inputs that an objective depends on, by their places, in their order.
+    /// Returns the indices of the network inputs that an objective depends on, in ascending order.
     ///
     /// # Errors
     /// If a term reads a layer that the network does not have.

@@ -34,12 +34,12 @@ pub use term::{Direction, Penalty, Position, Reads, Region, Term, TermKind, Towa
 pub use term_error::TermError;
 pub use unit::{Unit, UnitTarget};
 
-/// An expression over terms.
+/// An objective: an expression over terms, which a rendering maximises.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Objective {
-    /// A term of a layer.
+    /// One quantity of a layer, such as a channel's mean.
     Term(Box<Term>),
-    /// A number.
+    /// A constant number.
     Number(f64),
     /// The sum of two objectives.
     Sum(Box<Objective>, Box<Objective>),
@@ -57,7 +57,7 @@ impl Objective {
         Term::new(layer, TermKind::Channel(channel)).into()
     }
 
-    /// One activation of a channel.
+    /// Creates the objective of one activation of a channel.
     pub fn neuron(layer: impl Into<String>, channel: usize, position: Position) -> Self {
         Term::new(layer, TermKind::Neuron(channel, position)).into()
     }
@@ -72,17 +72,17 @@ impl Objective {
         Term::new("", TermKind::Logit(class)).into()
     }
 
-    /// The probability of a class.
+    /// Creates the objective of a class's probability.
     pub fn probability(class: usize) -> Self {
         Term::new("", TermKind::Probability(class)).into()
     }
 
-    /// Whether a term compares with a picture.
+    /// Whether any term compares with a picture.
     pub fn compares(&self) -> bool {
         self.terms().iter().any(|t| !t.references().is_empty())
     }
 
-    /// The terms, from left to right.
+    /// All terms of the expression, from left to right.
     pub fn terms(&self) -> Vec<&Term> {
         match self {
             Self::Term(t) => vec![t],
@@ -120,7 +120,7 @@ impl Objective {
     /// this.
     ///
     /// # Errors
-    /// An error that names the first such term.
+    /// An error that names the first term that reads anything else.
     pub fn require_network_alone(&self, what: &str) -> crate::Result<()> {
         let why = |reads| match reads {
             Reads::Input => Some("a penalty on the picture says nothing of the network"),

@@ -19,13 +19,13 @@ mod shown;
 use planned::{Planned, check_batch, check_terms, fixed_batch, planned};
 use shown::Shown;
 
-/// The source of a term's value.
+/// From where a term of an objective takes its value.
 enum Bound {
     /// A measure of one batch entry of a target.
     Layer(usize, Arc<dyn Measure>),
-    /// A coupling of all batch entries.
+    /// A coupling of all batch entries, by its index.
     Batch(usize),
-    /// A penalty on the pictures shown.
+    /// A penalty on the pictures shown, by its index.
     Input(usize),
 }
 
@@ -35,13 +35,13 @@ struct BoundObjective {
     terms: Vec<Bound>,
 }
 
-/// A term that couples the batch.
+/// A term that couples the entries of a batch.
 struct Coupled {
     term: Term,
     target: usize,
     coupling: Box<dyn Coupling>,
     value: f64,
-    /// The sum of the weights with which all entries use its derivative.
+    /// The sum of the weights with which all entries use the coupling's derivative.
     weight: f64,
 }
 
@@ -54,7 +54,7 @@ pub struct ObjectiveSession {
     shown: Shown,
     /// The model's value and view for each target of the plan; captured values have no view.
     targets: Vec<Target>,
-    /// Shape of one batch entry of each target.
+    /// The shape of one batch entry, for each target of the plan.
     shapes: Vec<Vec<usize>>,
     /// Number of targets that the caller captures. They come first.
     captured: usize,
@@ -233,7 +233,7 @@ impl ObjectiveSession {
         &self.session.plan().inputs
     }
 
-    /// Number of batch entries.
+    /// Number of entries in the batch.
     pub fn batch(&self) -> usize {
         self.batch
     }
@@ -255,7 +255,7 @@ impl ObjectiveSession {
         self.targets.iter().rposition(|&t| t == target).map(|i| self.shapes[i].as_slice())
     }
 
-    /// Runs the forward pass.
+    /// Runs the forward pass, which computes all terms' activations.
     pub fn forward(&mut self) {
         self.forward_observed(&mut |_| {});
     }
@@ -307,7 +307,7 @@ impl ObjectiveSession {
         (&self.session.plan().targets[index].shape, self.session.activation(index))
     }
 
-    /// Computes the objective for a batch entry.
+    /// Computes the objective's value for one batch entry.
     pub fn value(&self, entry: usize) -> f64 {
         let Some(bound) = self.bound.get(entry).or(self.bound.first()) else { return f64::NAN };
         bound.objective.value(&mut bound.terms.iter().map(|term| self.term_value(term, entry)))
@@ -360,7 +360,7 @@ impl ObjectiveSession {
         }
     }
 
-    /// Runs the backward pass from the seeds.
+    /// Runs the backward pass, which computes gradients from the seeds.
     pub fn backward(&mut self, rules: &Rules) {
         self.seed_coupled();
         self.session.backward(rules);

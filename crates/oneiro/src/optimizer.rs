@@ -30,7 +30,7 @@ pub use schedule::{Schedule, ScheduleError};
 pub use sgd::Sgd;
 pub use spec::{OPTIMIZERS, OptimizerKind, OptimizerSpec, UnknownOptimizer};
 
-/// Moves parameters uphill along a gradient.
+/// Moves parameters along a gradient so that an objective rises.
 pub trait Optimizer: Send + Sync + Debug {
     /// Takes one step that raises the objective, given its value and gradient at these parameters. Both
     /// slices have the length for which the optimizer was created.

@@ -1,4 +1,4 @@
-//! Parametrizations: from parameters to an image.
+//! Parametrizations: maps from parameters to an image.
 //!
 //! Interface: a [`Param`] maps a flat slice of parameters to an image, [`Param::image`]. It maps the gradient
 //! with respect to that image to the gradient with respect to the parameters, [`Param::adjoint`]. A `Param`
@@ -21,7 +21,7 @@
 //! | [`Fourier3d`] | a half spectrum in space and time | clips |
 //! | [`Moved`] | a still and a flow | clips, texture and motion apart |
 //!
-//! [`Masked`], [`WithAlpha`] and [`Flow`] wrap others.
+//! [`Masked`], [`WithAlpha`] and [`Flow`] wrap other parametrizations.
 //!
 //! To add a parametrization, add a file in `param/` with its struct, `impl Param`, and the two tests that the
 //! others have: a gradient check, and the inversion of an image.
@@ -90,10 +90,10 @@ pub struct ParamSources {
 /// During a rendering, the workers are kept awake for the rendering's own loops. They do not help with
 /// `rayon` jobs that an implementation starts, so plain loops are as fast.
 pub trait Param: Send + Sync + Debug {
-    /// Number of parameters of one image.
+    /// Number of parameters that one image has.
     fn len(&self) -> usize;
 
-    /// Whether there are no parameters at all.
+    /// Whether the image has no parameters at all.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -121,7 +121,7 @@ pub trait Param: Send + Sync + Debug {
     #[allow(clippy::wrong_self_convention)] // `self` is the kind of parameters, not the result.
     fn from_image(&self, image: &[f32]) -> Option<Vec<f32>>;
 
-    /// Scratch memory for one image.
+    /// Creates the scratch memory for one image.
     fn work(&self) -> Work;
 
     /// Computes the image of these parameters into `out`, and stores in `work` what [`Param::adjoint`] needs.
@@ -137,7 +137,7 @@ pub trait Param: Send + Sync + Debug {
 pub struct Work {
     /// The image after squashing, from which the derivative of the squash is computed.
     squashed: Vec<f32>,
-    /// An image-sized scratch buffer.
+    /// A scratch buffer of the image's size.
     image: Vec<f32>,
     /// Scratch memory for one plane's spectrum.
     spectrum: SpectrumWork,
@@ -150,7 +150,7 @@ pub struct Work {
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Squash {
-    /// The sigmoid 1 / (1 + e⁻ᵗ).
+    /// The sigmoid function 1 / (1 + e⁻ᵗ).
     #[default]
     Sigmoid,
     /// No function: values may leave 0–1.
@@ -179,7 +179,7 @@ impl Squash {
         }
     }
 
-    /// Applies the inverse function in place.
+    /// Applies the inverse of the function to an image, in place.
     fn unapply(self, image: &mut [f32]) {
         if self == Squash::Sigmoid {
             image.iter_mut().for_each(|v| {
@@ -210,7 +210,7 @@ fn normal_numbers(rng: &mut Stream, len: usize, mean: f32, std: f32) -> Vec<f32>
 
 #[cfg(test)]
 mod checks {
-    //! Tests that every parametrization must pass.
+    //! Checks that the tests of every parametrization call.
     use super::*;
 
     pub fn dot(a: &[f32], b: &[f32]) -> f64 {

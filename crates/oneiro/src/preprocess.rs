@@ -21,7 +21,7 @@ use std::ops::Range;
 /// Weights of red, green and blue in luma (ITU-R BT.601).
 pub const REC601_LUMA: [f32; 3] = [0.299, 0.587, 0.114];
 
-/// Returns the luma of a colour.
+/// Returns the luma (brightness) of a colour.
 pub fn luma(rgb: [f32; 3]) -> f32 {
     rgb.iter().zip(REC601_LUMA).map(|(x, weight)| weight * x).sum()
 }
@@ -32,7 +32,7 @@ pub const FLOW_COMPONENTS: usize = 2;
 /// The assumed mean of bands if the card subtracts none: the middle of 0–1.
 const MIDDLE: f32 = 0.5;
 
-/// The conversion of one input.
+/// The conversion of pictures to the numbers that one network input takes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Preprocess {
     kind: InputKind,
@@ -45,7 +45,7 @@ pub struct Preprocess {
     shown: [usize; 3],
     /// Whether the network itself uses only the luminance.
     luminance: bool,
-    /// Planes of flow, 2T.
+    /// Number of planes of a flow input: 2T for T frames.
     planes: usize,
 }
 
@@ -79,7 +79,7 @@ impl Preprocess {
         }
     }
 
-    /// The kind of input.
+    /// The kind of input for which pictures are converted.
     pub fn kind(&self) -> InputKind {
         self.kind
     }
@@ -312,7 +312,8 @@ fn network_plane(shown: usize, planes: usize) -> usize {
     if planes == 1 { 0 } else { FLOW_COMPONENTS * (shown % fields) + shown / fields }
 }
 
-/// The means (or deviations) of the planes u0, v0, u1, v1, … of flow: one number if all are the same.
+/// Returns the means (or deviations) of a flow input's planes u0, v0, u1, v1, …. If all are the same, returns
+/// one number.
 fn flow_planes(list: &[f32], planes: Option<usize>) -> Vec<f32> {
     if list.iter().all(|v| *v == list[0]) {
         return vec![list[0]];
@@ -408,7 +409,7 @@ mod tests {
     fn flow_is_clipped_and_scaled_plane_by_plane() {
         let flow = preprocess(CARDS[9].0);
         let out = network_of(&flow, &[10.0, -40.0, 5.0, 20.0]);
-        // From u0, u1, v0, v1 to u0, v0, u1, v1.
+        // The order of planes changes from u0, u1, v0, v1 to u0, v0, u1, v1.
         assert_near(&out, &[0.8, 0.9, -2.2, 2.4]);
         let flow = preprocess(CARDS[10].0);
         let out = network_of(&flow, &[5.0, -40.0, 2.5, 0.0]);

@@ -25,7 +25,7 @@ pub use stages::{Jitter, Settle, UnknownJitter, Upkeep};
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Outside {
-    /// The fill of the chain of transforms.
+    /// The fill colour of the chain of transforms.
     Chain,
     /// The mean colour of the model card, which is zero after the means are subtracted.
     Mean,
@@ -49,14 +49,14 @@ pub struct Preset {
     pub picture: Option<[usize; 2]>,
     /// Largest number of steps, without the steps of [`Preset::settle`].
     pub steps: usize,
-    /// Final steps without transforms.
+    /// Final steps without random transforms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settle: Option<Settle>,
     /// Stops earlier, once the objective's mean over [`CONVERGENCE_WINDOW`] steps changes by less than this
     /// fraction.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tolerance: Option<f64>,
-    /// The optimizer.
+    /// The optimizer of the parameters, with its settings.
     pub optimizer: OptimizerSpec,
     /// Whether the learning rate is meant for a picture of 224×224 and grows with the area. The regularizers'
     /// gradient of a single pixel falls with the area (Mahendran & Vedaldi 2016: lr = H·W·.05·80²/α).
@@ -74,10 +74,10 @@ pub struct Preset {
     pub views: usize,
     /// Rules for the gradients of ReLUs and max-pooling.
     pub gradients: Gradients,
-    /// What holds for an input alone, by its name or its kind: "image", "clip" or "flow".
+    /// Settings that hold for some inputs alone, by the input's name or its kind: "image", "clip" or "flow".
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub inputs: BTreeMap<String, InputSettings>,
-    /// What the objective counts beside regularizers.
+    /// The factor by which the objective counts beside regularizers.
     #[serde(default = "unity", skip_serializing_if = "is_unity")]
     pub weight: f64,
     /// Weight of an objective that compares with no picture. It replaces `weight` and is divided by ρ² · â,
@@ -89,9 +89,9 @@ pub struct Preset {
     /// (Feichtenhofer et al. 2020, §3.1).
     #[serde(default, skip_serializing_if = "is_default")]
     pub sum_positions: bool,
-    /// Whether such an objective counts whatever the unit's scale: in each step the root mean square of its
-    /// gradient, times the positions of the picture, is `unit_weight` in the units of the regularizers. ρ and
-    /// â are not used.
+    /// Whether the gradient of such an objective is scaled, so that the unit's own scale does not matter. In
+    /// each step, the root mean square of the gradient, times the picture's number of positions, then equals
+    /// `unit_weight` in the units of the regularizers. ρ and â are not used.
     #[serde(default, skip_serializing_if = "is_default")]
     pub relative: bool,
     /// â: the unit's largest activation over a data set, 1 if unknown.
@@ -100,7 +100,7 @@ pub struct Preset {
     /// Penalties and bounds of the picture's norm and roughness.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub regularizer: Option<Regularizer>,
-    /// Changes of the pixels between steps.
+    /// Changes of the pixels after steps, such as a blur.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upkeep: Option<Upkeep>,
     /// Whether the picture has opacity as an additional channel. It is then shown over a new random

@@ -7,9 +7,9 @@ pub(crate) enum Range {
     Positive,
     NotNegative,
     BelowOne,
-    /// A closed interval.
+    /// A closed interval with these two ends.
     Within(f64, f64),
-    /// An interval without its lower end.
+    /// An interval with these two ends, without the lower end itself.
     Above(f64, f64),
 }
 
@@ -27,7 +27,7 @@ impl Range {
             }
     }
 
-    /// Describes the range in words.
+    /// Describes the allowed range in words.
     pub fn words(self) -> String {
         match self {
             Self::Any => "a finite number".into(),

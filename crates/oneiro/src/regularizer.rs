@@ -5,10 +5,11 @@
 //! measured in the units of Mahendran & Vedaldi (IJCV 2016, §3): pixels from 0 to 255 minus the mean colour,
 //! whatever the network's units.
 //!
-//! R = alpha_weight · R_α + tv_weight · TV_β with R_α = 1/(THW) Σ ‖x‖^α over pixels and
-//! TV_β = 1/(THW) Σ (κ(Δx² + Δy²) + γΔt²)^(β/2) over pixels and channels, and ‖x‖ ≤ bound by projection. Δt
-//! is between successive frames of a clip, or successive flow fields (Feichtenhofer et al., IJCV 2020,
-//! §3.2). The paper sums frames; here they are averaged, so that clips of any length weigh alike.
+//! R = alpha_weight · R_α + tv_weight · TV_β with R_α = 1/(THW) Σ ‖x‖^α over pixels and TV_β = 1/(THW) Σ
+//! (κ(Δx² + Δy²) + γΔt²)^(β/2) over pixels and channels. By projection, ‖x‖ ≤ bound. Δt is the difference
+//! between successive frames of a clip, or between successive flow fields (Feichtenhofer et al., IJCV 2020,
+//! §3.2). The paper sums over frames; here they are averaged, so that clips of any length have the same
+//! weight.
 //!
 //! Flow is counted in the same units: its range, of both signs, is 255 wide.
 
@@ -39,18 +40,18 @@ pub const TYPICAL_DIFFERENCE: f64 = TYPICAL / 6.5;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Regularizer {
-    /// α of R_α.
+    /// The exponent α of R_α.
     pub alpha: f64,
     /// The weight of R_α.
     pub alpha_weight: f64,
-    /// β of TV_β.
+    /// The exponent β of TV_β.
     pub beta: f64,
     /// The weight of TV_β.
     pub tv_weight: f64,
-    /// κ: what differences within a frame count in TV_β.
+    /// κ, the weight in TV_β of differences within a frame.
     #[serde(skip_serializing_if = "is_one")]
     pub kappa: f64,
-    /// γ: what differences between frames count in TV_β.
+    /// γ, the weight in TV_β of differences between frames.
     #[serde(skip_serializing_if = "is_zero")]
     pub gamma: f64,
     /// Largest norm of a pixel less the mean colour, enforced after each step; 0 for none.
@@ -80,19 +81,19 @@ fn is_zero(x: &f64) -> bool {
     *x == 0.0
 }
 
-/// What the objective and the parts of a regularizer count for one picture.
+/// How much the objective and each part of the regularizer contribute for one picture.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Shares {
     /// The objective's value times its weight.
     pub objective: f64,
-    /// alpha_weight · R_α.
+    /// The weighted norm alpha_weight · R_α.
     pub alpha_norm: f64,
-    /// tv_weight · TV_β.
+    /// The weighted total variation tv_weight · TV_β.
     pub total_variation: f64,
 }
 
 impl Shares {
-    /// The sum of the regularizer's parts.
+    /// The sum of both parts of the regularizer.
     pub fn penalty(&self) -> f64 {
         self.alpha_norm + self.total_variation
     }
@@ -130,7 +131,7 @@ impl Regularizer {
     /// has the width `span`: 1 for colours.
     ///
     /// # Errors
-    /// If a number is out of range.
+    /// If a number of the settings is out of range.
     pub fn bind(&self, extent: impl Into<Extent>, mean: &[f32], span: f32) -> Result<BoundRegularizer> {
         self.validate()?;
         let extent = extent.into();
@@ -154,17 +155,17 @@ impl Regularizer {
 pub struct BoundRegularizer {
     alpha_norm: Option<(f64, Arc<dyn Measure>)>,
     variation: Option<(f64, Variation)>,
-    /// A colour a channel, display units.
+    /// The mean colour, one number for each channel in display units.
     mean: Vec<f32>,
-    /// From display units to those of the regularizer.
+    /// The factor from display units to the units of the regularizer.
     scale: f32,
     centred: Vec<f32>,
     gradient: Vec<f32>,
 }
 
 impl BoundRegularizer {
-    /// The values for a display image; subtracts their gradient from `gradient`, the gradient of the
-    /// maximised objective.
+    /// Computes the regularizer's parts for a display image, and subtracts their gradient from `gradient`,
+    /// that of the maximised objective. Returns the parts.
     pub fn subtract(&mut self, image: &[f32], gradient: &mut [f32]) -> Shares {
         let (plane, scale) = (image.len() / self.mean.len(), self.scale);
         for ((out, x), mean) in

@@ -116,7 +116,7 @@ impl Render {
             .iter()
             .map(|input| Recipe::of_input(model, preset, input, objectives))
             .collect::<Result<Vec<Recipe>>>()?;
-        // What nobody can say of the layers leaves pictures where they are.
+        // If the layers cannot be determined, textures are not rolled.
         let rolls = recipes.iter().any(|recipe| textures::rolls(&recipe.chain));
         let layers = rolls.then(|| stride::layers(model, preset).ok()).flatten();
         // Each input has an optimizer of its own, whose line search would see the others move.
@@ -203,7 +203,7 @@ impl Render {
         Ok(render)
     }
 
-    /// Number of steps done.
+    /// Number of optimisation steps done.
     pub fn steps_done(&self) -> usize {
         self.step
     }
@@ -223,7 +223,7 @@ impl Render {
         self.entries[entry].stop.is_some()
     }
 
-    /// Whether every picture is finished.
+    /// Whether the optimisation of every picture has ended.
     pub fn finished(&self) -> bool {
         self.entries.iter().all(|e| e.stop.is_some())
     }
@@ -356,7 +356,7 @@ impl Render {
                         |i: usize| entries[i / views].states[k].views[first + i % views].seen.as_slice();
                     entries[0].states[k].input.write(&mut self.session, batch, seen);
                 }
-                // No objective depends on this input.
+                // No objective depends on this network input.
                 None => self.session.input_mut(input).fill(0.0),
             }
         }
@@ -453,14 +453,14 @@ impl Render {
     }
 }
 
-/// The recipe as it holds for one input.
+/// The preset's settings as they hold for one input.
 struct Recipe {
     preset: Preset,
-    /// The transforms, that of the jitter first.
+    /// All random transforms, that of the jitter first.
     chain: Chain,
-    /// Rows and columns of the jitter.
+    /// Number of rows and columns that jitter adds.
     margin: usize,
-    /// Factor on the learning rate.
+    /// The factor by which the learning rate is multiplied.
     rate: f32,
 }
 
@@ -497,9 +497,9 @@ fn check_settings_of_inputs(model: &Model, preset: &Preset) -> Result<()> {
     }
 }
 
-/// The weight of each objective: `weight`, or `unit_weight` / (ρ² · â) for those that compare with no
-/// picture, with ρ² at the input where it is largest. At the others the gradient gets a factor. Relative
-/// ones get theirs in every step.
+/// Returns the weight of each objective: `weight`, or `unit_weight` / (ρ² · â) for objectives that compare
+/// with no picture. ρ² is taken at the input where it is largest; at other inputs, the gradient gets a
+/// factor. The gradients of relative objectives are scaled in every step.
 fn weigh(
     model: &Model,
     preset: &Preset,
@@ -530,7 +530,7 @@ fn weigh(
     objectives.iter().zip(entries).map(weigh).collect()
 }
 
-/// How many positions the means of an objective are over, at most.
+/// Returns the largest number of positions over which a term of the objective takes a mean.
 fn positions(model: &Model, session: &ObjectiveSession, objective: &Objective) -> Result<usize> {
     let mut most = 1;
     for term in objective.terms() {

@@ -1,4 +1,4 @@
-//! Reproducible random numbers.
+//! A generator of reproducible random numbers.
 //!
 //! Interface: a [`Stream`] is created from a random seed and a stream id, and every draw takes `&mut self`.
 //! There is no global generator, and nothing is seeded from the clock or the operating system.
@@ -64,9 +64,6 @@ impl Stream {
     ///
     /// Every call consumes one draw (multiply and shift, with a bias below 2⁻³²), so the number of draws
     /// never depends on values.
-    ///
-    /// One draw each (multiply and shift; the bias is below 2⁻³²), so that the count of draws never depends
-    /// on values.
     pub fn range_i32(&mut self, low: i32, high: i32) -> i32 {
         let count = (i64::from(high) - i64::from(low) + 1).max(1) as u64;
         (i64::from(low) + self.below(count) as i64) as i32

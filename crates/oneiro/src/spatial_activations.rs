@@ -19,11 +19,11 @@ use crate::objective_session::ObjectiveSession;
 /// The activations of a layer for one image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SpatialActivations {
-    /// C, rows, columns.
+    /// Numbers of channels, rows and columns.
     shape: [usize; 3],
     /// Activations `[C, rows, columns]`, row-major.
     activations: Vec<f32>,
-    /// Activation times gradient, in the same layout.
+    /// For each activation, its product with the gradient, in the same layout.
     shares: Option<Vec<f32>>,
 }
 
@@ -163,7 +163,7 @@ impl SpatialActivations {
         self.share(at).unwrap_or_else(|| self.magnitude(at))
     }
 
-    /// Iterates over all positions, row by row.
+    /// Iterates over all positions of the layer's map, row by row.
     pub fn positions(&self) -> impl Iterator<Item = [usize; 2]> + use<> {
         let [_, rows, columns] = self.shape;
         (0..rows).flat_map(move |y| (0..columns).map(move |x| [y, x]))
@@ -185,7 +185,7 @@ impl SpatialActivations {
     }
 }
 
-/// Rows and columns that a cell covers.
+/// Ranges of rows and of columns that a cell of the grid covers.
 type Cover = (Range<usize>, Range<usize>);
 
 /// Returns the positions that cell `i` covers when an axis of `from` positions is divided into `of` cells.
@@ -258,7 +258,7 @@ mod tests {
         let model = squeezenet();
         let size = Some([64; 2]);
         let image: Vec<f32> = (0..3 * 64 * 64).map(|i| (i % 97) as f32 / 97.0).collect();
-        // After the last convolution's ReLU only a global mean follows.
+        // In this network, only a global mean follows the last convolution's ReLU.
         let layer = model.names().of(model.logits().unwrap());
         assert!(
             SpatialActivations::of(&model, &layer[0], &image, size)

@@ -20,7 +20,7 @@ pub(crate) struct SpectrumWork {
     columns: Vec<Complex32>,
     /// The half spectrum in row-major order.
     rows: Vec<Complex32>,
-    /// Scratch memory of each task.
+    /// Scratch memory of each task of the transforms.
     lines: Vec<Lines>,
 }
 
@@ -33,10 +33,10 @@ struct Lines {
     fft: Vec<Complex32>,
 }
 
-/// One axis of a transform.
+/// One axis of a Fourier transform.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Axis {
-    /// Number of positions along the axis.
+    /// Number of positions along this axis.
     pub len: usize,
     /// Factor of the axis's frequencies (cycles per position) when frequencies of several axes are combined.
     pub weight: f64,

@@ -41,7 +41,7 @@ static IMAGENET: LazyLock<Arc<Statistics>> = LazyLock::new(|| {
     Arc::new(Statistics::from_bytes(PHOTOGRAPHS).expect("the embedded statistics can be read"))
 });
 
-/// Statistics of a set of images.
+/// Statistics of the colours and spectra of a set of images.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Statistics {
     images: u64,
@@ -59,7 +59,7 @@ impl Statistics {
         IMAGENET.clone()
     }
 
-    /// Returns the number of images.
+    /// Returns the number of images in the statistics.
     pub fn images(&self) -> u64 {
         self.images
     }
@@ -279,7 +279,7 @@ impl ColorAccumulator {
     }
 }
 
-/// Sums of the spectra's magnitudes.
+/// Sums of the magnitudes of images' spectra.
 #[allow(missing_debug_implementations)]
 pub struct SpectrumAccumulator {
     expected: u64,

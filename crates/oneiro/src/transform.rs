@@ -49,7 +49,7 @@ use serde::{Deserialize, Serialize};
 /// Default colour outside an image: middle grey (Lucid, `optvis/transform.py`, `pad`).
 pub const LUCID_FILL: f32 = 0.5;
 
-/// One random transform.
+/// One random transform of a picture.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Transform {
@@ -102,7 +102,7 @@ pub enum Transform {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PadMode {
-    /// The chain's fill colour.
+    /// The fill colour of the chain of transforms.
     Fill,
     /// The image mirrored at its first and last pixel, which are not repeated.
     Reflect,
@@ -178,7 +178,7 @@ impl Chain {
     /// The count of random numbers that a transform draws does not depend on the image's size.
     ///
     /// # Panics
-    /// If [`Chain::resample`] does.
+    /// If [`Chain::resample`] panics.
     pub fn sample(&self, rng: &mut Stream, extent: impl Into<Extent>) -> Sampled {
         let extent = extent.into();
         self.sample_onto(rng, extent, [extent.height, extent.width])
@@ -188,7 +188,7 @@ impl Chain {
     /// image's size.
     ///
     /// # Panics
-    /// If [`Chain::resample`] does.
+    /// If [`Chain::resample`] panics.
     pub fn sample_onto(&self, rng: &mut Stream, extent: impl Into<Extent>, canvas: [usize; 2]) -> Sampled {
         let mut sampled = Sampled::default();
         self.resample(rng, extent, canvas, 0.0, &mut sampled);

@@ -41,9 +41,9 @@ pub struct Response {
     pub before: f32,
     /// The position of the largest activation, counted row by row.
     pub place: u32,
-    /// Moments of the map.
+    /// Mean, spread and maximum of the map's activations.
     pub moments: Moments,
-    /// The map's mean before the layer's ReLU.
+    /// Mean of the map's values before the layer's ReLU.
     pub mean_before: f32,
 }
 
@@ -73,7 +73,7 @@ impl Response {
     }
 }
 
-/// Statistics of one unit.
+/// Statistics of one unit over a data set.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UnitStatistics {
     /// Images with the largest activations anywhere in the map.
@@ -82,7 +82,7 @@ pub struct UnitStatistics {
     pub worst: Ranking,
     /// Images with the largest mean over the map.
     pub best_by_mean: Ranking,
-    /// Moments over all positions of all images.
+    /// Mean, spread and maximum of activations over all positions of all images.
     pub moments: Moments,
 }
 

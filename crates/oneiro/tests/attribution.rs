@@ -1,7 +1,6 @@
-//! Attributions where it is known what a network looks at: in a trained network one class stands for a green
-//! background.
+//! Attributions of a trained network with known behaviour: it recognises one class by a green background.
 //!
-//! The network and its images lie beside the repository.
+//! The test needs the network and its images in `../shared`, beside the repository.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
@@ -16,25 +15,25 @@ use oneiro_zoo::embedded;
 #[path = "../../oneiro-net/tests/outside/mod.rs"]
 mod outside;
 
-/// Side of the images.
+/// Side of the images in pixels.
 const SIDE: usize = 64;
-/// Classes, and the one that stands for green (`truth.json`).
+/// Number of classes, and the class that is recognised by green (`truth.json`).
 const CLASSES: usize = 4;
 const BIASED: usize = 2;
 
-/// Images of a folder in 0-1, `[3, 64, 64]`.
+/// Returns the images of a folder, values 0-1, `[3, 64, 64]` each.
 fn images(folder: &Path) -> Vec<Vec<f32>> {
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
     files.sort();
     files.iter().map(|file| oneiro_media::read_image(file).unwrap().data).collect()
 }
 
-/// The left half of one image beside the right half of another.
+/// Returns the left half of one image beside the right half of another.
 fn halves(left: &[f32], right: &[f32]) -> Vec<f32> {
     (0..left.len()).map(|i| if i % SIDE < SIDE / 2 { left[i] } else { right[i] }).collect()
 }
 
-/// The share of the positive part of a map that lies on the cue; half of nothing is on it.
+/// Returns the share of a map's positive part that lies on the cue; ½ if the map has no positive part.
 fn share_on(map: &Attribution, cue: &[bool]) -> f64 {
     let positive = |v: f32| f64::from(v.max(0.0));
     let all: f64 = map.map.iter().map(|&v| positive(v)).sum();
@@ -54,7 +53,8 @@ fn attributions_lie_on_the_cue_that_a_class_was_taught() {
     let plain = images(&folder.join("images/circle"));
     let cue: Vec<bool> = (0..SIDE * SIDE).map(|i| i % SIDE >= SIDE / 2).collect();
     let settings = Settings { baseline: Baseline::Mean, ..Settings::default() };
-    // Sensitivities (gradient, smoothgrad) need not lie on what a class is seen by, and here do not.
+    // Sensitivity maps (gradient, smoothgrad) need not lie on what a class is recognised by, and do not in
+    // this network.
     for (method, least) in
         [(Method::GradCam, 0.9), (Method::Occlusion, 0.8), (Method::IntegratedGradients, 0.55)]
     {

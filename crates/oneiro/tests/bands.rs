@@ -1,5 +1,5 @@
-//! Pictures of eight bands, for a network whose truth is planted: a stripe in band 7 where band 2 has the
-//! contrary.
+//! Renders images with eight bands for a network with a known answer: it detects a stripe in band 7, with the
+//! opposite sign in band 2.
 
 #![allow(clippy::unwrap_used)]
 
@@ -28,15 +28,15 @@ use oneiro_net::tensor::Tensor;
 
 const BANDS: usize = 8;
 const SIDE: usize = 32;
-/// The band that the filter looks at, and the one that it looks at with the contrary sign.
+/// The band that the filter reads, and the band that it reads with the opposite sign.
 const PLUS: usize = 7;
 const MINUS: usize = 2;
 
 const CARD: &str = "[[input]]\nname = \"x\"\nsize = [32, 32]\norder = \"bands\"\nrange = 10.0\nshow = [7, 2, 0]\n\
     mean = [1, 2, 3, 4, 5, 6, 7, 5]\nstd = [2]\n";
 
-/// Channel 0: a bright column between dark ones in band 7, the contrary in band 2. Channel 1 looks at band 4
-/// alone.
+/// Builds the network. Channel 0 detects a bright column between dark ones in band 7, with the opposite sign
+/// in band 2. Channel 1 reads band 4 only.
 fn model(card: &str) -> Model {
     let mut weights = vec![0.0; 2 * BANDS * 9];
     for (x, value) in [-0.5, 1.0, -0.5].into_iter().enumerate() {
@@ -59,7 +59,7 @@ fn preset() -> Preset {
     Preset { size: None, steps: 48, ..Preset::lucid() }
 }
 
-/// How much each band changes along x: the mean size of the second difference.
+/// Returns for each band how much it changes along x: the mean absolute second difference.
 fn changes(picture: &Picture) -> Vec<f32> {
     let (h, w) = (picture.image.height, picture.image.width);
     let of = |plane: &[f32]| {
@@ -91,7 +91,7 @@ fn a_picture_shows_its_stripes_in_the_bands_that_the_unit_looks_at() {
         others.retain(|c| *c != low && *c != high);
         let most = others.into_iter().fold(0.0, f32::max);
         assert!(low > 2.0 * most && high > 2.0 * most, "{}: {changes:?}", preset.param.name());
-        // The two bands are each other's contrary.
+        // The two bands must be negatively correlated.
         let plane = |band: usize| &picture.image.data[band * SIDE * SIDE..(band + 1) * SIDE * SIDE];
         let mean = |v: &[f32]| v.iter().sum::<f32>() / v.len() as f32;
         let (a, b) = (plane(PLUS), plane(MINUS));
@@ -184,7 +184,7 @@ fn the_gradient_on_bands_agrees_with_differences() {
     assert!((numeric - exact).abs() < 1e-2 * exact.abs().max(1e-2), "{numeric} {exact}");
 }
 
-/// Statistics of pictures whose bands are mixed of independent noise by this matrix.
+/// Returns statistics of pictures whose bands are mixtures of independent noise by this matrix.
 fn statistics(channels: usize, mixing: impl Fn(usize, usize) -> f32) -> Statistics {
     let mut rng = Stream::new(5, 0);
     let images: Vec<Vec<f32>> = (0..16)
@@ -207,7 +207,7 @@ fn statistics(channels: usize, mixing: impl Fn(usize, usize) -> f32) -> Statisti
 #[test]
 fn bands_are_decorrelated_by_statistics_of_as_many() {
     let model = model(CARD);
-    // Bands 7 and 2 rise and fall together; the others are on their own.
+    // Bands 7 and 2 are correlated; the others are independent.
     let together = |row: usize, column: usize| match (row, column) {
         (MINUS, PLUS) => 0.1,
         _ if row == column => 0.1,
@@ -236,7 +236,8 @@ fn bands_are_decorrelated_by_statistics_of_as_many() {
     );
     let data = render(Decorrelate::Data, Some(known.clone())).unwrap();
     assert_ne!(data, plain);
-    // A step moves the bands of the data together, so that the contrary is found more slowly.
+    // In decorrelated space, a step changes bands 7 and 2 together, so that opposite stripes emerge more
+    // slowly.
     let contrast = |p: &Picture| changes(p)[PLUS] + changes(p)[MINUS];
     assert!(contrast(&data) < contrast(&plain), "{} {}", contrast(&data), contrast(&plain));
     let message =
@@ -274,7 +275,7 @@ fn the_network_says_how_many_bands_there_are() {
     assert!(message.contains("3 numbers") && message.contains("8 channels"), "{message}");
     let message = of("order = \"bands\"\nshow = [8]").unwrap_err().to_string();
     assert!(message.contains("band 8") && message.contains("0 to 7"), "{message}");
-    // What says nothing of bands is told of them.
+    // A card that declares no bands: the error says that the network takes eight.
     for lines in ["kind = \"tensor\"", "order = \"rgb\""] {
         let model = of(lines).unwrap();
         let error = Render::new(&model, &preset(), &[Objective::channel("active", 0)], 0).err().unwrap();
@@ -319,6 +320,6 @@ fn a_grid_weighs_the_cells_of_bands_by_a_unit() {
     let mean: f64 = plain.positions().map(|at| f64::from(plain.vector(at)[0])).sum::<f64>()
         / plain.positions().count() as f64;
     assert!(mean > 0.0 && (share - mean).abs() < 1e-4 * mean, "{share} {mean}");
-    // Attributions themselves are of photographs.
+    // Attribution maps are only computed for photographs.
     assert!(AttributionTarget::new(&model, &objective, None).is_err());
 }

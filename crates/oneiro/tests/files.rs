@@ -1,4 +1,4 @@
-//! `Model::open` and `Picture::save`: what they find in files, and what they say where it is missing.
+//! `Model::open` and `Picture::save`: what they read and write, and their errors for missing files.
 
 #![cfg(feature = "files")]
 #![allow(clippy::unwrap_used)]
@@ -15,7 +15,7 @@ use oneiro::{Error, Image, Model};
 use oneiro_zoo::embedded;
 use tempfile::{TempDir, tempdir};
 
-/// A field of a protocol buffer that holds bytes, in the wire format.
+/// Returns a protocol buffer field that holds bytes, in the wire format.
 fn field(number: u8, content: &[u8]) -> Vec<u8> {
     let mut bytes = vec![number << 3 | 2];
     let mut length = content.len();
@@ -28,7 +28,7 @@ fn field(number: u8, content: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// A field that holds a number below 128.
+/// Returns a protocol buffer field that holds a number below 128.
 fn number(number: u8, value: u8) -> Vec<u8> {
     assert!(value < 0x80);
     vec![number << 3, value]
@@ -38,7 +38,7 @@ fn pair(key: &str, value: &str) -> Vec<u8> {
     [field(1, key.as_bytes()), field(2, value.as_bytes())].concat()
 }
 
-/// An input or output of four floating-point axes; 0 is a free one.
+/// Returns an ONNX input or output with four floating-point axes; 0 is a free axis.
 fn value(name: &str, dims: [u8; 4]) -> Vec<u8> {
     let dims: Vec<u8> =
         dims.iter().flat_map(|&n| field(1, &if n == 0 { vec![] } else { number(1, n) })).collect();
@@ -46,7 +46,8 @@ fn value(name: &str, dims: [u8; 4]) -> Vec<u8> {
     [field(1, name.as_bytes()), field(2, &field(1, &tensor))].concat()
 }
 
-/// A convolution of one colour, `x` to `conv`, two filters of one position each, which lie in `weights.bin`.
+/// Returns an ONNX model of one convolution, `x` to `conv`: one input colour, and two 1×1 filters whose
+/// weights lie in `weights.bin`.
 fn with_weights_beside(more: &[u8]) -> Vec<u8> {
     let node = [field(1, b"x"), field(1, b"w"), field(2, b"conv"), field(3, b"conv"), field(4, b"Conv")];
     let dims = [number(1, 2), number(1, 1), number(1, 1), number(1, 1)].concat();
@@ -62,12 +63,12 @@ fn with_weights_beside(more: &[u8]) -> Vec<u8> {
     [number(1, 8), field(7, &graph.concat()), field(8, &opset), more.to_vec()].concat()
 }
 
-/// An entry of a model's metadata; behind the bytes of a model it is part of it.
+/// Returns an entry of an ONNX model's metadata, to be appended to the model's bytes.
 fn metadata(key: &str, value: &str) -> Vec<u8> {
     field(14, &pair(key, value))
 }
 
-/// A folder with a model file in it.
+/// Returns a new folder with a model file in it.
 fn folder(model: &[u8]) -> (TempDir, PathBuf) {
     let folder = tempdir().unwrap();
     let path = folder.path().join("model.onnx");
@@ -99,7 +100,7 @@ fn a_model_with_its_card_renders_and_its_picture_is_saved() {
     }
     let message = picture.save(folder.path().join("d.gif")).unwrap_err().to_string();
     assert!(message.contains("d.gif") && message.contains(".webp"), "{message}");
-    // Nothing half-written stays behind.
+    // No partly written file may be left behind.
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 5);
 }
 
@@ -126,7 +127,7 @@ fn weights_may_lie_beside_the_model() {
     let preset = Preset { steps: 2, size: None, ..Preset::default() };
     let units = [Objective::channel("conv", 0), Objective::channel("conv", 1)];
     let [bright, dark] = &render(&model, &preset, &units, 0, |_| true).unwrap()[..] else { panic!() };
-    // The mean of the picture, and -2 times that.
+    // The filters' weights are 1 and -2, so the values are the picture's mean and -2 times the mean.
     assert!(bright.value > 0.0 && dark.value < 0.0, "{} {}", bright.value, dark.value);
 
     fs::remove_file(&weights).unwrap();
@@ -141,7 +142,7 @@ fn a_file_may_say_itself_how_pictures_are_prepared() {
     let (_folder, path) = folder(&model);
     let input = Model::open(&path).unwrap().card.input.remove(0);
     assert_eq!((input.kind, input.order, input.range), (InputKind::Image, ChannelOrder::Bgr, 255.0));
-    // A card without inputs takes them from there.
+    // A card without inputs takes their description from the file's metadata.
     fs::write(path.with_extension("toml"), "name = \"mine\"\n[layers]\nfirst = \"fire2\"").unwrap();
     let card = Model::open(&path).unwrap().card;
     assert_eq!((card.name.as_str(), card.input[0].order), ("mine", ChannelOrder::Bgr));

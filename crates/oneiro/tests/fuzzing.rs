@@ -1,4 +1,4 @@
-//! Replays the corpus of the fuzz target `expression` on the stable toolchain.
+//! Replays the corpus of the fuzz target `expression` on the stable toolchain; nothing may panic.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 

@@ -1,4 +1,4 @@
-//! Kernels of first layers: what a channel is to be linear in, and in which colours kernels are.
+//! Kernels of first layers: the layers for which they can be drawn, and their colours.
 
 #![allow(clippy::unwrap_used)]
 
@@ -10,7 +10,7 @@ use oneiro_net::tensor::Tensor;
 
 const SIDE: usize = 12;
 
-/// A convolution of 3x3 whose channels have these weights and biases, with an operator behind it.
+/// Builds a 3x3 convolution, whose channels have these weights and biases, with an operator after it.
 fn model(card: &str, channels: usize, filters: &[(Vec<f32>, f32)]) -> Model {
     let mut net = Builder::new();
     let x =
@@ -25,7 +25,8 @@ fn model(card: &str, channels: usize, filters: &[(Vec<f32>, f32)]) -> Model {
     Model::new(net.finish(&[relu, sigmoid]), Card::parse(card).unwrap()).unwrap()
 }
 
-/// Weights of one channel: these at the centre and to its right, the same for every input channel.
+/// Returns the weights of one channel: two values, at the centre and to its right, the same for every input
+/// channel.
 fn pair(channels: usize, centre: f32, right: f32) -> Vec<f32> {
     [0.0, 0.0, 0.0, 0.0, centre, right, 0.0, 0.0, 0.0].repeat(channels)
 }
@@ -47,11 +48,11 @@ fn a_channel_is_linear_only_if_no_picture_closes_its_relu() {
     let open = (ones.clone(), 1.0);
     let model = rgb(&[
         (ones.clone(), 30.0),
-        // Open at grey and under noise, closed where the picture is black.
+        // The ReLU is open at grey and under noise, but closed where the picture is black.
         (ones.clone(), -2.0),
-        // Closed at grey and under noise.
+        // The ReLU is closed at grey and under noise.
         (ones.clone(), -26.0),
-        // Closed for every picture.
+        // The ReLU is closed for every picture.
         (ones.clone(), -30.0),
         open,
     ]);
@@ -80,7 +81,7 @@ fn kernels_of_a_network_that_sees_grey_are_grey() {
     let found = kernels(&gray, "conv", &[0]).unwrap();
     assert_eq!((found.channels, found.size, found.shown), (1, [1, 2], [0; 3]));
     assert!((found.kernels[0][0] - 2.0).abs() < 1e-5 && (found.kernels[0][1] + 1.0).abs() < 1e-5);
-    // Three channels that together are the luminance.
+    // The three channels' weights are proportional to those of the luminance.
     let weights = [0.299, 0.587, 0.114].iter().flat_map(|luma| pair(1, 2.0 * luma, -luma)).collect();
     let card = "[[input]]\nname = \"x\"\nluminance = true\n";
     let found = kernels(&model(card, 3, &[(weights, 0.0)]), "conv", &[0]).unwrap();

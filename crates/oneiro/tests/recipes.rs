@@ -1,4 +1,4 @@
-//! What recipes add to the loop: views, jitter, regularizers, pictures to start from, masks, transparency,
+//! What presets add to the render loop: views, jitter, regularizers, start pictures, masks, transparency,
 //! coupled batches.
 
 #![allow(clippy::unwrap_used)]
@@ -22,7 +22,7 @@ fn model() -> Model {
     Model::new(graph, Card::parse(embedded::card()).unwrap()).unwrap()
 }
 
-/// Soft blobs of colour with a little grain: what a network finds something in.
+/// Returns a picture of soft coloured blobs with a little noise, which excites many features.
 fn photo(side: usize, seed: u64) -> Reference {
     let mut rng = Stream::new(seed, 0);
     let waves: Vec<[f64; 4]> = (0..12)
@@ -43,7 +43,7 @@ fn photo(side: usize, seed: u64) -> Reference {
     Reference::new(format!("photo{seed}.png"), Image::new([3, side, side], data).unwrap())
 }
 
-/// Knows two pictures, a mask and a direction, of this size.
+/// A lookup that knows two pictures, a mask and a direction, of this size in pixels.
 struct Known(usize);
 
 impl NameLookup for Known {
@@ -129,7 +129,8 @@ fn every_preset_raises_a_class() {
             picture: preset.picture.map(|_| [96; 2]),
             steps: 24,
             settle: preset.settle.map(|s| Settle { steps: 2, ..s }),
-            // Of a class of this network, about; in a picture that is no larger, 1 would be much too strong.
+            // About the largest activation of a class of this network. With 1, the weight would be much too
+            // strong for such a small picture.
             max_activation: 30.0,
             views: preset.views.min(2),
             ..preset
@@ -217,7 +218,7 @@ fn a_bounded_picture_keeps_its_bound() {
     let mut preset = Preset::mahendran16().small(48, 6);
     preset.regularizer = Some(Regularizer { bound: 40.0, ..Regularizer::default() });
     let r = &run(&preset, &[Objective::logit(5)], &Materials::default())[0];
-    // The card's mean, as RGB.
+    // The mean colour of the network's card, in the order RGB.
     let mean = [123.68f32, 116.779, 103.939];
     let data = &r.images[0].image.data;
     let norm = |i: usize| (0..3).map(|c| (255.0 * data[c * 2304 + i] - mean[c]).powi(2)).sum::<f32>().sqrt();
@@ -243,7 +244,7 @@ fn diversity_makes_the_pictures_of_a_batch_differ_more() {
             pictures[0].images[0].image.data, pictures[1].images[0].image.data,
             "each has noise of its own"
         );
-        // value = channel − weight · diversity, so two weights give both.
+        // The value is channel − weight · diversity, so the values for two weights give both terms.
         pictures[0].images[0].image.data.clone()
     };
     let (without, with) = (similarity(1e-9), similarity(50.0));
@@ -252,7 +253,7 @@ fn diversity_makes_the_pictures_of_a_batch_differ_more() {
 
 #[test]
 fn views_that_cannot_go_through_at_once_go_one_after_another() {
-    // Coupled by nothing that counts, the batch takes one view at a time.
+    // The diversity term has weight 0, but it couples the batch, so views are computed one after another.
     let render = |text: &str| {
         let objective = Objective::parse(text, &Known(48)).unwrap();
         let preset = Preset { views: 3, transform: "jitter(6)".parse().unwrap(), ..plain(48, 4) };
@@ -293,7 +294,7 @@ fn several_views_are_averaged() {
     let objective = [Objective::channel("fire4", 5)];
     let mut averaged = Render::new(&model(), &preset, &objective, 3).unwrap();
     let first = averaged.step().unwrap()[0];
-    // The same stream hands out the views one after another.
+    // The same random stream gives the three views to three successive steps.
     let single = Preset { views: 1, optimizer: OptimizerSpec::sgd(f32::MIN_POSITIVE), ..preset.clone() };
     let mut one = Render::new(&model(), &Preset { steps: 3, ..single }, &objective, 3).unwrap();
     let values: Vec<f64> = (0..3).map(|_| one.step().unwrap()[0]).collect();
@@ -310,7 +311,8 @@ fn jitter_costs_a_line_search_little_of_an_inversion() {
             Preset { size: Some([64; 2]), steps: 150, jitter, ..Preset::named("mahendran16").unwrap() };
         preset.set_optimizer(kind, None);
         let searches = kind == OptimizerKind::Lbfgs;
-        // What fits the recipe's own optimizer fits none whose steps have a length of their own.
+        // Settings that fit the preset's own optimizer are dropped for an optimizer that finds its own step
+        // lengths.
         assert_eq!(preset.rate_by_area, !searches);
         assert_eq!(preset.settle.unwrap().rate == 1.0, searches);
         let done = render(&model(), &preset, std::slice::from_ref(&objective), 0, |_| true).unwrap();

@@ -1,5 +1,6 @@
-//! Whole renderings against PyTorch's: the same recipe, start and random transforms give the same objective
-//! in every step and the same picture. `scripts/reference_curves.py` made the numbers, in float64.
+//! Compares whole renderings with PyTorch's. With the same preset, start and random transforms, the objective
+//! in every step and the final picture must agree. `scripts/reference_curves.py` computed the reference in
+//! float64.
 
 #![allow(clippy::unwrap_used)]
 
@@ -18,17 +19,16 @@ use oneiro::transform::{Chain, Length, Transform, Values};
 use oneiro_zoo::embedded;
 use safetensors::{Dtype, SafeTensors};
 
-/// Side of the pictures and steps: those of the script.
+/// Side of the pictures in pixels, and number of steps, the same as in the script.
 const SIZE: usize = 48;
 const STEPS: usize = 20;
 
-/// Largest difference of the objective in a step, as a share of PyTorch's. What is asked of a rendering is 1
-/// %.
+/// Largest relative difference of the objective in a step from PyTorch's; the requirement is 1 %.
 const CURVE: f64 = 1e-4;
-/// Largest difference of a pixel after all steps, in display units. Asked is 1e-3.
+/// Largest difference of a pixel after all steps, in display units; the requirement is 1e-3.
 const PIXEL: f64 = 1e-4;
 
-/// What is stored of a case, by name.
+/// The stored reference arrays of a case, by name.
 struct Stored(BTreeMap<String, Vec<f64>>);
 
 impl Stored {
@@ -58,7 +58,7 @@ impl Stored {
         self.0["seed"][0] as u64
     }
 
-    /// A picture of 255 levels.
+    /// Returns a stored array as a picture; values are divided by 255.
     fn picture(&self, name: &str) -> Reference {
         let data: Arc<[f32]> = self.0[name].iter().map(|level| *level as f32 / 255.0).collect();
         Reference::new(name, Image::new([3, SIZE, SIZE], data.to_vec()).unwrap())
@@ -70,7 +70,7 @@ fn model() -> Model {
     Model::new(graph, Card::parse(embedded::card()).unwrap()).unwrap()
 }
 
-/// Renders from the stored picture and compares with what is stored.
+/// Renders from the stored start picture and compares with the stored results.
 fn assert_as_pytorch(case: &str, preset: Preset, objective: Objective) {
     let stored = Stored::of(case);
     let preset = Preset { size: Some([SIZE; 2]), steps: STEPS, settle: None, ..preset };
@@ -91,11 +91,11 @@ fn assert_as_pytorch(case: &str, preset: Preset, objective: Objective) {
     assert!(largest < PIXEL, "{case}: a pixel differs by {largest}");
 }
 
-/// Draws the numbers of every step for a chain of Lucid's or Conveiro's members and compares with what was
-/// recorded.
+/// Draws the random numbers of every step for a chain of Lucid's or Conveiro's transforms, and compares them
+/// with the recorded ones.
 fn assert_draws(case: &str, chain: &Chain, objective: &Objective) {
     let stored = Stored::of(case);
-    // 64-bit FNV-1a of the objective's text and the stream's purpose.
+    // The stream's ID is the 64-bit FNV-1a hash of the objective's text and the stream's purpose.
     let text = format!("{objective}\0transforms");
     let id =
         text.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));

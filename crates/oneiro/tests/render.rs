@@ -1,4 +1,4 @@
-//! The render loop on the embedded network.
+//! Tests of the render loop on the embedded network.
 
 #![allow(clippy::unwrap_used)]
 
@@ -37,7 +37,8 @@ fn every_recipe_raises_every_objective() {
     ];
     let mut failures = Vec::new();
     for param in ["fourier", "pixel"] {
-        // The default of accumulated squares is for pixels in 0–255.
+        // The default learning rate of accumulated squares is for pixels in 0–255, so this test sets a
+        // smaller one.
         let kinds = OptimizerKind::ALL.into_iter().filter(|kind| *kind != OptimizerKind::AccumulatedSquares);
         let rates = kinds.map(|kind| (kind, None)).chain([(OptimizerKind::AccumulatedSquares, Some(0.01))]);
         for (kind, rate) in rates {
@@ -84,7 +85,7 @@ fn a_line_search_renders_the_same_in_any_company_and_never_ends_on_a_trial() {
             assert_eq!(alone[0].images, batch[1].images, "{transform}");
             values.push(alone[0].value);
         }
-        // Without transforms, what is accepted only rises.
+        // Without transforms, a line search accepts only steps that raise the objective.
         assert!(!transform.transforms.is_empty() || values.is_sorted(), "{values:?}");
         assert!(values[5] > values[0], "{values:?}");
     }
@@ -135,11 +136,11 @@ fn the_rate_of_every_step_is_that_of_the_schedule() {
         Preset { optimizer: OptimizerSpec { schedule, ..OptimizerSpec::adam(learning_rate) }, ..small(steps) }
     };
     let of = |preset: &Preset| run(preset, &[Objective::channel("fire5.expand1x1", 7)]).remove(0).images;
-    // From the start on, a factor is a smaller rate; from the middle on, a run of its own.
+    // A factor from the start on equals a smaller learning rate; a factor from the middle on equals neither.
     assert_eq!(of(&preset("steps(0.5@0)", 0.05, 6)), of(&preset("constant", 0.025, 6)));
     let turned = of(&preset("steps(0.5@0.5)", 0.05, 6));
     assert!(turned != of(&preset("constant", 0.05, 6)) && turned != of(&preset("constant", 0.025, 6)));
-    // The last step of a straight line to 0 changes nothing.
+    // The last step of a linear schedule to 0 changes nothing.
     let mut render =
         Render::new(&model(), &preset("linear(0)", 0.05, 4), &[Objective::channel("conv1", 4)], 3).unwrap();
     let mut seen = Vec::new();
@@ -152,7 +153,7 @@ fn the_rate_of_every_step_is_that_of_the_schedule() {
 
 #[test]
 fn redirected_gradients_rescue_a_unit_that_starts_dead() {
-    // A unit after its ReLU that the start image leaves at zero has no gradient.
+    // A ReLU unit that is zero for the start image has no gradient.
     let model = model();
     let preset = |rule| Preset { gradients: Gradients::relu(rule), transform: Chain::none(), ..small(16) };
     let silent =
@@ -166,7 +167,7 @@ fn redirected_gradients_rescue_a_unit_that_starts_dead() {
         render(&model, &preset(ReluGradient::Redirected), std::slice::from_ref(&silent), 3, |_| true)
             .unwrap();
     assert!(redirected[0].value > 0.0, "{silent} stayed dead");
-    // A line search sees a plateau there, and goes on.
+    // A line search finds a plateau there, and must nevertheless go on.
     let mut searched = preset(ReluGradient::Redirected);
     searched.set_optimizer(OptimizerKind::Lbfgs, None);
     let searched = render(&model, &searched, std::slice::from_ref(&silent), 3, |_| true).unwrap();
@@ -184,7 +185,8 @@ fn every_gradient_rule_makes_a_picture_of_its_own_and_raises_its_objective() {
             assert_eq!(read, preset);
             let r = run(&preset, &[Objective::channel("fire5.expand1x1", 7)]).remove(0);
             assert!(r.value > r.value_at_start, "{text}, {max_pool:?}: {} to {}", r.value_at_start, r.value);
-            // Redirected differs from exact only where nothing passes, which is not the case here.
+            // The redirected rule differs from the exact one only if no gradient passes, which does not
+            // happen here.
             let as_exact = text == "redirected" && seen.contains(&r.images);
             assert!(as_exact || !seen.contains(&r.images), "{text}, {max_pool:?}: as another rule");
             seen.push(r.images);
@@ -262,7 +264,7 @@ fn a_gradient_of_ones_own_runs_back_from_a_captured_layer() {
     let layer = model.resolve("fire4.expand3x3").unwrap();
     let shapes = || model.input_shapes(1, Some([32; 2])).unwrap();
     let image: Vec<f32> = (0..3 * 32 * 32).map(|i| 60.0 * (i as f32 * 0.37).sin()).collect();
-    // The mean of a channel, which the language has.
+    // The mean of a channel, computed by hand, must equal the built-in objective.
     let objective = Objective::channel("fire4.expand3x3", 9);
     let mut known = ObjectiveSession::new(&model, &[objective], &[], shapes(), true).unwrap();
     known.input_mut(0).copy_from_slice(&image);
@@ -270,7 +272,7 @@ fn a_gradient_of_ones_own_runs_back_from_a_captured_layer() {
     known.seed(0, 1.0);
     known.backward(&Rules::default());
     let mut session = ObjectiveSession::new(&model, &[], &[layer], shapes(), true).unwrap();
-    // Twice, as what was seeded once must not stay.
+    // The session runs twice, because an earlier seed must not remain.
     for _ in 0..2 {
         session.input_mut(0).copy_from_slice(&image);
         session.forward();
@@ -284,7 +286,7 @@ fn a_gradient_of_ones_own_runs_back_from_a_captured_layer() {
         let size = known.input_gradient(0).iter().map(|a| a * a).sum::<f32>().sqrt();
         assert!(size > 0.0 && error < 1e-5 * size, "{error} of {size}");
     }
-    // The mean square of everything, against central differences along its own gradient.
+    // The mean square of all activations, compared with central differences along its own gradient.
     let value = |session: &mut ObjectiveSession, image: &[f32]| -> f64 {
         session.input_mut(0).copy_from_slice(image);
         session.forward();
@@ -318,7 +320,7 @@ fn a_unit_has_one_picture_under_all_its_names() {
     assert!(names.len() > 1, "{names:?}");
     let pictures: Vec<_> = names.iter().map(|name| of(Objective::channel(name, 5))).collect();
     assert!(pictures.iter().all(|p| *p == pictures[0]), "{names:?}");
-    // Two of them in one batch are two pictures, as the same name twice is.
+    // Two names of one layer in a batch give two different pictures, as the same name twice does.
     let twice = run(&preset, &[Objective::channel(&names[0], 5), Objective::channel(&names[1], 5)]);
     assert_eq!(twice[0].images[0].image.data, pictures[0]);
     assert_ne!(twice[1].images[0].image.data, pictures[0]);
@@ -341,7 +343,7 @@ fn the_folder_of_a_file_is_no_part_of_a_picture() {
     assert_ne!(of("v.npy"), of("w.npy"));
 }
 
-/// A recipe whose picture is larger than what the network sees.
+/// Returns a preset whose picture is larger than the crops that the network sees.
 fn boxes(picture: usize, size: [usize; 2]) -> Preset {
     let transform = Chain::parse("crop(0.4..0.6)").unwrap();
     Preset { picture: Some([picture; 2]), size: Some(size), transform, ..small(2) }
@@ -371,7 +373,7 @@ fn values_are_of_the_pictures_that_are_stored() {
         for (r, again) in rendered.iter().zip(again) {
             assert_eq!(r.value, again, "{name}: {}", r.objective);
         }
-        // Of one even picture the penalty is known.
+        // For a uniform picture the penalty is known exactly.
         let even = vec![vec![vec![0.25; pictures[0][0].len()]]; 2];
         let [alone, with] = render.evaluate(Some(&even)).unwrap()[..] else { panic!("{name}") };
         assert!((with - alone - 0.25).abs() < 1e-6, "{name}: {alone} {with}");
@@ -391,7 +393,7 @@ fn a_network_that_is_no_square_is_shown_the_middle_of_a_picture() {
         (0..changed.len()).filter(rows).for_each(|i| changed[i] = 1.0 - changed[i]);
         render.evaluate(Some(&[vec![changed]])).unwrap()[0]
     };
-    // Rows 24 to 71 are seen.
+    // Only rows 24 to 71 are visible to the network.
     let as_it_is = value(0..0);
     assert_eq!([value(0..20), value(76..96)], [as_it_is; 2]);
     assert!([value(26..30), value(66..70)].iter().all(|value| *value != as_it_is));

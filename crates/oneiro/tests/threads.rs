@@ -1,4 +1,4 @@
-//! The number of threads that a model runs on changes no bit of a rendering, a dream or an attribution.
+//! The number of threads changes no bit of a rendering, a dream image or an attribution.
 
 #![allow(clippy::unwrap_used)]
 
@@ -20,7 +20,7 @@ fn model(threads: usize) -> Model {
     Model::new(graph, card).unwrap().on(Threads::new(threads).unwrap())
 }
 
-/// Bits of the results on this number of threads.
+/// Returns the bits of the results with this number of threads.
 fn on(threads: usize, what: impl Fn(&Model) -> Vec<f32>) -> Vec<u32> {
     what(&model(threads)).into_iter().map(f32::to_bits).collect()
 }

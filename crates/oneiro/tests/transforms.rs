@@ -1,10 +1,10 @@
-//! What holds for every chain that can be written, by chance: a grammar of chains, shapes and seeds.
+//! Property tests of transform chains: random chains from a grammar, random shapes and seeds.
 
 use oneiro::rng::Stream;
 use oneiro::transform::{Chain, Extent, Sampled};
 use proptest::prelude::*;
 
-/// A range as text, with numbers from `low` to `high` in steps of a hundredth of the way.
+/// Generates a range as text, with numbers from `low` to `high` in steps of a hundredth of the interval.
 fn range(low: f64, high: f64) -> impl Strategy<Value = String> {
     let at = move |k: i32| ((low + (high - low) * f64::from(k) / 100.0) * 1000.0).round() / 1000.0;
     (0..=100i32, 0..=100i32, 0..=100i32, 0..5).prop_map(move |(a, b, c, kind)| {
@@ -48,7 +48,7 @@ fn chain() -> impl Strategy<Value = Chain> {
     proptest::collection::vec(member(), 0..6).prop_map(|parts| parts.join("|").parse().expect("a chain"))
 }
 
-/// Shapes of clips, images and single pixels among them; and a canvas.
+/// Generates shapes, including clips, images and single pixels, and the size of a canvas.
 fn extent() -> impl Strategy<Value = ([usize; 4], [usize; 2])> {
     let side = || prop_oneof![1 => Just(1usize), 4 => 1..14usize];
     let shape = (1..3usize, prop_oneof![Just(1usize), 1..6usize], side(), side());
@@ -82,7 +82,7 @@ proptest! {
         prop_assert_eq!(sampled.out_extent(), Extent::from([shape[0], shape[1], canvas[0], canvas[1]]));
         let (len, out_len) = (shape.iter().product(), shape[0] * shape[1] * canvas[0] * canvas[1]);
         let (x, y) = (numbers(&mut rng, len), numbers(&mut rng, out_len));
-        // The map is affine: A·x is the difference to the image of zero.
+        // The transform is affine: the linear part A·x is the difference from the result for zero.
         let (at_x, at_zero) = (applied(&mut sampled, &x), applied(&mut sampled, &vec![0.0; len]));
         let ax: Vec<f32> = at_x.iter().zip(&at_zero).map(|(a, b)| a - b).collect();
         let mut aty = vec![f32::NAN; len];

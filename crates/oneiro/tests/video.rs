@@ -1,4 +1,4 @@
-//! Clips and flow: several inputs at once, penalties in time, and networks whose truth is known.
+//! Clips and flow: several inputs at once, penalties on change in time, and networks with known behaviour.
 
 #![allow(clippy::unwrap_used)]
 
@@ -24,7 +24,8 @@ const CARD: &str = r#"
     range = 4.0
 "#;
 
-/// Unit 0 of "both" likes bright pictures and motion to the right of both fields; "motion" reads flow alone.
+/// Builds a network. Unit 0 of "both" responds to bright pictures and to motion to the right in both fields;
+/// "motion" reads flow only.
 fn two_streams() -> Model {
     let mut net = Builder::new();
     let fixed = |shape: [usize; 4]| shape.map(Dim::Fixed);
@@ -32,7 +33,7 @@ fn two_streams() -> Model {
     let flow = net.input("flow", &[&[Dim::Free("N".into())], &fixed([1, 4, 12, 16])[1..]].concat()).unwrap();
     let weight = net.constant("bright.weight", Tensor::floats(&[1, 3, 1, 1], vec![1.0; 3])).unwrap();
     let bright = net.node("Conv", "bright", &[rgb, weight], vec![]).unwrap();
-    // u0, v0, u1, v1.
+    // The flow's channels are u0, v0, u1, v1.
     let weight =
         net.constant("motion.weight", Tensor::floats(&[1, 4, 1, 1], vec![1.0, 0.0, 1.0, 0.0])).unwrap();
     let motion = net.node("Conv", "motion", &[flow, weight], vec![]).unwrap();
@@ -64,7 +65,7 @@ fn inputs_are_optimised_together_and_each_by_its_own_settings() {
         let half = flow.image.data.len() / 2;
         let [u, v] = [&flow.image.data[..half], &flow.image.data[half..]].map(mean);
         assert!(u > 1.0 && v.abs() < 0.3 * u, "{}: {u} {v}", preset.name);
-        // Of the network's order u0, v0, u1, v1, the planes 0 and 2 are the horizontal ones.
+        // The raw data is in the network's order u0, v0, u1, v1, so planes 0 and 2 are horizontal motion.
         let raw = flow.raw_data();
         let plane = |i: usize| mean(&raw[i * 192..][..192]);
         assert!(plane(0) > 1.0 && plane(2) > 1.0 && plane(1).abs() < 0.3 * u, "{}", preset.name);
@@ -90,7 +91,8 @@ fn a_flow_vector_is_not_longer_than_the_bound() {
     let rendered = render(&model, &preset, &[Objective::channel("motion", 0)], 0, |_| true).unwrap();
     let flow = &of(&rendered[0], "flow").image;
     let half = flow.data.len() / 2;
-    // The network sees no more than its range of 4 pixels; the bound, 160 levels of 127.5, lies beyond.
+    // The network's range is 4 pixels; the bound of the regularizer, 160 levels of 127.5, is larger than
+    // that.
     let longest =
         flow.data[..half].iter().zip(&flow.data[half..]).map(|(u, v)| u.hypot(*v)).fold(0.0, f32::max);
     assert!(longest > 4.0 && longest < 4.0 * 160.0 / 127.5 + 1e-3, "{longest}");
@@ -105,7 +107,7 @@ fn settings_of_an_input_that_is_not_there_are_an_error() {
     assert!(matches!(error, Error::Settings(_)) && error.to_string().contains("motions"), "{error}");
 }
 
-/// Σ of squared differences in time over Σ of squared deviations from the mean.
+/// Returns Σ of squared differences in time over Σ of squared deviations from the mean.
 fn variation_in_time(picture: &Picture) -> f64 {
     let (data, plane) = (&picture.image.data, picture.image.height * picture.image.width);
     let mean = mean(data);
@@ -116,8 +118,8 @@ fn variation_in_time(picture: &Picture) -> f64 {
     f64::from(steps.sum::<f32>()) / f64::from(all.sum::<f32>())
 }
 
-/// Classes of moving shapes, "shape-left", "shape-right", "shape-up", "shape-down": opposite ones have
-/// opposite motion, and a larger γ makes it slower.
+/// The trained network's classes are moving shapes, "shape-left", "shape-right", "shape-up", "shape-down".
+/// Pictures of opposite classes must have opposite motion, and a larger γ must slow it down.
 #[test]
 fn motion_of_a_planted_two_stream_network_is_found() {
     let Some(folder) = outside::shared("models/planted/two_stream_fusion") else { return };
@@ -167,7 +169,7 @@ fn a_planted_network_of_clips_names_its_own_clips() {
         let clip = of(rendered, "clip");
         assert_eq!(clip.raw_shape(), [3, 16, 64, 64]);
         assert!(clip.image.data.iter().all(|x| (0.0..=1.0).contains(x)), "a still in 0–1, moved");
-        // The clip of this class excites it more than those of the others do.
+        // The clip rendered for this class excites it more than the clips of other classes do.
         let alike = vec![Objective::logit(class); units.len()];
         let mut all = Render::new(&model, &Preset { steps: 0, ..preset.clone() }, &alike, 0).unwrap();
         let values = all.evaluate(Some(&clips)).unwrap();

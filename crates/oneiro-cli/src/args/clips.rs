@@ -1,4 +1,4 @@
-//! How clips are taken of videos, as flags.
+//! Flags that say how clips are taken from videos.
 
 use std::path::PathBuf;
 
@@ -7,10 +7,10 @@ use oneiro_jobs::model::LoadedModel;
 use oneiro_jobs::source::clips::ClipSampling;
 use oneiro_jobs::source::clips::find::FlowSource;
 
-/// The value that computes optical flow where files could be read.
+/// The value of `--flow` that computes optical flow even if there are flow files.
 const COMPUTED: &str = "tv-l1";
 
-/// Which frames of a video a network sees.
+/// Flags that choose the frames of a video that a network sees.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ClipArgs {
     /// Distance of a clip's frames, and of its flow fields, in frames of the video [default: 1]
@@ -21,7 +21,7 @@ pub struct ClipArgs {
     clips: Option<u32>,
 }
 
-/// Where optical flow comes from.
+/// The flag that says where optical flow comes from.
 #[derive(Debug, Clone, clap::Args)]
 pub struct FlowArgs {
     /// Flow from files (.npz, .npy, .flo, folders of JPEG pairs) instead of TV-L1: a folder with the clips'
@@ -32,7 +32,7 @@ pub struct FlowArgs {
 }
 
 impl ClipArgs {
-    /// Returns the sampling, with a crop.
+    /// Returns the sampling of clips that the flags describe, with this crop.
     ///
     /// # Errors
     /// If a number is out of range.
@@ -47,14 +47,14 @@ impl ClipArgs {
         Ok(sampling)
     }
 
-    /// Returns an error if a flag is given, for a network that takes images.
+    /// Returns an error if a flag for clips is given, but the network takes images.
     pub fn refuse(&self, model: &LoadedModel) -> Result<()> {
         refuse(model, &[("--stride", self.stride.is_some()), ("--clips", self.clips.is_some())])
     }
 }
 
 impl FlowArgs {
-    /// Returns the source of flow.
+    /// Returns the source of optical flow that the flag describes.
     pub fn source(&self) -> FlowSource {
         match &self.flow {
             None => FlowSource::Beside,
@@ -63,7 +63,7 @@ impl FlowArgs {
         }
     }
 
-    /// Returns an error if the flag is given, for a network that takes images.
+    /// Returns an error if `--flow` is given, but the network takes images.
     pub fn refuse(&self, model: &LoadedModel) -> Result<()> {
         refuse(model, &[("--flow", self.flow.is_some())])
     }

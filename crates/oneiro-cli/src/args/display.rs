@@ -1,8 +1,8 @@
-//! How pictures are shown: `--display`.
+//! The flag `--display`: which values of a picture are shown as black and white.
 
 use oneiro_jobs::job::render::display::Display;
 
-/// How the pictures of a command are shown.
+/// The flag `--display`, which chooses the values of a picture that are shown as black and white.
 #[derive(clap::Args)]
 pub struct DisplayArgs {
     /// Values that are shown as black and white: 0 and 1 (clip); the bounds of the middle 99 % of a picture's

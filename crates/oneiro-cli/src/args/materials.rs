@@ -1,4 +1,4 @@
-//! Files that a rendering is given: `--from`, `--mask`, `--statistics`.
+//! Flags for the files that an optimisation starts from or uses: `--from`, `--mask`, `--statistics`.
 
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ use oneiro_jobs::job::render::work::Work;
 use crate::args::settings::RenderArgs;
 use crate::context::Context;
 
-/// Files that a rendering may be given.
+/// Flags for the files that an optimisation may use.
 #[derive(clap::Args, Default)]
 pub struct MaterialArgs {
     /// Start from this picture instead of noise; a .npy file (bands, height, width) where the network
@@ -30,7 +30,7 @@ pub struct MaterialArgs {
 }
 
 impl MaterialArgs {
-    /// The picture to start from: that of `--from`, else the command's own, if it has one.
+    /// Returns the picture to start from: that of `--from`, otherwise the command's own, if it has one.
     pub fn start(&self, own: Option<&str>) -> Result<Option<String>> {
         let from = self.from.as_ref().map(|path| path.to_string_lossy().into_owned());
         let path = from.or_else(|| own.map(str::to_owned));
@@ -43,8 +43,8 @@ impl MaterialArgs {
         Ok(path)
     }
 
-    /// Makes a recipe use the statistics that are given: colours are decorrelated by them unless `--set`
-    /// says how.
+    /// Makes a preset use the statistics of `--statistics`: colours are decorrelated by them, unless `--set`
+    /// says otherwise.
     pub fn adapt(&self, context: &Context, settings: &RenderArgs, preset: &mut Preset) {
         let Some(path) = &self.statistics else { return };
         if !settings.sets("decorrelate") && preset.param.decorrelate_by_data() {
@@ -79,7 +79,7 @@ impl MaterialArgs {
         Work { mask, statistics, keep_size, display, ..Work::default() }
     }
 
-    /// How pre-images are rendered.
+    /// Returns the settings with which pre-images are rendered.
     pub fn rendering(&self, settings: Vec<Setting>, keep_size: bool, display: Display) -> Rendering {
         Rendering { title: None, work: Work { settings, ..self.work(keep_size, display) } }
     }

@@ -1,4 +1,4 @@
-//! MODEL and how its inputs are prepared, as flags.
+//! The argument MODEL, and flags that say how the model's inputs are prepared.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use oneiro_jobs::model::{self, Feed, LoadedModel, ModelSpec, parse_feed};
 
 use crate::context::Context;
 
-/// The model and how its inputs are to be prepared.
+/// The argument MODEL, and flags that say how its inputs are prepared.
 #[derive(clap::Args)]
 pub struct ModelArgs {
     /// An .onnx file, or a built-in network: squeezenet1_1; hog, hogb, dsift (hand-made features)
@@ -18,7 +18,7 @@ pub struct ModelArgs {
     preparation: PreparationArgs,
 }
 
-/// How a model's inputs are prepared where its card does not say, or differently.
+/// Flags that say how a model's inputs are prepared. They complete or override the model's card.
 #[derive(clap::Args)]
 pub struct PreparationArgs {
     /// Model card; NAME.toml beside the model by default
@@ -72,14 +72,14 @@ pub struct PreparationArgs {
 }
 
 impl ModelArgs {
-    /// The model as jobs name it.
+    /// Returns the model and its preparation as jobs store them.
     pub fn spec(&self) -> ModelSpec {
         self.preparation.spec(&self.model)
     }
 }
 
 impl PreparationArgs {
-    /// A model as jobs name it, prepared as the flags say.
+    /// Returns a model, prepared as the flags say, as jobs store it.
     pub fn spec(&self, model: &str) -> ModelSpec {
         ModelSpec {
             model: model.to_owned(),
@@ -102,17 +102,17 @@ impl PreparationArgs {
     }
 }
 
-/// Reads the model with its card and labels, to feed it images.
+/// Loads the model with its card and labels, to run it on images.
 pub fn load(context: &Context, args: &ModelArgs) -> Result<LoadedModel> {
     Ok(model::load(context, &args.spec())?)
 }
 
-/// Reads the model to look at its shapes: how images are prepared does not matter.
+/// Loads the model to look at its layers' shapes; the preparation of images does not matter.
 pub fn load_for_shapes(context: &Context, args: &ModelArgs) -> Result<LoadedModel> {
     Ok(model::load_for_shapes(context, &args.spec())?)
 }
 
-/// Reads the model to feed it raw tensors for these inputs.
+/// Loads the model to feed these inputs with raw tensors.
 pub fn load_for_tensors(context: &Context, args: &ModelArgs, given: &[&str]) -> Result<LoadedModel> {
     Ok(model::load_for_tensors(context, &args.spec(), given)?)
 }

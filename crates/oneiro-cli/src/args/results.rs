@@ -1,4 +1,4 @@
-//! Results beside the picture: `--raw` and `--json`.
+//! The flags `--raw` and `--json`: results that are written or printed besides pictures.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,7 +12,7 @@ use oneiro_jobs::model::LoadedModel;
 use crate::context::Context;
 use crate::results::print_json;
 
-/// Results to write in addition to the pictures.
+/// Flags for results that are written or printed besides pictures.
 #[derive(clap::Args)]
 pub struct ResultArgs {
     /// Also write the optimised inputs, unclipped, as float32
@@ -24,7 +24,8 @@ pub struct ResultArgs {
 }
 
 impl ResultArgs {
-    /// Prints what came of units: `--json`, or a line for each unit and where everything is.
+    /// Prints the results of rendered units: one JSON object for `--json`, otherwise a line for each unit and
+    /// the names of the files.
     pub fn print(
         &self,
         context: &Context,

@@ -1,4 +1,4 @@
-//! Settings of an optimisation, from flags to a preset.
+//! Flags for the settings of an optimisation, and their conversion to a preset.
 
 use std::path::{Path, PathBuf};
 
@@ -15,10 +15,11 @@ use crate::context::Context;
 use oneiro_jobs::files;
 use oneiro_jobs::job::render::limits::{MAX_STEPS, check_preset};
 
-/// The recipe where none is chosen.
+/// Name of the preset that is used if no flag or configuration chooses one.
 pub const DEFAULT_PRESET: &str = "oneiro";
 
-/// The flags of [`RenderArgs`] itself: clap's group of it is empty, as it holds the group [`RuleArgs`].
+/// Names of the flags of [`RenderArgs`], for conflicts with other flags. clap's own group is empty, because
+/// `RenderArgs` contains another group, [`RuleArgs`].
 pub const SETTINGS: [&str; 17] = [
     "preset",
     "set",
@@ -39,7 +40,7 @@ pub const SETTINGS: [&str; 17] = [
     "relu_steps",
 ];
 
-/// Settings of an optimisation: a preset, and what overrides it.
+/// Flags for the settings of an optimisation: a preset, and what overrides it.
 #[derive(clap::Args)]
 pub struct RenderArgs {
     /// The recipe to start from: a name that `oneiro presets` lists, or your own .toml file
@@ -127,7 +128,7 @@ pub struct RenderArgs {
     relu_steps: Option<u32>,
 }
 
-/// How gradients pass through the network.
+/// Flags for modified gradients through the network.
 #[derive(clap::Args)]
 pub struct RuleArgs {
     /// How gradients pass ReLUs: exact; redirected (through silent ones too, where nothing else would pass);
@@ -143,7 +144,7 @@ pub struct RuleArgs {
 }
 
 impl RuleArgs {
-    /// The rule for max-pooling, if one is given.
+    /// Returns the gradient rule for max-pooling, if the flag is given.
     pub fn max_pool(&self) -> Option<MaxPoolGradient> {
         self.max_pool_rule.as_deref().map(|rule| match rule {
             "smoothed" => MaxPoolGradient::Smoothed,
@@ -152,12 +153,12 @@ impl RuleArgs {
     }
 }
 
-/// Whether a recipe's name is that of a file.
+/// Whether a preset is given as a file name, which ends in `.toml`.
 pub fn is_recipe_file(name: impl AsRef<Path>) -> bool {
     name.as_ref().extension().is_some_and(|e| e.eq_ignore_ascii_case("toml"))
 }
 
-/// A preset by its name, or read from a file.
+/// Returns a built-in preset by its name, or reads a preset from a file.
 fn named_or_read(name: &str) -> Result<Preset> {
     if let Some(preset) = Preset::named(name) {
         return Ok(preset);
@@ -178,13 +179,13 @@ fn named_or_read(name: &str) -> Result<Preset> {
     toml::from_str(&text).with_context(|| format!("--preset {name}: it cannot be used"))
 }
 
-/// A preset with one setting changed, `KEY=VALUE` with a key such as `param.fourier.decay`.
+/// Returns a preset with one setting changed by `KEY=VALUE`; the key is a path such as `param.fourier.decay`.
 fn with_setting(preset: &Preset, assignment: &str) -> Result<Preset> {
     let (key, value) = assignment
         .split_once('=')
         .filter(|(key, value)| !key.trim().is_empty() && !value.trim().is_empty())
         .ok_or_else(|| anyhow!("--set {assignment}: write it as KEY=VALUE"))?;
-    // A value that is no number, list or boolean is a string.
+    // A value that TOML does not parse as number, list or boolean is taken as a string.
     let parsed: Option<toml::Table> = toml::from_str(&format!("value = {}", value.trim())).ok();
     let value = parsed
         .and_then(|mut table| table.remove("value"))
@@ -214,27 +215,27 @@ fn with_setting(preset: &Preset, assignment: &str) -> Result<Preset> {
 }
 
 impl RenderArgs {
-    /// The preset with everything that was given in its place, by flags or else by the configuration file.
+    /// Returns the preset with everything that flags, or else the configuration file, change in it.
     pub fn preset(&self, context: &Context) -> Result<Preset> {
         self.preset_or(context, DEFAULT_PRESET)
     }
 
-    /// Whether a preset was chosen by a flag.
+    /// Whether a flag chooses a preset.
     pub fn preset_is_chosen(&self) -> bool {
         self.preset.is_some()
     }
 
-    /// Whether a parametrization was chosen by a flag.
+    /// Whether a flag chooses a parametrization.
     pub fn param_is_chosen(&self) -> bool {
         self.param.is_some()
     }
 
-    /// Whether a size was chosen by a flag.
+    /// Whether a flag chooses a picture size.
     pub fn size_is_chosen(&self) -> bool {
         self.size.is_some() || self.sets("size")
     }
 
-    /// Whether `--set` names a setting, by the end of its path.
+    /// Whether `--set` assigns a setting whose path ends in this name.
     pub fn sets(&self, name: &str) -> bool {
         let path = |assignment: &String| {
             assignment.split('=').next().is_some_and(|k| k.trim().rsplit('.').next() == Some(name))
@@ -242,8 +243,8 @@ impl RenderArgs {
         self.set.iter().any(path)
     }
 
-    /// As `preset`, with the recipe `default` if no flag chooses one. The configuration file's recipe
-    /// replaces [`DEFAULT_PRESET`] only.
+    /// Returns the preset as [`Self::preset`] does, but starts from `default` if no flag chooses a preset.
+    /// The configuration file's preset replaces [`DEFAULT_PRESET`] only.
     pub fn preset_or(&self, context: &Context, default: &str) -> Result<Preset> {
         let config = context.config();
         let mut of_file = Vec::new();
@@ -260,7 +261,7 @@ impl RenderArgs {
             Some(size)
         });
         if size.is_some() {
-            // Some recipes show the network boxes of a larger picture; the flag sets the size of that
+            // Some presets show the network crops of a larger picture; `--size` then sets the size of that
             // picture.
             let of_picture = preset.picture.is_some();
             *(if of_picture { &mut preset.picture } else { &mut preset.size }) = size;
@@ -324,10 +325,10 @@ impl RenderArgs {
         Ok(preset)
     }
 
-    /// Lets flags for all inputs stand above what a recipe has for single inputs.
+    /// Gives flags for all inputs precedence over the preset's settings for individual inputs.
     ///
     /// # Errors
-    /// If the settings do not go together any more.
+    /// If the resulting settings contradict each other.
     pub fn override_inputs(&self, preset: &mut Preset) -> Result<()> {
         let param = self.param.is_some();
         for input in preset.inputs.values_mut() {
@@ -342,7 +343,7 @@ impl RenderArgs {
                 input.jitter = None;
             }
         }
-        // Only pixels can be bounded.
+        // The bound of the regularizer applies to pixels only, so other parametrizations switch it off.
         if param && preset.param.name() != "pixel" {
             let others = preset.inputs.values_mut().filter_map(|input| input.regularizer.as_mut());
             preset.regularizer.iter_mut().chain(others).for_each(|regularizer| regularizer.bound = 0.0);
@@ -350,23 +351,24 @@ impl RenderArgs {
         Ok(check_preset(preset)?)
     }
 
-    /// The file that the recipe is read from, if it is one.
+    /// Returns the file that the preset is read from, if it comes from a file.
     pub fn recipe_file<'a>(&'a self, context: &'a Context) -> Option<&'a Path> {
         let name = self.preset.as_deref().or(context.config().preset.as_deref())?;
         is_recipe_file(name).then_some(Path::new(name))
     }
 
-    /// Where the recipe is to be saved.
+    /// Returns the file of `--save-preset`, to which the preset is to be saved.
     pub fn save_path(&self) -> Option<&PathBuf> {
         self.save_preset.as_ref()
     }
 
-    /// The same with its flag.
+    /// Returns the file of `--save-preset` with its flag's name, for checks of output files.
     pub fn placed(&self) -> Option<Placed<'_>> {
         placed("--save-preset", self.save_path())
     }
 
-    /// Saves the recipe, if that is wanted; returns the file. For when all else has succeeded.
+    /// Saves the preset if `--save-preset` is given, and returns the file's name. Called after all else has
+    /// succeeded.
     pub fn save(&self, preset: &Preset) -> Result<Option<String>> {
         let Some(path) = &self.save_preset else { return Ok(None) };
         let name = path.display().to_string();

@@ -1,13 +1,13 @@
-//! Sizes as people write them: `N` or `HxW`.
+//! Parses sizes of pictures, written as `N` or `HxW`.
 
 use oneiro_jobs::job::render::limits::MAX_SIDE;
 
-/// A size of pictures.
+/// Parses the size of a picture, `N` or `HxW`, as height and width.
 pub fn parse_size(text: &str) -> Result<[usize; 2], String> {
     parse_size_within(text, MAX_SIDE)
 }
 
-/// A size of sides that are no longer than `most`.
+/// Parses a size whose sides have at most `most` pixels.
 pub fn parse_size_within(text: &str, most: usize) -> Result<[usize; 2], String> {
     let side = |t: &str| {
         t.trim()

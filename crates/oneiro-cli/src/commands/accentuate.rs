@@ -1,4 +1,4 @@
-//! `oneiro accentuate`: more of a unit in a picture.
+//! The command `oneiro accentuate`: changes a picture so that it excites a unit more, but stays close to it.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -24,9 +24,9 @@ use crate::context::Context;
 use crate::inputs::out_path;
 use crate::results::{self, Results};
 
-/// The recipe where none is chosen.
+/// Name of the preset that is used if no flag chooses one.
 const DEFAULT_PRESET: &str = "accentuation";
-/// The end of the sheet's name when it is not chosen.
+/// Part of the output file's default name: IMAGE.UNIT.accentuation.png.
 const RESULT: &str = "accentuation";
 
 /// Accentuate what in a picture makes a unit fire, staying near the picture
@@ -106,7 +106,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let model = model::load(context, &args.model)?;
     let mut objectives: Vec<NamedObjective> = args.units.iter().cloned().map(NamedObjective::unit).collect();
     for text in &args.objectives {
-        // Expressions are called as they are written out.
+        // The name of an expression is its canonical text.
         objectives.push(NamedObjective::expression(model.expression(text, preset.size)?.to_string()));
     }
     let settings = vec![Setting { preset: preset.clone(), seed: args.settings.seed }];

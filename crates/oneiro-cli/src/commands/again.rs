@@ -1,4 +1,4 @@
-//! `oneiro again`: makes a picture again from its metadata.
+//! The command `oneiro again`: makes a picture again from its metadata.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -71,7 +71,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Where the picture goes; never over the original. `format`: the original's.
+/// Returns the output file, never the original. `format` is the original's file format.
 fn out_path(args: &Args, format: Written) -> Result<PathBuf> {
     let out = match &args.out {
         Some(out) => out.clone(),

@@ -1,4 +1,4 @@
-//! `oneiro bench`: seconds for one forward pass and the gradient with respect to the input.
+//! The command `oneiro bench`: times a forward pass and the gradient with respect to the input.
 
 use std::process::ExitCode;
 
@@ -9,7 +9,7 @@ use oneiro_jobs::job::{Job as _, Kept, Run};
 use crate::args::model::{self, ModelArgs};
 use crate::context::Context;
 
-/// Steps that a table shows.
+/// Largest number of steps that the table of the slowest steps shows.
 const SHOWN: usize = 40;
 
 /// Time one forward pass with the gradient with respect to the input
@@ -27,7 +27,7 @@ pub struct Args {
     /// Layer to run up to; the network's output by default
     #[arg(long, value_name = "LAYER")]
     capture: Option<String>,
-    /// Images at once
+    /// Number of images in the batch
     #[arg(long, default_value_t = 1, allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..=1024))]
     batch: u16,
     /// Size of the images: N or HxW
@@ -94,7 +94,7 @@ fn gflops(step: &StepTime) -> f64 {
     step.flops as f64 / (step.forward + step.backward) / 1e9
 }
 
-/// Two tables: by operator and method, and the slowest steps.
+/// Formats two tables: times by operator and method, and the slowest steps.
 fn table(steps: &[StepTime]) -> String {
     let all: f64 = steps.iter().map(|s| s.forward + s.backward).sum();
     let mut groups: Vec<StepTime> = Vec::new();
@@ -138,7 +138,8 @@ fn table(steps: &[StepTime]) -> String {
     text
 }
 
-/// The largest resident size of this process so far, where the system tells.
+/// Returns the largest amount of memory (resident set) that this process has used, in bytes, on systems with
+/// `/proc`.
 fn peak_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|l| l.starts_with("VmHWM:"))?;

@@ -1,4 +1,4 @@
-//! `oneiro caricature`: strengthens the features that a layer detects in a picture.
+//! The command `oneiro caricature`: exaggerates the features that a layer detects in a picture.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -18,11 +18,11 @@ use crate::context::Context;
 use crate::inputs::{need_layers, number_list, out_path, settings};
 use crate::results::{self, Results};
 
-/// The recipe where none is chosen.
+/// Name of the preset that is used if no flag chooses one.
 const DEFAULT_PRESET: &str = "mahendran16";
-/// Where the sheet goes when not chosen.
+/// Name of the sheet's file if no flag chooses one.
 const DEFAULT_OUT: &str = "caricature.png";
-/// The largest power that a cosine may have.
+/// The largest power of the cosine that `--power` accepts.
 const MAX_POWER: f64 = 20.0;
 
 /// Exaggerate the features that a layer sees in a picture
@@ -87,7 +87,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         .and(Role::Raw, "--raw", args.results.raw.as_ref())
         .and_other(args.settings.placed());
     results.check_writable()?;
-    // A mask needs a picture to start from, which photos are.
+    // A mask needs a start picture. That is the first photo, unless the optimisation starts from noise.
     let own = (!args.from_noise).then(|| images.first().map(String::as_str)).flatten();
     args.materials.start(own)?;
     let job = CaricatureJob {

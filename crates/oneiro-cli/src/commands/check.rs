@@ -1,4 +1,5 @@
-//! `oneiro check`: compares activations, values and input gradients with another framework's numbers.
+//! The command `oneiro check`: compares activations, objective values and input gradients with another
+//! framework's.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -1,4 +1,5 @@
-//! `oneiro classify`: the classes a network names; the quickest check that card and labels are right.
+//! The command `oneiro classify`: prints the classes that a network predicts. It is the quickest check of
+//! card and labels.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -14,11 +15,11 @@ use crate::args::clips::{ClipArgs, FlowArgs};
 use crate::args::model::{self, ModelArgs};
 use crate::context::Context;
 
-/// Verdicts that are printed one by one where the truth is known.
+/// For photos in class folders: largest number of photos whose predictions are printed one by one.
 const MOST_VERDICTS: usize = 20;
-/// Classes of a confusion matrix that fits a terminal.
+/// Largest number of classes for which a confusion matrix is printed.
 const MOST_CLASSES: usize = 12;
-/// Number of listed mistakes if there are too many classes for a matrix.
+/// Number of mistakes that are listed if there are too many classes for a matrix.
 const MOST_MISTAKES: usize = 10;
 
 /// Name the classes that a network sees in images or clips
@@ -64,7 +65,7 @@ pub struct Args {
 
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let top = usize::from(args.top);
-    // Settings are checked before the model is read.
+    // Checks the settings before the model is read, which takes longer.
     ClassificationJob { photos: Vec::new(), top, crop: args.crop }.check()?;
     let sampling = args.clips.sampling(args.crop)?;
     let model = model::load(context, &args.model)?;
@@ -130,7 +131,7 @@ fn report(
     Ok(())
 }
 
-/// The confusion matrix, or for many classes a list of the most frequent mistakes.
+/// Prints the confusion matrix, or for many classes a list of the most frequent mistakes.
 fn confusion(
     context: &Context,
     model: &LoadedModel,
@@ -159,7 +160,8 @@ fn confusion(
     Ok(())
 }
 
-/// Lines of a confusion matrix: a row for each folder, a column for each of their classes and for all others.
+/// Formats a confusion matrix: a row for each folder, a column for each of the folders' classes, and one for
+/// all other classes.
 fn matrix(model: &LoadedModel, rows: &[ClassRow]) -> Vec<String> {
     let mut classes: Vec<usize> = rows.iter().filter_map(|row| row.class).collect();
     classes.dedup();
@@ -193,7 +195,7 @@ fn matrix(model: &LoadedModel, rows: &[ClassRow]) -> Vec<String> {
     table.iter().map(aligned).collect()
 }
 
-/// A folder whose class is not known: what its photos are taken for.
+/// Describes the most frequent predictions for a folder whose class is not known.
 fn named_most(row: &ClassRow, noun: &str) -> String {
     let named = row.named.iter().take(3).map(|(class, label, photos)| format!("{photos} {label} ({class})"));
     let rest = if row.named.len() > 3 { ", …" } else { "" };

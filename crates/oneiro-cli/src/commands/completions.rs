@@ -1,4 +1,4 @@
-//! `oneiro completions`: what a shell needs to complete commands and flags.
+//! The command `oneiro completions`: prints a script with which a shell completes commands and flags.
 
 use std::process::ExitCode;
 
@@ -16,12 +16,12 @@ Examples:
   oneiro completions fish > ~/.config/fish/completions/oneiro.fish
   oneiro completions powershell >> $PROFILE")]
 pub struct Args {
-    /// The shell
+    /// The shell that the script is for
     #[arg(value_enum)]
     shell: Shell,
 }
 
-/// `command` is the whole command line.
+/// Prints the completion script; `command` describes the program's whole command line.
 pub fn run(context: &Context, args: &Args, mut command: clap::Command) -> Result<ExitCode> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command, "oneiro", &mut script);

@@ -1,4 +1,5 @@
-//! `oneiro demo`: a network from edges to classes.
+//! The command `oneiro demo`: visualizes a network from its first layer to its classes, as pictures and a
+//! page.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

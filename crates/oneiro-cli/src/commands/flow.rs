@@ -1,4 +1,4 @@
-//! `oneiro flow`: the optical flow of a video, as a film or as numbers.
+//! The command `oneiro flow`: computes a video's optical flow and writes it as a film or as numbers.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -79,7 +79,7 @@ pub struct Args {
     json: bool,
 }
 
-/// Values of `--colors`.
+/// The values of `--colors`: how a film shows flow.
 #[derive(Clone, Copy, ValueEnum)]
 enum Colors {
     Channels,
@@ -124,7 +124,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The job that the flags describe.
+/// Returns the job that the flags describe.
 fn job(args: &Args) -> Result<FlowJob> {
     let out = args.out.display();
     let output = match FlowOutput::of_name(&args.out) {
@@ -167,7 +167,7 @@ fn job(args: &Args) -> Result<FlowJob> {
     })
 }
 
-/// The parameters with all assignments.
+/// Returns the parameters of TV-L1 with the assignments of `--set`.
 fn tvl1(assignments: &[String]) -> Result<TvL1Settings> {
     let mut table = toml::Table::try_from(TvL1Settings::default())?;
     for assignment in assignments {
@@ -182,13 +182,13 @@ fn tvl1(assignments: &[String]) -> Result<TvL1Settings> {
     Ok(table.try_into()?)
 }
 
-/// A size of frames: the shorter side, or both.
+/// Parses the size of frames: `N` for the shorter side, or `HxW` for both.
 fn parse_flow_size(text: &str) -> Result<FlowSize, String> {
     let size = parse_size_within(text, MAX_SIDE)?;
     Ok(if text.contains(['x', 'X']) { FlowSize::Exact(size) } else { FlowSize::Shorter(size[0]) })
 }
 
-/// A picture beside the frames would be one of them the next time.
+/// Returns an error if the output would lie in the folder of frames, where it would later be read as a frame.
 fn check_not_among_frames(args: &Args) -> Result<()> {
     let parent = args.out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let is_inside = match (parent.canonicalize(), args.video.canonicalize()) {

@@ -1,4 +1,4 @@
-//! `oneiro grid`: a layer's activations at every position of a photo, as pictures.
+//! The command `oneiro grid`: shows a layer's activations at every position of a photo as pictures.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -19,24 +19,24 @@ use crate::context::Context;
 use crate::inputs::out_path;
 use crate::results::{self, Results, print_json};
 
-/// The recipe of cells where none is chosen.
+/// Name of the preset for grid cells that is used if no flag chooses one.
 const CELL_PRESET: &str = "activation-grid";
-/// Where the picture goes when not chosen.
+/// Names of the output files if no flag chooses one: for a grid, and for a dictionary.
 const DEFAULT_OUT: &str = "grid.png";
 const DICTIONARY_OUT: &str = "dictionary.png";
-/// Largest number of rows and columns, as in the deeper layers of networks for 224 pixels.
+/// Default for the largest number of rows and columns, that of deeper layers of networks for 224 pixels.
 const DEFAULT_CELLS: [usize; 2] = [14, 14];
-/// Side of a cell, and of a dictionary's icon.
+/// Default side in pixels of a grid cell, and of an icon in a dictionary.
 const CELL_SIDE: usize = 64;
 const ICON_SIDE: usize = 96;
-/// Power of the cosine. With Lucid's power of 1, the channels with the largest activations dominate every
-/// cell; a larger power keeps cells distinct.
+/// Default power of the cosine. With Lucid's power of 1, the channels with the largest activations dominate
+/// every cell; a larger power keeps cells distinct.
 const DEFAULT_POWER: f64 = 4.0;
-/// The largest power that a cosine may have.
+/// The largest power of the cosine that `--power` accepts.
 const MAX_POWER: f64 = 20.0;
-/// Channels of each position of a dictionary.
+/// Default number of channels shown for each position of a dictionary.
 const DEFAULT_TOP: u16 = 6;
-/// Positions of a dictionary: more are no help to the eye.
+/// Largest number of positions in a dictionary; more would not help the reader.
 const MAX_PLACES: usize = 64;
 
 /// Show a layer's activations at every position of a photo: a grid of pictures, or a dictionary of channels
@@ -56,10 +56,10 @@ there with their activations.")]
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
-    /// A photo
+    /// The photo that the network sees
     #[arg(value_name = "IMAGE")]
     image: PathBuf,
-    /// The layer
+    /// The layer whose activations are shown
     #[arg(long, short, value_name = "LAYER")]
     layer: String,
     /// Rows and columns at most [default: 14; all positions for a dictionary]
@@ -188,7 +188,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What `--dictionary` asks for; `None` if nothing.
+/// Parses the values of `--dictionary`: a number of positions, or single positions; `None` if the flag is not
+/// given.
 fn places(texts: &[String]) -> Result<Option<Positions>> {
     let wrong = |text: &str| {
         anyhow!("--dictionary {text}: give a number of positions, 1 to {MAX_PLACES}, or positions as Y,X")
@@ -211,9 +212,9 @@ fn places(texts: &[String]) -> Result<Option<Positions>> {
     }
 }
 
-/// The cells that count most, a line each.
+/// Describes the cells with the largest weights, one line for each.
 fn summary(recipe: &GridSettings, cells: &[CellReport]) -> Vec<String> {
-    /// Lines for a grid.
+    /// Largest number of lines for a grid.
     const LINES: usize = 5;
     let mut cells: Vec<&CellReport> = cells.iter().collect();
     if matches!(recipe.show, Show::Mosaic(_)) {

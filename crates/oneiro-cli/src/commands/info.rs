@@ -1,4 +1,4 @@
-//! `oneiro info`: how a picture was made, as it says itself.
+//! The command `oneiro info`: prints the record of how a picture was made.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -32,7 +32,7 @@ pub struct Args {
     json: bool,
 }
 
-/// Entries that are printed first; all others follow in the order of the file.
+/// Keys of the entries that are printed first; the others follow in the file's order.
 const FIRST: [&str; 15] = [
     "unit",
     "objective",
@@ -50,7 +50,7 @@ const FIRST: [&str; 15] = [
     "inputs",
     "units",
 ];
-/// Lines of one text beyond which it is cut off.
+/// Largest number of lines printed of one entry, unless the full text is requested.
 const MOST_LINES: usize = 24;
 
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
@@ -69,7 +69,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Parses numbers and structures; unparseable entries stay text.
+/// Parses an entry that holds a number or structured data; an entry that cannot be parsed stays text.
 fn as_json(key: &str, text: &str) -> Value {
     let parsed = match key {
         "settings" | "preparation" | "zoom" | "attribution" | "grid" => toml::from_str(text).ok(),
@@ -80,7 +80,8 @@ fn as_json(key: &str, text: &str) -> Value {
     parsed.unwrap_or_else(|| text.into())
 }
 
-/// One line, or several below their keyword: of many, the first ones unless all are wanted.
+/// Formats an entry as one line, or as several lines below its key. A long text is cut off, unless `full` is
+/// set.
 fn as_lines(key: &str, text: &str, full: bool) -> String {
     let text = match key {
         "units" if !full => summary(text).unwrap_or_else(|| text.to_owned()),
@@ -97,7 +98,7 @@ fn as_lines(key: &str, text: &str, full: bool) -> String {
         return format!("{key}: {text}");
     }
     let lines: Vec<&str> = text.lines().collect();
-    // The rest has to be worth a line that says so.
+    // Cutting off a single line would save nothing, because a line must say that something is missing.
     let shown = if full || lines.len() <= MOST_LINES + 1 { lines.len() } else { MOST_LINES };
     let mut said = format!("{key}:");
     for line in &lines[..shown] {
@@ -110,7 +111,7 @@ fn as_lines(key: &str, text: &str, full: bool) -> String {
     said
 }
 
-/// A line for each unit of a sheet.
+/// Returns a line for each unit of a sheet, from the entry that describes them.
 fn summary(text: &str) -> Option<String> {
     let units: Vec<Value> = serde_json::from_str(text).ok()?;
     let line = |unit: &Value| {

@@ -1,4 +1,4 @@
-//! `oneiro interpolate`: pictures between two units.
+//! The command `oneiro interpolate`: renders pictures between two units, as a strip or a film.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -23,9 +23,9 @@ use crate::context::Context;
 use crate::inputs::out_path;
 use crate::results::{self, Results};
 
-/// The end of the strip's name when it is not chosen.
+/// Part of the output file's default name: FROM.TO.interpolation.png.
 const RESULT: &str = "interpolation";
-/// Pictures between two units when not chosen, both ends among them.
+/// Default number of pictures, including both ends.
 const DEFAULT_FRAMES: u16 = 7;
 
 /// Walk from one unit to another: a strip of pictures, or a film
@@ -111,7 +111,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         .print(context, &model, &report, &files, started, |r| format!("{}: {}", r.unit, short(r.value)))
 }
 
-/// `LAYER=WEIGHT`, the last equals sign counting.
+/// Parses `LAYER=WEIGHT`. The last equals sign separates them, because a layer's name may contain one.
 fn parse_align(text: &str) -> Result<(String, f64)> {
     match text.rsplit_once('=').map(|(layer, weight)| (layer.trim(), weight.trim().parse::<f64>())) {
         Some((layer, Ok(weight))) if !layer.is_empty() && weight.is_finite() && weight > 0.0 => {

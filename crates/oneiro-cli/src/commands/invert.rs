@@ -1,4 +1,4 @@
-//! `oneiro invert`: which pictures a layer cannot tell from a given one.
+//! The command `oneiro invert`: reconstructs pictures from a layer's features of a given picture.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -19,9 +19,9 @@ use crate::inputs::{need_layers, number_list, out_path, settings};
 use crate::outputs;
 use crate::results::{self, Results, print_json};
 
-/// The recipe where none is chosen.
+/// Name of the preset that is used if no flag chooses one.
 const DEFAULT_PRESET: &str = "mahendran16";
-/// Where the sheet goes when not chosen.
+/// Name of the sheet's file if no flag chooses one.
 const DEFAULT_OUT: &str = "inversion.png";
 
 /// Reconstruct pictures from a layer's features: details missing from the reconstruction are not in the
@@ -129,7 +129,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// First and last channel, of `A-B` or a single one. Whether the layer has them, the term checks.
+/// Parses the first and last channel from `A-B` or a single number. The objective later checks that the layer
+/// has them.
 fn channel_range(text: &str) -> Result<(usize, usize)> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     match (first.trim().parse(), last.trim().parse()) {

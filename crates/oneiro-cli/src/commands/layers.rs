@@ -1,4 +1,4 @@
-//! `oneiro layers`: every layer of a network with its receptive field and cost.
+//! The command `oneiro layers`: lists the layers of a network with receptive fields and cost.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -45,7 +45,7 @@ pub struct Args {
 }
 
 impl Args {
-    /// Whether the flags select a layer.
+    /// Whether the flags select this layer.
     fn wants(&self, layer: &Layer) -> bool {
         let Some(text) = self.grep.as_ref().map(|t| t.to_lowercase()) else { return true };
         let names = [&layer.name, &layer.op].into_iter().chain(&layer.aliases);

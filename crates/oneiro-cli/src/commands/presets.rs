@@ -1,4 +1,4 @@
-//! `oneiro presets`: every recipe with every setting.
+//! The command `oneiro presets`: lists the built-in presets, or one with all settings.
 
 use std::process::ExitCode;
 
@@ -18,7 +18,7 @@ Examples:
 
 Any setting can be changed where a preset is used: --set param.fourier.decay=0.85 --set optimizer.learning_rate=0.1")]
 pub struct Args {
-    /// Only these
+    /// Names of the recipes to print [default: all]
     #[arg(value_name = "NAME")]
     names: Vec<String>,
     /// Print one JSON object
@@ -60,7 +60,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A short description of a recipe.
+/// Returns a short description of a built-in preset.
 fn about(name: &str) -> &'static str {
     match name {
         "oneiro" => "the default: Lucid's Fourier space, fewer steps at a falling rate, wider transforms",
@@ -80,7 +80,7 @@ fn about(name: &str) -> &'static str {
     }
 }
 
-/// One line that says the most of a preset.
+/// Returns the most important settings of a preset in one line.
 fn line(preset: &Preset) -> String {
     let side = |size: Option<[usize; 2]>| match size {
         None => "the network's size".to_owned(),
@@ -101,9 +101,9 @@ fn line(preset: &Preset) -> String {
     )
 }
 
-/// A chain whose long lists are cut.
+/// Returns a chain of transforms with long lists of values shortened.
 fn short_chain(chain: &str) -> String {
-    /// Characters of a list that are shown.
+    /// Largest number of characters shown of a list of values.
     const SHOWN: usize = 24;
     let part = |part: &str| match part.split_once('(') {
         Some((name, list)) if list.len() > SHOWN => {

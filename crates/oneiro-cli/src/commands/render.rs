@@ -1,4 +1,4 @@
-//! `oneiro render`: optimises pictures for units or objectives.
+//! The command `oneiro render`: optimises pictures for units or objectives.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -104,7 +104,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         outputs::require_transparency(out)?;
     }
     for text in &args.objectives {
-        // Slips are found before the model is read, which alone knows its classes.
+        // Syntax errors are reported before the model is read. Only the model knows class names, so any name
+        // is accepted here.
         Objective::parse(text, &AnyNames)?;
     }
     let model = model::load(context, &args.model)?;
@@ -185,7 +186,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The scan that `--data` names, if it does.
+/// Returns the scan that `--data` names, if it names a scan and not images.
 fn scan_of(data: &[PathBuf]) -> Result<Option<ScanFile>> {
     match data {
         [one] if is_scan(one) => Ok(Some(ScanFile::open(one)?)),
@@ -242,7 +243,7 @@ fn plates(
     Ok(ExitCode::SUCCESS)
 }
 
-/// The result of a unit, and its file.
+/// Describes the result of a unit, and its file, in a line.
 fn line(r: &UnitReport, index: usize, results: &Results) -> String {
     let at = |place| results.file(place).map_or(String::new(), |file| file.display().to_string());
     let mut line = format!(
@@ -259,7 +260,7 @@ fn line(r: &UnitReport, index: usize, results: &Results) -> String {
         line += &format!(", the film to {}", at(Place::film(index)));
     }
     if let Some(x) = &r.robustness {
-        // Zero has no sign.
+        // Adding 0.0 turns a negative zero into zero, so that no minus sign is printed.
         let kept = |v: f64| format!("{:.0} %", (100.0 * v / r.value).round() + 0.0);
         line += &format!(
             "; keeps {} as JPEG-90, {} shifted, {} turned",

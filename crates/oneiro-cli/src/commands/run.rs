@@ -1,4 +1,4 @@
-//! `oneiro run`: raw tensors through a network, activations and gradients out.
+//! The command `oneiro run`: runs raw tensors through a network and stores activations and gradients.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -35,7 +35,7 @@ pub struct Args {
     grad: Option<String>,
     #[command(flatten)]
     rules: RuleArgs,
-    /// Where to write
+    /// Safetensors file that receives the results
     #[arg(long, short, value_name = "FILE.safetensors")]
     out: PathBuf,
 }
@@ -55,7 +55,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         relu: args.rules.relu_rule.unwrap_or_default(),
         max_pool: args.rules.max_pool().unwrap_or_default(),
     };
-    // Slips are found before the model is read.
+    // Mistakes in the flags are reported before the model is read.
     job.check()?;
     let names: Vec<&str> = job.inputs.iter().map(|input| input.name.as_str()).collect();
     let model = model::load_for_tensors(context, &args.model, &names)?;

@@ -1,4 +1,4 @@
-//! `oneiro scan`: what the images of a data set do to every unit.
+//! The command `oneiro scan`: records how every unit of a network responds to the images of a data set.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -19,7 +19,7 @@ use crate::collisions;
 use crate::context::Context;
 use crate::results::print_json;
 
-/// Images in each list of a unit when not chosen.
+/// Default number of example images in each of a unit's lists.
 const DEFAULT_TOP: u16 = 32;
 
 /// Find out what the images or clips of a data set do to every unit: one pass, one file
@@ -81,7 +81,7 @@ pub struct Args {
     json: bool,
 }
 
-/// What ranks images.
+/// The quantity by which example images are ranked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum By {
     /// The unit's activation
@@ -142,7 +142,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
                 context
                     .note(&format!("what was seen is kept in {folder}; the same command goes on from there"));
             }
-            // A folder that was made for nothing goes again.
+            // A folder that was created for this run is removed again if it is empty.
             if !was_there {
                 let _ = std::fs::remove_dir(&args.out);
             }

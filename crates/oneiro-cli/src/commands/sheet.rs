@@ -1,4 +1,4 @@
-//! `oneiro sheet`: one picture of many units.
+//! The command `oneiro sheet`: renders many units into one picture.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -26,15 +26,15 @@ use crate::context::Context;
 use crate::inputs;
 use crate::results::{self, Results, print_json};
 
-/// Units of a layer shown when none are chosen.
+/// Default number of units shown of each layer.
 const DEFAULT_UNITS: usize = 16;
-/// Where the sheet goes when not chosen.
+/// Name of the sheet's file if no flag chooses one.
 const DEFAULT_OUT: &str = "sheet.png";
-/// Least side of a tile when not chosen.
+/// Default for the least side of a picture on the sheet, in pixels.
 const DEFAULT_TILE: usize = 128;
-/// Columns of the grid when not chosen, if images stand beside each picture.
+/// Default number of columns of the grid if example images stand beside each picture.
 const COLUMNS_WITH_DATA: usize = 4;
-/// Columns of the grid when not chosen.
+/// Default number of columns of the grid.
 const DEFAULT_COLUMNS: usize = 8;
 
 /// One picture with many units: a grid of a layer, or a row for each of several layers
@@ -214,7 +214,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// `--kernels`: a sheet of weights.
+/// Draws a sheet of a layer's kernels, for `--kernels`.
 fn kernels(context: &Context, args: &Args, layer: &str) -> Result<ExitCode> {
     let paths = inputs::out_path(context, args.out.as_deref(), DEFAULT_OUT)?;
     let mut results = Results::pictures(paths).and(Role::Page, "--html", args.html.as_ref());
@@ -240,26 +240,26 @@ fn kernels(context: &Context, args: &Args, layer: &str) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The folder of finished units beside the sheet.
+/// Returns the folder, beside the sheet's file, in which finished units are kept.
 fn parts_folder(out: &Path) -> PathBuf {
     let mut name = out.as_os_str().to_owned();
     name.push(".parts");
     name.into()
 }
 
-/// Columns of a grid: those of its longest row, but not more than these.
+/// Returns the number of columns of a grid: the length of its longest row, but at most `most`.
 fn columns(rows: &[Row], most: usize) -> usize {
     rows.iter().map(|r| r.cells.len()).max().unwrap_or(1).min(most)
 }
 
-/// Settings common to the pictures of all rows: the preset, the start picture, and the size.
+/// Settings common to the pictures of all rows: the index of the preset, the start picture, and the size.
 struct Of {
     setting: usize,
     start: Option<String>,
     size: Option<[usize; 2]>,
 }
 
-/// The requested units, one row for each layer.
+/// Returns the requested units as rows of the sheet, one row for each layer.
 fn rows_of(context: &Context, model: &LoadedModel, lists: &[UnitList], of: &Of) -> Result<Vec<Row>> {
     let mut rows: Vec<Row> = Vec::new();
     for list in lists {
@@ -279,7 +279,7 @@ fn rows_of(context: &Context, model: &LoadedModel, lists: &[UnitList], of: &Of) 
     Ok(rows)
 }
 
-/// The units that the flags name: channels of layers, units, classes.
+/// Returns the units that the flags name: channels of layers, single units, and classes.
 fn lists(
     context: &Context,
     model: &LoadedModel,

@@ -1,5 +1,5 @@
-//! `oneiro statistics`: the colours and frequencies of a folder of images, for parametrizations to start
-//! from.
+//! The command `oneiro statistics`: measures the colours and the spectrum of a folder of images, for use by
+//! parametrizations.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -12,8 +12,8 @@ use crate::context::Context;
 use crate::outputs;
 use crate::results::{self, Results};
 
-/// Side of the images whose spectrum is taken where none is given: enough for the fall with frequency, and
-/// small enough to be told from noise by a thousand images.
+/// Default side in pixels of the images whose spectrum is measured. It is large enough to show the fall with
+/// frequency, and small enough for reliable averages over a thousand images.
 const DEFAULT_SIDE: u16 = 128;
 
 /// Measure the colours and the spectrum of a folder of images, or of optical flow

@@ -1,4 +1,4 @@
-//! `oneiro units`: what a scan knows of units.
+//! The command `oneiro units`: prints or draws what a scan recorded about units.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -24,9 +24,9 @@ mod printed;
 use answers::{drivers, groups, spectra};
 use printed::{describe, overview, table};
 
-/// Units of a table when not chosen.
+/// Default number of units in a printed table.
 const DEFAULT_ROWS: usize = 20;
-/// Contributions that are listed when not chosen.
+/// Default number of contributions listed for each unit.
 const DEFAULT_CONTRIBUTIONS: usize = 10;
 
 /// Say what a scan knows of units: one unit with its images and classes, or the strongest of a layer
@@ -53,7 +53,7 @@ pub struct Args {
     /// A unit: LAYER:CHANNEL or class:NAME; several are drawn together
     #[arg(value_name = "UNIT")]
     units: Vec<String>,
-    /// The units of this layer, in order
+    /// List the units of this layer, in the order of --sort
     #[arg(long, short, value_name = "LAYER", conflicts_with = "units")]
     layer: Option<String>,
     /// Order units by their answer to this class of the scanned images
@@ -103,7 +103,7 @@ pub struct Args {
     json: bool,
 }
 
-/// What orders units.
+/// The quantity by which units are ordered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Sort {
     /// The largest activation
@@ -115,12 +115,12 @@ enum Sort {
 }
 
 impl Args {
-    /// The folder of images that have moved.
+    /// Returns the folder of the scanned images, if `--images` names one because they have moved.
     fn images(&self) -> Option<String> {
         self.images.as_ref().map(|folder| folder.display().to_string())
     }
 
-    /// Contributions in each list of a unit's drivers.
+    /// Returns how many units are listed among a unit's drivers.
     fn contributions(&self) -> usize {
         self.top.map_or(DEFAULT_CONTRIBUTIONS, usize::from)
     }
@@ -193,7 +193,7 @@ fn print_as_json(
     Ok(ExitCode::SUCCESS)
 }
 
-/// Refuses flags that would have no effect.
+/// Returns an error for flags that would have no effect together.
 fn check(args: &Args) -> Result<()> {
     let ranks = args.layer.is_some() || args.class.is_some();
     if args.drivers && args.units.is_empty() {
@@ -221,7 +221,7 @@ fn check(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// A unit that was asked for, with the value that orders it.
+/// A unit to print or draw, with the value by which units are ordered.
 struct Chosen<'a> {
     unit: UnitRecord,
     layer: &'a LayerRecord,
@@ -247,7 +247,7 @@ fn chosen<'a>(context: &Context, args: &Args, scan: &'a ScanFile) -> Result<Vec<
         }
         None => scan.layers().iter().collect(),
     };
-    // Of many layers the one strongest unit of each; of one, as many as are wanted.
+    // If several layers are listed, each shows only its strongest unit; a single layer shows several units.
     let wanted = match (&args.layer, args.top) {
         (None, None) => 1,
         (_, Some(top)) => usize::from(top),
@@ -278,7 +278,7 @@ fn say_form(context: &Context, name: &str, named: &Named<'_>) {
     }
 }
 
-/// Draws the units.
+/// Draws the chosen units as a picture or a page.
 fn draw(context: &Context, args: &Args, scan: &ScanFile, chosen: &[Chosen<'_>]) -> Result<UnitsReport> {
     if chosen.is_empty() {
         bail!("nothing to draw: give a unit, --layer or --class");

@@ -5,7 +5,7 @@ use oneiro_jobs::job::error::{Large, Setting};
 
 use super::Hint;
 
-/// The hint for an error of a job.
+/// Returns the hint for an error of a job.
 pub fn of_job(error: &JobError) -> Hint {
     match error {
         JobError::Setting { setting: Setting::Center, value, .. } => Hint::flag(format!("--center {value}")),

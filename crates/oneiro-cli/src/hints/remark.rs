@@ -1,9 +1,9 @@
-//! Hints for remarks.
+//! Hints for the remarks of jobs.
 
 use oneiro_jobs::Remark;
 use oneiro_jobs::remark::{PreparationRemark, Relus, ResultRemark, ScanRemark, ZeroMap};
 
-/// The printed text of a remark, with the flags that change its subject.
+/// Returns the text that is printed for a remark, with the flags that change what it is about.
 pub fn of_remark(remark: &Remark) -> String {
     let advice = match remark {
         Remark::Preparation(remark) => of_preparation(remark),

@@ -1,4 +1,4 @@
-//! Every flag that a hint names exists, and no library names one.
+//! Tests that every flag named in a hint exists, and that no library names a flag.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use oneiro_jobs::remark::ResultRemark;
 
 use super::*;
 
-/// The long flags of a command and those below it, with their visible aliases.
+/// Collects the long flags of a command and its subcommands, with their visible aliases.
 fn flags(command: &Command, found: &mut BTreeSet<String>) {
     for arg in command.get_arguments() {
         found.extend(arg.get_long().map(str::to_owned));
@@ -19,13 +19,13 @@ fn flags(command: &Command, found: &mut BTreeSet<String>) {
     command.get_subcommands().for_each(|command| flags(command, found));
 }
 
-/// Names of flags in a text: they follow two dashes.
+/// Returns the names of flags in a text: the words after two dashes.
 fn named(text: &str) -> impl Iterator<Item = &str> {
     let name = |rest: &'_ str| rest.find(|c: char| !c.is_ascii_lowercase() && c != '-').unwrap_or(rest.len());
     text.split("--").skip(1).map(move |rest| &rest[..name(rest)]).filter(|flag| !flag.is_empty())
 }
 
-/// The string literals of Rust code, comments left out.
+/// Returns the string literals of Rust code; comments are skipped.
 fn literals(code: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut rest = code;
@@ -33,7 +33,7 @@ fn literals(code: &str) -> Vec<String> {
         let (start, tail) = (&rest[at..at + 1], &rest[at + 1..]);
         rest = match start {
             "/" if tail.starts_with('/') => tail.split_once('\n').map_or("", |(_, rest)| rest),
-            // A quote as a character.
+            // A double quote as a character literal does not begin a string.
             "'" if tail.starts_with("\"'") || tail.starts_with("\\\"'") => {
                 tail.split_once("\"'").map_or("", |(_, rest)| rest)
             }
@@ -54,7 +54,7 @@ fn literals(code: &str) -> Vec<String> {
     found
 }
 
-/// The Rust files below a folder, but for those of tests.
+/// Collects the Rust files below a folder, except files of tests.
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap().flatten() {
         let path = entry.path();
@@ -66,7 +66,7 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The code of a file without its tests.
+/// Returns the code of a file without its module of tests.
 fn code(path: &Path) -> String {
     let text = std::fs::read_to_string(path).unwrap();
     text.split("#[cfg(test)]\nmod ").next().unwrap_or_default().to_owned()
@@ -92,7 +92,8 @@ fn every_flag_that_a_hint_names_exists() {
 
 #[test]
 fn no_library_names_a_flag() {
-    /// Write commands of this program, or variables of style sheets, into pages.
+    /// These files write commands of this program, or CSS variables, into pages, so they may contain two
+    /// dashes.
     const EXCEPT: [&str; 2] = ["oneiro-jobs/src/job/demo.rs", "oneiro-media/src/page.rs"];
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut wrong = Vec::new();

@@ -1,4 +1,4 @@
-//! Pictures that say how they were made, and are made again byte for byte.
+//! Pictures record how they were made, and `oneiro again` makes them again byte for byte.
 
 mod bytes;
 mod sources;
@@ -6,7 +6,7 @@ mod sources;
 use crate::onnx::Network;
 use crate::place::Place;
 
-/// The tiny network with card and labels in a folder of its own.
+/// A new folder with the tiny network, its card and its labels.
 pub fn place() -> Place {
     let place = Place::new();
     place.write("models/net.onnx", Network::default().bytes());
@@ -19,8 +19,8 @@ pub fn place() -> Place {
     place
 }
 
-/// What is made, with everything that changes bytes: flags of the model, settings, several units, films,
-/// robustness.
+/// Output files and the commands that make them. They cover everything that changes bytes: flags of the
+/// model, settings, several units, films, robustness.
 pub const MADE: &[(&str, &[&str])] = &[
     (
         "unit.png",

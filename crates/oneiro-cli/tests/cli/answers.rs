@@ -1,4 +1,4 @@
-//! What attributions say beside their maps: which answer they explain, and why a map shows nothing.
+//! Attributions say which answer of the network they explain, and why a map shows nothing.
 
 use crate::bad_input::refuse_all;
 use crate::files::picture;
@@ -9,8 +9,8 @@ use oneiro_media::{Image, PngText};
 const SIDE: usize = 16;
 const FEATURES: usize = 4;
 
-/// A convolution, this operator, the means of its maps, and a dense layer with a sigmoid: one yes or no, with
-/// this bias.
+/// Returns an ONNX network of a convolution, the operator `middle`, a global average pooling and a dense
+/// layer with a sigmoid: a single yes-or-no output, with this bias.
 fn yes_or_no(middle: &str, bias: f32) -> Vec<u8> {
     let graph = [
         node("Conv", "conv", &["x", "conv.weight"], "conv", &[ints("kernel_shape", &[3, 3])]),
@@ -30,7 +30,7 @@ fn yes_or_no(middle: &str, bias: f32) -> Vec<u8> {
     [number(1, 8), message(8, &opset), message(7, &graph.concat())].concat()
 }
 
-/// A picture of one value throughout.
+/// Returns a PNG in which all values are equal.
 fn flat() -> Vec<u8> {
     let image = Image::rgb(SIDE, SIDE, vec![0.5; 3 * SIDE * SIDE]).unwrap();
     oneiro_media::encode_png(&image, &PngText::default()).unwrap()
@@ -76,7 +76,7 @@ fn a_flat_image_has_no_noise_and_an_occluded_one_says_so_itself() {
     assert!(flat.contains("vargrad adds noise") && flat.contains("its map is zero"), "{flat}");
     assert!(!flat.contains("does not depend"), "{flat}");
     assert!(!said("photo.png", &noisy).contains("noise"));
-    // The mean of a flat image is the image.
+    // Blurring a uniform image does not change it, so occluding by blur has no effect.
     let covered = ["--method", "smoothgrad", "--method", "occlusion", "--fill", "blur"];
     let occluded = said("flat.png", &covered);
     assert!(occluded.contains("occlusion is zero everywhere: covering any window"), "{occluded}");
@@ -125,7 +125,7 @@ fn rules_for_relus_say_where_there_are_none() {
         said(&[&["render", net, "--unit", unit], &settings[..]].concat())
     };
     assert!(render("smooth.onnx", "class:0", "guided"));
-    // In front of the ReLU there is none.
+    // There is no ReLU before the convolution, so a ReLU rule changes nothing.
     assert!(render("relu.onnx", "conv:0", "guided"));
     assert!(!render("relu.onnx", "class:0", "guided"));
     assert!(!render("smooth.onnx", "class:0", "redirected"));

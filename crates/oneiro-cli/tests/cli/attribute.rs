@@ -1,4 +1,4 @@
-//! `attribute`: sheets of heat maps, what they carry, and what cannot be attributed.
+//! `oneiro attribute`: sheets of heat maps, their metadata, and errors for what cannot be attributed.
 
 use serde_json::json;
 
@@ -7,7 +7,7 @@ use crate::files::{picture, read_safetensors, text_of};
 use crate::onnx::Network;
 use crate::place::{Place, Report, check};
 
-/// All methods, and how many planes of values each has.
+/// All attribution methods, each with the number of planes in its map.
 const METHODS: &[(&str, usize)] = &[
     ("gradient", 3),
     ("gradient-x-input", 3),
@@ -71,7 +71,7 @@ fn every_method_gives_a_map_a_report_and_tensors() {
                 .case(method, check(*shape == [24, 20] && data.iter().any(|&v| v != 0.0), || "empty".into()));
             let values = &tensors[&format!("{image}/{method}/values")];
             report.case(method, check(values.0 == [*planes, 24, 20], || format!("{:?}", values.0)));
-            // What is reported is of what is written.
+            // The reported sum is that of the values that were written.
             if let Some(sum) = map["sum"].as_f64() {
                 let written: f64 = values.1.iter().map(|&v| f64::from(v)).sum();
                 report.case(method, check((sum - written).abs() < 1e-9, || format!("{sum} for {written}")));
@@ -150,7 +150,7 @@ fn noise_depends_on_the_seed_alone() {
         place.succeed(&args);
         place.read("n.st")
     };
-    // A network without curves would not notice.
+    // In a linear network, noise would not change the gradient, so other seeds would give equal maps.
     assert_eq!(maps("1", "1"), maps("1", "3"));
     assert_ne!(maps("1", "1"), maps("2", "1"));
 }

@@ -1,17 +1,17 @@
-//! The channel is the axis that the network means, or it is refused.
+//! Units use the axis that the network treats as channels; if it is not known, they are refused.
 
 use serde_json::Value;
 
 use crate::place::Place;
 
-/// Runs the program, which has to end with this code; what it complains of.
+/// Runs the program, which must end with this exit code; returns its error output.
 fn refused(place: &Place, code: i32, args: &[&str]) -> String {
     let outcome = place.run(args);
     assert_eq!(outcome.code, Some(code), "oneiro {}: {}", args.join(" "), outcome.stderr);
     outcome.stderr
 }
 
-/// A network of `tests/cases/axes`, in the test's folder.
+/// Returns a folder with a network of `tests/cases/axes`.
 fn with(network: &str) -> Place {
     let place = Place::new();
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/axes");
@@ -27,7 +27,7 @@ fn layers_say_what_their_axes_are() {
         ("windows.legacy", "merge", "N,H,W,C", 12),
         ("windows.dynamo", "block.fc1", "N*windows,tokens,C", 16),
         ("mixer.legacy", "fc", "N,tokens,C", 8),
-        // Of a product over tokens nothing says which axis a unit is on.
+        // Nothing says on which axis the units of a product over tokens are.
         ("mixer.legacy", "mix", "N,features,mixed", 0),
     ] {
         let place = with(network);
@@ -59,10 +59,10 @@ fn a_channel_on_an_unknown_axis_is_refused_unless_it_is_stated() {
     assert!(error.contains("which of its axes holds the channels is not known"), "{error}");
     assert!(error.contains("--axes \"mix=N,C,?\""), "{error}");
     place.succeed(&[&common[..], &["--unit", "mix:3", "--axes", "mix=N,?,C"]].concat());
-    // What was stated is part of how the picture was made.
+    // The axes that the user stated are recorded in the picture.
     place.succeed(&["again", "a.png", "--out", "b.png"]);
     assert_eq!(place.read("a.png"), place.read("b.png"));
-    // A layer as a whole has no channel to mistake.
+    // A unit that is a whole layer needs no channel axis.
     place.succeed(&[&common[..], &["--unit", "mix"]].concat());
     for (axes, says) in [
         ("mix=N,C", "names 2 axes"),

@@ -1,4 +1,4 @@
-//! Whatever is wrong gives one message that names it, exit code 1 or 2, and nothing else: no result, no file,
+//! Every wrong input gives one message that names it, and exit code 1 or 2. There is no result, no file and
 //! no panic.
 
 mod arrays;
@@ -11,10 +11,11 @@ mod words;
 use crate::onnx::Network;
 use crate::place::{Place, Report, check};
 
-/// What is wrong, the command (words in single quotes stay together), and what the message has to say.
+/// A wrong command: what is wrong, the command line (words in single quotes stay together), and texts that
+/// the message must contain.
 pub type Case<'a> = (&'a str, &'a str, &'a [&'a str]);
 
-/// Splits a command at spaces, except in single quotes.
+/// Splits a command line at spaces, except within single quotes.
 fn words(command: &str) -> Vec<String> {
     let mut words = Vec::new();
     for (i, part) in command.split('\'').enumerate() {
@@ -26,7 +27,7 @@ fn words(command: &str) -> Vec<String> {
     words
 }
 
-/// Runs a command that has to fail, and says what is wrong with how it fails.
+/// Runs a command that must fail; the error says what is wrong with how it failed.
 pub fn refuse(place: &Place, command: &str, says: &[&str]) -> Result<(), String> {
     let before = place.listing();
     let words = words(command);
@@ -46,7 +47,7 @@ pub fn refuse(place: &Place, command: &str, says: &[&str]) -> Result<(), String>
     check(left.is_empty() && before.len() == after.len(), || format!("left {left:?} behind: {}", shown()))
 }
 
-/// Runs commands that have to fail.
+/// Runs commands that must fail, and reports those that do not fail as they should.
 pub fn refuse_all(place: &Place, cases: &[Case<'_>]) {
     let mut report = Report::default();
     for (name, command, says) in cases {
@@ -55,7 +56,7 @@ pub fn refuse_all(place: &Place, cases: &[Case<'_>]) {
     report.finish();
 }
 
-/// A folder with the tiny network `net.onnx`, its card and its labels.
+/// A new folder with the tiny network `net.onnx`, its card and its labels.
 pub fn place() -> Place {
     let place = Place::new();
     place.write("net.onnx", Network::default().bytes());

@@ -1,5 +1,5 @@
-//! Pictures of any number of bands: a network that looks for a stripe in band 7 and the contrary in band 2 of
-//! 8.
+//! Images with any number of bands: the network detects a stripe in band 7, with the opposite sign in band 2,
+//! of 8 bands.
 
 use oneiro_media::Image;
 
@@ -12,8 +12,8 @@ const BANDS: usize = 8;
 const SIDE: usize = 24;
 const PLANE: usize = SIDE * SIDE;
 
-/// Channel 0 of `stripe`: a bright column between dark ones in band 7, the contrary in band 2. Channel 1:
-/// band 4. `output` has their means.
+/// An ONNX network. Channel 0 of the layer `stripe` detects a bright column between dark ones in band 7, with
+/// the opposite sign in band 2. Channel 1 reads band 4. `output` has the channels' means.
 fn network() -> Vec<u8> {
     let mut weights = vec![0.0; 2 * BANDS * 9];
     for (x, value) in [-0.5, 1.0, -0.5].into_iter().enumerate() {
@@ -37,7 +37,7 @@ fn network() -> Vec<u8> {
     [number(1, 8), message(8, &opset), message(7, &graph.concat())].concat()
 }
 
-/// A folder with the network and no card.
+/// A new folder with the network and no card.
 fn place() -> Place {
     let place = Place::new();
     place.write("net.onnx", network());
@@ -51,7 +51,7 @@ fn render(place: &Place, more: &[&str]) -> serde_json::Value {
     place.json(&[&start[..], &FLAGS, more].concat())
 }
 
-/// The bands of a `--raw` file.
+/// Returns the bands stored in a file that `--raw` wrote.
 fn raw(place: &Place, name: &str) -> Vec<f32> {
     let (shape, data) = read_safetensors(&place.read(name)).0["x/0"].clone();
     assert_eq!(shape, [BANDS, SIDE, SIDE]);
@@ -62,7 +62,7 @@ fn png(place: &Place, name: &str) -> Image {
     oneiro_media::read_image(place.path(name)).unwrap()
 }
 
-/// How much a plane changes along x.
+/// Returns the mean absolute second difference of a plane along x.
 fn change(plane: &[f32]) -> f32 {
     let second = |r: &[f32]| (r[0] - 2.0 * r[1] + r[2]).abs();
     plane.chunks_exact(SIDE).flat_map(|row| row.windows(3)).map(second).sum::<f32>() / PLANE as f32
@@ -85,7 +85,7 @@ fn a_unit_s_stripes_are_found_in_its_bands_and_shown() {
     for (color, band) in [7, 2, 0].into_iter().enumerate() {
         assert_eq!(shown.plane(color), levels(&bands[band * PLANE..(band + 1) * PLANE]), "band {band}");
     }
-    // Which bands are drawn decides nothing but the drawing: values on the saved picture count all bands.
+    // The choice of drawn bands changes the drawing only: values on the saved picture count all bands.
     let gray = render(&place, &[&how[..], &["--show", "7", "--out", "b.png"]].concat());
     assert_eq!(png(&place, "b.png").plane(1), shown.plane(0));
     let usual = render(&place, &[&how[..], &["--out", "c.png"]].concat());
@@ -203,7 +203,7 @@ fn a_picture_of_bands_can_be_the_start() {
     place.write("start.npy", npy(&[BANDS, SIDE, SIDE], &data));
     let how = ["--from", "start.npy", "--steps", "0", "--param", "pixel"];
     render(&place, &[&how[..], &["--raw", "r.safetensors", "--show", "5", "--out", "a.png"]].concat());
-    // A sigmoid and its inverse round.
+    // Zero steps change nothing but the rounding of a sigmoid and its inverse.
     let made = raw(&place, "r.safetensors");
     assert!(made.iter().zip(&data).all(|(a, b)| (a - b).abs() < 1e-6));
     assert_eq!(png(&place, "a.png").plane(0), levels(&made[5 * PLANE..6 * PLANE]));
@@ -215,12 +215,12 @@ fn a_picture_of_bands_can_be_the_start() {
         ("accentuate", "--unit active:0"),
         ("grid", "--layer active --cells 1"),
     ] {
-        // The pictures of a grid are as large as its cells.
+        // A picture of a grid has the size of its cells, so the flag for the photo's size differs.
         let flags = if command == "grid" { flags.replace("--size", "--image-size") } else { flags.clone() };
         let line = format!(
             "{command} net.onnx start.npy {layer} {flags} --steps 2 --show 7,2,0 --out {command}.png"
         );
-        // A grid has a size for its photo and one for its cells.
+        // `oneiro grid` has one size for its photo and one for its cells.
         let line = if command == "grid" { line.replace("--size", "--image-size") } else { line };
         place.succeed(&line.split(' ').collect::<Vec<_>>());
         let said = place.json(&["again", &format!("{command}.png"), "--json"]);
@@ -229,7 +229,7 @@ fn a_picture_of_bands_can_be_the_start() {
     report.finish();
 }
 
-/// Bands 1 and 0 rise and fall together, band 2 is on its own.
+/// Writes tiles in which bands 0 and 1 are correlated and band 2 is independent.
 fn write_tiles(place: &Place) {
     for k in 0..6 {
         let noise: Vec<f32> = wave(2 * 256 + k)[k..].to_vec();
@@ -278,7 +278,7 @@ fn statistics_of_bands_decorrelate_them() {
         let bands = raw(&place, name);
         change(&bands[7 * PLANE..]) + change(&bands[2 * PLANE..3 * PLANE])
     };
-    // Bands 2 and 7 are one in the data, so that the contrary of each other is out of reach.
+    // Bands 2 and 7 are perfectly correlated in the data, so they cannot become opposites.
     assert!(contrast("d.safetensors") < 0.5 * contrast("p.safetensors"));
     assert_eq!(place.json(&["again", "d.png", "--json"])["identical"], true);
     write_tiles(&place);

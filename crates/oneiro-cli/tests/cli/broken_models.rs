@@ -1,20 +1,20 @@
-//! Model files that are broken, lie or ask for too much. Each gives one message that names the thing and
-//! leaves nothing behind.
+//! Model files that are damaged, inconsistent or ask for too much memory. Each gives one message that names
+//! the cause and leaves no file behind.
 
 use crate::bad_input::{refuse, refuse_all};
 use crate::files::picture;
 use crate::onnx::{self, FLOAT, Network, message, node, number, tensor, text, value};
 use crate::place::{Place, Report, check};
 
-/// A model of these parts of a graph.
+/// Returns an ONNX model with these parts of a graph.
 fn model(parts: &[Vec<u8>]) -> Vec<u8> {
     let opset = [text(1, ""), number(2, 17)].concat();
     [number(1, 8), message(8, &opset), message(7, &parts.concat())].concat()
 }
 
-/// A network whose weight lies in a file beside it.
+/// Returns a network whose weight is stored in a separate file.
 fn external(entries: &[(&str, &str)]) -> Vec<u8> {
-    /// `TensorProto.EXTERNAL`.
+    /// The value `EXTERNAL` of ONNX's `TensorProto.DataLocation`.
     const EXTERNAL: u64 = 1;
     let entries: Vec<u8> =
         entries.iter().flat_map(|(k, v)| message(13, &[text(1, k), text(2, v)].concat())).collect();
@@ -23,7 +23,7 @@ fn external(entries: &[(&str, &str)]) -> Vec<u8> {
     network(&message(5, &weight))
 }
 
-/// A network that adds one value `w` to its input.
+/// Returns a network that adds the constant `w` to its input.
 fn network(weight: &[u8]) -> Vec<u8> {
     model(&[
         weight.to_vec(),
@@ -222,7 +222,7 @@ fn channels_and_pictures_that_the_network_does_not_have() {
             ("no picture", "render net.onnx -u left.conv:0 --size 0", &["size"]),
         ],
     );
-    // One pixel is a picture; a network that takes it does.
+    // A picture of one pixel is allowed, if the network accepts it.
     place.succeed(&[
         "render",
         "net.onnx",
@@ -244,7 +244,7 @@ fn channels_and_pictures_that_the_network_does_not_have() {
 fn models_that_cannot_be_opened() {
     use std::os::unix::fs::{PermissionsExt, symlink};
     let place = Place::new();
-    // A link to itself, which not even root can follow.
+    // A symbolic link to itself, which not even the root user can follow.
     symlink("endless.onnx", place.path("endless.onnx")).unwrap();
     let outcome = place.run(&["layers", "endless.onnx"]);
     assert!(outcome.code == Some(1) && outcome.stderr.contains("endless.onnx"), "{outcome:?}");

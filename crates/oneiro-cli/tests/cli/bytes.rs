@@ -1,11 +1,12 @@
-//! The same seed gives the same bytes: with any number of threads, in any company, every time.
+//! Equal seeds give equal bytes: with any number of threads, whatever else is rendered in the same run, every
+//! time.
 
 use std::collections::BTreeMap;
 
 use crate::onnx::Network;
 use crate::place::{Place, Report, check};
 
-/// Units of the embedded network at several depths, and the file that each goes into.
+/// Units of the embedded network at several depths, each with the name of its picture file.
 const UNITS: [(&str, &str); 4] = [
     ("conv1:5", "conv1-5.png"),
     ("fire3.expand3x3:8@center", "fire3.expand3x3-8-center.png"),
@@ -13,18 +14,18 @@ const UNITS: [(&str, &str); 4] = [
     ("class:goldfish", "class-goldfish.png"),
 ];
 
-/// The card of the network that is written on the spot.
+/// The card of the tiny network that the tests write.
 const CARD: &str = "[[input]]\nname = \"x\"\n";
 
-/// Few steps on a small picture.
+/// Flags for few steps on a small picture.
 const SETTINGS: [&str; 4] = ["--size", "40", "--steps", "3"];
 
-/// Renders units of a model and returns the files by name.
+/// Renders units of a model and returns the picture files by name.
 fn render(model: &str, units: &[&str], settings: &[&str]) -> BTreeMap<String, Vec<u8>> {
     let place = Place::new();
     place.write("tiny.onnx", Network::default().bytes());
     place.write("tiny.toml", CARD);
-    // A folder takes the picture of one unit, too, if it is written with a slash.
+    // With a slash at its end, `--out` is a folder even for a single unit.
     let mut args = vec!["render", model, "--out", "pictures/"];
     args.extend(settings);
     units.iter().for_each(|unit| args.extend(["--unit", unit]));
@@ -33,7 +34,7 @@ fn render(model: &str, units: &[&str], settings: &[&str]) -> BTreeMap<String, Ve
     files.filter_map(|(name, bytes)| Some((name.strip_prefix("pictures/")?.to_owned(), bytes?))).collect()
 }
 
-/// The same for the embedded network, with [`SETTINGS`] and more.
+/// Renders units of the embedded network with [`SETTINGS`] and more flags, and returns the picture files.
 fn render_embedded(units: &[&str], more: &[&str]) -> BTreeMap<String, Vec<u8>> {
     render("squeezenet1_1", units, &[&SETTINGS[..], more].concat())
 }
@@ -76,7 +77,7 @@ fn a_second_run_gives_the_same_bytes_and_another_seed_others() {
 
 #[test]
 fn company_changes_no_byte_of_a_picture() {
-    // Channels of one layer that fill a batch and spill over into the next; other layers; classes.
+    // Other units of the run: enough channels of one layer to exceed a batch, other layers, and classes.
     let same_layer = ["conv1:0", "conv1:63", "conv1:5", "conv1:17", "conv1:18", "conv1:19", "conv1:20"];
     let mut report = Report::default();
     for (unit, file) in UNITS {
@@ -113,7 +114,8 @@ fn every_setting_keeps_pictures_the_same_in_any_company() {
         &["--robustness"],
     ] {
         let mut args = settings.to_vec();
-        // What is given twice is an error, so the size and steps of `SETTINGS` are not repeated here.
+        // A flag that is given twice is an error, so size and steps of `SETTINGS` are left out where the case
+        // has its own.
         let steps = args.iter().position(|a| *a == "--steps");
         let base: &[&str] = if steps.is_some() { &SETTINGS[..2] } else { &SETTINGS };
         args.splice(0..0, base.iter().copied());
@@ -130,7 +132,7 @@ fn every_setting_keeps_pictures_the_same_in_any_company() {
 
 #[test]
 fn a_network_for_single_images_gives_the_same_bytes_as_one_for_batches() {
-    // Where a batch does not fit, pictures are made one by one.
+    // If the network does not accept a batch, pictures are made one by one.
     let units = ["left.conv:0", "left.conv:1", "left.conv:2"];
     let mut pictures = Vec::new();
     for batch in [None, Some(1)] {

@@ -1,10 +1,10 @@
-//! Photos in folders of classes: which class a folder stands for, and which photos are found.
+//! Photos in class folders: which class a folder means, and which photos are found.
 
 use crate::files::picture;
 use crate::onnx::{CLASSES, Network};
 use crate::place::Place;
 
-/// A network of classes named by these labels, and a photo in each of these folders of `photos`.
+/// A new folder with a network with these class labels, and a photo in each of these subfolders of `photos`.
 fn place(labels: [&str; CLASSES], folders: &[&str]) -> Place {
     let place = Place::new();
     place.write("net.onnx", Network::default().bytes());
@@ -14,7 +14,7 @@ fn place(labels: [&str; CLASSES], folders: &[&str]) -> Place {
     place
 }
 
-/// The class of each photo, by its file, and what was said.
+/// Returns the true class of each photo by its file, and the text of standard error.
 fn truths(place: &Place) -> (Vec<(String, Option<u64>)>, String) {
     let outcome = place.run(&["classify", "net.onnx", "photos", "--json"]);
     assert_eq!(outcome.code, Some(0), "{outcome:?}");
@@ -33,10 +33,11 @@ fn the_names_of_folders_count_more_than_their_order() {
         assert_eq!(found, classes, "{folders:?}");
         assert!(stderr.contains(says), "{stderr}");
     };
-    // In sorted order `bird` would be an automobile: the order is not that of the classes.
+    // `bird` has another place among the sorted folders than among the classes, so the sorted order is not
+    // used.
     let unknown = "\"plane\" is not";
     of([Some(1), Some(2), Some(3), None], ["automobile", "bird", "cat", "plane"], unknown);
-    // Here the order agrees with every name.
+    // Here the sorted order agrees with every folder name that is a class.
     of([Some(0), Some(1), Some(2), Some(3)], ["airplane", "automobile", "birds", "cat"], "sorted order");
     of([Some(0), Some(1), Some(2), Some(3)], ["a", "b", "c", "d"], "sorted order");
 }
@@ -49,7 +50,7 @@ fn photos_beside_folders_of_classes_are_found() {
     let (found, stderr) = truths(&place);
     let expected = [("photos/loose.png", None), ("photos/bird/p.png", Some(2))];
     assert_eq!(found, expected.map(|(file, class)| (file.to_owned(), class)), "{stderr}");
-    // A folder of something else beside them does not hide them.
+    // A folder without images, beside the photos, does not hide them.
     std::fs::remove_dir_all(place.path("photos/bird")).unwrap();
     assert_eq!(truths(&place).0, [("photos/loose.png".to_owned(), None)]);
 }

@@ -1,4 +1,4 @@
-//! Clips: networks of clips and of optical flow, which see videos.
+//! Networks whose input is video clips or optical flow.
 
 use std::path::Path;
 
@@ -10,20 +10,20 @@ use crate::onnx::{ints, message, node, number, tensor, text, value, weights};
 use crate::outside;
 use crate::place::Place;
 
-/// Height and width of what the networks see.
+/// Height and width of the test networks' inputs.
 const SIZE: [usize; 2] = [24, 32];
-/// Frames of a clip, and fields of flow.
+/// Number of frames in a clip, and of optical flow fields.
 const FRAMES: usize = 4;
 const FIELDS: usize = 3;
 
-/// A file of these inputs, nodes and constants, with the output `output` of `classes` numbers.
+/// Returns an ONNX file with these inputs, nodes and constants. Its output `output` has `classes` values.
 fn file(content: &[Vec<u8>], classes: usize) -> Vec<u8> {
     let graph = [content.concat(), text(2, "tiny"), value(12, "output", &[Some(1), Some(classes)])].concat();
     let opset = [text(1, ""), number(2, 17)].concat();
     [number(1, 8), message(8, &opset), message(7, &graph)].concat()
 }
 
-/// A network of clips: a convolution in time and space, a ReLU, the mean of each of its two channels.
+/// Writes a network of clips: a 3-D convolution with two channels, a ReLU, and the mean of each channel.
 pub fn of_clips(place: &Place) {
     let [h, w] = SIZE;
     let content = [
@@ -41,8 +41,8 @@ pub fn of_clips(place: &Place) {
     );
 }
 
-/// A network of a frame and optical flow: the classes are motion to the right, to the left, down and up, by
-/// the mean of all fields, and a class for a frame that is white.
+/// Writes a network of a frame and optical flow. Four classes are motion to the right, to the left, down and
+/// up, by the mean over all flow fields; a fifth is a white frame.
 pub fn two_streams(place: &Place) {
     let [h, w] = SIZE;
     let inputs = 3 + 2 * FIELDS;
@@ -83,14 +83,14 @@ fn transposed() -> Vec<u8> {
     attribute("transB")
 }
 
-/// An attribute whose value is the integer 1.
+/// Returns an ONNX attribute whose value is the integer 1.
 fn attribute(name: &str) -> Vec<u8> {
-    /// `AttributeProto.INT`.
+    /// The value `INT` of ONNX's `AttributeProto.AttributeType`.
     const INT: u64 = 2;
     message(5, &[text(1, name), number(3, 1), number(20, INT)].concat())
 }
 
-/// A texture that moves by some pixels a frame, `[3, frames, height, width]`.
+/// Returns a clip of a texture that moves by a constant vector per frame, `[3, frames, height, width]`.
 fn moving(frames: usize, [height, width]: [usize; 2], [u, v]: [f32; 2]) -> Image {
     let texture = |x: f32, y: f32| 0.5 + 0.2 * (0.5 * x).sin() + 0.2 * (0.4 * y + 0.2 * x).cos();
     let mut data = Vec::new();
@@ -159,7 +159,7 @@ fn flow_is_read_from_files() {
         let fields = (0..7).flat_map(|_| [u, v].map(|value| vec![value; h * w])).flatten().collect();
         Flow::new(7, h, w, fields).unwrap()
     };
-    // Motion that the videos do not show: the files decide.
+    // The flow files contradict the videos, which shows that the files are used.
     for (class, motion) in
         [("right", [-2.0, 0.0]), ("left", [2.0, 0.0]), ("down", [0.0, -2.0]), ("up", [0.0, 2.0])]
     {
@@ -178,7 +178,7 @@ fn flow_is_read_from_files() {
     assert_eq!(first(&["--flow", "flows/down/b.npy"]), "up");
     assert_eq!(first(&["--flow", "flows/right"]), "left");
     assert_eq!(first(&[]), "right");
-    // A file beside the clip is read, if the user does not forbid it.
+    // A flow file beside the clip is used, unless the user forbids it.
     std::fs::copy(place.path("flows/left/a.npy"), place.path("clips/right/a.npy")).unwrap();
     assert_eq!(first(&[]), "right");
     std::fs::copy(place.path("flows/up/a.npy"), place.path("clips/right/a.npy")).unwrap();
@@ -231,7 +231,7 @@ fn folders_of_frames_and_short_videos_are_clips() {
     assert_eq!(film["top"], frames["top"]);
     assert_eq!(film["video"]["frames"], 5);
     assert!(film["video"].get("missing").is_none() && film["video"].get("flow").is_none());
-    // Frames 1, 3, 4 and 4: others than 0 to 3.
+    // With stride 2, the clip's frames are 1, 3, 4 and 4, instead of 0 to 3.
     let strided = top("five", &["--stride", "2"]);
     assert_eq!(strided["video"]["missing"], 2);
     assert_ne!(strided["top"], film["top"]);
@@ -263,7 +263,7 @@ fn clips_that_cannot_be_used_are_named() {
             ("a crop out of range", "classify clip.onnx a.gif --crop 2", &["crop is 2"]),
         ],
     );
-    // One bad clip among others is told, and the others are classified.
+    // A bad clip among others is reported, and the others are classified.
     let outcome = place.run(&["classify", "clip.onnx", "a.gif", "bad.gif"]);
     assert_eq!(outcome.code, Some(1));
     assert!(outcome.stdout.contains("a.gif") && outcome.stderr.contains("1 of 2 clips"), "{outcome:?}");
@@ -292,7 +292,7 @@ fn scans_of_clips_have_times_and_keep_computed_flow() {
     assert!(said.contains("right at first: 8 of 8"), "{said}");
     let kept = || std::fs::read_dir(place.path("t/flow")).unwrap().count();
     assert_eq!(kept(), 8);
-    // Flow that was kept gives the same numbers.
+    // A second scan, with cached flow, gives the same numbers.
     let best = |scan: &str| place.json(&["units", scan, "class:right", "--json"])[0]["best"].clone();
     let first = best("t");
     std::fs::remove_file(place.path("t/scan.sqlite")).unwrap();
@@ -301,7 +301,8 @@ fn scans_of_clips_have_times_and_keep_computed_flow() {
     assert_eq!(kept(), 8);
 }
 
-/// The planted networks, whose `truth.json` says what they name.
+/// Tests on trained networks with a known ("planted") behaviour, whose `truth.json` has the expected
+/// accuracy.
 mod planted {
     use super::*;
 
@@ -309,11 +310,11 @@ mod planted {
         serde_json::from_slice(&std::fs::read(model.join("truth.json")).unwrap()).unwrap()
     }
 
-    /// How many of the planted clips are named right.
+    /// Returns the share of the test clips that the program classifies correctly.
     fn right(place: &Place, model: &Path, more: &[&str]) -> f64 {
         let clips = model.parent().unwrap().join("data/clips");
         let file = model.join("final.legacy-op17.bn.onnx");
-        // The two-stream network's card names no labels.
+        // The card of the two-stream network names no labels.
         let labels = model.join("labels.txt");
         let [clips, file, labels] = [&clips, &file, &labels].map(|path| path.to_str().unwrap());
         let args = ["classify", file, clips, "--labels", labels, "--json"];
@@ -339,7 +340,7 @@ mod planted {
             let model = planted.join(name);
             let wanted = truth(&model)["accuracy"][key]["accuracy"].as_f64().unwrap();
             let found = right(&place, &model, &more);
-            // Decoders differ in colours: two of 160 clips are named otherwise.
+            // Video decoders differ slightly in colours: two of 160 clips get another class.
             assert!((found - wanted).abs() <= 3.0 / 160.0, "{name}: {found}, not {wanted}");
         }
     }

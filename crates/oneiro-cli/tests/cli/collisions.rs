@@ -1,4 +1,4 @@
-//! No result goes over what it is made from, or where another goes, however the places are written.
+//! No result overwrites an input file or another result, however the paths are written.
 
 use crate::bad_input::refuse_all;
 use crate::files::{npy, picture, wave};

@@ -14,7 +14,7 @@ fn place() -> Place {
     place
 }
 
-/// Runs with a folder for configuration of its own.
+/// Runs the program with a configuration folder that belongs to this test.
 fn run(place: &Place, args: &[&str]) -> Outcome {
     let mut command = place.command(args);
     command.env_remove("ONEIRO_CONFIG").env("XDG_CONFIG_HOME", place.path("home"));
@@ -38,7 +38,7 @@ fn the_file_gives_defaults_that_flags_override_and_pictures_keep() {
     let text = text_of(&place.path("pictures/left.conv-1.png"));
     assert_eq!((text.get("preset"), text.get("steps")), (Some("conveiro"), Some("2")));
     assert!(text.get("settings").unwrap().contains("size = [24, 20]"));
-    // What it makes is made again without it.
+    // A picture made with the configuration file can be made again without it.
     let again = place.succeed(&["again", "pictures/left.conv-1.png"]);
     assert!(again.contains("byte for byte"), "{again}");
 

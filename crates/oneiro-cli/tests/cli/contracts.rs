@@ -1,4 +1,4 @@
-//! Names and formats that scripts rely on (the interface's section "Machine-readable results").
+//! Names and formats of results on which scripts rely: JSON keys, file names, tensors.
 
 mod classes;
 mod layers;
@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::onnx::Network;
 use crate::place::Place;
 
-/// The tiny network with card and labels.
+/// A new folder with the tiny network, its card and its labels.
 pub fn place() -> Place {
     let place = Place::new();
     place.write("net.onnx", Network::default().bytes());

@@ -1,4 +1,4 @@
-//! How pictures are shown: between which values, and that nothing else depends on it.
+//! `--display`: the values shown as black and white, on which nothing else depends.
 
 use serde_json::Value;
 
@@ -15,7 +15,7 @@ fn place() -> Place {
     place
 }
 
-/// A faint picture: few small steps on pixels.
+/// Flags that make a faint picture: few small steps on pixels.
 const FAINT: &[&str] = &["--size", "20", "--steps", "3", "--param", "pixel", "--lr", "0.002"];
 
 fn bytes_of(place: &Place, name: &str) -> Vec<u8> {
@@ -30,7 +30,7 @@ fn render(place: &Place, args: &[&str]) -> Value {
     place.json(&[&["render", "net.onnx", "--json", "--quiet"], FAINT, args].concat())
 }
 
-/// What is said of a unit, but for how it is shown.
+/// Returns the reported numbers of all units, except those about the display.
 fn numbers(said: &Value) -> Vec<String> {
     let units = said["units"].as_array().unwrap();
     let keys = ["value", "value_at_start", "value_saved", "robustness"];
@@ -54,7 +54,7 @@ fn pixels_change_with_the_display_and_numbers_do_not() {
         assert_eq!(numbers(&said), numbers(&plain), "{display}");
         let (tensors, _) = read_safetensors(&place.read("r.safetensors"));
         assert_eq!(tensors, raw, "{display}");
-        // The picture is what its levels make of the values.
+        // Each pixel is the stored value, mapped by the reported black and white.
         let [black, white] = [0, 1].map(|i| said["units"][0]["display_range"][i].as_f64().unwrap());
         let (_, values) = &tensors["x/0"];
         let shown = bytes_of(&place, "a.png");
@@ -69,7 +69,7 @@ fn pixels_change_with_the_display_and_numbers_do_not() {
     let said = render(&place, &[&unit[..], &["--display", "auto"]].concat());
     assert_eq!(said["units"][0]["display"], "auto");
     let shown = bytes_of(&place, "a.png");
-    // 1200 values: six of them lie beyond either level.
+    // Of the picture's 1200 values, six lie beyond each level.
     let cut = |level: u8| shown.iter().filter(|v| **v == level).count();
     assert!((6..40).contains(&cut(0)) && (6..40).contains(&cut(255)), "{} {}", cut(0), cut(255));
 }
@@ -87,7 +87,8 @@ fn levels_in_common_keep_pictures_comparable() {
     assert!(shared[0].is_array() && shared.iter().all(|r| *r == shared[0]), "{shared:?}");
     let own = ranges("auto");
     assert!(own[0] != own[1], "{own:?}");
-    // The common levels are those of all values, so they lie between the extremes of the pictures' own.
+    // The common levels are those of all values, so they lie between the extremes of the individual pictures'
+    // levels.
     let of = |ranges: &[Value], i: usize| ranges.iter().map(|r| r[i].as_f64().unwrap()).collect::<Vec<_>>();
     let (low, high) = (of(&own, 0), of(&own, 1));
     let least = |v: &[f64]| v.iter().copied().fold(f64::INFINITY, f64::min);

@@ -1,4 +1,4 @@
-//! Dream images.
+//! `oneiro dream`: dream images.
 
 use oneiro::dream::DreamPreset;
 use serde_json::Value;
@@ -8,7 +8,7 @@ use crate::files::{picture, text_of};
 use crate::onnx::Network;
 use crate::place::Place;
 
-/// The tiny network, one for pictures of 24x20 only, and pictures.
+/// A new folder with the tiny network, a network for pictures of 24x20 only, and photos.
 fn place() -> Place {
     let place = Place::new();
     let card = "[[input]]\nname = \"x\"\nsize = [24, 20]\n";
@@ -22,7 +22,7 @@ fn place() -> Place {
     place
 }
 
-/// White on the left, black on the right.
+/// Returns a PNG that is white on the left and black on the right.
 fn half() -> Vec<u8> {
     let rgb = (0..3 * 30 * 40).map(|i| if i % 40 < 20 { 1.0 } else { 0.0 }).collect();
     let image = oneiro_media::Image::rgb(40, 30, rgb).unwrap();
@@ -31,7 +31,7 @@ fn half() -> Vec<u8> {
 
 const QUICK: &[&str] = &["--octaves", "2", "--steps", "2"];
 
-/// Runs `oneiro dream` with two short octaves.
+/// Runs `oneiro dream` with two short octaves; returns its JSON.
 fn dream(place: &Place, args: &[&str]) -> Value {
     place.json(&[&["dream"], args, QUICK, &["--json"]].concat())
 }
@@ -52,7 +52,7 @@ fn a_dream_of_the_embedded_network_rises_and_is_the_same_with_any_number_of_thre
     }
     let raw = place.read("a.safetensors");
     let file = safetensors::SafeTensors::deserialize(&raw).unwrap();
-    // 64 is the longer side of a picture of 40x30.
+    // The flag's size of 64 is the longer side of a photo of 40x30.
     assert_eq!(file.tensor("x/0").unwrap().shape(), [3, 48, 64]);
     let (_, header) = safetensors::SafeTensors::read_metadata(&raw).unwrap();
     let units: Value = serde_json::from_str(&header.metadata().as_ref().unwrap()["units"]).unwrap();
@@ -154,7 +154,7 @@ fn a_preset_may_be_a_file_as_a_picture_says_it() {
     place.write("mine.toml", settings);
     place.succeed(&[&["dream"], &args[..], &["--preset", "mine.toml", "--out", "b.png"]].concat());
     assert_eq!(place.read("a.png"), place.read("b.png"));
-    // Without --out, it stands in the current folder under the image's name.
+    // Without `--out`, the picture is written into the current folder, under the photo's name.
     place.succeed(&[&["dream"], &args[..], &["--preset", "mine.toml"]].concat());
     assert_eq!(place.read("a.png"), place.read("cat.dream.png"));
 }

@@ -1,4 +1,4 @@
-//! The feature networks hog, hogb and dsift as MODEL.
+//! The hand-made feature networks `hog`, `hogb` and `dsift` as models.
 
 use crate::bad_input::refuse_all;
 use crate::files::{npy, read_safetensors, text_of, wave};
@@ -38,7 +38,7 @@ fn run_computes_features_and_their_gradient() {
         let (result, _) = read_safetensors(&place.read("out.safetensors"));
         let (shape, features) = &result[&format!("act/{name}")];
         assert_eq!(shape[1], channels, "{name}");
-        // Normalised bins are between 0 and a small bound.
+        // Normalised histogram bins are between 0 and a small bound.
         assert!(features.iter().all(|x| (0.0..=1.0).contains(x)), "{name}");
         assert!(features.iter().any(|x| *x > 0.01), "{name}");
         assert!(result["grad/x"].1.iter().any(|x| *x != 0.0), "{name}");

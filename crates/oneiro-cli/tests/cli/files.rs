@@ -1,4 +1,4 @@
-//! The files that go in and come out: arrays, tensor files, pictures.
+//! Helpers of the tests that write and read files: NumPy arrays, safetensors, pictures.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -7,7 +7,7 @@ use oneiro_media::{Image, PngText};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
-/// A `.npy` file of float32 (version 1.0).
+/// Returns the bytes of a `.npy` file of float32 (version 1.0).
 pub fn npy(shape: &[usize], data: &[f32]) -> Vec<u8> {
     let shape: String = shape.iter().map(|n| format!("{n},")).collect();
     let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({shape}), }}\n");
@@ -18,15 +18,15 @@ pub fn npy(shape: &[usize], data: &[f32]) -> Vec<u8> {
     bytes
 }
 
-/// Numbers between -1 and 1 that are no multiples of each other.
+/// Returns numbers between -1 and 1 that are no multiples of each other.
 pub fn wave(count: usize) -> Vec<f32> {
     (0..count).map(|i| (i as f32 * 0.73).sin()).collect()
 }
 
-/// Shapes and data by name.
+/// Tensors by name: shape and values.
 pub type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 
-/// A safetensors file of float32.
+/// Returns the bytes of a safetensors file of float32.
 pub fn safetensors(tensors: &Tensors, metadata: &[(&str, &str)]) -> Vec<u8> {
     let bytes: Vec<Vec<u8>> =
         tensors.values().map(|(_, data)| data.iter().flat_map(|x| x.to_le_bytes()).collect()).collect();
@@ -38,7 +38,7 @@ pub fn safetensors(tensors: &Tensors, metadata: &[(&str, &str)]) -> Vec<u8> {
     safetensors::serialize(views, Some(metadata)).unwrap()
 }
 
-/// Reads a safetensors file of float32 with its metadata.
+/// Reads a safetensors file of float32; returns its tensors and its metadata.
 pub fn read_safetensors(bytes: &[u8]) -> (Tensors, HashMap<String, String>) {
     let (_, header) = SafeTensors::read_metadata(bytes).unwrap();
     let file = SafeTensors::deserialize(bytes).unwrap();
@@ -51,14 +51,14 @@ pub fn read_safetensors(bytes: &[u8]) -> (Tensors, HashMap<String, String>) {
     (tensors, header.metadata().clone().unwrap_or_default())
 }
 
-/// A picture of a slope in each colour, as a PNG file.
+/// Returns a PNG with a horizontal grey gradient.
 pub fn picture(width: usize, height: usize) -> Vec<u8> {
     let rgb = (0..3 * width * height).map(|i| (i % width) as f32 / width as f32).collect();
     let image = Image::rgb(width, height, rgb).unwrap();
     oneiro_media::encode_png(&image, &PngText::default()).unwrap()
 }
 
-/// What a PNG file says about how it was made.
+/// Reads from a PNG file the record of how it was made.
 pub fn text_of(path: &Path) -> PngText {
     oneiro_media::read_text(path).unwrap()
 }

@@ -1,4 +1,4 @@
-//! Films of an optimisation.
+//! Films of an optimisation, written by `--film`.
 
 use crate::bad_input::refuse_all;
 use crate::onnx::Network;
@@ -26,14 +26,14 @@ fn a_film_ends_on_the_picture_and_changes_nothing_of_it() {
     assert_eq!(place.read("film.png"), place.read("film.apng"));
     let still = |name: &str| oneiro_media::read_image(place.path(name)).unwrap();
     assert_eq!(still("film.png"), still("unit.png"));
-    // A GIF's first frame is the start.
+    // The first frame of the GIF is the start of the optimisation, not its result.
     assert_ne!(still("film.gif"), still("unit.png"));
 }
 
 #[test]
 fn films_of_several_units_go_into_a_folder_and_are_the_same_as_alone() {
     let place = place();
-    // One of them converges before the other, and its film ends there.
+    // One of the units converges before the other, and its film ends then.
     let units = ["-u", "left.conv:1", "-u", "left.conv:2", "--until-converged", "0.2", "--transform", "none"];
     let args = [RENDER, &units[..], &["--out", "all", "--film", "films/", "--json"]].concat();
     let said = place.json(&args);

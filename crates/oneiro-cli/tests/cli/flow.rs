@@ -1,4 +1,4 @@
-//! `oneiro flow`: formats, films made again, errors.
+//! `oneiro flow`: its file formats, films that are made again, errors.
 
 use oneiro_media::flow::{encode_npy, read_flow};
 use oneiro_media::{Film, FilmFormat, FrameRate, Image, PngText, read_text};
@@ -6,7 +6,7 @@ use oneiro_media::{Film, FilmFormat, FrameRate, Image, PngText, read_text};
 use crate::bad_input::refuse_all;
 use crate::place::Place;
 
-/// A film of a texture that moves by a pixel to the right each time.
+/// Returns a film of a texture that moves one pixel to the right per frame.
 fn film(frames: usize) -> Film {
     let mut film = Film::at_rate(FrameRate::new(10.0).unwrap());
     for t in 0..frames {
@@ -149,7 +149,7 @@ fn a_missing_ffmpeg_is_named_before_any_work() {
 
 #[test]
 fn mp4_and_webm_are_made_again() {
-    // Both need the program, which need not be there.
+    // Both formats need the program `ffmpeg`; without it the test is skipped, unless data is required.
     if oneiro_media::Ffmpeg::default().version().is_err() {
         assert!(std::env::var_os("ONEIRO_REQUIRE_DATA").is_none(), "ffmpeg is missing");
         return;
@@ -164,7 +164,7 @@ fn mp4_and_webm_are_made_again() {
         assert!(info.contains("flow: video.webp\n"), "{info}");
         let said = place.succeed(&["again", name]);
         assert!(said.contains("byte for byte"), "{said}");
-        // What was written is read.
+        // The written video can be read again.
         let said = place.json(&["flow", name, "--out", "b.npy", "--json"]);
         assert_eq!((&said["fields"], &said["height"]), (&3.into(), &48.into()));
     }

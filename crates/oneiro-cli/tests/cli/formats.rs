@@ -1,18 +1,19 @@
-//! What exporters write: weights beside the model, channels last, integers, metadata, inputs that are no
-//! pictures.
+//! Peculiarities of model files from exporters: weights in separate files, channels last, integers, metadata,
+//! inputs that are no pictures.
 
 use crate::onnx::{FLOAT, Network, ints, message, node, number, tensor, text, value, weights};
 use crate::place::{Place, Report, check};
 
 const CARD: &str = "[[input]]\nname = \"x\"\nmean = [0.5, 0.5, 0.5]\n";
 
-/// A model of these fields of `GraphProto`, with these of `ModelProto` beside it.
+/// Returns an ONNX file with these fields of `GraphProto`, and these additional fields of `ModelProto`.
 fn model(graph: &[Vec<u8>], more: &[Vec<u8>]) -> Vec<u8> {
     let opset = [text(1, ""), number(2, 17)].concat();
     [number(1, 8), message(8, &opset), message(7, &graph.concat()), more.concat()].concat()
 }
 
-/// `x` → 1x1 convolution with 4 filters → ReLU, as `/conv/Conv` and `/relu/Relu`; the weights as given.
+/// Returns a small graph: `x` → 1x1 convolution with 4 filters → ReLU, named `/conv/Conv` and `/relu/Relu`,
+/// with the given weights.
 fn small(channels: usize, weight: Vec<u8>) -> Vec<Vec<u8>> {
     vec![
         node("Conv", "/conv/Conv", &["x", "w"], "conv", &[ints("kernel_shape", &[1, 1])]),
@@ -27,9 +28,9 @@ fn bytes_of(data: &[f32]) -> Vec<u8> {
     data.iter().flat_map(|x| x.to_le_bytes()).collect()
 }
 
-/// A `TensorProto` whose data lie elsewhere.
+/// Returns a `TensorProto` whose data are stored in another file.
 fn external(name: &str, shape: &[usize], entries: &[(&str, &str)]) -> Vec<u8> {
-    /// `TensorProto.EXTERNAL`.
+    /// The value `EXTERNAL` of ONNX's `TensorProto.DataLocation`.
     const EXTERNAL: u64 = 1;
     let dims: Vec<u8> = shape.iter().flat_map(|&n| number(1, n as u64)).collect();
     let entries: Vec<u8> =
@@ -37,7 +38,7 @@ fn external(name: &str, shape: &[usize], entries: &[(&str, &str)]) -> Vec<u8> {
     message(5, &[dims, number(2, FLOAT), text(8, name), entries, number(14, EXTERNAL)].concat())
 }
 
-/// A `.npy` file of floats.
+/// Returns the bytes of a `.npy` file of float32.
 fn npy(shape: &[usize], data: &[f32]) -> Vec<u8> {
     let shape: Vec<String> = shape.iter().map(usize::to_string).collect();
     let mut header =
@@ -50,7 +51,7 @@ fn npy(shape: &[usize], data: &[f32]) -> Vec<u8> {
     [b"\x93NUMPY\x01\x00".to_vec(), length.to_vec(), header.into_bytes(), bytes_of(data)].concat()
 }
 
-/// Renders a unit of `m.onnx` in a place, and returns the optimised input.
+/// Renders a unit of `m.onnx`, and returns the raw file of the optimised input.
 fn raw(place: &Place, unit: &str) -> Vec<u8> {
     let args =
         ["render", "m.onnx", "--unit", unit, "--size", "16", "--steps", "3", "--raw", "raw.safetensors"];
@@ -81,7 +82,8 @@ fn weights_may_lie_in_a_file_beside_the_model() {
     );
 }
 
-/// The network of [`small`] as TensorFlow's converters write it: fed with channels last, and returning so.
+/// Returns the network of [`small`] as TensorFlow's converters write it: input and output have their channels
+/// last.
 fn channels_last(weight: Vec<u8>) -> Vec<u8> {
     let graph = [
         node("Transpose", "to_nchw", &["x"], "x_nchw", &[ints("perm", &[0, 3, 1, 2])]),
@@ -103,7 +105,8 @@ fn a_network_with_channels_last_makes_the_pictures_of_its_twin_with_channels_fir
     graph.insert(2, node("Sigmoid", "/out/Sigmoid", &["relu"], "out", &[]));
     let first = Place::new();
     first.write("m.onnx", model(&graph, &[]));
-    // A picture's random numbers follow the first of its layer's names: the same in both.
+    // A picture's random numbers depend on the first of its layer's names, so both networks use the same
+    // names.
     let card = format!("{CARD}\n[layers]\nconv = \"conv\"\nrelu = \"relu\"\nout = \"out\"\n");
     first.write("m.toml", &card);
     let last = Place::new();
@@ -114,7 +117,7 @@ fn a_network_with_channels_last_makes_the_pictures_of_its_twin_with_channels_fir
         tensors.tensor("x/0").unwrap().data().to_vec()
     };
     let twin = |unit: &str, place: &Place| data(raw(place, unit));
-    // The convolution has its channels first in both; the sigmoid has them last in one.
+    // The convolution has its channels first in both networks; the sigmoid has them last in one.
     for unit in ["conv:1", "relu:0", "out:3"] {
         assert!(twin(unit, &first) == twin(unit, &last), "{unit}");
     }
@@ -123,16 +126,16 @@ fn a_network_with_channels_last_makes_the_pictures_of_its_twin_with_channels_fir
     let out = layers.as_array().unwrap().iter().find(|l| l["op"] == "Sigmoid").unwrap();
     assert_eq!((&out["channels"], &out["receptive_field"]["x"]), (&4.into(), &serde_json::json!([1, 1])));
     assert_eq!(layers.as_array().unwrap().len(), 5, "the turned input is no layer");
-    // In the graph, the first layer hangs on the input.
+    // In the Graphviz output, the first layer is connected to the input.
     last.succeed(&["layers", "m.onnx", "--dot", "m.dot"]);
     let dot = String::from_utf8(last.read("m.dot")).unwrap();
     assert_eq!((dot.matches("input0 -> ").count(), dot.matches(" -> ").count()), (1, 5), "{dot}");
-    // A picture knows where the channels are, without card or flag.
+    // The picture records where the channels are, so it can be made again without the card.
     std::fs::remove_file(last.path("m.toml")).unwrap();
     assert!(last.succeed(&["again", "p.png"]).contains("byte for byte"));
     last.write("m.toml", format!("layout = \"nhwc\"\n{CARD}"));
 
-    // Raw tensors go in as the graph has them, and objectives still mean channels.
+    // Raw tensors are given in the layout of the file; objectives still refer to channels.
     let data: Vec<f32> = weights(2 * 5 * 7 * 3, 3);
     last.write("x.npy", npy(&[2, 5, 7, 3], &data));
     last.succeed(&[
@@ -161,12 +164,12 @@ fn channels_last_are_noticed_without_a_card() {
     let outcome = place.run(&args);
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
     assert!(outcome.stderr.contains("channels last"), "{}", outcome.stderr);
-    // Keras's layer without the counts of the export.
+    // The layer is found by Keras's name, without the numbers that the exporter appended.
     place
         .succeed(&["render", "m.onnx", "--unit", "relu:1", "--size", "16", "--steps", "1", "--out", "q.png"]);
 }
 
-/// `TensorProto` of integers in its `int32_data`.
+/// Returns a `TensorProto` of integers in its field `int32_data`.
 fn integers(name: &str, kind: u64, shape: &[usize], data: &[u64]) -> Vec<u8> {
     let dims: Vec<u8> = shape.iter().flat_map(|&n| number(1, n as u64)).collect();
     let data: Vec<u8> = data.iter().flat_map(|&n| number(5, n)).collect();
@@ -175,10 +178,10 @@ fn integers(name: &str, kind: u64, shape: &[usize], data: &[u64]) -> Vec<u8> {
 
 #[test]
 fn a_quantized_network_runs_in_floating_point_and_says_so() {
-    /// Numbers in `TensorProto.DataType`.
+    /// Values of ONNX's `TensorProto.DataType`.
     const UINT8: u64 = 2;
     const INT32: u64 = 6;
-    // One filter a channel: 0.5·(q − 128) is 1, and the bias is −100·0.01·0.5.
+    // One filter for each channel: its centre weight 0.5·(q − 128) is 1, and the bias is −100·0.01·0.5.
     let identity: Vec<u64> = (0..9).map(|i| if i % 4 == 0 { 130 } else { 128 }).collect();
     let inputs = ["q", "xs", "xz", "w", "ws", "wz", "ys", "yz", "b"];
     let graph = [
@@ -198,7 +201,8 @@ fn a_quantized_network_runs_in_floating_point_and_says_so() {
     ];
     let place = Place::new();
     place.write("m.onnx", model(&graph, &[]));
-    // Below −1 and above 1.55 the 8 bits of x end; below 0 those of y, which is a ReLU.
+    // The 8-bit input saturates below −1 and above 1.55; the 8-bit output saturates below 0, so it acts as a
+    // ReLU.
     let x = [-3.0, -0.7, -0.2, 0.333, 1.0, 9.0];
     let x3: Vec<f32> = [x, x, x].concat();
     place.write("x.npy", npy(&[1, 3, 1, 6], &x3));
@@ -243,11 +247,11 @@ fn the_file_may_say_how_images_are_prepared() {
     let (as_said, notes) = render(&image, &[]);
     assert!(notes.contains("metadata") && !notes.contains("nothing says"), "{notes}");
     assert_eq!(as_said, render(&[], &["--preprocess", "tf"]).0);
-    // Flags come before metadata.
+    // Flags have precedence over the file's metadata.
     assert_eq!(render(&image, &["--preprocess", "unit"]).0, render(&[], &["--preprocess", "unit"]).0);
     let card = [entry("oneiro.card", CARD)];
     assert!(!render(&card, &[]).1.contains("nothing says"));
-    // A file from elsewhere names no file that is then read.
+    // Metadata in a model file must not make the program read other files.
     let place = Place::new();
     place.write("secret.txt", "one\ntwo\n");
     let spy = [entry("oneiro.card", &format!("labels = \"secret.txt\"\n{CARD}"))];
@@ -305,8 +309,8 @@ fn an_input_that_is_no_picture_is_fed_with_zeros() {
 
 #[test]
 fn a_layer_answers_to_the_module_whose_weights_it_reads() {
-    // PyTorch's newer exporter folds a normalisation into the convolution before it and keeps the former's
-    // name.
+    // PyTorch's newer exporter folds a normalisation into the convolution before it, but keeps the
+    // normalisation's name.
     let graph = [
         node("Conv", "node_bn", &["x", "layer1.conv.weight"], "bn", &[ints("kernel_shape", &[1, 1])]),
         node("Relu", "node_relu", &["bn"], "relu", &[]),

@@ -1,4 +1,5 @@
-//! Pictures from pictures: `invert`, `caricature`, `accentuate`, and starts and masks of `render`.
+//! Commands that start from pictures: `invert`, `caricature`, `accentuate`, and `render` with `--from` and
+//! `--mask`.
 
 use serde_json::{Value, json};
 
@@ -7,12 +8,12 @@ use crate::files::{npy, picture, read_safetensors, wave};
 use crate::place::{Place, Report, check};
 
 const NET: &str = "squeezenet1_1";
-/// Small and short: what is tested is not how good a picture becomes.
+/// Flags for small pictures and few steps, since the quality of the results is not tested.
 const QUICK: &[&str] = &["--size", "48", "--steps", "2"];
-/// Channels of the layer fire2.
+/// Number of channels of the layer fire2.
 const FIRE2: usize = 128;
 
-/// Two photographs, of which one has more detail, a mask, and a direction.
+/// A new folder with two photographs, of which the second has more detail, a mask, and a direction.
 fn place() -> Place {
     let place = Place::new();
     place.write("cat.png", picture(70, 60));
@@ -36,7 +37,7 @@ fn image(place: &Place, name: &str) -> oneiro_media::Image {
     oneiro_media::read_image(place.path(name)).unwrap()
 }
 
-/// Runs a command on the embedded network, quickly.
+/// Runs a command on the embedded network with [`QUICK`] settings; returns its JSON.
 #[track_caller]
 fn quick(place: &Place, command: &str, args: &[&str]) -> Value {
     place.json(&[&[command, NET], args, QUICK, &["--json", "--quiet"]].concat())
@@ -59,7 +60,8 @@ fn an_inversion_says_how_near_it_came_for_each_picture_and_layer() {
     assert_eq!(units.iter().map(of).collect::<Vec<_>>(), expected.map(|(a, b)| (a.into(), b.into())));
     let mut rows = vec!["layer,image,strength,seed,relative_error,psnr".to_owned()];
     for unit in units {
-        // The value is that of -||F(x) - F0||² / ||F0||².
+        // The objective's value is -||F(x) - F0||² / ||F0||², for features F of the picture x and F0 of the
+        // photo.
         let (error, value) = (unit["relative_error"].as_f64().unwrap(), unit["value"].as_f64().unwrap());
         assert!((error * error + value).abs() < 1e-9, "{unit:#}");
         assert!(value > unit["value_at_start"].as_f64().unwrap() && error < 1.0, "{unit:#}");
@@ -81,7 +83,7 @@ fn an_inversion_says_how_near_it_came_for_each_picture_and_layer() {
     assert!(
         tensors.values().all(|(shape, data)| shape == &[3, 48, 48] && data.iter().all(|x| x.is_finite()))
     );
-    // In words, a line for each layer.
+    // The text output has a line for each layer.
     let words = place.succeed(&[&["invert", NET], &args[..], QUICK, &["-q"]].concat());
     let starts = ["fire2: relative error 0.", "fire5: relative error 0.", "written to a.png"];
     assert_eq!(words.lines().count(), 3, "{words}");
@@ -140,7 +142,7 @@ fn a_caricature_starts_at_one_and_rises() {
 #[test]
 fn an_accentuation_near_the_picture_moves_the_features_less() {
     let place = place();
-    // More steps than elsewhere, as the first ones overshoot.
+    // This test needs more steps than others, because the first ones overshoot.
     let args = ["accentuate", NET, "cat.png", "-u", "class:tabby", "--near", "fire5", "--strength", "0,50"];
     let settings = ["--size", "48", "--steps", "8", "--out", "a.png", "--raw", "r", "--json", "-q"];
     let said = place.json(&[&args[..], &settings].concat());
@@ -150,11 +152,11 @@ fn an_accentuation_near_the_picture_moves_the_features_less() {
     assert_eq!(objectives, ["logit(281)", "logit(281) + 50*inversion(fire5,cat.png)"]);
     let rises = |i: usize| units[i]["value"].as_f64() > units[i]["value_at_start"].as_f64();
     assert!(rises(0), "{said:#}");
-    // How far the features are, as the objective's other term alone says.
+    // The distance of the features is the other term of the objective, computed on its own.
     let (tensors, _) = read_safetensors(&place.read("r"));
     let nearness = ["x/0", "x/1"].map(|name| {
         let (shape, data) = &tensors[name];
-        // As the network's card prepares pictures: blue first, 0-255, less the mean.
+        // Prepares the pictures as the network's card says: blue first, values 0-255, minus the mean.
         let planes = [(2, 103.939), (1, 116.779), (0, 123.68)];
         let plane = |(c, mean): (usize, f32)| {
             data.chunks(48 * 48).nth(c).unwrap().iter().map(move |v| 255.0 * v - mean)
@@ -257,7 +259,7 @@ fn everything_that_is_made_of_files_is_made_again_byte_for_byte() {
         quick(&place, command, &[args, &["--out", name][..]].concat());
         report.case(name, again_is_identical(&place, name));
     }
-    // Where pictures depend on each other, each is made again with the others.
+    // Pictures that depend on each other are each made again together with the others.
     let joined: &[(&str, &[&str])] = &[
         ("batch/", &["--objective", "channel(fire2,3) - 0.1*diversity(fire2)", "--batch", "2"]),
         ("shared/", &[&unit[..], &["--unit", "fire2:4", "--param", "shared"]].concat()),
@@ -296,7 +298,8 @@ fn a_source_that_changed_or_is_gone_is_named_when_a_picture_is_made_again() {
     );
     quick(&place, "invert", &["cat.png", "-l", "fire2", "--out", "b.png"]);
     quick(&place, "render", &["--objective", "direction(fire2,way.npy)", "--out", "c.png"]);
-    // The picture beside an accentuation from elsewhere is a source, too: the sheet shows it.
+    // The sheet shows the photo beside the result, so the photo is a source even if the optimisation started
+    // elsewhere.
     let from = ["cat.png", "-u", "fire2:3", "--from", "more/dog.png", "--out", "d.png"];
     quick(&place, "accentuate", &from);
     place.write("cat.png", waves(70, 60));

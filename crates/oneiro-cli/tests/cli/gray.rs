@@ -1,9 +1,9 @@
-//! Networks that see no colours.
+//! Networks whose preprocessing turns pictures to grey.
 
 use crate::onnx::Network;
 use crate::place::Place;
 
-/// A photo of which each colour is another slope.
+/// Returns a photo whose colour channels are different gradients.
 fn photo() -> Vec<u8> {
     let value = |i: usize| {
         let (c, y, x) = (i / 4800, i / 80 % 60, i % 80);
@@ -19,7 +19,7 @@ fn the_noise_of_an_inversion_is_counted_without_the_colours_that_the_network_doe
     place.write("photo.png", photo());
     let args = ["invert", "hog", "photo.png", "--layer", "hog", "--from", "photo.png", "--size", "48"];
     let said = place.json(&[&args[..], &["--steps", "0", "--out", "a.png", "--json", "-q"]].concat());
-    // The photo itself, but for rounding to 8 bits.
+    // After zero steps, the result is the photo, except for rounding to 8 bits.
     let psnr = said["units"][0]["psnr"].as_f64().unwrap_or(f64::INFINITY);
     assert!(psnr > 50.0, "{psnr}");
 }

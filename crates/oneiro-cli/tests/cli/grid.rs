@@ -1,4 +1,4 @@
-//! Activation grids and semantic dictionaries.
+//! `oneiro grid`: activation grids and semantic dictionaries.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use crate::files::picture;
 use crate::onnx::{LEFT, Network};
 use crate::place::Place;
 
-/// The tiny network, a photo, and a grey one.
+/// A new folder with the tiny network, a photo, and a grey photo.
 fn place() -> Place {
     let place = Place::new();
     place.write("net.onnx", Network::default().bytes());
@@ -19,12 +19,12 @@ fn place() -> Place {
 
 const GRID: &[&str] = &["grid", "net.onnx", "photo.png", "--cell-size", "16", "--steps", "6"];
 
-/// Runs the command as JSON.
+/// Runs `oneiro grid` and returns its JSON.
 fn run(place: &Place, args: &[&str]) -> Value {
     place.json(&[GRID, args, &["--json"]].concat())
 }
 
-/// Makes a picture again and wants the same bytes.
+/// Makes a picture again and checks that the bytes are equal.
 fn again(place: &Place, file: &str) {
     let said = place.succeed(&["again", file, "--out", "again.png"]);
     assert!(said.contains("identical"), "{said}");
@@ -41,7 +41,7 @@ fn a_grid_has_a_cell_for_each_part_of_the_map_and_is_made_again() {
     let said =
         run(&place, &["-l", "left.conv", "--cells", "3x4", "--out", "a.png", "--raw", "r.safetensors"]);
     let cells = said["cells"].as_array().unwrap();
-    // 24 rows by eights, 20 columns by fives.
+    // The cells merge eight of 24 rows and five of 20 columns of positions.
     assert_eq!(cells.len(), 12, "{said:#}");
     assert_eq!((number(&cells[7], "y"), number(&cells[7], "x")), (1.0, 3.0));
     for cell in cells {
@@ -55,7 +55,7 @@ fn a_grid_has_a_cell_for_each_part_of_the_map_and_is_made_again() {
     assert_eq!(said["files"], serde_json::json!(["a.png", "r.safetensors"]));
     let raw = place.read("r.safetensors");
     let raw = safetensors::SafeTensors::deserialize(&raw).unwrap();
-    // The cell, what fades into its neighbours, and what is cut off.
+    // A cell's tile has margins that fade into its neighbours, and margins that are cut off.
     assert_eq!(raw.tensor("x/11").unwrap().shape(), [3, 26, 26]);
     let sheet = oneiro_media::read_image(place.path("a.png")).unwrap();
     assert!(sheet.width >= 2 * 4 * 16 && sheet.height >= 3 * 16, "{}x{}", sheet.width, sheet.height);
@@ -87,7 +87,8 @@ fn cells_may_be_drawn_by_what_they_count() {
 #[test]
 fn only_the_channel_of_a_class_has_a_share_in_its_mean() {
     let place = place();
-    // Behind the last convolution, of 11x9 positions, only a mean follows, so its shares are known.
+    // After the last convolution, with 11x9 positions, only a mean follows, so the attributions are known
+    // exactly.
     let said = run(&place, &["-l", "right.conv", "--signed", "--toward", "class:macaw", "--out", "a.png"]);
     let cells = said["cells"].as_array().unwrap();
     assert_eq!(cells.len(), 99);
@@ -115,14 +116,14 @@ fn a_dictionary_has_the_loudest_channels_of_the_strongest_positions() {
     assert!(magnitudes.windows(2).all(|w| w[0] >= w[1]), "{magnitudes:?}");
     assert!(cells.iter().all(|c| (1..=2).contains(&c["top"].as_array().unwrap().len())), "{said:#}");
     again(&place, "d.png");
-    // The same position, asked for by its place.
+    // The same position, now requested by its coordinates.
     let at = format!("{},{}", cells[0]["y"], cells[0]["x"]);
     let args =
         ["-l", "left.conv", "--dictionary", &at, "--top", "2", "--out", "one.png", "--raw", "r.safetensors"];
     let one = run(&place, &args);
     assert_eq!(one["cells"].as_array().unwrap().len(), 1);
     assert_eq!(one["cells"][0], cells[0]);
-    // An icon is the picture of the channel as `render` makes it.
+    // An icon of the dictionary is the picture of the channel as `oneiro render` makes it.
     let raw = place.read("r.safetensors");
     let raw = safetensors::SafeTensors::deserialize(&raw).unwrap();
     assert!(raw.len() <= 2.min(LEFT));

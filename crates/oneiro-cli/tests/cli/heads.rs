@@ -1,4 +1,5 @@
-//! Which output names the classes, and what its numbers are: softmax, sigmoid, one output, several.
+//! Which output holds the classes, and how its values become probabilities: softmax, sigmoid, one output,
+//! several.
 
 use crate::files::picture;
 use crate::onnx::{ints, message, node, number, tensor, text, value, weights};
@@ -7,8 +8,8 @@ use crate::place::{Place, Report, check};
 const SIDE: usize = 16;
 const FEATURES: usize = 6;
 
-/// A network on pictures of 16x16: a convolution, the means of its maps (`features`), a dense layer on them
-/// (`dense`) of this many outputs with this bias, and further nodes behind it.
+/// Returns a network for pictures of 16x16: a convolution, the means of its maps (`features`), and a dense
+/// layer (`dense`) of `classes` outputs with this bias. `further` nodes follow.
 fn network(classes: usize, bias: &[f32], further: &[Vec<u8>], outputs: &[&str]) -> Vec<u8> {
     let mut graph = vec![
         node("Conv", "conv", &["x", "conv.weight"], "conv", &[ints("kernel_shape", &[3, 3])]),
@@ -31,7 +32,7 @@ fn network(classes: usize, bias: &[f32], further: &[Vec<u8>], outputs: &[&str]) 
     [number(1, 8), message(8, &opset), message(7, &graph.concat())].concat()
 }
 
-/// A node of another domain than ONNX's own.
+/// Returns a node of the ONNX domain `ai.onnx.ml`.
 fn of_ml(op: &str, name: &str, inputs: &[&str], output: &str) -> Vec<u8> {
     let inputs: Vec<u8> = inputs.iter().flat_map(|i| text(1, i)).collect();
     message(1, &[inputs, text(2, output), text(3, name), text(4, op), text(7, "ai.onnx.ml")].concat())
@@ -56,7 +57,7 @@ fn behind_a_sigmoid_classes_have_probabilities_of_their_own() {
     assert!((0.2..0.8).contains(&p[2].1), "{p:?}");
     let outcome = place.run(&["classify", "net.onnx", "photo.png", "--preprocess", "unit"]);
     assert!(outcome.stderr.contains("independent"), "{outcome:?}");
-    // The objective climbs the logit, which is not flat where the probability is.
+    // The objective maximises the logit, which is not flat where the sigmoid's probability is.
     let rendered = place.run(&[
         "render",
         "net.onnx",
@@ -154,7 +155,7 @@ fn a_picture_remembers_which_output_its_class_is_of() {
         let again = place.json(&["again", picture, "--json", "--out", "again.png"]);
         assert_eq!(again["identical"], true, "{picture}");
     }
-    // A layer's picture has nothing to do with outputs.
+    // The picture of a hidden layer does not depend on the choice of an output.
     let layer = render("c.png", &["-u", "conv:1"]);
     assert!(!layer.stderr.contains("output"), "{layer:?}");
     assert!(place.json(&["info", "c.png", "--json"])["preparation"]["output"].is_null());
@@ -162,7 +163,7 @@ fn a_picture_remembers_which_output_its_class_is_of() {
 
 #[test]
 fn classes_are_called_as_the_operators_behind_the_scores_say() {
-    /// `AttributeProto.STRINGS`.
+    /// The value `STRINGS` of ONNX's `AttributeProto.AttributeType`.
     const STRINGS: u64 = 8;
     let place = Place::new();
     place.write("photo.png", picture(SIDE, SIDE));
@@ -181,7 +182,7 @@ fn classes_are_called_as_the_operators_behind_the_scores_say() {
     let render =
         ["render", "net.onnx", "-u", "class:red_car", "--size", "16", "--steps", "1", "--out", "x.png"];
     place.succeed(&render);
-    // Names that are not those of the classes do not count.
+    // A list of names with another length than the number of classes is ignored.
     place.write("net.onnx", net(&["ant", "cat"]));
     let stdout = place.succeed(&["classify", "net.onnx", "photo.png", "--preprocess", "unit"]);
     assert!(stdout.contains("1 (1)"), "{stdout}");

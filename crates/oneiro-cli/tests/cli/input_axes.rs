@@ -1,4 +1,4 @@
-//! Axes that are given for inputs of other ranks than pictures have.
+//! `--input-axes`: picture inputs whose number of axes is not 4.
 
 use crate::bad_input::refuse_all;
 use crate::files::picture;
@@ -8,7 +8,8 @@ use crate::place::Place;
 const SIDE: usize = 16;
 const CLASSES: usize = 4;
 
-/// Pictures of one channel, `x` as (H, W), that nothing in the graph tells from a matrix.
+/// Returns a network for pictures of one channel, given as (H, W). Nothing in its graph tells the picture
+/// from a matrix.
 fn matrix() -> Vec<u8> {
     let graph = [
         node("MatMul", "left", &["x", "left.weight"], "left", &[]),

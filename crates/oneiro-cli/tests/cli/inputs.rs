@@ -1,9 +1,9 @@
-//! Inputs that are no pictures, pictures without a batch, and networks that begin at an inner tensor.
+//! Inputs that are no pictures, pictures without a batch axis, and networks that begin at an inner tensor.
 
 use crate::onnx::{ints, message, node, number, tensor, text, value, weights};
 use crate::place::{Place, Report, check};
 
-/// A model file of these nodes, values and tensors.
+/// Returns an ONNX file with these nodes, values and tensors.
 fn model(parts: &[Vec<u8>]) -> Vec<u8> {
     let opset = [text(1, ""), number(2, 11)].concat();
     [number(1, 8), message(8, &opset), message(7, &[parts.concat(), text(2, "tiny")].concat())].concat()
@@ -20,7 +20,8 @@ fn conv(from: &str) -> Vec<u8> {
 
 const PICTURE: [Option<usize>; 4] = [None, Some(3), None, None];
 
-/// keep (one number) and shift (3,1,1) change the picture before the convolution.
+/// Returns a network with two additional inputs, `keep` (one number) and `shift` (3,1,1), which change the
+/// picture before the convolution.
 fn with_settings() -> Vec<u8> {
     model(&[
         value(11, "keep", &[]),
@@ -33,7 +34,7 @@ fn with_settings() -> Vec<u8> {
     ])
 }
 
-/// An operator that nobody has in front of a scaling and a convolution.
+/// Returns a network with an unknown operator before a scaling and a convolution.
 fn with_front() -> Vec<u8> {
     model(&[
         value(11, "x", &PICTURE),
@@ -86,7 +87,7 @@ fn what_an_input_is_fed_with_counts_and_is_kept_in_the_picture() {
     assert!(made[2].contains("shift.npy") && made[2].contains("sha256"), "{}", made[2]);
     let values: Vec<&str> = made.iter().filter_map(|m| m.lines().find(|l| l.starts_with("value:"))).collect();
     assert!(values[0] != values[1] && values[1] != values[2], "{values:?}");
-    // The file is looked for by its content.
+    // The file of an input is recognised by its content, which has changed here.
     place.write("shift.npy", npy("(3, 1, 1)", &[0.5, -0.25, 2.0]));
     let outcome = place.run(&["again", "both.png"]);
     assert!(outcome.code == Some(1) && outcome.stderr.contains("shift.npy"), "{}", outcome.stderr);
@@ -165,7 +166,7 @@ fn a_network_begins_where_it_is_told() {
     assert!(blocked.stderr.contains("--from-layer \"front.out\""), "{}", blocked.stderr);
     let noted = place.run(&["layers", "net.onnx"]);
     assert!(noted.stderr.contains("--from-layer \"front.out\""), "{}", noted.stderr);
-    // By the tensor's name and the node's.
+    // The layer is given by the name of its tensor, and by the name of its node.
     for name in ["front.out", "front"] {
         let cut = render(&place, "net.onnx", "conv:1", "out.png", &["--from-layer", name]);
         assert_eq!(cut.code, Some(0), "{}", cut.stderr);
@@ -176,10 +177,11 @@ fn a_network_begins_where_it_is_told() {
     let names: Vec<&str> = layers.as_array().unwrap().iter().filter_map(|l| l["name"].as_str()).collect();
     assert_eq!(names, ["relu", "conv"]);
     assert_eq!(layers[0]["receptive_field"]["front.out"], serde_json::json!([1, 1]));
-    // What needs the shape of the picture in front says so.
+    // A layer that needs the shape of the picture before the cut is refused with a message.
     let late = render(&place, "net.onnx", "late:1", "out.png", &["--from-layer", "front.out"]);
     assert!(late.code == Some(1) && late.stderr.contains("\"shape.out\""), "{}", late.stderr);
-    // In the card, with the tensor's own numbers in `check` and `run`.
+    // The card names the inner tensor as input; `oneiro check` and `oneiro run` then feed it with raw
+    // numbers.
     place.write("net.toml", "[[input]]\nname = \"front.out\"\n");
     place.write("x.npy", npy("(1, 3, 4, 4)", &[0.5; 48]));
     place.succeed(&[
@@ -255,7 +257,8 @@ fn a_picture_without_a_batch_is_a_picture_for_every_command() {
         ]
         .concat(),
     );
-    // The file's own shape, not a batch of 3.
+    // The array has the file's own shape (channels, height, width); its first axis is not taken for a batch
+    // of 3.
     place.write("x.npy", npy("(3, 24, 20)", &[0.5; 1440]));
     let args =
         ["run", "net.onnx", "--input", "image=x.npy", "--capture", "first", "--grad", "channel(first,1)"];

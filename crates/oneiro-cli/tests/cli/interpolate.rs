@@ -1,4 +1,4 @@
-//! The way from one unit to another.
+//! `oneiro interpolate`: pictures on the way from one unit to another.
 
 use crate::bad_input::refuse_all;
 use crate::onnx::Network;
@@ -39,7 +39,7 @@ fn films_and_strips_are_made_again_byte_for_byte() {
         }
     }
     assert_eq!(place.read("a.png"), place.read("b.png"));
-    // Four pictures there, two back.
+    // The film has four pictures forwards and two backwards.
     assert!(place.succeed(&["info", "a.gif"]).contains("interpolation: there and back in 6 frames"));
 }
 

@@ -1,4 +1,4 @@
-//! Ctrl-C, and a reader that goes away.
+//! Ctrl-C, and a reader of the output that closes the pipe.
 
 #![cfg(unix)]
 
@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use crate::onnx::Network;
 use crate::place::Place;
 
-/// How long anything here may take before it counts as hanging.
+/// Time after which a process counts as hanging.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Waits until a program has installed its handler of Ctrl-C, as the kernel tells.
+/// Waits until a process has installed its handler of Ctrl-C, as `/proc` tells.
 #[cfg(target_os = "linux")]
 fn wait_until_it_listens(child: &Child) {
-    /// SIGINT is signal 2: bit 1 of the mask.
+    /// Bit of SIGINT (signal 2) in the mask of caught signals.
     const SIGINT_BIT: u64 = 1 << 1;
     let started = Instant::now();
     while started.elapsed() < PATIENCE {
@@ -50,7 +50,7 @@ fn exit_code(child: &mut Child) -> Option<i32> {
     panic!("the program goes on after Ctrl-C");
 }
 
-/// A folder with the tiny network and a picture of earlier.
+/// A new folder with the tiny network and a picture of an earlier run.
 fn place() -> Place {
     let place = Place::new();
     place.write("net.onnx", Network::default().bytes());
@@ -110,7 +110,7 @@ fn a_reader_that_goes_away_is_no_failure() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // As `head` does: reads a little, then closes.
+    // Reads a little and then closes the pipe, as `head` does.
     let mut stdout = child.stdout.take().unwrap();
     stdout.read_exact(&mut [0; 16]).unwrap();
     drop(stdout);

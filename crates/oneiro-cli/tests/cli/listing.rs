@@ -1,4 +1,4 @@
-//! `layers`: its table, and the graph for Graphviz.
+//! `oneiro layers`: its table, and its graph for Graphviz.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ fn the_table_names_inputs_and_on_request_aliases_of_the_layers_that_are_wanted()
     let some = place.succeed(&["layers", "net.onnx", "--grep", "LEFT", "--aliases"]);
     assert!(some.contains("also called") && some.contains("/left/conv/Conv_output_0"), "{some}");
     assert!(!some.contains("right.conv"), "{some}");
-    // An operator is found, too.
+    // `--grep` also finds operators.
     let pools = place.json(&["layers", "net.onnx", "--grep", "globalaverage", "--json"]);
     assert_eq!(pools.as_array().map(Vec::len), Some(1), "{pools:#}");
     refuse_all(&place, &[("nothing found", "layers net.onnx --grep attention", &["attention", "--grep"])]);
@@ -34,7 +34,7 @@ fn the_graph_has_every_layer_and_edge_in_the_grammar_of_graphviz() {
     let text = String::from_utf8(place.read("net.dot")).unwrap();
     let layers = place.json(&["layers", "net.onnx", "--json"]).as_array().unwrap().len();
     assert_eq!(text.matches(" [label=").count(), layers + 1, "{text}");
-    // A chain: as many edges as layers.
+    // The layers form a chain, so there are as many edges as layers.
     assert_eq!(text.matches(" -> ").count(), layers, "{text}");
     assert!(text.contains("left.conv\\nConv\\n1x6x224x224"), "{text}");
     check_dot(&text);
@@ -45,10 +45,10 @@ fn the_graph_has_every_layer_and_edge_in_the_grammar_of_graphviz() {
     check_dot(&text);
 }
 
-/// Checks a text by the grammar of Graphviz, as far as it is used: one statement a line, texts closed,
-/// brackets paired, edges between nodes that are declared.
+/// Checks a text by the part of Graphviz's grammar that is used: one statement a line, quotes closed,
+/// brackets paired, edges between declared nodes.
 fn check_dot(text: &str) {
-    // Texts are out of the way: each is a `T`.
+    // Each quoted text is replaced by a `T`.
     let mut bare = String::new();
     let mut chars = text.chars();
     while let Some(c) = chars.next() {

@@ -1,9 +1,9 @@
-//! The program as a person or a script meets it: bytes, messages, exit codes, files.
+//! The program as users and scripts see it: messages, exit codes, files and their bytes.
 //!
-//! Every test runs the built program in an empty folder of its own. Networks are tiny: fixtures of
-//! `oneiro-net`, a few that [`onnx`] writes on the spot, and the embedded one on small pictures.
+//! Every test runs the built program in an empty folder of its own. Networks are tiny: test files of
+//! `oneiro-net`, networks that [`onnx`] writes, and the embedded network on small pictures.
 
-// What goes wrong in a helper is a test that fails.
+// An error in a helper function makes the test fail, so `unwrap` is allowed.
 #![allow(clippy::unwrap_used)]
 
 mod again;

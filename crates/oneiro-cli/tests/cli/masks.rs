@@ -1,10 +1,11 @@
-//! Masks of `render` and `sheet`: the same part of the picture, whatever size it ends with.
+//! `--mask` of `render` and `sheet`: it covers the same part of the picture, whatever the picture's final
+//! size.
 
 use crate::files::{picture, read_safetensors};
 use crate::onnx::Network;
 use crate::place::Place;
 
-/// A photo, and a mask that is white in its left quarter.
+/// A new folder with a photo, and a mask that is white in its left quarter.
 fn place() -> Place {
     let place = Place::new();
     place.write("photo.png", picture(60, 60));
@@ -15,7 +16,8 @@ fn place() -> Place {
     place
 }
 
-/// The pictures of a command without steps and with some: how far each moved, inside and outside the mask.
+/// Runs a command with zero steps and with some; returns how much each picture changed inside and outside the
+/// mask.
 fn moved(place: &Place, args: &[&str]) -> Vec<[f32; 2]> {
     let from = ["--from", "photo.png", "--mask", "quarter.png", "--param", "pixel", "--optimizer", "adam"];
     let pictures = |steps: &str| {
@@ -31,7 +33,7 @@ fn moved(place: &Place, args: &[&str]) -> Vec<[f32; 2]> {
             let inside = (0..before.len()).filter(|i| columns.contains(&(i % width)));
             inside.map(|i| (before[i] - after[i]).abs()).fold(0.0, f32::max)
         };
-        // Enlarging the mask blurs its edge.
+        // Pixels near the mask's edge are left out, because enlarging the mask blurs it.
         [side(0..width / 4 - 3), side(width / 4 + 3..width)]
     });
     sides.collect()

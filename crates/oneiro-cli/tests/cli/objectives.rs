@@ -1,10 +1,10 @@
-//! Expressions that compare with pictures or penalise the input, and are wrong.
+//! Wrong expressions that compare features with pictures or penalise the input.
 
 use crate::bad_input::refuse_all;
 use crate::files::{npy, wave};
 use crate::place::Place;
 
-/// Side of the embedded network's pictures.
+/// Side in pixels of the embedded network's pictures in these tests.
 const SIDE: usize = 48;
 
 #[test]

@@ -1,20 +1,20 @@
-//! Tiny ONNX files, written field by field: the numbers are those of `onnx.proto3`.
+//! Writes tiny ONNX files field by field. Field numbers are those of `onnx.proto3`.
 
-/// What a network is to be like.
+/// Description of the tiny test network.
 pub struct Network {
-    /// Channels of its input.
+    /// Number of channels of the network's input.
     pub channels: usize,
-    /// The batch, if it is fixed.
+    /// The batch size, if it is fixed in the file.
     pub batch: Option<usize>,
-    /// Whether one weight is `poison`.
+    /// Whether one weight of the first convolution is set to `poison`.
     pub poisoned: bool,
-    /// Whether one weight of the second convolution is `poison`.
+    /// Whether one weight of the second convolution is set to `poison`.
     pub poisoned_end: bool,
-    /// What a poisoned weight is: no number, if nothing else is said.
+    /// The value of a poisoned weight; NaN by default.
     pub poison: f32,
-    /// Name of the operator between the convolutions.
+    /// Name of the operator between the two convolutions.
     pub middle: &'static str,
-    /// Whether the classes come from a dense layer, for pictures of 24x20 only.
+    /// Whether the classes come from a dense layer, which fixes the picture's size at 24x20.
     pub dense: bool,
 }
 
@@ -32,18 +32,18 @@ impl Default for Network {
     }
 }
 
-/// Channels of the first convolution.
+/// Number of channels of the first convolution.
 pub const LEFT: usize = 6;
-/// Classes: channels of the second convolution.
+/// Number of classes, which are the channels of the second convolution.
 pub const CLASSES: usize = 4;
 
-/// What the second convolution makes of a picture of 24x20: 11x9 positions.
+/// Number of values after the second convolution for a picture of 24x20: 11x9 positions.
 const FLAT: usize = CLASSES * 11 * 9;
 
 impl Network {
-    /// The file: input `x` of free size, `/left/conv/Conv` (3x3), the operator `/middle/Op`,
-    /// `/right/conv/Conv` (3x3, stride 2, no padding), the mean over positions or a dense layer, and one
-    /// number a class as `output`.
+    /// Returns the ONNX file. Its layers are the input `x` of free size, `/left/conv/Conv` (3x3), the
+    /// operator `/middle/Op` and `/right/conv/Conv` (3x3, stride 2, no padding). The mean over positions or a
+    /// dense layer follows; `output` has one value for each class.
     pub fn bytes(&self) -> Vec<u8> {
         let mut left = weights(LEFT * self.channels * 9, 1);
         if self.poisoned {
@@ -94,7 +94,7 @@ impl Network {
     }
 }
 
-/// Numbers around zero, the same every time.
+/// Returns random numbers around zero, equal for equal seeds.
 pub fn weights(count: usize, seed: u32) -> Vec<f32> {
     let mut state = 0x9E37_79B9u32.wrapping_mul(seed);
     let mut next = || {
@@ -129,7 +129,7 @@ pub fn text(field: u64, content: &str) -> Vec<u8> {
 }
 
 pub fn ints(name: &str, values: &[u64]) -> Vec<u8> {
-    /// `AttributeProto.INTS`.
+    /// The value `INTS` of ONNX's `AttributeProto.AttributeType`.
     const INTS: u64 = 7;
     let values: Vec<u8> = values.iter().flat_map(|&n| number(8, n)).collect();
     message(5, &[text(1, name), values, number(20, INTS)].concat())
@@ -140,7 +140,7 @@ pub fn node(op: &str, name: &str, inputs: &[&str], output: &str, attributes: &[V
     message(1, &[inputs, text(2, output), text(3, name), text(4, op), attributes.concat()].concat())
 }
 
-/// `TensorProto.FLOAT`.
+/// The value `FLOAT` of ONNX's `TensorProto.DataType`.
 pub const FLOAT: u64 = 1;
 
 pub fn tensor(name: &str, shape: &[usize], data: &[f32]) -> Vec<u8> {

@@ -1,4 +1,4 @@
-//! Pages: of a sheet, of kernels, of a whole network.
+//! HTML pages: of a sheet, of kernels, of a whole network.
 
 use crate::place::Place;
 use crate::units::place;

@@ -1,11 +1,11 @@
-//! Sheets that were interrupted go on, and shards make them together: the same bytes as undisturbed.
+//! Interrupted sheets continue, and shards make a sheet together, with the same bytes as an undisturbed run.
 
 use std::time::Duration;
 
 use crate::onnx::Network;
 use crate::place::Place;
 
-/// A sheet of all channels of two layers, some steps each.
+/// A command for a sheet of all channels of two layers, with few steps each.
 const SHEET: [&str; 12] = [
     "sheet",
     "net.onnx",
@@ -54,7 +54,7 @@ fn shards_make_a_sheet_together() {
     let said = place.succeed(&[&to("sheet.png")[..], &["--shard", "2/2"]].concat());
     assert!(said.contains("2 of 4 parts are done, in sheet.png.parts"), "{said}");
     assert!(!place.path("sheet.png").exists());
-    // As on another machine, whose folder is copied here.
+    // A shard made elsewhere, as on another machine; its folder of parts is then copied here.
     place.succeed(&[&to("other.png")[..], &["--shard", "1/2"]].concat());
     for entry in std::fs::read_dir(place.path("other.png.parts")).unwrap() {
         let from = entry.unwrap().path();

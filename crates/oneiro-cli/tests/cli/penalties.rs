@@ -1,4 +1,4 @@
-//! Penalties on the input: of raw tensors in either layout, and of inputs that are no pictures.
+//! Penalties on the input: on raw tensors in either layout, and on inputs that are no pictures.
 
 use crate::bad_input::refuse_all;
 use crate::files::{npy, picture, read_safetensors, wave};
@@ -9,7 +9,7 @@ const HEIGHT: usize = 10;
 const WIDTH: usize = 12;
 const CLASSES: usize = 4;
 
-/// A convolution and the means of its maps, fed with channels last or first.
+/// Returns a network of a convolution and the means of its maps, whose input has its channels last or first.
 fn network(channels_last: bool) -> Vec<u8> {
     let order = ints("perm", if channels_last { &[0, 3, 1, 2] } else { &[0, 1, 2, 3] });
     let dims = if channels_last { [1, HEIGHT, WIDTH, 3] } else { [1, 3, HEIGHT, WIDTH] };
@@ -27,7 +27,7 @@ fn network(channels_last: bool) -> Vec<u8> {
     [number(1, 8), message(8, &opset), message(7, &graph.concat())].concat()
 }
 
-/// Numbers with channels first, with their channels last.
+/// Moves the channels of an array from the first axis to the last.
 fn turned(data: &[f32]) -> Vec<f32> {
     let plane = HEIGHT * WIDTH;
     (0..plane).flat_map(|p| (0..3).map(move |c| data[c * plane + p])).collect()
@@ -38,7 +38,7 @@ fn raw_tensors_with_channels_last_have_the_values_and_gradients_of_those_with_ch
     let place = Place::new();
     place.write("first.onnx", network(false));
     place.write("last.onnx", network(true));
-    // Not of the network's size, so that it is cropped to it.
+    // The mask has another size than the network's input, so it is cropped to that size.
     place.write("mask.png", picture(40, 20));
     let x = wave(3 * HEIGHT * WIDTH);
     place.write("first.npy", npy(&[1, 3, HEIGHT, WIDTH], &x));
@@ -78,7 +78,7 @@ fn a_penalty_that_no_input_can_take_is_an_error() {
             ("a tensor", &tensor, &["l2", "no picture"]),
         ],
     );
-    // As bands they have one.
+    // Declared as bands, four channels are a valid picture.
     place.succeed(&[
         "run",
         "four.onnx",

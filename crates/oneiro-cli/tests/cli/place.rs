@@ -1,4 +1,4 @@
-//! An empty folder in which the program is run, and tables of cases.
+//! An empty folder in which a test runs the program, and reports for tables of cases.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -6,12 +6,12 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-/// An empty folder that is the program's working folder; gone when dropped.
+/// An empty folder that is the program's working folder; removed when dropped.
 pub struct Place {
     folder: TempDir,
 }
 
-/// What a run of the program said.
+/// Exit code and output of a run of the program.
 #[derive(Debug)]
 pub struct Outcome {
     pub code: Option<i32>,
@@ -19,7 +19,7 @@ pub struct Outcome {
     pub stderr: String,
 }
 
-/// A fixture of `oneiro-net`, by its file name.
+/// Returns the path of a test file of `oneiro-net`.
 pub fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../oneiro-net/tests/data").join(name).canonicalize().unwrap()
 }
@@ -33,7 +33,7 @@ impl Place {
         self.folder.path().join(name)
     }
 
-    /// Writes a file, and the folders that it lies in.
+    /// Writes a file, and creates the folders that contain it.
     pub fn write(&self, name: &str, content: impl AsRef<[u8]>) {
         let path = self.path(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -44,12 +44,12 @@ impl Place {
         std::fs::read(self.path(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
     }
 
-    /// A fixture of `oneiro-net` under a short name.
+    /// Copies a test file of `oneiro-net` into the folder, under a short name.
     pub fn borrow(&self, fixture_name: &str, name: &str) {
         std::fs::copy(fixture(fixture_name), self.path(name)).unwrap();
     }
 
-    /// Everything below the folder, hidden files and empty folders included, with the files' content.
+    /// Returns all files below the folder with their content, including hidden files, and empty folders.
     pub fn listing(&self) -> BTreeMap<String, Option<Vec<u8>>> {
         let mut found = BTreeMap::new();
         let mut folders = vec![self.folder.path().to_owned()];
@@ -67,11 +67,11 @@ impl Place {
         found
     }
 
-    /// The program, to be run in this folder.
+    /// Returns the command that runs the program in this folder.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_oneiro"));
         command.args(args).current_dir(self.folder.path()).stdin(Stdio::null());
-        // Nobody's own configuration.
+        // Keeps a user's own configuration from being read.
         command.env("ONEIRO_CONFIG", "");
         command
     }
@@ -90,7 +90,7 @@ impl Place {
         outcome.stdout
     }
 
-    /// The same for output that is JSON.
+    /// Runs the program, which must succeed and print JSON; returns the JSON.
     #[track_caller]
     pub fn json(&self, args: &[&str]) -> serde_json::Value {
         let stdout = self.succeed(args);
@@ -98,7 +98,7 @@ impl Place {
     }
 }
 
-/// What is wrong, one entry a failed case.
+/// The failures of a table of cases, reported together at the end.
 #[derive(Default)]
 pub struct Report {
     cases: usize,
@@ -106,7 +106,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Notes how a case went.
+    /// Records the result of a case.
     pub fn case(&mut self, name: &str, result: Result<(), String>) {
         self.cases += 1;
         if let Err(why) = result {
@@ -114,7 +114,7 @@ impl Report {
         }
     }
 
-    /// Fails with all that went wrong.
+    /// Fails the test if any case failed, with all messages.
     #[track_caller]
     pub fn finish(self) {
         assert!(self.cases > 0, "no case was tried");
@@ -123,7 +123,7 @@ impl Report {
     }
 }
 
-/// `Err` with a message unless a condition holds.
+/// Returns `Err` with a message unless the condition holds.
 pub fn check(condition: bool, message: impl FnOnce() -> String) -> Result<(), String> {
     if condition { Ok(()) } else { Err(message()) }
 }

@@ -1,4 +1,4 @@
-//! Inversion, caricature, accentuation; recipes of one's own; pictures made from pictures, and made again.
+//! Inversion, caricature and accentuation with a user's own presets, from pictures, and made again.
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use crate::place::Place;
 
 const MODEL: &str = "squeezenet1_1";
 
-/// Photos, a mask that is white on its left half, and a direction.
+/// A new folder with photos, a mask that is white on its left half, and a direction.
 fn place() -> Place {
     let place = Place::new();
     place.write("photos/cat.png", picture(70, 60));
@@ -21,12 +21,12 @@ fn place() -> Place {
     place
 }
 
-/// Runs a command on small pictures with few steps, as JSON.
+/// Runs a command on small pictures with few steps; returns its JSON.
 fn run(place: &Place, args: &[&str]) -> Value {
     place.json(&[args, &["--size", "48", "--steps", "3", "--json"]].concat())
 }
 
-/// Makes a picture again and wants the same bytes.
+/// Makes a picture again and checks that the bytes are equal.
 fn again(place: &Place, file: &str) {
     place.succeed(&["again", file, "--out", "again.png"]);
     assert_eq!(place.read(file), place.read("again.png"), "{file}");
@@ -95,7 +95,8 @@ fn caricature_and_accentuation_start_from_the_picture() {
     let place = place();
     let said = run(&place, &["caricature", MODEL, "photos/cat.png", "--layer", "fire4", "--out", "c.png"]);
     let unit = &said["units"][0];
-    // The picture's own caricature is 1; it starts from the picture, bounded by the recipe.
+    // The objective of a caricature is 1 for the photo itself. The optimisation starts from the photo,
+    // clamped to the preset's bound.
     assert!((unit["value_at_start"].as_f64().unwrap() - 1.0).abs() < 1e-4, "{unit:#}");
     assert_eq!(unit["start"], "photos/cat.png");
     again(&place, "c.png");

@@ -1,4 +1,5 @@
-//! How pictures are prepared: numbers for grey networks, remarks that name them, sizes that are left alone.
+//! The preparation of pictures: grey networks, remarks about it, and pictures that already have the network's
+//! size.
 
 use crate::files::picture;
 use crate::onnx::{Network, ints, message, node, number, tensor, text, value, weights};
@@ -6,8 +7,8 @@ use crate::place::{Place, Report, check};
 
 const SIDE: usize = 16;
 
-/// A network of one channel whose classes show how its input was prepared: it returns the mean of the pixels
-/// as logit 0.
+/// Writes a network with one input channel, whose logit 0 is the mean of its input. Its output thus shows how
+/// the input was prepared.
 fn gray(place: &Place) {
     let graph = [
         node("GlobalAveragePool", "mean", &["x"], "mean", &[]),
@@ -22,7 +23,8 @@ fn gray(place: &Place) {
     place.write("gray.onnx", [number(1, 8), message(8, &opset), message(7, &graph.concat())].concat());
 }
 
-/// The network's input for a picture of one grey, from the logit behind the softmax of (x, 0).
+/// Returns the prepared value of a uniformly grey picture, computed from the probabilities: the softmax of
+/// (x, 0).
 fn seen(place: &Place, args: &[&str]) -> f64 {
     let list = place.json(&[&["classify", "gray.onnx", "photo.png", "--json"], args].concat());
     let top = list[0]["top"].as_array().unwrap();
@@ -30,7 +32,7 @@ fn seen(place: &Place, args: &[&str]) -> f64 {
     (p / (1.0 - p)).ln()
 }
 
-/// A picture of one grey, 51 of 255, which is 0.2.
+/// Writes a picture that is uniformly grey with the value 51 of 255, which is 0.2.
 fn flat(place: &Place) {
     let image = oneiro_media::Image::filled(SIDE, SIDE, [0.2; 3]);
     place.write("photo.png", oneiro_media::encode_png(&image, &oneiro_media::PngText::default()).unwrap());
@@ -104,7 +106,7 @@ fn numbers_of_other_channels_are_refused_not_dropped() {
     assert_eq!(bands(&["--mean", "0.5", "--std", "0.5"]).code, Some(0));
 }
 
-/// A network of three classes on pictures of 16x16 that looks at the border alone.
+/// Writes a network of three classes for pictures of 16x16 that reads the border only.
 fn at_the_border(place: &Place) {
     let graph = [
         node("Conv", "conv", &["x", "conv.weight"], "conv", &[ints("kernel_shape", &[SIDE as u64; 2])]),
@@ -161,7 +163,7 @@ fn images_of_the_networks_size_are_neither_resized_nor_cropped() {
     assert_eq!(shown, serde_json::json!({ "from": [16, 16] }));
     assert!(said.contains("fits.png: neither scaled nor cropped, at the network's size 16x16"), "{said}");
     assert_eq!(top, classify("fits.png", &["--crop", "1"]).0);
-    // A crop that is asked for is made.
+    // An explicitly requested crop is applied.
     let (cropped, shown, _) = classify("fits.png", &["--crop", "0.5"]);
     assert_ne!(cropped, top);
     assert_eq!(shown, serde_json::json!({ "from": [16, 16], "resized": [32, 32], "cropped": [16, 16] }));

@@ -1,4 +1,4 @@
-//! Recipes: listed, written, read, changed, compared.
+//! Presets: they are listed, written, read, changed and compared.
 
 use oneiro::preset::Preset;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use crate::place::Place;
 
 const RENDER: &[&str] = &["render", "squeezenet1_1", "--unit", "fire2:3", "-q"];
 
-/// What a picture says of its settings.
+/// Returns the settings recorded in a picture.
 fn settings_of(place: &Place, name: &str) -> Preset {
     toml::from_str(text_of(&place.path(name)).get("settings").unwrap()).unwrap()
 }
@@ -49,7 +49,7 @@ fn a_recipe_that_was_saved_makes_the_same_picture_and_is_made_again() {
     assert_eq!(settings_of(&place, "a.png"), saved);
     place.succeed(&[RENDER, &["--preset", "mine.toml", "--out", "b.png"]].concat());
     assert!(place.read("a.png") == place.read("b.png"), "another picture from the recipe that was saved");
-    // The picture holds the recipe itself, not the file's name.
+    // The picture records the preset itself, not its file's name.
     std::fs::remove_file(place.path("mine.toml")).unwrap();
     let again = place.json(&["again", "b.png", "--json", "-q"]);
     assert_eq!(again["identical"], true);
@@ -86,7 +86,7 @@ fn a_size_can_be_set_as_by_its_flag_on_every_command() {
             ("no size", "render squeezenet1_1 -u fire2:3 --set size=big", &["--set size=big", "HxW"]),
             ("too large", "render squeezenet1_1 -u fire2:3 --set size=99999", &["99999", "8192"]),
             ("of a grid", "grid squeezenet1_1 cat.png -l fire2 --set size=48", &["48x48", "--cell-size"]),
-            // As with --size, what is asked for and cannot be is an error.
+            // A size that the network does not accept is an error, as with `--size`.
             ("too small", "render squeezenet1_1 -u fire9:3 --set size=5", &["5x5", "--size"]),
         ],
     );
@@ -107,7 +107,7 @@ fn any_setting_can_be_set_and_comes_after_the_other_flags() {
         (settings.optimizer.kind.to_string().as_str(), settings.optimizer.learning_rate),
         ("sgd", 2.0)
     );
-    // The last of several counts.
+    // If a setting is given several times, the last value counts.
     place.succeed(&[RENDER, &flags, &["--set", "steps=1", "--set", "steps=3"]].concat());
     assert_eq!(settings_of(&place, "a.png").steps, 3);
 }
@@ -236,7 +236,7 @@ fn recipes_side_by_side_are_shown_at_one_size() {
     assert_eq!(place.json(&["again", "b.png", "--json", "-q"])["identical"], true);
 }
 
-/// Lucid's recipe for pictures of this side.
+/// Returns Lucid's preset as TOML, for square pictures with this side.
 fn place_of_size(side: usize) -> String {
     toml::to_string(&Preset { size: Some([side; 2]), ..Preset::lucid() }).unwrap()
 }

@@ -1,4 +1,4 @@
-//! What the program says of results that show nothing, and settings that follow from others.
+//! Remarks about results that show nothing, and about settings that follow from others.
 
 use oneiro::preset::Preset;
 
@@ -23,10 +23,10 @@ fn results_that_show_nothing_are_remarked_upon() {
     assert!(!fine.contains("note:"), "{fine}");
     let large = goldfish(&["--lr", "50"]);
     assert!(large.contains("at the end of what a picture can show"), "{large}");
-    // Colours that are not grey are even all the same: each colour counts by itself.
+    // Evenness is judged for each colour channel by itself: a uniform picture need not be grey.
     let small = goldfish(&["--param", "pixel", "--lr", "1e-6"]);
     assert!(small.contains("class:goldfish is nearly even") && small.contains("--display auto"), "{small}");
-    // What pulls the picture elsewhere lets the unit fall.
+    // A penalty that pulls the picture away lets the unit's value fall.
     let fallen =
         said(&place, &["render", "squeezenet1_1", "--objective", "0*logit(goldfish) - tv", "--lr", "30"]);
     assert!(fallen.contains("ended no higher than it began"), "{fallen}");
@@ -43,7 +43,7 @@ fn a_sheet_has_one_remark_for_all_its_units() {
     let stderr = said(&place, &flags);
     let of_even: Vec<&str> = stderr.lines().filter(|l| l.contains("nearly even")).collect();
     assert!(matches!(of_even[..], [line] if line.contains("and 1 more")), "{stderr}");
-    // Of a layer that is linear in the picture, larger steps show no more.
+    // A layer that is linear in the picture gains nothing from larger steps, so another remark is made.
     let linear = said(&place, &[&["sheet", "squeezenet1_1", "--layer", "conv1"], &flags[4..]].concat());
     assert!(linear.contains("conv1 is linear") && linear.contains("relu1"), "{linear}");
     assert!(!linear.contains("nearly even") && !linear.contains("stay below zero"), "{linear}");
@@ -88,7 +88,7 @@ fn a_cppn_has_a_rate_of_its_own_and_statistics_are_used() {
     assert!(place.read("a.png") != usual, "the statistics changed nothing");
     let text = toml::to_string(&settings("a.png")).unwrap();
     assert!(text.contains("decorrelate = \"data\""), "{text}");
-    // Whoever says how is obeyed.
+    // An explicit setting has precedence over the one that follows from `--statistics`.
     let outcome = place.run(&[&unit[..], &own, &["--set", "param.fourier.decorrelate=imagenet"]].concat());
     assert!(!outcome.stderr.contains("decorrelated by"), "{}", outcome.stderr);
 }
@@ -98,7 +98,7 @@ fn channels_that_are_silent_on_average_are_pointed_to_their_relu() {
     let place = Place::new();
     let sheet = |layer| {
         let flags = ["sheet", "squeezenet1_1", "--layer", layer, "--units", "0-31"];
-        // Steps so small that what is below zero stays there.
+        // The steps are so small that channels below zero stay there.
         said(&place, &[&flags[..], &["--lr", "1e-6", "--param", "pixel"]].concat())
     };
     let stderr = sheet("fire2.expand3x3");
@@ -113,7 +113,7 @@ fn what_would_be_lost_or_misread_is_said() {
     let place = Place::new();
     let quick = ["--size", "32", "--steps", "1"];
     let said = |args: &[&str]| place.run(args).stderr;
-    // An earlier result under a name that nobody chose.
+    // A result at a default path replaces that of an earlier run.
     let render = [&["render", "squeezenet1_1", "--unit", "fire2:3"][..], &quick].concat();
     assert!(!said(&render).contains("replaced"));
     assert!(said(&render).contains("fire2-3.png is there already and will be replaced"));
@@ -121,10 +121,10 @@ fn what_would_be_lost_or_misread_is_said() {
     let sheet = [&["sheet", "squeezenet1_1", "--layer", "fire2", "--units", "0,1"][..], &quick].concat();
     assert!(!said(&sheet).contains("replaced"));
     assert!(said(&sheet).contains("sheet.png is there already and will be replaced"));
-    // A class that was taken for a layer.
+    // A class name was given where a layer's name is expected.
     let class = said(&["render", "squeezenet1_1", "--unit", "goldfish", "--out", "x.png"]);
     assert!(class.contains("no layer is called \"goldfish\"") && class.contains("class:goldfish"), "{class}");
-    // Numbers that are none.
+    // An input that contains NaN.
     let mut numbers = vec![0.5f32; 3 * 32 * 32];
     numbers[7] = f32::NAN;
     place.write("x.npy", crate::files::npy(&[1, 3, 32, 32], &numbers));
@@ -132,7 +132,7 @@ fn what_would_be_lost_or_misread_is_said() {
     assert!(run.contains("act/fire2 hold NaN or infinite numbers, and so do the inputs x"), "{run}");
     let image = said(&["invert", "squeezenet1_1", "x.npy", "--layer", "fire2"]);
     assert!(image.contains("x.npy") && image.contains("bands"), "{image}");
-    // A mean that counts from 0 to 255.
+    // A mean in units of 0 to 255, without the matching range.
     place.borrow("plain2d.legacy.onnx", "net.onnx");
     let mean = ["--mean", "123.7,116.3,103.5", "--std", "58,57,57"];
     let scene = [&["render", "net.onnx", "--unit", "output:1", "--out", "m.png"][..], &quick, &mean].concat();

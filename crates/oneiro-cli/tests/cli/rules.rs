@@ -1,4 +1,4 @@
-//! Gradient rules: they reach the picture, its settings and `run --grad`.
+//! Gradient rules take effect on pictures, in the recorded settings, and in `oneiro run --grad`.
 
 use crate::bad_input::refuse_all;
 use crate::files::{npy, read_safetensors, text_of, wave};
@@ -47,7 +47,7 @@ fn run_differentiates_under_the_rules_given() {
     };
     let exact = gradient(&[]);
     assert_eq!(gradient(&["--relu-rule", "exact", "--max-pool-rule", "exact"]), exact);
-    // A slope of 0 is the derivative, a slope of 1 no ReLU at all.
+    // A leaky ReLU with slope 0 has the exact derivative; with slope 1 it is no ReLU at all.
     assert_eq!(gradient(&["--relu-rule", "leaky(0)"]), exact);
     assert_ne!(gradient(&["--relu-rule", "leaky(1)"]), exact);
     assert_ne!(gradient(&["--relu-rule", "guided"]), exact);

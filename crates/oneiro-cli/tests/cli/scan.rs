@@ -1,4 +1,4 @@
-//! Scans of data sets, and what is asked of them.
+//! `oneiro scan` on data sets, and `oneiro units` on its results.
 
 use oneiro_media::{Image, PngText};
 use serde_json::Value;
@@ -9,14 +9,14 @@ use crate::outside;
 use crate::place::Place;
 use crate::units;
 
-/// A picture of its own.
+/// Returns a photo that differs for each seed.
 fn photo(seed: usize) -> Vec<u8> {
     let data = wave(3 * 24 * 24 + 7 * seed);
     let data = data[7 * seed..].iter().map(|x| x / 2.0 + 0.5).collect();
     oneiro_media::encode_png(&Image::rgb(24, 24, data).unwrap(), &PngText::default()).unwrap()
 }
 
-/// A network with classes, and photos of three of them.
+/// A new folder with a network with class names, and photos of three of the classes.
 fn place() -> Place {
     let place = units::place();
     place.write("net.toml", "labels = \"labels.txt\"\n[[input]]\nname = \"x\"\nsize = [24, 24]\n");
@@ -57,7 +57,8 @@ fn a_scan_ranks_images_and_answers_for_units() {
         let best = values(conv, "best");
         assert_eq!(best.len(), 18);
         assert!(best.windows(2).all(|pair| pair[0] >= pair[1]), "{best:?}");
-        // Behind the ReLU the images are the same, zeros in the order of what was before.
+        // After the ReLU, examples come in the same order: images with activation zero are ordered by the
+        // value before it.
         assert_eq!(files(conv, "best"), files(relu, "best"));
         assert_eq!(files(conv, "worst"), files(relu, "worst"));
         assert_eq!(values(relu, "best"), best.iter().map(|v| v.max(0.0)).collect::<Vec<_>>());
@@ -67,7 +68,7 @@ fn a_scan_ranks_images_and_answers_for_units() {
         let largest = classes.values().map(|class| class["maximum"].as_f64().unwrap()).fold(0.0, f64::max);
         assert_eq!(largest, best[0].max(0.0));
     }
-    // Classes agree with what classify says.
+    // The scan's predicted classes agree with those of `oneiro classify`.
     let named = place.json(&["classify", "net.onnx", "photos", "--json"]);
     let right = named.as_array().unwrap().iter().filter(|v| v["truth"] == v["top"][0]["class"]).count();
     assert_eq!(report["accuracy"]["right"], right);
@@ -104,7 +105,7 @@ fn what_cannot_be_used_is_counted_and_named() {
     for words in ["cat/empty.png", "cat/cut.png", "owl/again.png: its content is that of cat/0.png"] {
         assert!(outcome.stderr.contains(words), "{outcome:?}");
     }
-    // A copy is in no list.
+    // A copy of an image appears in no example list.
     let best = units_of(&place, &["middle:0"]);
     assert_eq!(values(&best[0], "best").len(), 19);
     assert!(!files(&best[0], "best").contains(&"owl/again.png"));
@@ -134,7 +135,7 @@ fn threads_change_nothing() {
     assert_eq!(place.read("t1/scan.sqlite"), place.read("t3/scan.sqlite"));
 }
 
-/// Kills a scan as soon as it has kept what the first images did, and goes on.
+/// Kills a scan as soon as it has saved an intermediate result, and lets it continue.
 #[test]
 fn a_killed_scan_goes_on_inside_a_block() {
     let place = place();
@@ -164,7 +165,7 @@ fn a_killed_scan_goes_on_inside_a_block() {
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(!place.path("s/scan.sqlite").exists());
-    // The first image has been seen and is not read again: nobody notices that it is damaged now.
+    // The first image was already processed and is not read again, so damaging it has no effect.
     let (bytes, changed) = (place.read("many/a/0000.png"), first.metadata().unwrap().modified().unwrap());
     place.write("many/a/0000.png", vec![0; bytes.len()]);
     std::fs::File::options().write(true).open(&first).unwrap().set_modified(changed).unwrap();
@@ -186,7 +187,7 @@ fn pictures_and_pages_of_units_are_made_again() {
         place.succeed(&["again", file, "--out", again]);
         assert_eq!(place.read(file), place.read(again), "{file}");
     }
-    // Without the sources the small pictures are taken.
+    // Without the source images, the stored thumbnails are shown.
     std::fs::rename(place.path("photos"), place.path("moved")).unwrap();
     let outcome = place.run(&["units", "s", "middle:0", "--out", "w.png"]);
     assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""));
@@ -241,7 +242,8 @@ fn plates_of_many_units_are_those_of_each_alone() {
     let said = render("middle:0-2", "all/");
     assert_eq!(said.matches("18 images: ").count(), 1, "the folder was scanned more than once: {said}");
     assert_eq!(std::fs::read_dir(place.path("all")).unwrap().count(), 3);
-    // What they have in common is said by each, which is made again by itself.
+    // Pictures of one run share levels of black and white. Each records them, so each can be made again
+    // alone.
     let shown = |file: &str| text_of(&place.path(file)).get("display").unwrap().to_owned();
     assert_eq!(shown("all/middle-0.png"), shown("all/middle-2.png"));
     assert!(shown("all/middle-0.png").contains(".."));
@@ -258,7 +260,7 @@ fn plates_of_many_units_are_those_of_each_alone() {
     assert_eq!(place.read("clip.png"), place.read("clip/middle-1.png"));
 }
 
-/// A file that is there and cannot be read: nothing of its block is kept, and the scan is whole.
+/// A file that exists but cannot be read: its block is not saved as final, yet the scan is complete.
 #[cfg(target_os = "linux")]
 #[test]
 fn files_that_cannot_be_read_are_named() {
@@ -270,7 +272,7 @@ fn files_that_cannot_be_read_are_named() {
     let report: Value = serde_json::from_str(&outcome.stdout).unwrap();
     assert_eq!(report["problems"], serde_json::json!([["unreadable", 1]]));
     assert!(!place.path("s/scan.parts").exists(), "parts were left behind");
-    // Sources that have gone since are crossed out, also below maps of activations.
+    // Images that have disappeared since the scan are crossed out, also below activation maps.
     std::fs::remove_dir_all(place.path("photos")).unwrap();
     let outcome = place.run(&["units", "s", "middle:0", "--heat", "--out", "u.png"]);
     assert_eq!(outcome.code, Some(0), "{outcome:?}");
@@ -288,7 +290,8 @@ fn texts_say_what_they_are_of() {
         lines.all(|line| ["cat; ", "dog; ", "owl; "].iter().any(|class| line.contains(class))),
         "{table}"
     );
-    // A unit of one position has neither means over positions nor a share of them.
+    // A unit with a single position has neither a list of means over positions nor a share of active
+    // positions.
     let class = place.succeed(&["units", "s", "class:cat"]);
     assert!(class.contains("\nsmallest activation\n") && !class.contains("mean\n"), "{class}");
     assert!(!class.contains("active") && !class.contains("positions"), "{class}");
@@ -321,7 +324,7 @@ fn directions_are_units() {
         assert!((a - b).abs() < 1e-6, "{a} {b}");
     }
     assert!(along[2]["maximum"].as_f64().unwrap() <= 0.0);
-    // The map of a direction that is a channel's is that of the channel.
+    // The map of a direction that selects one channel equals the map of that channel.
     let maps = |unit: &str| -> Vec<String> {
         place.succeed(&["units", "s", unit, "--heat", "--html", "u.html"]);
         let page = String::from_utf8(place.read("u.html")).unwrap();
@@ -348,12 +351,12 @@ fn drivers_add_up_to_the_unit() {
     let report = place.json(&["units", "s", "right.conv:2", "--drivers", "--json", "--examples", "4"]);
     let of = &report[0];
     let (value, total) = (of["value"].as_f64().unwrap(), of["drivers"][0]["total"].as_f64().unwrap());
-    // The convolution has no bias.
+    // The convolution has no bias, so its drivers account for the whole value.
     assert!((value - total).abs() < 1e-5 * value.abs().max(1.0), "{of}");
     assert_eq!(of["drivers"][0]["layer"], "middle");
     assert_eq!(of["is_bias"], true);
     assert!(of["rest"].as_f64().unwrap().abs() < 1e-5 * value.abs().max(1.0), "{of}");
-    // Behind the unit there is only a mean: it feeds its own class alone.
+    // Only a mean follows the unit, so it feeds its own class only.
     assert_eq!(of["feeds"][0]["unit"], "class:red fox, vulpes");
     let groups =
         place.json(&["units", "s", "--layer", "middle", "--groups", "0.1", "--json", "--out", "g.png"]);
@@ -373,7 +376,7 @@ fn drivers_follow_the_usual_text_and_are_drawn() {
     for words in ["driven to ", "  middle contributes", "    raised by: middle:", "  its bias contributes "] {
         assert!(rest.contains(words), "{words}: {rest}");
     }
-    // One image does not tell the bias from what else there may be.
+    // From a single image, the bias cannot be told from other contributions.
     let one = place.succeed(&["units", "s", "right.conv:2", "--drivers", "--examples", "1"]);
     assert!(one.contains("the rest is"), "{one}");
     let draw = ["units", "s", "right.conv:2", "--drivers", "--out", "u.png", "--html", "u.html"];
@@ -393,7 +396,7 @@ fn drivers_follow_the_usual_text_and_are_drawn() {
     let tall = |name: &str| oneiro_media::read_image(place.path(name)).unwrap().height;
     place.succeed(&["units", "s", "right.conv:2", "--out", "plain.png"]);
     assert!(tall("u.png") > tall("plain.png"));
-    // The page of several units has their drivers, too.
+    // The page of several units shows their drivers as well.
     place.succeed(&["units", "s", "middle:1", "right.conv:2", "--drivers", "--html", "both.html"]);
     let page = String::from_utf8(place.read("both.html")).unwrap();
     assert!(page.contains("right.conv:2: raised by middle"));
@@ -500,7 +503,7 @@ fn images_that_were_replaced_are_not_shown_as_examples() {
     place.write(&file, crate::files::picture(24, 24));
     let outcome = place.run(&["units", "s", "middle:0", "--out", "u.png"]);
     assert!(outcome.stderr.contains("or have changed"), "{outcome:?}");
-    // A part that was made from other files is made anew.
+    // A part that was made from other files is made again.
     let before = place.read("s/scan.sqlite");
     scan(&place, &[]);
     assert_ne!(before, place.read("s/scan.sqlite"));
@@ -526,7 +529,7 @@ fn spectra_have_a_curve_for_each_layer() {
 fn relevance_ranks_by_the_class_of_the_image() {
     let place = place();
     scan(&place, &["--by", "relevance", "--layers", "right.conv"]);
-    // Only images of the class itself have a gradient at its channel: all others have no relevance.
+    // Only images of the class itself have a gradient at its channel; all other images have relevance 0.
     let unit = &units_of(&place, &["right.conv:1"])[0];
     let classes: Vec<&str> =
         unit["best"].as_array().unwrap().iter().map(|example| example["class"].as_str().unwrap()).collect();
@@ -560,7 +563,7 @@ fn errors_name_the_thing() {
     says(&["render", "other.onnx", "--unit", "middle:1", "--data", "s"], "the scan is of another network");
 }
 
-/// Top-10 lists of planted networks, from PyTorch.
+/// The top-10 lists of trained networks with known ("planted") behaviour, compared with PyTorch's.
 #[test]
 fn scans_find_what_is_planted() {
     for (network, file) in

@@ -1,4 +1,4 @@
-//! Still pictures as PNG, JPEG and WebP.
+//! Still pictures as PNG, JPEG and WebP files.
 
 use crate::bad_input::refuse_all;
 use crate::files::{picture, text_of};
@@ -63,7 +63,7 @@ fn sheets_go_into_every_format_and_transparency_into_webp() {
 #[test]
 fn a_sheet_that_its_format_cannot_hold_is_kept_as_png() {
     let place = place();
-    // A WebP has at most 16384 pixels a side, and each row of this sheet is one unit.
+    // A WebP has at most 16384 pixels a side; this sheet is higher, with one unit in each row.
     let tall =
         ["--units", "0-2", "--columns", "1", "--size", "5600x20", "--steps", "0", "--out", "tall.webp"];
     let outcome = place.run(&[&SHEET[..4], &tall].concat());

@@ -1,11 +1,11 @@
-//! Many units at once, and the kernels of a first layer.
+//! Rendering many units at once, and the kernels of a first layer.
 
 use crate::onnx::Network;
 use crate::place::Place;
 
 const QUICK: &[&str] = &["--size", "24", "--steps", "1", "--json"];
 
-/// A place with a small network that names its four classes.
+/// A new folder with a small network that has names for its four classes.
 pub fn place() -> Place {
     let place = Place::new();
     place.write("net.onnx", Network::default().bytes());

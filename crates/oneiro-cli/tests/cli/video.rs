@@ -1,4 +1,4 @@
-//! `oneiro video`: clips and flow of units.
+//! `oneiro video`: clips and optical flow that units respond to.
 
 use oneiro_media::VideoReader;
 use oneiro_media::flow::{Flow, write_flow};
@@ -19,7 +19,7 @@ fn mean(values: &[f32]) -> f32 {
     values.iter().sum::<f32>() / values.len() as f32
 }
 
-/// A tensor of a file as its shape and values.
+/// Returns the shape and the values of a tensor in a safetensors file.
 fn tensor(bytes: &[u8], name: &str) -> (Vec<usize>, Vec<f32>) {
     let file = SafeTensors::deserialize(bytes).unwrap();
     let view = file.tensor(name).unwrap();

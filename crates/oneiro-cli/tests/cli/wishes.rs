@@ -1,4 +1,4 @@
-//! Small things that people run into first.
+//! Small conveniences and messages that users meet first.
 
 use crate::bad_input::refuse_all;
 use crate::files::{npy, picture, read_safetensors, text_of, wave};
@@ -197,7 +197,7 @@ fn drawings_say_what_they_are_of_and_are_made_again() {
         ["invert", "net.onnx", "photos/p.png", "-l", "left.conv", "--steps", "1", "--plot", "e.png"];
     place.succeed(&inverted);
     assert!(place.succeed(&["info", "e.png"]).contains("plot: relative errors"));
-    // They are made again from what they say, but those of version 0.1.0 say too little.
+    // Plots and sheets are made again from their metadata, but files of version 0.1.0 do not record enough.
     for drawing in ["s.png", "e.png"] {
         place.succeed(&["again", drawing, "--out", "again.png"]);
         assert_eq!(place.read(drawing), place.read("again.png"), "{drawing}");

@@ -1,6 +1,7 @@
 use super::*;
 
-/// `((7x + 13y) mod 32) / 31`, the same in all channels but for the sign: the numbers below are PIL's.
+/// A test picture: `((7x + 13y) mod 32) / 31`, times 1, −1 and 2 in the three channels. Expected numbers are
+/// PIL's.
 fn pattern(height: usize, width: usize) -> Image {
     let value = |i: usize| ((7 * (i % width) + 13 * (i / width)) % 32) as f32 / 31.0;
     let plane: Vec<f32> = (0..height * width).map(value).collect();
@@ -8,7 +9,8 @@ fn pattern(height: usize, width: usize) -> Image {
     Image::rgb(width, height, rgb).unwrap()
 }
 
-/// First, last of the first row, middle, last.
+/// Returns four values of the first channel: the first, the last of the first row, the middle one, and the
+/// last.
 fn probes(image: &Image) -> [f32; 4] {
     let (h, w) = (image.height, image.width);
     [0, w - 1, h / 2 * w + w / 2, h * w - 1].map(|i| image.plane(0)[i])
@@ -27,7 +29,7 @@ fn check(image: &Image, expected: [f32; 4], sum: f32, what: &str) {
 
 #[test]
 fn resized_values_are_those_of_pil() {
-    // PIL 12, mode F, resample BOX, BILINEAR, BICUBIC: height, width, new height, new width.
+    // Cases from PIL 12, mode F: height, width, new height, new width, filter, four values, sum.
     let cases = [
         (9, 7, 4, 3, Filter::Area, [0.322581, 0.419355, 0.575269, 0.516129], 5.7186),
         (9, 7, 4, 3, Filter::Triangle, [0.408295, 0.484924, 0.505947, 0.530481], 5.8830),
@@ -51,7 +53,7 @@ fn resized_values_are_those_of_pil() {
 
 #[test]
 fn the_classification_protocol_is_torchvisions() {
-    // Resize(ceil(size / 0.875)), CenterCrop(size) with PIL's BILINEAR on mode F.
+    // Cases from PIL: `Resize(ceil(size / 0.875))` and `CenterCrop(size)` with BILINEAR on mode F.
     let cases = [
         (50, 37, 14, [0.534821, 0.494554, 0.533848, 0.504435], 98.0011),
         (33, 61, 15, [0.550631, 0.409380, 0.475465, 0.495147], 112.4153),
@@ -73,7 +75,7 @@ fn a_crop_is_the_center_of_the_whole_resized_picture() {
         let expected = whole.crop(start(w, width), start(h, height), width, height).unwrap();
         let cropped = fit_center_crop(&image, height, width).unwrap();
         assert_eq!(cropped.shape(), expected.shape(), "{height}×{width}");
-        // Sampling points of the window are computed from its own edge, and rounded otherwise.
+        // Sampling points of a window are computed from its own edge, so they are rounded differently.
         let near = cropped.data.iter().zip(&expected.data).all(|(a, b)| (a - b).abs() < 1e-6);
         assert!(near, "{height}×{width}");
         assert_eq!(classify_crop(&image, height, width, 1.0).unwrap(), cropped, "{height}×{width}");
@@ -100,7 +102,7 @@ fn a_flat_picture_stays_flat_and_an_unchanged_size_changes_nothing() {
 
 #[test]
 fn extreme_ratios_are_those_of_pil() {
-    // PIL 13, mode F: height, width, new height, new width.
+    // Cases from PIL 13, mode F: height, width, new height, new width, filter, four values, sum.
     let cases = [
         (1, 5000, 5000, 1, Filter::Triangle, [0.499897; 4], 2499.484),
         (5000, 1, 1, 5000, Filter::Bicubic, [0.499931; 4], 2499.655),
@@ -116,7 +118,7 @@ fn extreme_ratios_are_those_of_pil() {
         let resized = resize(&pattern(h, w), new_h, new_w, filter).unwrap();
         check(&resized, expected, sum, &format!("{h}×{w} to {new_h}×{new_w}, {filter:?}"));
     }
-    // BILINEAR, and the centre of its result.
+    // Cases from PIL: resizing with BILINEAR, then the centre of the result.
     let cases = [
         (1, 5000, 224, 224, [0.677923, 0.902722, 0.790827, 0.902722], 39655.23),
         (5000, 1, 8, 8, [0.252016, 0.252016, 0.461694, 0.618952], 27.8710),
@@ -157,7 +159,8 @@ fn any_number_of_planes_is_resized_each_alone() {
     }
 }
 
-/// Computed without vector instructions; sums in another order change a few of a million values.
+/// Hash of a resized noise picture, computed without vector instructions. Sums in another order would change
+/// a few of a million values.
 const BITS_OF_RESIZED_NOISE: u64 = 0xe52a_8b14_1ff6_c3a8;
 
 #[test]
@@ -169,7 +172,7 @@ fn bits_are_the_same_on_every_instruction_set() {
     };
     let image = Image::rgb(1500, 1500, (0..3 * 1500 * 1500).map(|_| noise()).collect()).unwrap();
     let resized = resize(&image, 800, 900, Filter::Bicubic).unwrap();
-    // FNV-1a (Fowler, Noll, Vo).
+    // The hash is FNV-1a (Fowler, Noll, Vo).
     let sum = resized.data.iter().fold(0xcbf2_9ce4_8422_2325_u64, |sum, value| {
         (sum ^ u64::from(value.to_bits())).wrapping_mul(0x0100_0000_01b3)
     });

@@ -42,7 +42,7 @@ impl Default for Kinds {
 }
 
 impl Kinds {
-    /// Adds one more kind.
+    /// Adds a kind of job that can be read.
     #[must_use]
     pub fn with<J: Job>(mut self) -> Self {
         fn read<J: Job>(value: Value) -> Result<Box<dyn AnyJob>> {
@@ -55,7 +55,7 @@ impl Kinds {
         self
     }
 
-    /// Reads a job of a kind.
+    /// Reads a job of the kind with this name.
     ///
     /// # Errors
     /// If there is no such kind, or if the value is no job of this kind.

@@ -10,7 +10,7 @@ pub enum FileError {
     /// The operating system cannot read a file.
     #[error("could not read {}", path.display())]
     Read {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// The operating system's error.
         source: io::Error,
@@ -18,7 +18,7 @@ pub enum FileError {
     /// The operating system cannot list a folder.
     #[error("could not list the folder {}", folder.display())]
     List {
-        /// The folder.
+        /// Path of the folder.
         folder: PathBuf,
         /// The operating system's error.
         source: io::Error,
@@ -26,7 +26,7 @@ pub enum FileError {
     /// The operating system cannot create a folder.
     #[error("could not create the folder {}", folder.display())]
     Create {
-        /// The folder.
+        /// Path of the folder.
         folder: PathBuf,
         /// The operating system's error.
         source: io::Error,
@@ -34,53 +34,53 @@ pub enum FileError {
     /// A file has the path of a folder that is to be created.
     #[error("{} is a file; name a folder for the results", path.display())]
     IsFile {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
     },
-    /// A folder of results that is to be new has files.
+    /// The folder for results must be new or empty, but it has files.
     #[error("the folder {} is not empty; name a new one", folder.display())]
     NotEmpty {
-        /// The folder.
+        /// Path of the folder.
         folder: PathBuf,
     },
-    /// A folder is requested inside a file.
+    /// A folder is requested below the path of a file.
     #[error("{}: {} is a file, in which there can be no folder", folder.display(), file.display())]
     InsideFile {
-        /// The requested folder.
+        /// Path of the requested folder.
         folder: PathBuf,
-        /// The file on its path.
+        /// The file that is part of this path.
         file: PathBuf,
     },
     /// A check has found that a folder could not be created.
     #[error("could not make the folder {}", folder.display())]
     Make {
-        /// The folder.
+        /// Path of the folder.
         folder: PathBuf,
-        /// The reason.
+        /// Why the folder could not be created.
         source: Box<FileError>,
     },
     /// A folder has the path of a file that is to be written.
     #[error("{} is a folder; name a file for the result", path.display())]
     IsFolder {
-        /// The folder.
+        /// Path of the folder.
         path: PathBuf,
     },
     /// The folder of a file does not exist.
     #[error("the folder {} does not exist; create it first or name another", folder.display())]
     NoFolder {
-        /// The folder.
+        /// Path of the folder.
         folder: PathBuf,
     },
     /// The file system does not accept the file's name.
     #[error("{}: the name is too long for this file system", path.display())]
     LongName {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
     },
     /// No file can be written into a folder.
     #[error("cannot write into the folder {}: {kind}", folder.display())]
     NotWritable {
-        /// The folder.
+        /// Path of the folder.
         folder: PathBuf,
         /// The operating system's error.
         kind: io::ErrorKind,

@@ -23,11 +23,11 @@ pub(crate) mod photos;
 pub use confusion::{ClassRow, Mistake};
 pub use photos::{Photo, find_photos};
 
-/// Classifies photos.
+/// A job that classifies photos.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClassificationJob {
-    /// The photos.
+    /// The photos to classify.
     pub photos: Vec<Photo>,
     /// The number of classes that are listed for each photo, at least 1.
     pub top: usize,
@@ -51,17 +51,17 @@ pub struct Guess {
 /// The classes that a network predicts for a photo.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Verdict {
-    /// The photo.
+    /// Path of the classified photo or video.
     pub file: String,
-    /// The folder whose name tells the photo's class.
+    /// Name of the class folder that contains the photo; it tells the photo's true class.
     #[serde(skip)]
     pub folder: Option<String>,
-    /// The class of the folder.
+    /// The network's class that the class folder's name means: the photo's true class.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub truth: Option<usize>,
     /// How the photo was cropped and resized to the network's size.
     pub shown: Framing,
-    /// The output from which the classes are read, if there are several.
+    /// The network output from which the classes are read, if the network has several.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
     /// Whether the classes have independent probabilities, as after a sigmoid.
@@ -105,7 +105,7 @@ impl Job for ClassificationJob {
         let input = PictureInput::of_photographs(&model.model, &shapes)?;
         let logits = model.model.logits()?;
         let activation = model.model.head()?.activation;
-        // A session needs an objective to compile. Only the logits are read.
+        // A session needs an objective to compile; this one is never used. Only the logits are read.
         let objective = [Objective::logit(0)];
         let mut session =
             context.compute(|| ObjectiveSession::new(&model.model, &objective, &[logits], shapes, false))?;
@@ -122,7 +122,7 @@ impl Job for ClassificationJob {
             context.check()?;
             let (image, shown) = match self.framed(photo, input.extent.size()) {
                 Ok(framed) => framed,
-                // If there is only one photo, its error is the job's error.
+                // If the job has only one photo, the photo's error is the job's error.
                 Err(error) if self.photos.len() == 1 => return Err(error),
                 Err(error) => {
                     classified.unread.push(crate::error::chain(&error));
@@ -174,7 +174,7 @@ impl ClassificationJob {
     }
 }
 
-/// Returns an error if a logit is not finite.
+/// Returns an error if one of the network's logits is not finite.
 fn check_finite(model: &LoadedModel, file: &str, logits: &[f32]) -> Result<()> {
     if logits.iter().all(|x| x.is_finite()) {
         return Ok(());
@@ -184,7 +184,7 @@ fn check_finite(model: &LoadedModel, file: &str, logits: &[f32]) -> Result<()> {
     Err(JobError::OutputNotFinite { photo: file.to_owned(), weights }.into())
 }
 
-/// Explains the probabilities, if they are not those of a softmax.
+/// Adds a remark on how the probabilities are to be read, unless they come from a softmax.
 fn say_activation(context: &Context, activation: Activation, classes: usize) {
     if classes == 1 {
         context.remark(ClassRemark::YesOrNo { activation });

@@ -34,13 +34,13 @@ const CANDIDATES: usize = 10;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ContributionsJob {
-    /// The scan: its folder or file.
+    /// Path of the scan's folder or file.
     pub scan: String,
-    /// The unit.
+    /// The unit that is explained.
     pub unit: String,
     /// The number of images that are used, from those that excite the unit most.
     pub examples: usize,
-    /// The number of contributions that are listed.
+    /// How many contributions are listed in each direction.
     pub top: usize,
     /// The folder that the scan's images lie in, if they have moved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -50,9 +50,9 @@ pub struct ContributionsJob {
 /// A unit's contribution to another unit or class.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Contribution {
-    /// The unit.
+    /// Name of the contributing unit, or of the class.
     pub unit: String,
-    /// Its channel, or the number of the class.
+    /// Index of the unit's channel, or of the class.
     #[serde(skip)]
     pub channel: usize,
     /// Mean over the examples of weight times activation, summed over positions.
@@ -62,35 +62,37 @@ pub struct Contribution {
 /// The contributions of a layer to a unit.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Drivers {
-    /// The layer.
+    /// Name of the layer that contributes.
     pub layer: String,
-    /// The sum over all units of the layer.
+    /// The sum of the contributions of all units of the layer.
     pub total: f64,
-    /// The units with the largest positive contributions.
+    /// The layer's units with the largest positive contributions.
     pub raise: Vec<Contribution>,
-    /// The units with the largest negative contributions.
+    /// The layer's units with the largest negative contributions.
     pub lower: Vec<Contribution>,
 }
 
 /// The contributions to a unit, and the unit's contributions to classes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ContributionsReport {
-    /// The unit.
+    /// The unit that is explained.
     pub unit: String,
-    /// Files of the examples.
+    /// Files of the images that excite the unit most.
     pub examples: Vec<String>,
-    /// The unit's value where it is largest, mean over the examples. If the unit's activation function is a
-    /// ReLU, this is the value before the ReLU.
+    /// The unit's value where it is largest, averaged over the example images. If the unit's activation
+    /// function is a ReLU, this is the value before the ReLU.
     pub value: f64,
     /// Whether `value` is the value before an activation function.
     pub is_before: bool,
     /// The contributions of the preceding layers to `value`.
     pub drivers: Vec<Drivers>,
-    /// The value less all contributions, the mean over the examples.
+    /// The unit's value minus all contributions, averaged over the example images.
     pub rest: f64,
-    /// Whether the rest is the unit's bias: the same number in two images or more.
+    /// Whether `rest` is the unit's bias. It counts as such if it is the same number for all of two or more
+    /// images.
     pub is_bias: bool,
-    /// What the unit contributes to the logits of classes, of the ten that the examples are named as first.
+    /// The unit's contributions to the logits of classes. The classes are chosen among the ten with the
+    /// largest logits for the example images.
     pub feeds: Vec<Contribution>,
 }
 
@@ -106,10 +108,11 @@ impl Job for ContributionsJob {
     }
 }
 
-/// What drives a unit and what it feeds, over `examples` of its best images; at most `top` units a list.
+/// Computes what contributes to a unit, and to which classes the unit contributes, over `examples` images
+/// that excite it most. Each list has at most `top` units.
 ///
 /// # Errors
-/// If the run's network is another one, the unit has no images, or one of them is gone.
+/// If the network is not the scan's, or an image is missing, or the unit has none.
 pub(crate) fn contributions(
     run: &Run<'_>,
     scan: &ScanFile,
@@ -152,7 +155,7 @@ pub(crate) fn contributions(
     })
 }
 
-/// The units of a layer that raise and lower the value most.
+/// Returns the units of a layer that raise and lower the explained value most.
 fn strongest(layer: &LayerRecord, contributions: &[f64], top: usize) -> Drivers {
     let mut order: Vec<usize> = (0..contributions.len()).collect();
     order.sort_by(|&a, &b| contributions[b].total_cmp(&contributions[a]).then(a.cmp(&b)));
@@ -170,16 +173,16 @@ fn mean(numbers: &[f64]) -> f64 {
     numbers.iter().sum::<f64>() / numbers.len().max(1) as f64
 }
 
-/// The mean over the examples, for each channel.
+/// Averages contributions over the example images, for each channel.
 fn means(of_examples: &[Vec<f64>]) -> Vec<f64> {
     let channels = of_examples.first().map_or(0, Vec::len);
     let of = |channel: usize| of_examples.iter().map(|of| of[channel]).sum::<f64>();
     (0..channels).map(|channel| of(channel) / of_examples.len() as f64).collect()
 }
 
-/// Whether rests of several examples are one number, but for rounding.
+/// Whether the rests of several example images are equal, apart from rounding.
 fn is_constant(rests: &[f64], values: &[f64]) -> bool {
-    /// Share of the largest value up to which differences are rounding.
+    /// Differences up to this share of the largest value count as rounding.
     const ROUNDING: f64 = 1e-4;
     let scale = rests.iter().chain(values).fold(0.0f64, |scale, v| scale.max(v.abs()));
     rests.len() > 1 && rests.iter().all(|rest| (rest - rests[0]).abs() <= ROUNDING * scale)
@@ -273,7 +276,7 @@ impl<'a> Asked<'a> {
         Ok(self.examples.iter().map(objective).enumerate().collect())
     }
 
-    /// The unit's value there, for each example.
+    /// For each example image, the unit's value at its most active position, before the unit's ReLU.
     fn values(&self) -> Result<Vec<f64>> {
         let (context, model) = (self.run.context, &self.model.model);
         let shapes = model.input_shapes(1, None)?;
@@ -291,16 +294,16 @@ impl<'a> Asked<'a> {
         Ok(values)
     }
 
-    /// Contributions of the channels of a layer to the unit's value there, for each example. What goes
-    /// through the other layers counts as theirs.
+    /// Returns the contributions of a layer's channels to the unit's value, for each example image. What
+    /// reaches the unit through one of the other layers counts as that layer's contribution.
     fn to_unit(&self, at: ValueId, others: &[ValueId]) -> Result<Vec<Vec<f64>>> {
         let mut direct = self.model.model.clone();
         others.iter().for_each(|other| summary::detach(&mut direct.graph, *other));
         self.products(&direct, at, &self.objectives()?)
     }
 
-    /// The unit's contributions to the logits of the classes that its examples are named as first, the
-    /// classes by number.
+    /// Returns the unit's contributions to the logits of those classes that have the largest logits for the
+    /// example images. Classes are given by index.
     fn to_classes(&self, top: usize) -> Result<Vec<Contribution>> {
         let Ok(logits) = self.model.model.logits() else { return Ok(Vec::new()) };
         let mut sums: Vec<f64> = Vec::new();
@@ -325,7 +328,7 @@ impl<'a> Asked<'a> {
         Ok(feeds)
     }
 
-    /// Returns the logits of a picture.
+    /// Returns the class scores (logits) of a picture.
     fn scores(&self, logits: ValueId, picture: &Image) -> Result<Vec<f32>> {
         let model = &self.model.model;
         let shapes = model.input_shapes(1, None)?;

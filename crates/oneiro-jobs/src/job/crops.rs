@@ -1,4 +1,4 @@
-//! Crops of a scan's images: what one position of a layer sees.
+//! Cuts crops from a scan's images: the receptive field of one position of a layer.
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
@@ -16,13 +16,15 @@ use crate::source::framing::framed;
 use crate::store::ScanFile;
 use crate::store::read::{ExampleRecord, LayerRecord};
 
-/// The colour towards which pixels are paled that a position does not see, and how much of them is left.
+/// The colour with which pixels outside the receptive field are mixed. Below: the share of the pixel that is
+/// kept.
 const PAPER: f32 = 0.93;
 const PALE: f32 = 0.25;
-/// Pictures that are kept for the next crops.
+/// Number of pictures that are kept in memory for further crops.
 const KEPT: usize = 256;
 
-/// Cuts crops from a scan's images, read again from where they lie, or from the scan's own small pictures.
+/// Cuts crops from a scan's images. Reads the original files, or else the small pictures that the scan
+/// stores.
 pub struct Crops<'a> {
     scan: &'a ScanFile,
     folder: PathBuf,
@@ -36,7 +38,7 @@ pub struct Crops<'a> {
 }
 
 impl<'a> Crops<'a> {
-    /// From a scan's images.
+    /// Creates a cutter for the images of a scan.
     ///
     /// # Errors
     /// If the scan does not say how its images were brought to the network.
@@ -57,7 +59,7 @@ impl<'a> Crops<'a> {
         })
     }
 
-    /// Images that could not be read: one of them, and their number.
+    /// Returns one of the images that could not be read, and their number.
     pub fn gone(&self) -> Option<(String, usize)> {
         let gone = self.gone.borrow();
         gone.first().map(|file| (file.clone(), gone.len()))
@@ -93,7 +95,7 @@ impl<'a> Crops<'a> {
             }
             let path = self.folder.join(file);
             let bytes = oneiro_media::read_bytes(&path)?;
-            // Another picture in its place is not what excited the unit.
+            // A changed file is not used, because it is not the image that excited the unit.
             if bytes.len() as u64 != self.scan.image(image)?.bytes {
                 return Err(JobError::SourceGone { file: file.to_owned() }.into());
             }
@@ -119,14 +121,14 @@ impl<'a> Crops<'a> {
         Ok(picture)
     }
 
-    /// Whether an image was found to be gone.
+    /// Whether an image could not be read before.
     pub(crate) fn is_gone(&self, file: &str) -> bool {
         self.gone.borrow().contains(file)
     }
 
-    /// What the position of an example's largest activation sees of its image. All crops of a layer are of
-    /// one size: where a position sees beyond the border, the crop lies inside the image, and what the
-    /// position does not see is pale.
+    /// Returns the part of an image that excited a unit most: the receptive field at the position of the
+    /// largest activation. All crops of a layer have one size. A crop that would reach beyond the border is
+    /// moved inside the image, and pixels outside the receptive field are paled.
     pub fn crop(&self, example: &ExampleRecord, layer: &LayerRecord) -> Result<Image> {
         let picture = self.picture(example.image, &example.file)?;
         let size = [picture.height, picture.width];
@@ -154,7 +156,7 @@ impl<'a> Crops<'a> {
     }
 }
 
-/// An interval moved inside an axis of this length; all of the axis if it is shorter.
+/// Moves an interval inside an axis of this length. An interval longer than the axis becomes the whole axis.
 fn inside([from, to]: [i64; 2], len: usize) -> [usize; 2] {
     let extent = usize::try_from(to - from).unwrap_or(0).clamp(1, len.max(1));
     let from = usize::try_from(from).unwrap_or(0).min(len - extent.min(len));

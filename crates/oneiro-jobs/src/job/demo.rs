@@ -22,7 +22,7 @@ use crate::provenance::{seal, text_of_model};
 
 /// Name of the label list of the embedded network.
 const LABELS: &str = "imagenet1k";
-/// Side of the demo's pictures.
+/// Side in pixels of the demo's pictures.
 const SIZE: usize = 128;
 /// Optimisation steps of the demo. They suffice to show what excites each unit, and take less than a minute
 /// on two cores.
@@ -95,15 +95,15 @@ const SECTIONS: &[(&str, &str, &[&str])] = &[
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DemoSection {
-    /// The heading.
+    /// Heading of this section of the page.
     pub heading: String,
-    /// A note below the heading.
+    /// A note below the heading of the section.
     pub note: String,
     /// The units. Classes are given by index, since a network that recreates the page has no labels.
     pub units: Vec<UnitRequest>,
 }
 
-/// Returns the sections of the embedded network.
+/// Returns the sections of the page about the embedded network.
 fn of_embedded() -> Result<Vec<DemoSection>> {
     let section = |&(heading, note, units): &(&str, &str, &[&str])| {
         let units = units.iter().map(|unit| request(unit)).collect::<Result<_>>()?;
@@ -116,9 +116,9 @@ fn of_embedded() -> Result<Vec<DemoSection>> {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DemoJob {
-    /// Random seed.
+    /// Random seed of all pictures of the demo.
     pub seed: u64,
-    /// Number of optimisation steps.
+    /// Number of optimisation steps for each picture.
     pub steps: usize,
     /// The sections of the page, for a network other than the embedded one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -126,7 +126,7 @@ pub struct DemoJob {
 }
 
 impl DemoJob {
-    /// Creates the demo of the embedded network.
+    /// Creates the job that shows the embedded network.
     pub fn embedded(seed: u64, steps: usize) -> Self {
         Self { seed, steps, sections: Vec::new() }
     }

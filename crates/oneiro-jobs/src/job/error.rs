@@ -15,7 +15,7 @@ pub enum JobError {
     /// A job of this kind has no such result.
     #[error("a job of kind {kind} has no {result}")]
     NoResult {
-        /// The kind.
+        /// The kind of job.
         kind: &'static str,
         /// The requested result: "picture 3".
         result: String,
@@ -23,7 +23,7 @@ pub enum JobError {
     /// A setting has a value that is not allowed.
     #[error("{setting} is {value}; {needed} is needed")]
     Setting {
-        /// The setting.
+        /// The setting that is not allowed.
         setting: Setting,
         /// The value of the setting.
         value: usize,
@@ -33,7 +33,7 @@ pub enum JobError {
     /// There is no preset of this name.
     #[error("there is no recipe \"{name}\"; there are {}", known.join(", "))]
     UnknownRecipe {
-        /// The name.
+        /// The name that was requested.
         name: String,
         /// The names of all presets.
         known: Vec<String>,
@@ -61,29 +61,29 @@ pub enum JobError {
     /// The job has no units.
     #[error("there is nothing to render")]
     NoUnits,
-    /// The job has no settings.
+    /// The job has no settings with which to render.
     #[error("there are no settings to render by")]
     NoSettings,
     /// A unit refers to settings that the job does not have.
     #[error("{unit}: there are no settings number {setting}")]
     NoSuchSetting {
-        /// The unit.
+        /// Name of the unit.
         unit: String,
-        /// The index of the settings.
+        /// The index that the unit refers to.
         setting: usize,
     },
     /// The layout has cells for another number of units.
     #[error("the layout is not one of {units} units")]
     Layout {
-        /// The number of units.
+        /// The number of units of the job.
         units: usize,
     },
     /// Statistics are given, but the preset does not use them.
     #[error("nothing is taken from the statistics {path}, as {}", unused(param, *other_colors))]
     UnusedStatistics {
-        /// The statistics file.
+        /// Path of the statistics file.
         path: String,
-        /// The preset's parametrization.
+        /// Name of the preset's parametrization.
         param: String,
         /// Whether this parametrization could use the statistics to decorrelate colours.
         other_colors: bool,
@@ -95,24 +95,24 @@ pub enum JobError {
         count: usize,
         /// What is counted: "frames", "pictures", "cells".
         things: &'static str,
-        /// Height and width of each.
+        /// Height and width of each frame, picture or cell.
         size: [usize; 2],
-        /// The type of the result.
+        /// The type of the result that would be too large.
         result: Large,
     },
-    /// An objective depends on no picture.
+    /// An objective depends on no picture input.
     #[error("the unit depends on no image input")]
     NoPicture,
     /// The largest activation was requested for a network that does not have exactly one picture input.
     #[error("the network needs one picture input, it has {inputs}")]
     NotOnePicture {
-        /// Number of picture inputs.
+        /// Number of the network's picture inputs.
         inputs: usize,
     },
     /// An attribution was requested for a network without a picture input.
     #[error("{model} has no input for images; attributions are of single images")]
     NoImageInput {
-        /// The network.
+        /// Name of the network.
         model: String,
     },
     /// A dream has neither an objective nor a guide image.
@@ -124,15 +124,15 @@ pub enum JobError {
     /// All activations of a layer are zero or negative.
     #[error("layer \"{layer}\" is silent for {image}: no activation of it is above zero")]
     SilentLayer {
-        /// The layer.
+        /// Name of the layer.
         layer: String,
-        /// The photo.
+        /// Path of the photo.
         image: String,
     },
     /// All activations of a layer are zero at the requested positions.
     #[error("at none of these positions of {layer} does any channel speak; choose others")]
     SilentPositions {
-        /// The layer.
+        /// Name of the layer.
         layer: String,
     },
     /// A position lies outside a layer's map.
@@ -141,23 +141,23 @@ pub enum JobError {
         position[0], position[1], map[0], map[1]
     )]
     Position {
-        /// Row and column.
+        /// Row and column of the position.
         position: [usize; 2],
-        /// The layer.
+        /// Name of the layer.
         layer: String,
-        /// Rows and columns of its map.
+        /// Rows and columns of the layer's map.
         map: [usize; 2],
     },
     /// The path of a folder of pictures is no folder.
     #[error("{folder} is not a folder; name one that has images in it")]
     NotAFolder {
-        /// The path.
+        /// The path that is no folder.
         folder: String,
     },
-    /// A folder has no pictures.
+    /// A folder has no pictures in it.
     #[error("there is no image in {folder} ({}), nor a .npy file of bands", IMAGE_EXTENSIONS.join(", "))]
     NoImages {
-        /// The folder.
+        /// Path of the folder.
         folder: String,
     },
     /// A folder contains both pictures and `.npy` files of bands.
@@ -166,17 +166,17 @@ pub enum JobError {
          their own"
     )]
     MixedFolder {
-        /// The folder.
+        /// Path of the folder.
         folder: String,
-        /// Number of `.npy` files.
+        /// Number of `.npy` files in the folder.
         arrays: usize,
-        /// Number of pictures.
+        /// Number of pictures in the folder.
         pictures: usize,
     },
     /// Bands cannot be converted to grey.
     #[error("only pictures in colour can be turned to grey, and {folder} holds bands")]
     GrayBands {
-        /// The folder.
+        /// Path of the folder.
         folder: String,
     },
     /// Files have different numbers of bands.
@@ -185,11 +185,11 @@ pub enum JobError {
         path.display(), first.display()
     )]
     BandsDiffer {
-        /// A file.
+        /// The file with another number of bands than the first.
         path: PathBuf,
         /// The number of bands in this file.
         bands: usize,
-        /// The first file.
+        /// The first file of the folder.
         first: PathBuf,
         /// The number of bands in the first file.
         first_bands: usize,
@@ -197,9 +197,9 @@ pub enum JobError {
     /// No picture of a folder can be read.
     #[error("none of the {pictures} pictures in {folder} can be read: {first}")]
     NoneReadable {
-        /// Number of pictures.
+        /// Number of pictures in the folder.
         pictures: usize,
-        /// The folder.
+        /// Path of the folder.
         folder: String,
         /// The reason why the first picture cannot be read.
         first: String,
@@ -210,10 +210,10 @@ pub enum JobError {
         paths.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", "), IMAGE_EXTENSIONS.join(", ")
     )]
     NoPhotos {
-        /// The files and folders.
+        /// The files and folders that were given.
         paths: Vec<PathBuf>,
     },
-    /// Clips are to be taken of videos, but the network takes images.
+    /// Video clips were given, but the network takes images.
     #[error("{model} takes images: its card has no input of kind clip or flow")]
     NoClipInput {
         /// The model's name as the user gave it.
@@ -222,7 +222,7 @@ pub enum JobError {
     /// The share of a centre crop is not allowed.
     #[error("the crop is {crop}; a fraction above 0 and at most 1 is needed")]
     Crop {
-        /// The share.
+        /// The share of the photo that was to be kept.
         crop: f64,
     },
     /// The network's output is not finite.
@@ -242,7 +242,7 @@ pub enum JobError {
     /// A result or part is missing although no error occurred.
     #[error("{what} was not made")]
     NotMade {
-        /// What is missing.
+        /// The result or part that is missing.
         what: &'static str,
     },
     /// A film was requested for a job that stores its parts.
@@ -251,27 +251,27 @@ pub enum JobError {
     /// A scan has no examples for a unit.
     #[error("{unit}: images that excite it are known for units LAYER:CHANNEL and class:NAME only")]
     NoExamples {
-        /// The unit.
+        /// Name of the unit.
         unit: String,
     },
-    /// A unit whose layer is no map.
+    /// A unit's layer has no map of rows and columns.
     #[error("{unit}: its layer has no map of rows and columns that could lie over an image")]
     NoMap {
-        /// The unit.
+        /// Name of the unit.
         unit: String,
     },
     /// An image of a scan that is not there any more.
     #[error("{file}: this image of the scan cannot be read any more")]
     SourceGone {
-        /// The image's file.
+        /// Path of the image's file.
         file: String,
     },
     /// A layer has too many units for comparing all pairs.
     #[error("layer \"{layer}\" has {units} units; pairs of at most {most} are compared")]
     ManyUnits {
-        /// The layer.
+        /// Name of the layer.
         layer: String,
-        /// Number of its units.
+        /// Number of units of the layer.
         units: usize,
         /// The largest number of units that are compared.
         most: usize,
@@ -282,13 +282,13 @@ pub enum JobError {
     /// Directions were requested in a scan that ranks images by relevance.
     #[error("{layer}: relevance is known for channels, not for directions")]
     RelevanceOfDirections {
-        /// The layer.
+        /// Name of the layer.
         layer: String,
     },
     /// The minimum correlation of groups is not allowed.
     #[error("the least correlation of groups is {correlation}; a number above 0 and below 1 is needed")]
     Correlation {
-        /// The correlation.
+        /// The minimum correlation that was given.
         correlation: f64,
     },
     /// A video, or the chosen part of it, has fewer than two frames.
@@ -298,33 +298,33 @@ pub enum JobError {
         if *chosen { "choose more of its frames" } else { "name a video with more" }
     )]
     FewFrames {
-        /// The video.
+        /// Path of the video.
         input: String,
-        /// Number of frames.
+        /// Number of frames of the video, or of its chosen part.
         frames: usize,
         /// Whether only a part of the video was chosen.
         chosen: bool,
     },
-    /// Optical flow has fewer fields than those that were chosen begin at.
+    /// The first flow field that was chosen lies beyond the last field of the file.
     #[error(
         "{input}: it has {fields} flow fields, and those from {start} on were chosen; fields count from 0"
     )]
     NoFields {
-        /// The file.
+        /// Path of the flow file.
         input: String,
-        /// Number of its fields.
+        /// Number of flow fields in the file.
         fields: usize,
         /// Index of the first field that was chosen.
         start: usize,
     },
-    /// A setting of computing flow was given for a file that holds flow.
+    /// A setting for computing flow was given, but the file already holds flow.
     #[error(
         "{input}: this is optical flow already, which is shown and converted as it is; leave out {setting}"
     )]
     AlreadyFlow {
-        /// The file or folder.
+        /// Path of the file or folder with flow.
         input: String,
-        /// The setting: "the size".
+        /// The setting that has no effect: "the size".
         setting: &'static str,
     },
     /// A scan does not tell the largest mean activation.
@@ -397,13 +397,13 @@ pub enum JobError {
     /// Several flow fields were to go into a file that holds one.
     #[error("a .flo file holds one flow field, and there are {fields}; write .npy, or choose two frames")]
     SeveralFields {
-        /// Number of fields.
+        /// Number of flow fields.
         fields: usize,
     },
-    /// The motion that white stands for is not allowed.
+    /// The length of motion that is drawn as white is not allowed.
     #[error("the bound of the motion is {bound}; a number above 0 is needed")]
     Bound {
-        /// The bound in pixels per frame.
+        /// The motion in pixels per frame.
         bound: f32,
     },
     /// The temporary file for flow cannot be written or read.
@@ -413,31 +413,31 @@ pub enum JobError {
         size[0], size[1], bytes.div_ceil(1000), std::env::temp_dir().display()
     )]
     Spool {
-        /// Height and width.
+        /// Height and width of the flow fields.
         size: [usize; 2],
-        /// Bytes of each field.
+        /// Number of bytes that each flow field takes.
         bytes: u64,
-        /// The system's error.
+        /// The operating system's error.
         source: std::io::Error,
     },
-    /// A stored part is truncated.
+    /// The file of a stored part is truncated.
     #[error("the part is cut off")]
     CutOff,
 }
 
-/// A setting of a job.
+/// A numeric setting of a job, named in errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Setting {
-    /// Number of optimisation steps.
+    /// Number of optimisation steps of a rendering.
     Steps,
-    /// Side of a picture.
+    /// Side of a rendered picture in pixels.
     Side,
     /// Side of the squares from which statistics are computed.
     Square,
-    /// Side of a grid's cells.
+    /// Side of a grid's cells in pixels.
     Cell,
-    /// Number of central positions that are inverted.
+    /// Number of central rows and columns that are inverted.
     Center,
     /// Number of images in each list of a unit.
     Examples,
@@ -465,19 +465,19 @@ impl std::fmt::Display for Setting {
     }
 }
 
-/// A result of limited size.
+/// A kind of result whose size is limited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Large {
-    /// A film.
+    /// A film, which consists of frames.
     Film,
     /// The film of a dream or of flow in GIF.
     Gif,
-    /// A film in WebP.
+    /// An animated film in WebP.
     WebP,
-    /// A sheet.
+    /// A contact sheet of pictures.
     Sheet,
-    /// The picture of a grid.
+    /// The picture of an activation grid.
     Mosaic,
 }
 
@@ -498,11 +498,11 @@ impl std::fmt::Display for Large {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{done} of {total} parts are done, in {}", folder.display())]
 pub struct Unfinished {
-    /// Number of finished parts.
+    /// Number of parts that are finished.
     pub done: usize,
-    /// Number of all parts.
+    /// Number of parts that the job has in total.
     pub total: usize,
-    /// The folder of parts.
+    /// Path of the folder in which the parts are stored.
     pub folder: PathBuf,
 }
 

@@ -14,7 +14,7 @@ pub(crate) const ABOUT_VALUES: &str = "Each picture was found by optimisation: s
      and for the noise: the mean of its activations, or the score of its class before the softmax. Colours and contrast are the \
      optimiser's, not a photograph's.";
 
-/// Returns a unit's figure without its picture.
+/// Returns a unit's figure for a page, still without its picture.
 pub(crate) fn of_unit(caption: &str, unit: &UnitReport) -> Figure {
     let value = match unit.failure() {
         Some(failure) => failure.to_owned(),
@@ -44,14 +44,14 @@ pub(crate) fn with_picture(figure: Figure, picture: &Image) -> Result<Figure> {
     })
 }
 
-/// The figure with its picture inside the page, as a JPEG if this build writes them.
+/// Embeds a picture in a figure of a page, as JPEG if this build can write JPEG.
 pub(crate) fn with_jpeg(figure: Figure, picture: &Image) -> Result<Figure> {
     let figure = with_picture(figure, picture)?;
     let inside = figure.inside.map(|png| StillFormat::Jpeg.transcode(&png).unwrap_or(png));
     Ok(Figure { inside, ..figure })
 }
 
-/// The small print: what made the page, and of which network.
+/// Returns the footer of a page: program version, preset, kernels and the model's hash.
 pub(crate) fn footer(model: &LoadedModel, preset: &str) -> String {
     format!("oneiro {}, preset {preset}, {} kernels, model SHA-256 {}", VERSION, kernels(), &model.hash[..16])
 }

@@ -1,7 +1,8 @@
-//! Optical flow of a video, as a film or as numbers.
+//! A job that writes the optical flow of a video as a film or as numbers.
 //!
-//! Flow is computed pair by pair and kept in a temporary file, since colours are scaled by the lowest and
-//! highest values of all fields. A video of any length needs the memory of a few frames.
+//! Flow is computed from one pair of frames after the other and kept in a temporary file, because colours are
+//! scaled by the lowest and highest values of all fields. A video of any length needs the memory of a few
+//! frames.
 
 use oneiro_media::MAX_PIXELS;
 use oneiro_media::flow::{ArrowOptions, FLOW_BOUND};
@@ -22,65 +23,66 @@ mod written;
 
 pub use settings::{FlowOutput, FlowSize, FlowStyle, FrameRange, TvL1Settings};
 
-/// Computes the optical flow of a video by TV-L1, or reads flow, and writes it as a film or as numbers.
+/// A job that computes a video's optical flow by TV-L1, or reads flow, and writes it as a film or as numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FlowJob {
-    /// A video, an animation, a folder of frames, or flow: `.flo`, `.npy`, `.npz`, a folder of picture pairs.
+    /// Path of a video, animated picture or folder of frames, or of flow: `.flo`, `.npy`, `.npz`, a folder of
+    /// picture pairs.
     pub input: String,
-    /// The frames whose flow is computed. Of flow, the fields that are written.
+    /// The video's frames whose flow is computed. If the input is flow: the flow fields that are written.
     #[serde(default)]
     pub frames: FrameRange,
-    /// Size to which frames are scaled before flow is computed; their own by default.
+    /// Size to which frames are scaled before flow is computed; by default their own size.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<FlowSize>,
     /// Parameters of TV-L1.
     #[serde(default)]
     pub tvl1: TvL1Settings,
-    /// Whether the camera's motion is taken off ([`oneiro_media::flow::compensated_flow`]).
+    /// Whether the camera's motion is removed from the flow ([`oneiro_media::flow::compensated_flow`]).
     #[serde(default)]
     pub compensate_camera: bool,
-    /// The form in which flow is written.
+    /// The file format in which flow is written.
     pub output: FlowOutput,
-    /// What a film shows.
+    /// How a film shows flow: as colours or as arrows.
     #[serde(default)]
     pub style: FlowStyle,
-    /// Pixels of a film's side for each pixel of flow. By default 1, and of arrows such that the shorter side
-    /// has at least 256.
+    /// Pixels of the film for each pixel of flow along each side. The default is 1; for arrows it makes the
+    /// film's shorter side at least 256 pixels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enlarge: Option<usize>,
-    /// Frames per second of a film. By default those of the video, or 25 where it has none.
+    /// Frames per second of the film. By default those of the video, or 25 if the video has no frame rate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frames_per_second: Option<f64>,
-    /// Motion in pixels per frame that white stands for in folders of picture pairs, read and written;
-    /// [`FLOW_BOUND`] by default.
+    /// In folders of picture pairs, read or written: the motion in pixels per frame that white stands for.
+    /// The default is [`FLOW_BOUND`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bound: Option<f32>,
 }
 
-/// The report on flow.
+/// The report of a flow job.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FlowReport {
-    /// The video or flow.
+    /// Path of the video or flow that was given.
     pub input: String,
     /// Number of flow fields.
     pub fields: usize,
-    /// Rows.
+    /// Rows of each flow field.
     pub height: usize,
-    /// Pixels a row.
+    /// Pixels in each row of a flow field.
     pub width: usize,
     /// Mean length of the finite vectors, in pixels per field.
     pub mean: f64,
     /// Length of the longest finite vector, in pixels per field.
     pub largest: f32,
-    /// Seconds in which flow was computed, without reading and writing; `None` if it was read.
+    /// Seconds for computing flow, without reading and writing; `None` if flow was read from a file.
     pub computing_seconds: Option<f64>,
-    /// Fields that were computed in a second.
+    /// How many flow fields were computed per second.
     pub fields_per_second: Option<f64>,
 }
 
 impl FlowJob {
-    /// A job with default settings.
+    /// Creates a job with default settings for an input and an output format.
     pub fn new(input: impl Into<String>, output: FlowOutput) -> Self {
         Self {
             input: input.into(),
@@ -96,12 +98,12 @@ impl FlowJob {
         }
     }
 
-    /// Motion that white stands for in pictures of flow.
+    /// Returns the motion in pixels per frame that white stands for in pictures of flow.
     fn bound(&self) -> f32 {
         self.bound.unwrap_or(FLOW_BOUND)
     }
 
-    /// Pixels of a film's side for each pixel of flow of this size.
+    /// Returns how many pixels of the film each pixel of flow gets along each side.
     fn enlargement(&self, height: usize, width: usize) -> usize {
         match self.style {
             FlowStyle::Arrows => self.arrows().enlargement_of(height, width),
@@ -113,7 +115,7 @@ impl FlowJob {
         ArrowOptions { enlargement: self.enlarge, ..ArrowOptions::default() }
     }
 
-    /// Refuses flow that the output cannot hold, before it is computed.
+    /// Returns an error before flow is computed if the output format cannot hold it.
     fn check_output(&self, fields: usize, height: usize, width: usize) -> Result<()> {
         if self.output == FlowOutput::Flo && fields > 1 {
             return Err(JobError::SeveralFields { fields }.into());

@@ -43,10 +43,10 @@ pub struct GridJob {
     pub setting: Setting,
 }
 
-/// The report on a grid.
+/// The report on an activation grid.
 #[derive(Debug, Clone, Serialize)]
 pub struct GridReport {
-    /// The layer.
+    /// Name of the layer.
     pub layer: String,
     /// The cells of a mosaic, row by row, or the positions of a dictionary.
     pub cells: Vec<CellReport>,
@@ -105,11 +105,11 @@ pub(crate) fn legacy(text: &PngText) -> Result<Option<(GridJob, Vec<SourceFile>)
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GridSettings {
-    /// The title above the grid.
+    /// The title above the picture of the grid.
     pub title: String,
-    /// The photo's file.
+    /// Path of the photo's file.
     pub image: String,
-    /// The layer.
+    /// Name of the layer.
     pub layer: String,
     /// Size to which the photo is resized, if it is not the model's input size.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -145,11 +145,11 @@ pub enum Show {
 
 /// The photo at the network's size, and the layer's activations.
 pub struct LayerView {
-    /// The photo.
+    /// The photo at the network's size.
     pub photo: Image,
     /// Rows and columns of the layer's map before averaging.
     pub map: [usize; 2],
-    /// The averaged map.
+    /// The layer's activations, averaged over cells.
     pub cells: SpatialActivations,
     /// The layer's name in objectives: the layer itself, or the ReLU after it.
     pub objective_layer: String,
@@ -158,9 +158,9 @@ pub struct LayerView {
 /// The report on a cell, in `--json` and in the picture's metadata.
 #[derive(Debug, Clone, Serialize)]
 pub struct CellReport {
-    /// Row.
+    /// Row of the cell, from 0.
     pub y: usize,
-    /// Column.
+    /// Column of the cell, from 0.
     pub x: usize,
     /// Norm of the cell's activation vector.
     pub magnitude: f64,
@@ -180,10 +180,10 @@ pub struct CellReport {
     pub value_saved: Option<f64>,
 }
 
-/// A channel at a cell.
+/// The report on one channel at a cell.
 #[derive(Debug, Clone, Serialize)]
 pub struct ChannelReport {
-    /// The channel.
+    /// Index of the channel in the layer.
     pub channel: usize,
     /// The channel's activation at the cell.
     pub activation: f64,
@@ -192,11 +192,11 @@ pub struct ChannelReport {
     pub attribution: Option<f64>,
 }
 
-/// The result of a grid.
+/// The picture and the cells of a grid.
 pub struct Made {
-    /// The assembled picture.
+    /// The picture of the whole grid.
     pub sheet: Image,
-    /// The cells.
+    /// The reports on all cells.
     pub cells: Vec<CellReport>,
     /// The rendered pictures from which it was assembled.
     pub finished: Vec<Finished>,
@@ -235,7 +235,7 @@ impl GridSettings {
         Ok(LayerView { photo, map: [rows, columns], cells, objective_layer })
     }
 
-    /// Renders and assembles the picture.
+    /// Renders the cells and assembles them to one picture.
     pub fn make(&self, run: &Run<'_>, model: &LoadedModel, setting: &Setting) -> Result<Made> {
         let seen = self.see(run.context, model)?;
         match &self.show {
@@ -244,7 +244,7 @@ impl GridSettings {
         }
     }
 
-    /// Describes the layer's map in words.
+    /// Describes the size of the layer's map in words.
     fn map_in_words(&self, seen: &LayerView) -> String {
         let [h, w] = seen.map;
         let [_, rows, columns] = seen.cells.shape();
@@ -274,7 +274,7 @@ fn render_units(
 }
 
 impl LayerView {
-    /// Returns the report on a cell.
+    /// Returns the report on one cell of the grid.
     fn report(&self, at: [usize; 2], channels: usize, of: Option<&UnitReport>) -> CellReport {
         let vector = self.cells.vector(at);
         let channel = |channel: usize| ChannelReport {

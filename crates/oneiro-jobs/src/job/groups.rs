@@ -28,24 +28,24 @@ use crate::store::write::MOST_UNITS;
 
 /// Number of crops of a group, and of its units that are drawn.
 const CROPS: usize = 9;
-/// Side of a crop.
+/// Side in pixels of a crop that is drawn.
 const TILE: usize = 112;
 /// Side of a unit's mosaic of crops on a page.
 const MOSAIC: usize = 240;
-/// What a class's share in a group is.
+/// The explanation, for users, of a class's share in a group.
 pub const ABOUT_SHARES: &str =
     "the class's mean activation as a share of the largest class's, the mean over the group's units";
 
-/// Classes that are named of a group.
+/// Number of classes that are named for each group.
 const CLASSES: usize = 5;
 
-/// Finds the groups of a layer's units.
+/// A job that finds groups of correlated units in a layer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GroupsJob {
-    /// The scan: its folder or file.
+    /// Path of the scan's folder or file.
     pub scan: String,
-    /// The layer.
+    /// Name of the layer.
     pub layer: String,
     /// Minimum mean correlation between the units of two groups that are joined, above 0 and below 1.
     pub correlation: f64,
@@ -54,12 +54,12 @@ pub struct GroupsJob {
     pub images: Option<String>,
 }
 
-/// A group of units.
+/// A group of units whose activations are correlated.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Group {
     /// Channels of the units, sorted by their mean correlation with the others, largest first.
     pub channels: Vec<usize>,
-    /// Mean correlation between the units.
+    /// Mean correlation between all pairs of units of the group.
     pub correlation: f64,
     /// The classes to which the group responds most, each with a value. The value is the class's mean
     /// activation divided by the unit's largest class mean, averaged over the group's units.
@@ -69,14 +69,14 @@ pub struct Group {
     pub images: Vec<String>,
 }
 
-/// The report on groups.
+/// The report on the groups of a layer's units.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct GroupsReport {
-    /// The layer.
+    /// Name of the layer.
     pub layer: String,
     /// The groups with more than one unit, largest first.
     pub groups: Vec<Group>,
-    /// Number of units in no group.
+    /// Number of units that belong to no group.
     pub alone: usize,
     /// Number of units that are constant over the sample.
     pub constant: usize,
@@ -208,7 +208,7 @@ impl GroupsJob {
     }
 }
 
-/// A group with the classes and images that it answers.
+/// A group of units, with the classes and images that excite it.
 fn described(scan: &ScanFile, layer: &LayerRecord, channels: Vec<usize>, correlation: f64) -> Result<Group> {
     let mut classes: HashMap<String, f64> = HashMap::new();
     let mut images: HashMap<String, f64> = HashMap::new();

@@ -22,28 +22,28 @@ pub(crate) const INTERPOLATION: &str = "interpolation";
 const TICKS: u16 = 15;
 const END_TICKS: u16 = 80;
 
-/// Interpolates between two units.
+/// A job that renders pictures between two units.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InterpolationJob {
     /// The title above the row of pictures; by default the network's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// The unit at the beginning.
+    /// The unit that the first picture shows.
     pub from: NamedObjective,
-    /// The unit at the end.
+    /// The unit that the last picture shows.
     pub to: NamedObjective,
     /// Number of pictures, including both ends; at least 2.
     pub frames: usize,
     /// A layer at which the pictures are aligned with each other, and the weight of the alignment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub align: Option<(String, f64)>,
-    /// The preset and the random seed.
+    /// The preset and the random seed of all pictures.
     pub setting: Setting,
     /// Whether a size that the network does not accept is an error. Otherwise the network's own size is used.
     #[serde(default)]
     pub keep_size: bool,
-    /// How values become colours.
+    /// How pixel values are displayed as colours.
     #[serde(default, skip_serializing_if = "Display::is_clip")]
     pub display: Display,
     /// The film's format, if a film is requested.

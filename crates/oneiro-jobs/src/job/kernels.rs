@@ -20,26 +20,26 @@ const ZERO: f32 = 0.5;
 /// Share of the largest norm below which a kernel counts as dead. Its picture would show rounding errors.
 const DEAD: f64 = 1e-5;
 
-/// Draws a sheet of kernels.
+/// A job that draws the kernels of a convolution as a sheet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KernelsJob {
-    /// The layer.
+    /// Name of the layer.
     pub layer: String,
     /// The channels whose kernels are drawn.
     pub channels: Vec<usize>,
-    /// Number of kernels side by side.
+    /// Number of kernels side by side in the sheet.
     pub columns: usize,
     /// Minimum side of a tile in pixels. Kernels are enlarged by an integer factor.
     pub tile: usize,
 }
 
-/// The report on a kernel.
+/// The report on the kernel of one channel.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct KernelReport {
-    /// The channel.
+    /// Index of the channel in the layer.
     pub channel: usize,
-    /// Height and width.
+    /// Height and width of the kernel.
     pub size: [usize; 2],
     /// The kernel's Euclidean norm with respect to pictures in 0–1, that is, including the image
     /// preprocessing.
@@ -96,7 +96,7 @@ impl Job for KernelsJob {
 }
 
 impl KernelsJob {
-    /// Draws a kernel's tile.
+    /// Draws the tile of one kernel.
     fn drawn(&self, found: &Kernels, report: &KernelReport, kernel: &[f32]) -> Result<Image> {
         let mut image = enlarged(picture(kernel, found.size, found.shown)?, self.tile)?;
         if report.dead {

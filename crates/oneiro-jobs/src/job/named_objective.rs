@@ -13,13 +13,13 @@ use crate::model::LoadedModel;
 pub struct NamedObjective {
     /// The name. Without an expression, the name is a unit such as `class:goldfish`.
     pub unit: String,
-    /// An expression that replaces the unit.
+    /// An expression that is maximised instead of the unit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub objective: Option<String>,
 }
 
 impl NamedObjective {
-    /// Creates the objective of a unit.
+    /// Creates the objective that shows this unit.
     pub fn unit(unit: impl Into<String>) -> Self {
         Self { unit: unit.into(), objective: None }
     }

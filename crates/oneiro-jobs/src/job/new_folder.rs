@@ -1,4 +1,4 @@
-//! A folder of results that is there as a whole, or not at all.
+//! Writes a folder of results completely, or not at all.
 
 use std::path::{Path, PathBuf};
 
@@ -9,8 +9,9 @@ use super::{Place, Sink};
 use crate::error::Result;
 use crate::files::{FileError, check_folder};
 
-/// A new folder of results under their suggested names. They are collected in a hidden folder beside it,
-/// which gets its name when all are there. Without [`finish`](Self::finish), nothing is left behind.
+/// A new folder to which results are written under their suggested names. They are collected in a hidden
+/// folder beside it, which is renamed when all results are written. Without [`finish`](Self::finish), the
+/// hidden folder is removed.
 #[derive(Debug)]
 pub struct NewFolder {
     path: PathBuf,
@@ -25,7 +26,7 @@ impl NewFolder {
     /// If the folder has files, or cannot be created.
     pub fn new(path: &Path) -> Result<Self> {
         check_folder(path)?;
-        // Without a slash at the end.
+        // Collecting the components removes a slash at the end.
         let path: PathBuf = path.components().collect();
         let refused = |source| FileError::Create { folder: path.clone(), source };
         if path.is_dir() && std::fs::read_dir(&path).map_err(refused)?.next().is_some() {
@@ -35,7 +36,7 @@ impl NewFolder {
         std::fs::create_dir_all(parent).map_err(refused)?;
         let mut builder = tempfile::Builder::new();
         builder.prefix(".").suffix(".tmp");
-        // As of any new folder; the system takes the umask off.
+        // The folder gets the usual permissions of new folders, from which the system subtracts the umask.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
         let hidden = builder.tempdir_in(parent).map_err(refused)?;
@@ -43,10 +44,10 @@ impl NewFolder {
         Ok(Self { path, hidden, within })
     }
 
-    /// Gives the folder its name.
+    /// Renames the hidden folder to its final name.
     ///
     /// # Errors
-    /// If the system refuses.
+    /// If the operating system refuses.
     pub fn finish(self) -> Result<()> {
         let path = &self.path;
         let refused = |source: std::io::Error| {
@@ -57,7 +58,7 @@ impl NewFolder {
             std::fs::remove_dir(path).map_err(refused)?;
         }
         std::fs::rename(self.hidden.path(), path).map_err(refused)?;
-        // It is gone from there, so there is nothing to remove.
+        // The hidden folder has been renamed, so it must not be removed.
         let _ = self.hidden.keep();
         Ok(())
     }

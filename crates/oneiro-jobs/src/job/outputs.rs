@@ -9,24 +9,24 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 use crate::files::create_folder;
 
-/// The type of a result.
+/// The types of results that jobs have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Role {
     /// A still picture.
     Picture,
-    /// A film.
+    /// A film of several frames.
     Film,
     /// Optimised inputs or maps as tensors.
     Raw,
-    /// Numbers as a table.
+    /// Numbers in a table.
     Table,
-    /// A plot.
+    /// A plot of numbers.
     Plot,
-    /// A page.
+    /// An HTML page.
     Page,
-    /// Statistics of pictures.
+    /// Statistics of a set of pictures.
     Statistics,
     /// Optical flow as numbers.
     Flow,
@@ -36,7 +36,7 @@ pub enum Role {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Place {
-    /// The type of the result.
+    /// The type of this result.
     pub role: Role,
     /// The index among the results of this type.
     #[serde(default)]
@@ -76,7 +76,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// Writes the content of a result.
+/// A function that writes the content of a result.
 pub type Content<'c> = &'c mut dyn FnMut(&mut dyn Write) -> Result<()>;
 
 /// Receives the results of a job. Each result is passed completely, or not at all.
@@ -90,10 +90,10 @@ pub trait Sink {
     /// Those of `content`, or if the result cannot be stored.
     fn take(&mut self, place: Place, name: &str, content: Content<'_>) -> Result<()>;
 
-    /// Receives a result that is in memory.
+    /// Receives a result that is already in memory.
     ///
     /// # Errors
-    /// Those of [`Sink::take`].
+    /// The errors of [`Sink::take`].
     fn take_bytes(&mut self, place: Place, name: &str, bytes: &[u8]) -> Result<()> {
         self.take(place, name, &mut |out| Ok(out.write_all(bytes)?))
     }
@@ -101,7 +101,7 @@ pub trait Sink {
     /// Receives a result that is in a file. The file may be moved.
     ///
     /// # Errors
-    /// Those of [`Sink::take`].
+    /// The errors of [`Sink::take`].
     fn take_file(&mut self, place: Place, name: &str, file: &Path) -> Result<()> {
         let mut from = std::fs::File::open(file)?;
         self.take(place, name, &mut |out| {
@@ -157,12 +157,12 @@ impl Sink for Folder {
     }
 }
 
-/// A result in memory.
+/// A result that is kept in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Output {
-    /// Which of the job's results.
+    /// Type and index of the result.
     pub place: Place,
-    /// A file name for the result.
+    /// A suggested file name for the result.
     pub name: String,
     /// Content of the result.
     pub bytes: Vec<u8>,
@@ -186,7 +186,7 @@ impl Sink for Nothing {
 #[derive(Debug, Clone, Default)]
 pub struct Kept {
     only: Option<Place>,
-    /// The results that were kept.
+    /// The results that were kept so far.
     pub outputs: Vec<Output>,
 }
 
@@ -201,7 +201,7 @@ impl Kept {
         Self { only: Some(place), outputs: Vec::new() }
     }
 
-    /// Removes a result and returns its content.
+    /// Removes a kept result and returns its content.
     pub fn take(&mut self, place: Place) -> Option<Vec<u8>> {
         let at = self.outputs.iter().position(|o| o.place == place)?;
         Some(self.outputs.swap_remove(at).bytes)

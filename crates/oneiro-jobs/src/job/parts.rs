@@ -20,7 +20,7 @@ use crate::source::places::hash;
 const KEY_LENGTH: usize = 16;
 /// Prefix of the names of temporary folders in which results are assembled.
 pub(crate) const TEMPORARY: &str = ".oneiro-";
-/// Extension of a part's file name.
+/// Extension of the file in which a finished part is stored.
 const EXTENSION: &str = "part";
 
 /// The parts that a run computes: those whose index is `index` modulo `count`.
@@ -33,7 +33,7 @@ pub struct Shard {
 impl FromStr for Shard {
     type Err = String;
 
-    /// Parses `1/4`, the first of four shards.
+    /// Parses a shard such as `1/4`, the first of four.
     fn from_str(text: &str) -> Result<Self, String> {
         let form = || format!("\"{text}\": write it as I/N with I from 1 to N, for instance 1/4");
         let (i, n) = text.split_once('/').ok_or_else(form)?;
@@ -52,7 +52,7 @@ impl Shard {
     }
 }
 
-/// A folder of finished parts.
+/// A folder in which the finished parts of a job are stored.
 #[derive(Debug, Clone)]
 pub struct Parts {
     folder: PathBuf,
@@ -87,7 +87,7 @@ impl Part {
 
 /// A result of a part that can be converted to bytes and back.
 pub trait Stored: Sized {
-    /// Converts the result to bytes.
+    /// Converts a part's result to bytes.
     ///
     /// # Errors
     /// If the result cannot be encoded.
@@ -99,10 +99,10 @@ pub trait Stored: Sized {
         true
     }
 
-    /// Converts bytes to a result.
+    /// Converts bytes back to a part's result.
     ///
     /// # Errors
-    /// If the bytes are damaged.
+    /// If the bytes are damaged or incomplete.
     fn from_bytes(bytes: &[u8]) -> Result<Self>;
 }
 
@@ -113,7 +113,7 @@ impl Parts {
         Self { folder: folder.into(), shard }
     }
 
-    /// Returns the folder.
+    /// Returns the folder in which parts are stored.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
@@ -122,7 +122,7 @@ impl Parts {
         self.folder.join(part.file())
     }
 
-    /// Removes a part, if it is there.
+    /// Removes a stored part, if it exists.
     pub(crate) fn remove(&self, part: &Part) {
         let _ = fs::remove_file(self.path(part));
     }

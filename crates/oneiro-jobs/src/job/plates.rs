@@ -1,4 +1,4 @@
-//! A picture for each of some units, with the images that excite the unit beside it.
+//! Renders a picture for each of several units, beside the images that excite the unit most.
 
 use oneiro::objective::Objective;
 use serde::{Deserialize, Serialize};
@@ -14,15 +14,15 @@ use crate::files::unique_files;
 use crate::job::render::raw_bytes;
 use crate::model::health::require_healthy;
 
-/// A picture for each of some units, with the images that excite the unit beside it. All are rendered
-/// together, and a data set is scanned once for all. Each picture names the sheet of its unit alone as its
-/// job.
+/// Renders a picture for each of several units, beside the images that excite the unit most. All units are
+/// rendered together, and the data set is scanned once. The metadata of each picture holds a job for its unit
+/// alone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PlatesJob {
-    /// The units, and how they are rendered.
+    /// The units to render, and their settings.
     pub work: Work,
-    /// A scan, or images.
+    /// Path of a scan, or of a folder of images.
     pub data: String,
     /// The folder that the scan's images lie in, if they have moved.
     #[serde(default, skip_serializing_if = "Option::is_none")]

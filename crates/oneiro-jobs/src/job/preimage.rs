@@ -25,7 +25,7 @@ pub struct Rendering {
     /// The title above the sheet; by default the network's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// The work except for its units.
+    /// Settings of the rendering. It has no units yet.
     pub work: Work,
 }
 
@@ -63,7 +63,7 @@ impl Captions {
     }
 }
 
-/// Returns the row of the unchanged photos.
+/// Returns a row of a sheet with the unchanged photos.
 fn originals(images: &[String]) -> Row {
     Row {
         title: "original".into(),
@@ -76,7 +76,7 @@ fn photo(path: &str) -> SheetPhoto {
     SheetPhoto { path: path.to_owned(), caption: stem(path) }
 }
 
-/// Removes repeated names and keeps the order.
+/// Removes repeated names and keeps the order of the others.
 fn each_once<'a>(names: impl Iterator<Item = &'a String>) -> Vec<String> {
     let mut once: Vec<String> = Vec::new();
     for name in names {

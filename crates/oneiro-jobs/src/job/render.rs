@@ -37,18 +37,18 @@ pub(crate) use saved::colors;
 pub(crate) use unit::{Finished, Options};
 pub use unit::{RenderUnit, Setting};
 
-/// Renders a picture for each unit.
+/// A job that renders a picture for each of several units.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RenderJob {
-    /// The units, and how they are rendered.
+    /// The units to render, and their settings.
     pub work: Work,
     /// The format of films of the optimisations, if films are requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub film: Option<FilmKind>,
 }
 
-/// The report on rendered units.
+/// The report on all rendered units of a job.
 #[derive(Debug, Clone, Serialize)]
 pub struct RenderReport {
     /// The reports on the units, in the job's order.
@@ -71,7 +71,7 @@ impl RenderJob {
             settings: vec![work.settings[report.setting].clone()],
             keep_size: true,
             robustness: false,
-            // By now, the values of black and white that pictures share are known.
+            // After the rendering, the values of black and white that all pictures share are known.
             display: report.display,
             ..self.work.clone()
         };

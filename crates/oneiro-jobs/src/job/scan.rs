@@ -1,8 +1,8 @@
-//! One pass over a data set: what its images do to every unit of a network.
+//! A scan: one pass over a data set that records how every unit of a network responds to its images.
 //!
-//! A scan works in blocks of consecutive images, which are the parts of the job: shards share the blocks, and
-//! the file has the same content however it came about. What a block has seen so far is kept from time to
-//! time, so an interrupted scan loses little.
+//! A scan processes blocks of consecutive images, which are the parts of the job. Parallel processes (shards)
+//! share the blocks, and the result's content does not depend on how they did. Intermediate results of a
+//! block are saved from time to time, so an interrupted scan loses little work.
 
 use std::cell::{Cell, RefCell};
 use std::path::Path;
@@ -38,60 +38,62 @@ pub use clips::ScannedClips;
 use gather::{Gatherer, SAMPLES};
 use layers::ScannedLayer;
 
-/// Operations of a block's images at least: seconds of work, beside which writing the block is little.
+/// The least work of a block, in operations of the network. It takes seconds, compared with which saving the
+/// block is cheap.
 const BLOCK_FLOPS: u64 = 400_000_000_000;
-/// Images of a block at least, unless fewer blocks are needed.
+/// Smallest and largest number of images in a block; a larger data set may need larger blocks.
 const BLOCK_IMAGES: std::ops::RangeInclusive<u64> = 32..=1024;
-/// Blocks at most, each a file while the scan goes on.
+/// Largest number of blocks. Each is a file until the scan is finished.
 const MOST_BLOCKS: usize = 64;
-/// Images after which what a block has seen is kept. Slow networks see fewer: as many as are worth a block.
+/// After at most this many images, the intermediate result of a block is saved. Slow networks save more
+/// often.
 const KEPT_AFTER: u64 = 256;
-/// Folder of computed flow, beside the scan.
+/// Name of the folder, beside the scan, in which computed optical flow is cached.
 const FLOW_FOLDER: &str = "flow";
-/// Examples that a list holds at most.
+/// Largest number of example images in a unit's list.
 const MOST_EXAMPLES: usize = 1000;
 
-/// A scan of a data set.
+/// A job that scans a data set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScanJob {
-    /// A folder of images, those in folders therein of the class of its name; or a list of images.
+    /// A folder of images, whose subfolders are the classes, or a file that lists images and their classes.
     pub data: String,
-    /// Names of the layers; without any, all whose channels are units.
+    /// Names of the layers to scan; if empty, all layers whose channels are units.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub layers: Vec<String>,
-    /// Images in each list of a unit.
+    /// Number of images in each of a unit's example lists.
     pub top: usize,
-    /// Share of the scaled image's shorter side that the crop keeps; without one, as
-    /// [`framed`](crate::source::framing::framed) has it.
+    /// Share of the scaled image's shorter side that the centre crop keeps. The default is that of
+    /// [`framed`](crate::source::framing::framed).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crop: Option<f64>,
-    /// What ranks the images in lists.
+    /// The quantity by which the images in example lists are ranked.
     #[serde(default, skip_serializing_if = "RankedBy::is_activation")]
     pub by: RankedBy,
-    /// Whether the file holds small pictures of the images in its lists.
+    /// Whether the scan's file stores small pictures of the example images.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub thumbnails: bool,
-    /// How clips are taken of videos, for networks of clips or optical flow.
+    /// How clips are taken from videos, for networks whose input is clips or optical flow.
     #[serde(default, skip_serializing_if = "ScannedClips::is_default")]
     pub clips: ScannedClips,
 }
 
-/// What ranks the images in lists.
+/// The quantity by which a unit's example images are ranked.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum RankedBy {
-    /// The unit's activation.
+    /// The unit's largest activation in the image.
     #[default]
     Activation,
-    /// The activation times the gradient of the logit of the image's class, or of the class that is named
-    /// first where that is not known.
+    /// The activation times the gradient of a class's logit: of the image's class, or of the predicted class
+    /// if the image's class is not known.
     Relevance,
 }
 
 impl RankedBy {
-    /// Its name, as files have it.
+    /// Returns the ranking's name in files.
     pub fn name(self) -> &'static str {
         match self {
             Self::Activation => "activation",
@@ -104,32 +106,32 @@ impl RankedBy {
     }
 }
 
-/// The report on a scan.
+/// The report of a scan.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ScanReport {
-    /// Images of the data set.
+    /// Number of images in the data set.
     pub images: usize,
-    /// Those that the network has seen.
+    /// Number of images that the network was run on.
     pub seen: usize,
-    /// Classes of the data set.
+    /// Number of classes in the data set.
     pub classes: usize,
-    /// Images whose class is known to the network, and those of them that it names first.
+    /// How many images the network classifies correctly, if it knows their classes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<Accuracy>,
-    /// Layers.
+    /// Number of scanned layers.
     pub layers: usize,
-    /// Units of all layers.
+    /// Number of units in all scanned layers.
     pub units: usize,
-    /// Number of problems of each kind.
+    /// Kinds of problems with files, each with how often it occurred.
     pub problems: Vec<(String, usize)>,
 }
 
-/// How many images are named as what they are.
+/// The network's accuracy on the images of a scan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Accuracy {
-    /// Images whose class is known.
+    /// Number of images whose class the network knows.
     pub known: usize,
-    /// Those that the network names first as their class.
+    /// Number of these images for which the network predicts the right class.
     pub right: usize,
 }
 
@@ -153,7 +155,7 @@ impl Job for ScanJob {
             PictureInput::of_photographs(&model.model, &model.model.input_shapes(1, None)?)?;
         }
         let labels_of = labels_of(run, model, &dataset)?;
-        // Flow that was computed stays beside the scan.
+        // Computed flow is cached beside the scan.
         let cache = run.parts().and_then(|parts| Some(parts.folder().parent()?.join(FLOW_FOLDER)));
         let mut gatherer = Gatherer::new(context, model, &dataset, &layers, labels_of.clone(), self, cache)?;
         model.say_output(context);
@@ -164,7 +166,7 @@ impl Job for ScanJob {
         let mut found: Option<Block> = None;
         let progress = RefCell::new(Task::new(context, "scanning", dataset.images.len() as u64));
         let (made, previous, taken) = (Cell::new(0u64), Cell::new(None::<usize>), Cell::new(0));
-        // What was begun is kept until the whole block is.
+        // The intermediate result of a block is deleted only after the whole block is saved.
         let forget = |block: usize| run.parts().into_iter().for_each(|parts| parts.remove(&begun[block]));
         let summarized = gatherer.summarized().to_vec();
         run.fold_parts(
@@ -181,7 +183,7 @@ impl Job for ScanJob {
             },
             |block: Block| {
                 forget(taken.replace(taken.get() + 1));
-                // What earlier runs have seen counts as done, too.
+                // Images that an earlier, interrupted run has processed count as done in the progress report.
                 let seen = (block.images.len() + block.problems.len()) as u64;
                 match made.get() >= seen {
                     true => made.set(made.get() - seen),
@@ -241,12 +243,12 @@ impl Job for ScanJob {
     }
 }
 
-/// Where a file or folder is, whatever the current folder; the path as it is if it is not there.
+/// Returns a path that does not depend on the current folder; the path itself if it does not exist.
 fn absolute(path: &Path) -> String {
     std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).to_string_lossy().into_owned()
 }
 
-/// A layer's name, with the numbers that take it to directions.
+/// Returns a layer's name and, if its units are directions, a hash of the directions' matrix.
 fn named(layer: &ScannedLayer) -> String {
     let projections = layer.unit.parts.iter().filter_map(|part| part.projection.as_ref());
     let bytes: Vec<u8> = projections
@@ -256,19 +258,21 @@ fn named(layer: &ScannedLayer) -> String {
     if bytes.is_empty() { layer.name.clone() } else { format!("{} {}", layer.name, hash(&bytes)) }
 }
 
-/// Images after which what a block has seen is kept. `flops`: the network's operations for an image.
+/// Returns after how many images a block's intermediate result is saved. `flops` is the network's number of
+/// operations for an image.
 fn kept_after(flops: u64) -> usize {
     (BLOCK_FLOPS / flops.max(1)).clamp(*BLOCK_IMAGES.start(), KEPT_AFTER) as usize
 }
 
-/// The blocks of a data set. `images`: their number; `flops`: the network's operations for an image.
+/// Divides a data set of this many images into blocks. `flops` is the network's number of operations for an
+/// image.
 fn blocks(images: usize, flops: u64) -> Vec<std::ops::Range<usize>> {
     let wanted = (BLOCK_FLOPS / flops.max(1)).clamp(*BLOCK_IMAGES.start(), *BLOCK_IMAGES.end());
     let len = images.div_ceil(MOST_BLOCKS).max(1 << wanted.ilog2());
     (0..images).step_by(len).map(|from| from..(from + len).min(images)).collect()
 }
 
-/// The network's class for each class of the data set.
+/// Returns the network's class for each class of the data set, if it is known.
 fn labels_of(run: &Run<'_>, model: &LoadedModel, dataset: &Dataset) -> Result<Vec<Option<usize>>> {
     let Some(count) = model.model.class_count().filter(|_| !dataset.classes.is_empty()) else {
         return Ok(vec![None; dataset.classes.len()]);
@@ -310,7 +314,8 @@ fn report(
 }
 
 impl ScanJob {
-    /// A part for each block: its result depends on the network, the job and the listed files.
+    /// Returns a part of the job for each block. Its result depends on the network, the job and the listed
+    /// files.
     fn parts(
         &self,
         model: &LoadedModel,
@@ -366,14 +371,14 @@ impl ScanJob {
             entry("ranked-by", self.by.name().to_owned()),
             entry("job", serde_json::to_string(self)?),
         ];
-        // Frames that a clip spans, of which the middle one is shown.
+        // A clip is shown by the middle one of the frames that it spans.
         meta.extend(span.map(|frames| entry("span", frames.to_string())));
         Ok(meta)
     }
 
-    /// Remarks on what could not be used.
+    /// Adds remarks on images that could not be used.
     fn say(&self, run: &Run<'_>, dataset: &Dataset, found: &Block) {
-        /// Problems that are named; the file has all.
+        /// Number of problems that remarks name; the scan's file lists all.
         const NAMED: usize = 5;
         let all: Vec<_> = dataset.problems.iter().chain(&found.problems).collect();
         for problem in all.iter().take(NAMED) {

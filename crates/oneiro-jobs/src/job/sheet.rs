@@ -33,7 +33,7 @@ const LEAST_MOSAIC: usize = 224;
 /// Minimum width of cells in pixels, enough for a caption such as "channel 127".
 pub const MIN_CELL_WIDTH: usize = 80;
 
-/// Renders a sheet of units.
+/// A job that renders units and arranges them as a sheet.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SheetJob {
@@ -79,18 +79,18 @@ pub(crate) fn sources(work: &Work, layout: &SheetLayout) -> Vec<String> {
     names
 }
 
-/// A row of a planned sheet.
+/// A row of a sheet that is being planned.
 #[derive(Debug, Clone, Default)]
 pub struct Row {
-    /// The label beside the row.
+    /// The label beside the row of pictures.
     pub title: String,
     /// Pictures that are shown unchanged, before the others.
     pub photos: Vec<SheetPhoto>,
-    /// Captions and units.
+    /// The row's units, each with its caption.
     pub cells: Vec<(String, UnitRequest)>,
 }
 
-/// A planned sheet, row by row.
+/// A sheet that is being planned, row by row.
 #[derive(Debug, Clone)]
 pub struct SheetPlan {
     /// Number of pictures side by side.
@@ -99,9 +99,9 @@ pub struct SheetPlan {
     pub measure: Measure,
     /// The title above the sheet; by default the network's name.
     pub title: Option<String>,
-    /// The rows.
+    /// The rows of the sheet.
     pub rows: Vec<Row>,
-    /// Presets with random seeds.
+    /// Presets with random seeds, to which units refer by index.
     pub settings: Vec<Setting>,
 }
 
@@ -124,7 +124,7 @@ impl SheetPlan {
         self
     }
 
-    /// Sets the title.
+    /// Sets the title above the sheet.
     pub fn titled(self, title: Option<&str>) -> Self {
         Self { title: title.map(str::to_owned), ..self }
     }
@@ -153,7 +153,7 @@ impl SheetPlan {
     }
 }
 
-/// A rendered sheet.
+/// A sheet whose units have been rendered.
 pub(crate) struct Made<'m> {
     pub work: PreparedUnits<'m>,
     pub layout: SheetLayout,
@@ -180,7 +180,7 @@ pub(crate) fn make<'m>(run: &Run<'m>, work: &Work, layout: &SheetLayout) -> Resu
     rendered(run, work, layout)
 }
 
-/// As [`make`], for pictures that do not go into one sheet.
+/// Renders units like [`make`], for pictures that are not joined to one sheet.
 pub(crate) fn rendered<'m>(run: &Run<'m>, work: &Work, layout: &SheetLayout) -> Result<Made<'m>> {
     let model = run.model()?;
     let mut layout = layout.clone();
@@ -199,7 +199,7 @@ pub(crate) fn rendered<'m>(run: &Run<'m>, work: &Work, layout: &SheetLayout) -> 
     if layout.title.is_empty() {
         layout.title.clone_from(&model.title);
     }
-    // Files of version 0.1.0 store the subtitle.
+    // Files of version 0.1.0 store the subtitle, later ones do not.
     if layout.subtitle.is_empty() && !run.is_legacy() {
         layout.subtitle = subtitle(&prepared.settings);
         if !work.display.is_clip() {
@@ -224,7 +224,7 @@ impl Made<'_> {
         Work { units, settings: self.work.settings.clone(), keep_size: true, ..work.clone() }
     }
 
-    /// Returns the report on the units.
+    /// Returns the report on the sheet's units.
     pub fn report(self) -> RenderReport {
         RenderReport { units: self.finished.into_iter().map(|f| f.report).collect() }
     }
@@ -256,13 +256,13 @@ impl Made<'_> {
         self.text_of(&self.layout, 0..self.finished.len())
     }
 
-    /// The metadata of a sheet of some of the units.
+    /// Returns the metadata of a sheet that shows some of the units.
     fn text_of(&self, layout: &SheetLayout, units: Range<usize>) -> Result<PngText> {
         let reports: Vec<&UnitReport> = self.finished[units.clone()].iter().map(|f| &f.report).collect();
         sheet_text(&self.work, layout, units, &reports)
     }
 
-    /// The sheet of one unit alone as a PNG, with the job that makes it.
+    /// Returns the sheet of one unit alone as a PNG, with a job that recreates it.
     pub fn alone(&self, run: &Run<'_>, work: &Work, unit: usize) -> Result<Vec<u8>> {
         let captions = self.layout.rows.iter().flat_map(|row| &row.captions);
         let caption = captions.skip(unit).take(1).cloned().collect();
@@ -270,7 +270,7 @@ impl Made<'_> {
         let layout = SheetLayout { rows: vec![row], ..self.layout.clone() };
         let units = vec![UnitRequest::of(&self.work.units[unit])];
         let done = self.work_done(work);
-        // Levels that pictures have in common are known by now.
+        // The unit's report has the values of black and white that all pictures share.
         let work = Work { units, display: self.finished[unit].report.display, ..done };
         let mut text = self.text_of(&layout, unit..unit + 1)?;
         let job = SheetJob { work, layout: layout.clone() };
@@ -316,7 +316,7 @@ impl Made<'_> {
         })
     }
 
-    /// A sheet of some of the units as a PNG.
+    /// Encodes a sheet that shows some of the units as a PNG.
     fn encode(&self, layout: &SheetLayout, units: Range<usize>, text: &PngText) -> Result<Vec<u8>> {
         let (work, finished) = (&self.work, &self.finished[units.clone()]);
         let mut sheet = Sheet::new(layout.columns)

@@ -21,20 +21,20 @@ use crate::store::read::LayerRecord;
 const STEPS: usize = 16;
 /// Minimum side of an image crop. Smaller receptive fields are measured together with what surrounds them.
 const LEAST_SIDE: usize = 32;
-/// Number of layers that are drawn.
+/// Number of layers whose spectra are drawn in the plot.
 const DRAWN: usize = 8;
-/// Size of the plot.
+/// Width and height of the plot in pixels.
 const PLOT: [usize; 2] = [900, 560];
 
-/// Computes the spectra of a scan's layers.
+/// A job that computes the spectra of the images that excite a scan's layers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SpectraJob {
-    /// The scan: its folder or file.
+    /// Path of the scan's folder or file.
     pub scan: String,
     /// Number of units of each layer, evenly spaced.
     pub units: usize,
-    /// Number of images of each unit.
+    /// Number of images that are used for each unit.
     pub examples: usize,
     /// The preset and seed with which pictures of the units are rendered. Without a setting, only images are
     /// measured.
@@ -48,7 +48,7 @@ pub struct SpectraJob {
 /// The spectra of a layer: shares of power in equal intervals of frequency, from 0 to half a cycle per pixel.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LayerSpectra {
-    /// The layer.
+    /// Name of the layer.
     pub layer: String,
     /// The spectrum of the image crops that excite the layer's units most.
     pub crops: Vec<f64>,

@@ -28,11 +28,11 @@ const AT_ONCE: usize = 32;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StatisticsJob {
-    /// The folder.
+    /// Path of the folder with pictures.
     pub folder: String,
     /// Side of the squares that pictures are cropped to.
     pub size: usize,
-    /// Whether pictures are converted to grey.
+    /// Whether pictures are converted to grey first.
     pub gray: bool,
     /// Name of the statistics file in the picture's metadata.
     pub file: String,
@@ -42,10 +42,10 @@ pub struct StatisticsJob {
     pub flow: bool,
 }
 
-/// The report on statistics.
+/// The report on the statistics of a folder's pictures.
 #[derive(Debug, Clone)]
 pub struct Measured {
-    /// The statistics.
+    /// The statistics that were computed.
     pub statistics: Statistics,
     /// Number of pictures that could not be read.
     pub skipped: usize,
@@ -77,7 +77,7 @@ struct Report<'a> {
 }
 
 impl StatisticsJob {
-    /// Returns the folder's pictures, sorted by name.
+    /// Returns the paths of the folder's pictures, sorted by name.
     ///
     /// # Errors
     /// If the folder has no pictures, or pictures of different kinds.

@@ -14,18 +14,18 @@ pub use golden::{Agreement, Comparison, GoldenJob};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FeedError {
-    /// An input has no tensor.
+    /// No tensor is given for an input.
     #[error("input \"{input}\" of the network is not given (given: {})", given.join(", "))]
     Missing {
-        /// The input.
+        /// Name of the input.
         input: String,
-        /// Names of the given tensors.
+        /// Names of the tensors that were given.
         given: Vec<String>,
     },
-    /// An input has two tensors.
+    /// Two tensors are given for the same input.
     #[error("input \"{input}\" is given twice")]
     Twice {
-        /// The input.
+        /// Name of the input.
         input: String,
     },
     /// A tensor has the name of no input.
@@ -33,7 +33,7 @@ pub enum FeedError {
     NoInput {
         /// Name of the tensor.
         name: String,
-        /// The network's inputs.
+        /// Names of the network's inputs.
         inputs: Vec<String>,
     },
     /// Neither a layer nor an objective is requested.
@@ -42,32 +42,32 @@ pub enum FeedError {
     /// A rule for gradients is given, but no gradient is requested.
     #[error("a rule for gradients is given, but no objective to take the gradient of")]
     NoGradient,
-    /// A tolerance is not allowed.
+    /// The tolerance of a comparison is not allowed.
     #[error("a tolerance of {value}: a non-negative number is needed")]
     Tolerance {
-        /// The tolerance.
+        /// The tolerance that was given.
         value: f64,
     },
-    /// A file of reference values contains none.
+    /// A file of reference values contains no values.
     #[error("{} holds nothing to compare with", path.display())]
     NothingToCompare {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
     },
     /// A reference value belongs to an objective that the file does not list.
     #[error("{}: \"{tensor}\" belongs to no objective of the metadata", path.display())]
     Stray {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// The tensor.
+        /// Name of the tensor.
         tensor: String,
     },
     /// The list of objectives is not valid JSON.
     #[error("the metadata \"objectives\" of {}", path.display())]
     Objectives {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// The JSON error.
+        /// The error of the JSON parser.
         source: serde_json::Error,
     },
 }

@@ -6,7 +6,7 @@ use crate::error::Result;
 
 /// Number of crops along a side of a mosaic.
 pub(crate) const SIDE: usize = 3;
-/// Pixels between crops.
+/// Number of pixels between neighbouring crops.
 const GAP: usize = 2;
 /// Grey value between crops and in place of missing crops.
 const PAPER: f32 = 0.93;

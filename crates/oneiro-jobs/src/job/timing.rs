@@ -17,9 +17,9 @@ mod profile;
 use profile::Profile;
 pub use profile::StepTime;
 
-/// Number of passes before the measurement.
+/// Number of passes that run before the measurement.
 const WARM_UP: usize = 2;
-/// Minimum number of measured passes.
+/// Fewest passes that are measured.
 const MIN_PASSES: usize = 5;
 /// Time after which no further passes are measured.
 const BUDGET: Duration = Duration::from_secs(3);
@@ -33,7 +33,7 @@ pub struct TimingJob {
     /// The layer up to which the network runs; by default the network's first output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layer: Option<String>,
-    /// Batch size.
+    /// Number of images in the batch.
     pub batch: usize,
     /// Height and width of the images, if they are not the network's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -42,14 +42,14 @@ pub struct TimingJob {
     pub steps: bool,
 }
 
-/// The results of a measurement.
+/// The measured times of passes through a network.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Timing {
-    /// The layer.
+    /// Name of the layer up to which the network runs.
     pub layer: String,
-    /// Median time of a pass in seconds.
+    /// Median time of one pass in seconds.
     pub seconds: f64,
-    /// Number of measured passes.
+    /// Number of passes that were measured.
     pub passes: usize,
     /// Floating-point operations of a pass. Convolutions are counted as if computed directly.
     pub flops: u64,

@@ -1,4 +1,4 @@
-//! Units of a scan with the images that excite them, as a picture and a page.
+//! A job that shows units of a scan with the images that excite them, as a picture and as an HTML page.
 
 use oneiro_media::{Image, PngText};
 use serde::{Deserialize, Serialize};
@@ -24,39 +24,39 @@ pub(crate) mod plots;
 use drawn::Drawn;
 use driven::Driven;
 
-/// Examples in each list that is drawn at most.
+/// Largest number of example images that are drawn for each list.
 const MOST_EXAMPLES: usize = 100;
 
-/// Units of a scan with their examples.
+/// A job that shows units of a scan with their example images.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UnitsJob {
-    /// The scan: its folder or file.
+    /// Path of the scan: its folder or its file.
     pub scan: String,
-    /// The units, as `LAYER:CHANNEL` or `class:NAME`.
+    /// The units to show, as `LAYER:CHANNEL` or `class:NAME`.
     pub units: Vec<String>,
-    /// Examples of each list.
+    /// Number of example images shown of each list.
     pub examples: usize,
-    /// How pictures of the units are rendered that stand beside their examples; none without it.
+    /// How to render pictures of the units, shown beside their examples; `None` renders none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub setting: Option<RenderSetting>,
-    /// The number of units listed that raise, that lower and that are fed by each unit; none without it.
+    /// How many units to list that raise, that lower, and that are fed by each unit; `None` lists none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drivers: Option<usize>,
-    /// Whether each unit's map of activations lies over the images that excite it.
+    /// Whether the unit's activation map is drawn over its example images.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub heat: bool,
-    /// The folder that the scan's images lie in, if they have moved.
+    /// The folder of the scan's images, if they have moved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub images: Option<String>,
 }
 
-/// The report on drawn units.
+/// The report of a job that shows units.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct UnitsReport {
-    /// The units.
+    /// The scan's records of the shown units.
     pub units: Vec<UnitRecord>,
-    /// What drives each of them, if that was asked.
+    /// For each unit, the units that raise or lower it and that it feeds, if they were requested.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub contributions: Vec<ContributionsReport>,
 }
@@ -129,7 +129,7 @@ impl Job for UnitsJob {
 }
 
 impl UnitsJob {
-    /// Rendered pictures of the units, if they are wanted.
+    /// Returns rendered pictures of the units, if they were requested.
     fn pictures(
         &self,
         run: &Run<'_>,
@@ -161,7 +161,7 @@ impl UnitsJob {
     }
 }
 
-/// What a picture says of the scan that it is of, and of the network if the job has run it.
+/// Returns metadata for a picture of a scan: what was scanned, and the network if the job has run it.
 pub(crate) fn text_of_scan(run: &Run<'_>, scan: &ScanFile) -> Result<PngText> {
     let mut text = match run.model() {
         Ok(model) => text_of_model(model)?,
@@ -175,7 +175,7 @@ pub(crate) fn text_of_scan(run: &Run<'_>, scan: &ScanFile) -> Result<PngText> {
     Ok(text)
 }
 
-/// The unit's numbers, in a line.
+/// Returns a line with the unit's maximum, mean and share of active positions.
 pub fn numbers(unit: &UnitRecord, layer: &LayerRecord) -> String {
     let Some((maximum, mean)) = unit.maximum.zip(unit.mean) else {
         return "no position of any image is a number".to_owned();
@@ -194,11 +194,11 @@ pub fn numbers(unit: &UnitRecord, layer: &LayerRecord) -> String {
     line
 }
 
-/// A list of a unit's examples, with its heading.
+/// A list of a unit's example images, with its heading.
 pub type HeadedList<'u> = (String, &'u [ExampleRecord]);
 
-/// A unit's lists with what stands above them. Where a layer has one position, the mean over positions is the
-/// activation itself and has no list.
+/// Returns a unit's example lists with headings. If the layer's map has only one position, the mean over
+/// positions equals the activation and gets no list of its own.
 pub fn lists<'u>(scan: &ScanFile, unit: &'u UnitRecord, layer: &LayerRecord) -> Vec<HeadedList<'u>> {
     let by = scan.ranked_by();
     let largest = (format!("largest {by}"), &unit.best[..]);
@@ -213,7 +213,7 @@ pub fn lists<'u>(scan: &ScanFile, unit: &'u UnitRecord, layer: &LayerRecord) -> 
     ]
 }
 
-/// A class's folder without the WordNet id before it, and with spaces.
+/// Returns a class folder's name without the WordNet id before it.
 pub fn plain_class(folder: &str) -> &str {
     let (first, rest) = folder.split_once(['_', ' ', '-']).unwrap_or((folder, ""));
     let is_id = first.len() == 9 && first.starts_with('n') && first[1..].bytes().all(|b| b.is_ascii_digit());

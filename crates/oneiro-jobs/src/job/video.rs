@@ -1,5 +1,5 @@
-//! Clips and flow that units of video networks look for, with separate penalties of variation in space and in
-//! time (Feichtenhofer et al., IJCV 2020).
+//! A job that renders the clips and optical flow that units of video networks respond to, with separate
+//! penalties on variation in space and in time (Feichtenhofer et al., IJCV 2020).
 
 pub mod look;
 mod page;
@@ -25,25 +25,26 @@ use crate::model::health::require_healthy;
 use crate::provenance::seal;
 use crate::remark::Remark;
 
-/// Frames per second of films where nothing else is requested.
+/// Default frame rate of films, in frames per second.
 pub const FRAME_RATE: f64 = 10.0;
-/// Side in pixels that films of small networks are enlarged to, by a whole factor.
+/// Films of networks with small input are enlarged by a whole factor to about this side in pixels.
 const FILM_SIDE: usize = 256;
 
-/// Renders clips, flow and images for units of a network with any number of such inputs.
+/// A job that renders clips, flow and images for units of a network with any number of such inputs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VideoJob {
-    /// The units, and how they are rendered. Units with the same setting have the same κ and γ.
+    /// The units and the settings of their rendering. Units with the same settings have the same κ and γ.
     pub work: Work,
-    /// The format of films.
+    /// The file format of the films.
     pub format: FilmKind,
-    /// Frames per second of films.
+    /// Frames per second of the films.
     pub rate: f64,
-    /// Pixels of a film for each pixel of a clip; `None` enlarges small clips to some 256 pixels.
+    /// Pixels of the film for each pixel of a clip along each side; `None` enlarges small clips to about 256
+    /// pixels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enlarge: Option<usize>,
-    /// How flow is drawn.
+    /// How optical flow is drawn.
     #[serde(default, skip_serializing_if = "FlowLook::is_default")]
     pub flow: FlowLook,
     /// A scan of clips, or a folder of clips that is scanned for the units: it tells their largest
@@ -55,29 +56,30 @@ pub struct VideoJob {
     pub images: Option<String>,
 }
 
-/// One of the inputs that a unit depends on.
+/// One of the network's inputs that a unit depends on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UnitInput {
-    /// Its place among the network's inputs.
+    /// Index of the input among the network's inputs.
     pub index: usize,
-    /// Its name.
+    /// Name of the network's input.
     pub name: String,
-    /// What it takes.
+    /// What the input takes: an image, a clip or flow.
     pub kind: InputKind,
 }
 
 impl UnitInput {
-    /// Returns where the result of a unit for this input goes, of a network with `inputs` inputs.
+    /// Returns where the job's result for this input of unit number `unit` is stored. The network has
+    /// `inputs` inputs.
     pub fn place(&self, unit: usize, inputs: usize) -> Place {
         let role = if self.kind == InputKind::Image { Role::Picture } else { Role::Film };
         Place { role, index: unit * inputs + self.index }
     }
 }
 
-/// Returns the pictures, clips and flow that an objective depends on.
+/// Returns the network's inputs (images, clips and flow) on which an objective depends.
 ///
 /// # Errors
-/// If it reads a layer that the network does not have.
+/// If the objective reads a layer that the network does not have.
 pub fn inputs_of(model: &LoadedModel, objective: &Objective) -> Result<Vec<UnitInput>> {
     let cards = &model.model.card.input;
     let used = model.model.inputs_of(objective)?.into_iter().filter(|&i| cards[i].kind != InputKind::Tensor);
@@ -212,7 +214,7 @@ impl VideoJob {
         Ok(work)
     }
 
-    /// Returns the work on some units as it was done, at the sizes that the network accepts.
+    /// Returns the part of the work that concerns some units, with the sizes that were actually rendered.
     fn work_done(&self, work: &PreparedUnits<'_>, units: &[usize]) -> Work {
         let mut settings = Vec::new();
         let mut requests = Vec::new();
@@ -227,7 +229,7 @@ impl VideoJob {
         Work { units: requests, settings, keep_size: true, ..self.work.clone() }
     }
 
-    /// Returns the factor by which a drawn clip is enlarged. Arrows are drawn large.
+    /// Returns the factor by which a drawn clip is enlarged. Arrows are already drawn large.
     fn enlargement(&self, drawn: &Image) -> usize {
         let usual = FILM_SIDE.div_ceil(drawn.height.min(drawn.width).max(1));
         if self.flow == FlowLook::Arrows && drawn.height.min(drawn.width) >= FILM_SIDE {
@@ -237,7 +239,7 @@ impl VideoJob {
     }
 }
 
-/// Remarks on inputs of clips, flow or images that units do not depend on.
+/// Adds remarks on the network's inputs of clips, flow or images on which no unit depends.
 fn remark_inputs(run: &Run<'_>, model: &LoadedModel, work: &PreparedUnits<'_>) -> Result<()> {
     let all: Vec<&str> = model
         .model
@@ -263,8 +265,8 @@ fn remark_inputs(run: &Run<'_>, model: &LoadedModel, work: &PreparedUnits<'_>) -
     Ok(())
 }
 
-/// Remarks on units whose value is below half of that without the penalty of change in time, or of
-/// differences within a frame, where that was rendered too.
+/// Adds remarks on units whose value is below half of the value without a penalty, where both were rendered.
+/// The penalty is on change in time (γ) or on differences within a frame (κ).
 fn remark_weak(run: &Run<'_>, finished: &[super::render::Finished]) {
     let mut weak = Vec::new();
     for result in finished.iter().map(|f| &f.report) {
@@ -291,7 +293,7 @@ fn remark_weak(run: &Run<'_>, finished: &[super::render::Finished]) {
     }
 }
 
-/// Returns the frames of a clip, or the one of a still, in three channels.
+/// Returns the frames of a clip, or a still, as an image with three channels.
 pub(crate) fn colors_of(picture: &Picture) -> Result<Image> {
     let image = &picture.image;
     let extent = image.extent();

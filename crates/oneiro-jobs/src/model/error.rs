@@ -17,7 +17,7 @@ pub enum ModelError {
         path.display(), built_in.join(", ")
     )]
     NotFound {
-        /// The file.
+        /// Path of the missing file.
         path: PathBuf,
         /// Names of the built-in networks.
         built_in: Vec<&'static str>,
@@ -33,16 +33,16 @@ pub enum ModelError {
     /// The model file cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// There is no such model card.
+    /// The model card that was given does not exist.
     #[error("the model card {}: there is no such file; check the path", path.display())]
     NoCard {
-        /// The card's file.
+        /// Path of the card's file.
         path: PathBuf,
     },
     /// The operating system cannot read the model card.
     #[error("could not read the model card {}", path.display())]
     Card {
-        /// The card's file.
+        /// Path of the card's file.
         path: PathBuf,
         /// The operating system's error.
         source: io::Error,
@@ -53,7 +53,7 @@ pub enum ModelError {
         path.display(), labels::BUILTIN.join(", ")
     )]
     Labels {
-        /// The labels' file.
+        /// Path of the labels' file.
         path: PathBuf,
         /// The operating system's error.
         source: io::Error,
@@ -64,21 +64,21 @@ pub enum ModelError {
         labels::BUILTIN.join(", ")
     )]
     LabelsElsewhere {
-        /// Name of the labels.
+        /// Name of the list of labels.
         labels: String,
     },
     /// A class was requested by name, but the model has no labels.
     #[error("the model has no class labels, so \"{name}\" must be an index")]
     NoLabels {
-        /// The class's name.
+        /// Name of the class.
         name: String,
     },
     /// The number of labels is not the number of classes.
     #[error("{}", counted(*labels, *classes))]
     LabelCount {
-        /// Number of labels.
+        /// Number of labels in the list.
         labels: usize,
-        /// Number of classes.
+        /// Number of classes of the network.
         classes: usize,
         /// A description of the network's outputs, if there are several.
         outputs: Option<String>,
@@ -86,12 +86,12 @@ pub enum ModelError {
     /// A unit is no layer, but there is a class of this name.
     #[error("{error}; there is a class of this name: class:{name}")]
     IsClass {
-        /// The name.
+        /// The name that was given for a layer.
         name: String,
-        /// The error of the layer's name.
+        /// The error of reading the name as a layer.
         error: Box<oneiro::Error>,
     },
-    /// The network takes no pictures.
+    /// The network takes no pictures, which the job needs.
     #[error(
         "{model} takes no pictures: its input \"{input}\" has shape [{}], and pictures have batch, channels, height and \
          width{}; `oneiro run` and `oneiro check` work on raw tensors",
@@ -101,7 +101,7 @@ pub enum ModelError {
     NoPictures {
         /// The model's name as the user gave it.
         model: String,
-        /// The first input that a node reads.
+        /// Name of the first input that a node reads.
         input: String,
         /// Extents of this input, "?" for open ones.
         shape: Vec<String>,
@@ -114,43 +114,43 @@ pub enum ModelError {
          input; leave one of them out"
     )]
     InputAndInner {
-        /// The input.
+        /// Name of the input.
         input: String,
-        /// The inner tensor.
+        /// Name of the inner tensor.
         inner: String,
     },
     /// A value is given for an input that cannot have it.
     #[error("input \"{input}\": {problem}")]
     Feed {
-        /// The input.
+        /// Name of the input.
         input: String,
-        /// The reason.
+        /// Why the value cannot be used.
         problem: FeedProblem,
     },
     /// No input can have the given axes.
     #[error("the input axes {axes}: {problem}")]
     InputAxes {
-        /// The axes.
+        /// The axes that were given.
         axes: InputAxes,
-        /// The reason.
+        /// Why no input can have these axes.
         problem: InputAxesProblem,
     },
     /// The order of channels does not fit the number of the card's means or deviations.
     #[error("the order {order}: the card's numbers {numbers} are not those of {channels} channels")]
     Order {
-        /// The requested order.
+        /// The order of channels that was requested.
         order: String,
-        /// The card's values.
+        /// The values in the card.
         numbers: String,
         /// Number of channels in the requested order.
         channels: usize,
     },
-    /// A number of frames for a network that takes no clips.
+    /// A number of frames is requested, but the network takes no clips.
     #[error(
         "{frames} frames are requested, but the network takes no clips (kind = \"clip\" in the model card)"
     )]
     NoClip {
-        /// The number of frames.
+        /// The number of frames that was requested.
         frames: usize,
     },
     /// Bands to be drawn are given, but the network takes no bands.
@@ -166,9 +166,9 @@ pub enum ModelError {
         if units.len() == 1 { "depends" } else { "depend" }
     )]
     BrokenWeights {
-        /// Description of the weights.
+        /// Description of the weights that are not finite.
         weights: String,
-        /// The units.
+        /// Names of the units that depend on these weights.
         units: Vec<String>,
     },
 }
@@ -180,13 +180,13 @@ pub enum FeedProblem {
     /// The input is also given as a raw tensor.
     #[error("this input is given as a tensor already; leave one out")]
     IsGiven,
-    /// Two values are given for the input.
+    /// Two values are given for the same input.
     #[error("its value is given twice")]
     Twice,
-    /// There is no such input.
+    /// The network has no input of this name.
     #[error("the network has no such input; it has {}", known.join(", "))]
     NoSuchInput {
-        /// The network's inputs.
+        /// Names of the network's inputs.
         known: Vec<String>,
     },
     /// The input is the only picture input.
@@ -195,15 +195,15 @@ pub enum FeedProblem {
     /// A value in the file is not finite.
     #[error("{} holds {value}, no finite number", path.display())]
     NotFinite {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// The value.
+        /// The value that is not finite.
         value: f32,
     },
-    /// The content of the file has changed.
+    /// The content of the file is no longer the recorded one.
     #[error("the content of {} is another than it was", path.display())]
     OtherContent {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
     },
 }
@@ -212,29 +212,29 @@ pub enum FeedProblem {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InputAxesProblem {
-    /// No input has as many axes.
+    /// No input has as many axes as were given.
     #[error("the file has another number of axes: {count} are given, {}",
             ranks.iter().map(|(input, rank)| format!("input \"{input}\" has {rank}")).collect::<Vec<_>>().join(", "))]
     Count {
-        /// Number of given axes.
+        /// Number of axes that were given.
         count: usize,
-        /// The inputs, with their numbers of axes.
+        /// Names of the inputs, with their numbers of axes.
         ranks: Vec<(String, usize)>,
     },
-    /// Several inputs have as many axes.
+    /// Several inputs have as many axes as were given.
     #[error(
         "{inputs} inputs of the network have {count} axes; describe them in a model card ([[input]] with axes)"
     )]
     Ambiguous {
-        /// Number of these inputs.
+        /// Number of inputs with as many axes.
         inputs: usize,
-        /// Number of given axes.
+        /// Number of axes that were given.
         count: usize,
     },
-    /// The card does not contain the input.
+    /// The card does not describe the input.
     #[error("the model card does not describe \"{input}\"")]
     NotInCard {
-        /// The input.
+        /// Name of the input.
         input: String,
     },
 }

@@ -13,7 +13,7 @@ use crate::error::{During as _, Result, Step};
 use crate::source::places;
 use crate::source::places::Places;
 
-/// A value for an input.
+/// A value that is given for a network's input.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Feed {
     name: String,
@@ -21,7 +21,7 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// The input's name.
+    /// Name of the input.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -44,7 +44,7 @@ pub fn parse_feed(text: &str) -> Result<Feed, String> {
     Ok(Feed { name: name.to_owned(), value })
 }
 
-/// Adds the given values to the card.
+/// Adds the values that a user gives for inputs to the card.
 pub fn apply(card: &mut Card, feeds: &[Feed], graph: &Graph) -> Result<(), ModelError> {
     let refuse = |feed: &Feed, problem| Err(ModelError::Feed { input: feed.name.clone(), problem });
     for (i, feed) in feeds.iter().enumerate() {

@@ -55,7 +55,7 @@ pub fn require_healthy(
 ///
 /// # Errors
 ///
-/// If no unit can be rendered.
+/// If no unit is left that can be rendered.
 pub fn healthy(
     context: &Context,
     model: &LoadedModel,

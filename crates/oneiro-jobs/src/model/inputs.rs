@@ -1,4 +1,4 @@
-//! How a graph declares its inputs.
+//! Describes how a graph declares its inputs.
 
 use oneiro::card::TensorLayout;
 use oneiro_net::Graph;

@@ -1,4 +1,4 @@
-//! The layers of a network.
+//! Lists the layers of a network.
 
 use oneiro_net::analysis::{self, Layer};
 
@@ -8,7 +8,7 @@ use crate::error::Result;
 /// The layers of a network, for the default sizes of its inputs and a batch of one.
 #[derive(Debug)]
 pub struct Layers {
-    /// Shapes of the inputs, with channels first.
+    /// Shapes of the network's inputs, with channels first.
     pub inputs: Vec<Vec<usize>>,
     /// The layers, in the graph's order.
     pub layers: Vec<Layer>,

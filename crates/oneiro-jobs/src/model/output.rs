@@ -56,7 +56,7 @@ impl LoadedModel {
         Some(self.model.graph.name(head.output))
     }
 
-    /// Describes the outputs, if there are several.
+    /// Describes the network's outputs, if there are several.
     pub(super) fn other_outputs(&self) -> Option<String> {
         (self.model.graph.outputs.len() > 1).then(|| self.model.described_outputs())
     }

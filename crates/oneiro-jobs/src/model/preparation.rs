@@ -13,14 +13,14 @@ use crate::remark::PreparationRemark;
 
 mod remark;
 
-/// The card, completed by all sources.
+/// A model card, completed from all sources of information.
 pub struct CompletedCard {
     pub card: Card,
-    /// Labels inside the model file.
+    /// Class labels that the model file contains.
     pub labels: Option<Labels>,
     /// A remark on the default preprocessing, if neither card nor flags describe one.
     pub guessed: Option<PreparationRemark>,
-    /// Remarks for users.
+    /// Remarks for the user about how the card was completed.
     pub notes: Vec<PreparationRemark>,
 }
 
@@ -135,7 +135,7 @@ pub fn complete(
     if let (Some(frames), false) = (args.frames, has_clip) {
         return Err(ModelError::NoClip { frames }.into());
     }
-    /// Larger than the mean of any data set, relative to white.
+    /// A mean, as a multiple of white, that exceeds the mean of any data set.
     const LARGE_MEAN: f32 = 2.0;
     if let Some(input) = card
         .input
@@ -191,7 +191,7 @@ fn guess_layout(card: &mut Card, graph: &Graph, notes: &mut Vec<PreparationRemar
     }
 }
 
-/// Returns the default card of an input.
+/// Returns the card of an input that no source describes.
 fn usual(
     args: &ModelSpec,
     graph: &Graph,

@@ -12,7 +12,7 @@ const PICTURE_RANKS: [usize; 2] = [4, 5];
 /// Returns an error if no input of the network takes pictures or has as many axes as pictures.
 ///
 /// # Errors
-/// [`ModelError::NoPictures`].
+/// [`ModelError::NoPictures`] if the network takes no pictures.
 pub fn require_pictures(model: &LoadedModel) -> Result<(), ModelError> {
     let inputs = model.model.graph.inputs.iter().zip(&model.model.card.input).enumerate();
     let read: Vec<_> = inputs.filter(|(i, _)| model.model.is_read(*i)).map(|(_, input)| input).collect();

@@ -26,7 +26,7 @@ pub struct Source {
     /// names. Each name and content follows its length as eight bytes (little-endian). For a network that is
     /// no file, the hash of its description.
     pub hash: String,
-    /// Paths of all these files.
+    /// Paths of all files of the model.
     pub files: Vec<PathBuf>,
     /// The bytes of the model file, if the model is a file.
     pub bytes: Option<Bytes>,

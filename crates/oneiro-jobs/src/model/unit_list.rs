@@ -16,12 +16,12 @@ pub use error::UnitListError;
 /// Maximum number of elements of a range. A longer range counts as a typing error.
 const MOST: u64 = 100_000;
 
-/// Channels or classes given by index.
+/// The channels or classes of a list, given by index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Numbers {
     /// All channels or classes.
     All,
-    /// These indices.
+    /// The channels or classes with these indices.
     Of(Vec<usize>),
 }
 
@@ -31,16 +31,16 @@ pub enum UnitList {
     /// One unit: `conv1:5`, `conv1`, `class:zebra`. Also several classes by name, which can be distinguished
     /// from one class only by the labels.
     Single {
-        /// The text.
+        /// The unit as the user wrote it.
         text: String,
-        /// The unit.
+        /// The unit that the text means.
         unit: Unit,
     },
     /// Channels of a layer: `conv1:0-15`, `conv1:5,12@center`.
     Channels {
         /// The layer as written, with or without quotes.
         layer: String,
-        /// The layer's channels.
+        /// The channels of the layer.
         channels: Numbers,
         /// The position as written: `@3,7`; empty for the mean over all positions.
         position: String,
@@ -51,27 +51,27 @@ pub enum UnitList {
     ClassBest(String),
 }
 
-/// A unit of a list.
+/// A unit of a list, with its name and objective.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NamedUnit {
-    /// The layer, or "classes".
+    /// Name of the layer, or "classes".
     pub group: String,
     /// The unit's label within its group: "channel 5", "goldfish".
     pub caption: String,
-    /// The unit as text.
+    /// The unit in the command line's notation.
     pub unit: String,
-    /// The objective of the unit.
+    /// The objective that shows the unit.
     pub objective: Objective,
 }
 
 /// Prefix of the text of a unit that is determined by a scan.
 pub const CLASS_BEST: &str = "class-best:";
 
-/// Name of the group of classes.
+/// Name of the group in which classes are listed.
 pub const CLASSES: &str = "classes";
 
 impl Numbers {
-    /// Parses `all`, `0-15`, `5,12,40`, or a combination.
+    /// Parses a list of indices: `all`, `0-15`, `5,12,40`, or a combination.
     ///
     /// # Errors
     /// The error names the part that is no number and no range.
@@ -136,7 +136,7 @@ impl UnitList {
     /// Parses classes: a name, an index, or several of them: `goldfish,zebra`, `0-9`, `all`.
     ///
     /// # Errors
-    /// Those of [`UnitList::parse`].
+    /// The errors of [`UnitList::parse`].
     pub fn parse_classes(text: &str) -> Result<Self> {
         Self::parse(&format!("class:{text}"))
     }
@@ -183,7 +183,7 @@ fn single(model: &LoadedModel, text: &str, unit: &Unit) -> Result<Vec<NamedUnit>
     }
 }
 
-/// Returns a unit that is no class.
+/// Returns the unit of a text that names no class.
 fn of_layer(model: &LoadedModel, text: &str, unit: &Unit) -> Result<NamedUnit> {
     let (group, caption) = match &unit.target {
         UnitTarget::Channel(layer, row) if model.directions_of(layer).is_some() => {

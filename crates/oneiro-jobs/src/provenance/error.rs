@@ -7,56 +7,56 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProvenanceError {
-    /// The file has no metadata.
+    /// The file has no metadata of this program.
     #[error(
         "{} does not say how it was made; only pictures as oneiro wrote them do (programs that save them anew, and many \
          sites, drop it)",
         path.display()
     )]
     Nothing {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
     },
     /// A metadata entry is missing.
     #[error("it does not say its \"{entry}\"")]
     Missing {
-        /// The entry.
+        /// Name of the entry.
         entry: String,
     },
     /// A metadata entry is no valid JSON for its content.
     #[error("{what} cannot be read")]
     Json {
-        /// Content of the entry: "its job".
+        /// What the entry contains: "its job".
         what: &'static str,
-        /// The parser's error.
+        /// The error of the JSON parser.
         source: serde_json::Error,
     },
     /// A metadata entry is no valid TOML for its content.
     #[error("{what} cannot be read")]
     Toml {
-        /// Content of the entry: "its settings".
+        /// What the entry contains: "its settings".
         what: &'static str,
-        /// The parser's error.
+        /// The error of the TOML parser.
         source: Box<toml::de::Error>,
     },
     /// A metadata entry is no number.
     #[error("{what} cannot be read")]
     Number {
-        /// Content of the entry: "its seed".
+        /// What the entry contains: "its seed".
         what: &'static str,
-        /// The parser's error.
+        /// The error of the number's parser.
         source: ParseIntError,
     },
     /// The stored preprocessing of inputs is no valid model card.
     #[error("how its inputs were prepared cannot be read")]
     Card {
-        /// The parser's error.
+        /// The error of the card's parser.
         source: oneiro::card::CardError,
     },
     /// The stored display of pictures is unknown.
     #[error("how it is shown cannot be read: {why}")]
     Display {
-        /// The parser's error.
+        /// Why the display cannot be read.
         why: String,
     },
     /// A newer version of the program wrote the job.
@@ -72,21 +72,21 @@ pub enum ProvenanceError {
     /// The kind of job is unknown.
     #[error("it is of kind \"{kind}\", which this version does not know; it knows {}", known.join(", "))]
     UnknownKind {
-        /// The kind.
+        /// The kind that the metadata name.
         kind: String,
-        /// The known kinds.
+        /// The kinds of jobs that this program knows.
         known: Vec<&'static str>,
     },
     /// The result is a drawing of version 0.1.0, which did not store how to make it.
     #[error("it is {drawing} of version 0.1.0, which did not write down enough")]
     Drawing {
-        /// The type of drawing.
+        /// The type of drawing that the file holds.
         drawing: Drawing,
     },
     /// The layout has cells for another number of units.
     #[error("its layout is not one of {units} units")]
     Layout {
-        /// The number of units.
+        /// The number of units that the metadata describe.
         units: usize,
     },
     /// The content of the model file differs from that of the model with which the result was made.
@@ -95,9 +95,9 @@ pub enum ProvenanceError {
         sha256.get(..12).unwrap_or(sha256), original.get(..12).unwrap_or(original)
     )]
     OtherModel {
-        /// The model's file.
+        /// Path of the model's file.
         model: String,
-        /// The file's hash in hexadecimal.
+        /// SHA-256 of the model's file in hexadecimal.
         sha256: String,
         /// The hash of the result's model in hexadecimal.
         original: String,
@@ -108,9 +108,9 @@ pub enum ProvenanceError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Drawing {
-    /// The plot of an inversion.
+    /// The plot that compares inversions.
     Plot,
-    /// The picture of statistics.
+    /// The picture that shows image statistics.
     Spectrum,
 }
 

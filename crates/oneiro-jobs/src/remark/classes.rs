@@ -1,4 +1,4 @@
-//! Remarks on the classes of a network.
+//! Remarks for the user on the classes of a network.
 
 use std::fmt;
 
@@ -24,14 +24,14 @@ pub enum ClassRemark {
     FoldersUnknown {
         /// Number of folders with the name of a class.
         known: usize,
-        /// Number of all folders.
+        /// Number of folders in total.
         folders: usize,
         /// A folder without the name of a class.
         unknown: String,
     },
     /// There are folders, but no labels with which their names could be compared.
     FoldersWithoutLabels {
-        /// Number of folders.
+        /// Number of folders that represent classes.
         folders: usize,
         /// Number of the network's classes.
         classes: usize,

@@ -1,4 +1,4 @@
-//! Remarks on clips.
+//! Remarks for the user on clips that a network sees.
 
 use std::fmt;
 
@@ -11,20 +11,20 @@ use crate::source::clips::VideoClips;
 pub enum ClipRemark {
     /// Videos have fewer frames than the network sees.
     Short {
-        /// The first of these videos.
+        /// Path of the first of these videos.
         first: String,
-        /// Number of frames of the first.
+        /// Number of frames of the first of these videos.
         frames: usize,
-        /// Number of frames that are needed.
+        /// Number of frames that the network needs.
         needed: usize,
         /// Number of these videos.
         count: usize,
     },
     /// Videos are damaged, and frames up to the damage are used.
     Damaged {
-        /// The first of these videos.
+        /// Path of the first of these videos.
         first: String,
-        /// How the first is damaged, in a sentence's part.
+        /// How the first of these videos is damaged, as a part of a sentence.
         damage: String,
         /// Number of these videos.
         count: usize,
@@ -33,7 +33,7 @@ pub enum ClipRemark {
     Flow {
         /// Number of clips whose flow is read from files.
         from_files: usize,
-        /// Number of all clips.
+        /// Number of clips in total.
         clips: usize,
     },
 }
@@ -68,7 +68,7 @@ impl fmt::Display for ClipRemark {
     }
 }
 
-/// Collects remarks on many clips, one of each kind.
+/// Collects remarks on many clips and keeps one of each kind.
 #[derive(Debug, Default)]
 pub(crate) struct ClipRemarks {
     short: Option<ClipRemark>,
@@ -93,7 +93,7 @@ impl ClipRemarks {
         }
     }
 
-    /// Passes the remarks to the observer.
+    /// Passes the collected remarks to the observer.
     pub(crate) fn say(self, context: &Context) {
         for remark in [self.short, self.damaged].into_iter().flatten() {
             context.remark(remark);

@@ -17,16 +17,16 @@ pub enum PreparationRemark {
         /// The preprocessing that is used, input by input.
         ways: Vec<String>,
     },
-    /// The preprocessing of bands is not given.
+    /// The preprocessing of bands is not given anywhere.
     GuessedBands {
-        /// The input.
+        /// Name of the input.
         input: String,
     },
     /// The preprocessing of bands is partly given by the request.
     Bands {
-        /// The input.
+        /// Name of the input.
         input: String,
-        /// The preprocessing that is used.
+        /// The means and deviations that are used.
         numbers: String,
     },
     /// The model file describes the preprocessing of images.
@@ -40,61 +40,61 @@ pub enum PreparationRemark {
     Averaged {
         /// The name of the preprocessing with these values, if they are not the card's.
         preprocess: Option<String>,
-        /// The averages.
+        /// The averages that are used.
         numbers: String,
     },
-    /// The values of a preprocessing were reordered.
+    /// Values of a preprocessing were put into another order of channels.
     Reordered {
-        /// The preprocessing.
+        /// Name of the preprocessing.
         preprocess: String,
-        /// The reordered values.
+        /// The values in the new order.
         numbers: String,
     },
-    /// A mean is larger than white.
+    /// The mean of a channel is larger than the value of white.
     LargeMean {
         /// The mean of the first channel.
         mean: f32,
     },
     /// The channels of an input are assumed to be on the last axis.
     ChannelsLast {
-        /// The input.
+        /// Name of the input.
         input: String,
     },
     /// The axes of an input were guessed.
     AxesGuessed {
-        /// The input.
+        /// Name of the input.
         input: String,
-        /// Number of its axes.
+        /// Number of axes of the input.
         count: usize,
-        /// The guessed axes.
+        /// The axes that were guessed.
         axes: String,
     },
     /// The given axes of a layer contradict the graph.
     AxesContradicted {
-        /// The layer.
+        /// Name of the layer.
         layer: String,
-        /// The given axes.
+        /// The axes that were given.
         stated: String,
-        /// The axes according to the graph.
+        /// The axes that follow from the graph.
         found: String,
     },
     /// An input that is no picture is set to zeros.
     Zeros {
-        /// The input.
+        /// Name of the input.
         input: String,
         /// Whether the input has as many axes as a picture without batch or channels.
         maybe_picture: bool,
     },
     /// A value is given for an input that no node reads.
     Unread {
-        /// The input.
+        /// Name of the input.
         input: String,
     },
     /// A picture input takes integers.
     Integers {
-        /// The input.
+        /// Name of the input.
         input: String,
-        /// The input's values for black and white.
+        /// The numbers that the input takes for black and white.
         ends: [f32; 2],
         /// Whether these values are too close together for a picture of integers.
         doubtful: bool,

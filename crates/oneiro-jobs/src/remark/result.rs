@@ -14,106 +14,106 @@ pub enum ResultRemark {
     UnknownActivation,
     /// Several inputs were optimised, but only one is drawn.
     SeveralInputs {
-        /// The input that is drawn.
+        /// Name of the input that is drawn.
         drawn: String,
-        /// The others.
+        /// Names of the inputs that are not drawn.
         others: Vec<String>,
     },
     /// The optimisation did not change the objective's value.
     Stuck {
-        /// The units.
+        /// Names of the units.
         units: String,
         /// How gradients passed the network's ReLUs.
         relus: Relus,
     },
     /// The mean of a channel before a ReLU stayed below zero.
     BelowZero {
-        /// The layer.
+        /// Name of the layer.
         layer: String,
-        /// The ReLU after the layer.
+        /// Name of the ReLU after the layer.
         behind: String,
     },
     /// The objective is the mean of a channel that is linear in the picture.
     LinearMean {
-        /// The layer.
+        /// Name of the layer.
         layer: String,
         /// The ReLU after the layer, if there is one.
         behind: Option<String>,
     },
-    /// The objective's value fell.
+    /// The optimisation made the objective's value smaller.
     Fallen {
-        /// The units.
+        /// Names of the units.
         units: String,
     },
     /// Most values of the picture are at the ends of the displayable range.
     Clipped {
-        /// The units.
+        /// Names of the units.
         units: String,
     },
     /// The drawn bands hardly vary, while others do.
     EvenBands {
-        /// The unit.
+        /// Name of the unit.
         unit: String,
         /// Indices, from 0, of the three bands that vary most, to be drawn as red, green and blue.
         vary: Vec<usize>,
     },
-    /// The picture hardly varies.
+    /// The pixels of a rendered picture hardly vary.
     Faint {
-        /// The units.
+        /// Names of the units.
         units: String,
         /// Whether all units are displayed with 0 as black and 1 as white.
         clipped: bool,
     },
     /// An attribution method failed, while others did not.
     MethodLeftOut {
-        /// The photo.
+        /// Path of the photo.
         image: String,
-        /// The method.
+        /// Name of the attribution method.
         method: &'static str,
-        /// The reason.
+        /// Why the method failed.
         why: String,
     },
     /// Integrated gradients do not add up to the objective's rise.
     Gap {
-        /// The photo.
+        /// Path of the photo.
         image: String,
-        /// The sum of the map.
+        /// The sum of the attribution map.
         sum: f64,
         /// The objective's value for the photo minus that for the baseline.
         rise: f64,
-        /// The baseline.
+        /// Name of the baseline.
         baseline: String,
         /// The gap as a share of the rise.
         gap: f64,
         /// Number of steps from the baseline to the photo.
         steps: usize,
     },
-    /// All values of a map are zero.
+    /// All values of an attribution map are zero.
     ZeroMap {
-        /// The photo.
+        /// Path of the photo.
         image: String,
-        /// The method.
+        /// Name of the attribution method.
         method: &'static str,
-        /// A possible reason.
+        /// A possible reason for the zeros.
         why: ZeroMap,
     },
     /// A method adds noise that is relative to the image's range of values, but the image is uniform.
     NoNoise {
-        /// The photo.
+        /// Path of the photo.
         image: String,
-        /// The method.
+        /// Name of the attribution method.
         method: &'static str,
     },
     /// Rules for ReLU gradients are given, but there is no ReLU on which they have an effect.
     NoRelus {
-        /// The rules.
+        /// The rules that have no effect.
         rules: String,
     },
-    /// A map hardly varies.
+    /// The values of an attribution map hardly vary.
     EvenMap {
-        /// The photo.
+        /// Path of the photo.
         image: String,
-        /// The method.
+        /// Name of the attribution method.
         method: &'static str,
     },
 }
@@ -126,7 +126,7 @@ pub enum Relus {
     None,
     /// Exactly, or by another rule under which dead units pass no gradient.
     Plain,
-    /// Past dead ReLUs, by redirection.
+    /// By redirection, so that gradients pass ReLUs that are not active.
     Redirected,
 }
 
@@ -138,11 +138,11 @@ pub enum ZeroMap {
     NamedLayer,
     /// The layer that was chosen automatically for Grad-CAM is not informative.
     ChosenLayer,
-    /// The gradient is zero.
+    /// The gradient of the objective is zero.
     Gradient,
     /// The gradient does not vary with the noise.
     Even,
-    /// Covering a window changes the objective nowhere.
+    /// Covering a window of the photo changes the objective nowhere.
     Covered,
     /// The image equals its baseline, or the gradient is zero between the two.
     Baseline,

@@ -1,4 +1,4 @@
-//! Remarks on scans of data sets.
+//! Remarks for the user on scans of data sets.
 
 use std::fmt;
 
@@ -12,9 +12,9 @@ pub enum ScanRemark {
     Problem {
         /// The file or folder, relative to the data set's folder.
         file: String,
-        /// The kind of problem.
+        /// The kind of problem with the file or folder.
         kind: ProblemKind,
-        /// The problem in words.
+        /// Description of the problem in words.
         why: String,
     },
     /// There are further problems that are not named.
@@ -24,28 +24,28 @@ pub enum ScanRemark {
     },
     /// The network's scores for some images are not finite.
     LogitsNotFinite {
-        /// The number of these images.
+        /// The number of images with scores that are not finite.
         images: usize,
     },
     /// The user named a layer by the convolution before its activation function.
     LastForm {
-        /// The requested name.
+        /// The layer's name as the user gave it.
         name: String,
-        /// The layer that is shown.
+        /// Name of the layer that is shown instead.
         layer: String,
     },
     /// The unit of a layer that responds most to a class.
     ClassBest {
-        /// The request.
+        /// The unit as the user described it.
         unit: String,
-        /// The unit.
+        /// Name of the unit that was found.
         found: String,
     },
     /// Files of scanned images no longer exist.
     SourcesGone {
-        /// The number of these files.
+        /// The number of files that no longer exist.
         count: usize,
-        /// One of these files.
+        /// Path of one of these files.
         file: String,
     },
 }

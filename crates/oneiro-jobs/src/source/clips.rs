@@ -1,4 +1,4 @@
-//! Clips of videos, as the inputs of a network take them.
+//! Reads clips from videos in the form in which a network's inputs take them.
 //!
 //! Interface: [`find`] lists clips and their flow files. A [`ClipReader`] is made for the inputs of a
 //! network. It reads from a video, for each of several clips, one display image an input:
@@ -32,15 +32,16 @@ mod span;
 use cache::Cache;
 pub use span::{Part, Span};
 
-/// How clips are taken of a video.
+/// How clips are taken from a video.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClipSampling {
-    /// Distance, in frames of the video, of two frames or flow fields of a clip.
+    /// Distance, in frames of the video, between two frames or flow fields of a clip.
     pub stride: usize,
     /// Number of clips, spread evenly over the video.
     pub clips: usize,
-    /// Share of the scaled frame's shorter side that the crop keeps; [`framed`] has a default.
+    /// Share of the scaled frame's shorter side that the centre crop keeps; `None` uses the default of
+    /// [`framed`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub crop: Option<f64>,
 }
@@ -52,7 +53,7 @@ impl Default for ClipSampling {
 }
 
 impl ClipSampling {
-    /// Returns an error if a number is out of range.
+    /// Returns an error if the stride or number of clips is 0, or the crop's share is out of range.
     ///
     /// # Errors
     /// [`SourceError::Zero`]; [`crate::error::JobError::Crop`].
@@ -65,24 +66,24 @@ impl ClipSampling {
     }
 }
 
-/// Clips of a video, ready for a network.
+/// The clips of one video, ready for a network.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VideoClips {
-    /// A display image for each input, clip by clip.
+    /// For each clip, a display image for each input of the network.
     pub clips: Vec<Vec<Image>>,
-    /// First frame of each clip's span.
+    /// Index of the first frame of each clip's span in the video.
     pub starts: Vec<usize>,
-    /// The middle frame of each clip's span.
+    /// Index of the middle frame of each clip's span in the video.
     pub middles: Vec<usize>,
-    /// Height and width of the video's frames.
+    /// Height and width of the video's frames in the file.
     pub size: [usize; 2],
     /// How frames were cropped and resized for the first input.
     pub framing: Framing,
-    /// Number of the video's frames.
+    /// Number of frames of the whole video.
     pub frames: usize,
-    /// Frames of the span that the video is too short for; its last frame stands for them.
+    /// How many frames of the span the video is too short for; its last frame is repeated in their place.
     pub missing: usize,
-    /// How the video is damaged, in a sentence's part, if frames up to the damage were read.
+    /// How the video is damaged, as a part of a sentence, if frames up to the damage could be read.
     pub damage: Option<String>,
 }
 
@@ -93,18 +94,18 @@ pub struct ClipReader {
     sampling: ClipSampling,
     span: Span,
     ffmpeg: Ffmpeg,
-    /// Folder of flow that was computed.
+    /// Folder in which computed flow is cached.
     cache: Option<PathBuf>,
 }
 
-/// A frame as an input needs it.
+/// A video frame in the form that one input of the network needs.
 enum Seen {
     Picture(Image),
-    /// For optical flow.
+    /// The frame's luminance, for the computation of optical flow.
     Luminance(Luminance),
 }
 
-/// A frame as all inputs need it.
+/// A video frame in the forms that all inputs of the network need.
 struct Frame {
     size: [usize; 2],
     framing: Framing,
@@ -115,7 +116,7 @@ impl ClipReader {
     /// Creates a reader for inputs of photographs, clips in colour, and flow.
     ///
     /// # Errors
-    /// Those of [`ClipSampling::check`]; [`SourceError::ManyClips`] beyond 128 megapixels.
+    /// The errors of [`ClipSampling::check`]; [`SourceError::ManyClips`] beyond 128 megapixels.
     pub fn new(inputs: Vec<PictureInput>, sampling: &ClipSampling) -> Result<Self> {
         sampling.check()?;
         let parts = inputs.iter().map(|input| match input.kind {
@@ -133,18 +134,18 @@ impl ClipReader {
         Ok(Self { inputs, sampling: sampling.clone(), span, ffmpeg: Ffmpeg::default(), cache: None })
     }
 
-    /// Keeps computed flow in a folder, and reads it from there the next time.
+    /// Caches computed flow in a folder, from which later runs read it.
     #[must_use]
     pub fn with_cache(self, folder: Option<PathBuf>) -> Self {
         Self { cache: folder, ..self }
     }
 
-    /// The frames that all inputs of a clip span.
+    /// Returns the range of frames that all inputs of a clip cover together.
     pub fn span(&self) -> &Span {
         &self.span
     }
 
-    /// Whether an input takes optical flow.
+    /// Whether any input of the network takes optical flow.
     pub fn needs_flow(&self) -> bool {
         self.inputs.iter().any(|input| input.kind == InputKind::Flow)
     }
@@ -153,7 +154,7 @@ impl ClipReader {
     /// read from `flow`, or computed by TV-L1. Runs on the current pool of `rayon`.
     ///
     /// # Errors
-    /// Those of [`choose_frames`], and [`SourceError::Flow`].
+    /// The errors of [`choose_frames`], and [`SourceError::Flow`] if the given flow does not fit the video.
     pub fn read(&self, video: &Path, flow: Option<&Path>) -> Result<VideoClips> {
         let given = match flow.filter(|_| self.needs_flow()) {
             Some(file) => Some((file, oneiro_media::flow::read_flow(file)?)),
@@ -204,8 +205,8 @@ impl ClipReader {
         })
     }
 
-    /// The frames of all clips of a video, each with the inputs that need it. The middle frames are always
-    /// among them, so that the size of frames is known.
+    /// Returns the indices of all frames that the clips of a video need, each with the inputs that need it.
+    /// Middle frames are always included, so that the frames' size becomes known.
     fn frames_of(&self, total: usize, has_flow: bool) -> BTreeMap<usize, BTreeSet<usize>> {
         let mut chosen: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
         for start in self.span.starts(total, self.sampling.clips) {
@@ -241,7 +242,7 @@ impl ClipReader {
         Ok(Frame { size, framing: Framing::of(size, of, self.sampling.crop), seen })
     }
 
-    /// The frames of a clip for an input of pictures, `[3, T, H, W]`, or `[3, H, W]` for one frame.
+    /// Returns a clip's frames for an input of pictures: `[3, T, H, W]`, or `[3, H, W]` for a single frame.
     fn stacked(
         &self,
         at: usize,
@@ -265,7 +266,8 @@ impl ClipReader {
         Ok(Image::new(self.inputs[at].extent, data).map_err(MediaError::from)?)
     }
 
-    /// Flow from a file, a stack for each clip.
+    /// Returns flow from a file for an input: for each clip, its fields scaled and cropped to the input's
+    /// size.
     fn given_flow(&self, at: usize, given: &Flow, starts: &[usize], total: usize) -> Result<Vec<Image>> {
         let size = self.inputs[at].extent.size();
         let stack = |&start: &usize| {
@@ -276,7 +278,8 @@ impl ClipReader {
         starts.iter().map(stack).collect()
     }
 
-    /// Flow by TV-L1, a stack for each clip. A video of one frame has no motion.
+    /// Returns flow computed by TV-L1 for an input, a stack for each clip. A video of one frame has no
+    /// motion.
     fn computed_flow(
         &self,
         at: usize,
@@ -301,10 +304,11 @@ impl ClipReader {
     }
 }
 
-/// Reads the frame in the middle of the span of a video's only clip: the picture that stands for it.
+/// Reads the middle frame of a video's only clip, a clip of `span` frames. It is the picture that stands for
+/// the video.
 ///
 /// # Errors
-/// Those of [`choose_frames`].
+/// The errors of [`choose_frames`].
 pub fn middle_frame(video: &Path, span: usize) -> Result<Image> {
     let span = Span::new(vec![Part::Frames(span)], 1);
     let middle = |total: usize| span.middle(span.starts(total, 1)[0], total);

@@ -1,4 +1,4 @@
-//! Data sets: images in folders of classes, or in a list.
+//! Finds the images of a data set, in class folders or in a list.
 //!
 //! Interface: [`Dataset::find`] lists every image once, in an order that depends only on names. Files that
 //! cannot be used are reported as a [`Problem`] and never stop the search.
@@ -20,7 +20,7 @@ use crate::error::Result;
 
 mod list;
 
-/// An image of a data set.
+/// An image file of a data set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DataImage {
     /// The image's file, relative to the data set's folder, with `/` between folders.
@@ -42,7 +42,7 @@ pub struct DataImage {
 pub enum ProblemKind {
     /// A folder or file cannot be read.
     Unreadable,
-    /// An image cannot be decoded.
+    /// An image file cannot be decoded.
     Damaged,
     /// A link leads to a folder that contains the link.
     Loop,
@@ -72,11 +72,11 @@ pub struct Problem {
     pub file: String,
     /// The kind of problem.
     pub kind: ProblemKind,
-    /// A description of the problem.
+    /// Description of the problem for the user.
     pub why: String,
 }
 
-/// Images with their classes.
+/// A data set: images with their classes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Dataset {
     /// The folder to which file names are relative.
@@ -120,7 +120,7 @@ impl Dataset {
     /// Finds clips like [`Dataset::find`] finds images: videos, animated pictures and folders of frames.
     ///
     /// # Errors
-    /// As [`Dataset::find`].
+    /// The errors of [`Dataset::find`].
     pub fn find_clips(context: &Context, data: &Path) -> Result<Self> {
         let (root, found, problems) = if data.is_dir() {
             entries(data)?;
@@ -170,7 +170,7 @@ impl Dataset {
     /// Finds images with the same content as an earlier one. Only files of equal size are read.
     fn find_duplicates(&mut self, context: &Context) -> Result<()> {
         let mut by_length: HashMap<u64, Vec<usize>> = HashMap::new();
-        // An empty file is no image, so it is no copy either.
+        // An empty file cannot be an image, so it is not reported as a copy.
         for (i, image) in self.images.iter().enumerate().filter(|(_, image)| image.bytes > 0) {
             by_length.entry(image.bytes).or_default().push(i);
         }
@@ -183,7 +183,7 @@ impl Dataset {
             let read = |i: &usize| std::fs::read(self.path(&self.images[*i])).ok().map(|bytes| hash(&bytes));
             let hashes: Vec<Option<String>> = context.compute(|| some.par_iter().map(read).collect());
             for (&i, hash) in some.iter().zip(hashes) {
-                // A file that cannot be read is reported later, when its image is decoded.
+                // A file that cannot be read is reported later, when the image is decoded.
                 let Some(hash) = hash else { continue };
                 let of = *first.entry(hash).or_insert(i);
                 if of != i {
@@ -198,12 +198,12 @@ impl Dataset {
     }
 }
 
-/// Why a pipe, a device or a folder of an image's name is left out: reading it might never end.
+/// The problem of a pipe, device or folder with an image's name: reading it might never end.
 const NO_FILE: &str = "it is no file";
-/// Files that are read at once to compare their content.
+/// How many files are read in parallel to compare their content.
 const HASHED_AT_ONCE: usize = 64;
 
-/// An image that was found.
+/// An image file that was found, with its class, size and modification time.
 struct Found {
     file: String,
     class: Option<String>,
@@ -218,7 +218,7 @@ fn relative(path: &Path, root: &Path) -> Option<String> {
     Some(parts.map(|part| part.to_str()).collect::<Option<Vec<_>>>()?.join("/"))
 }
 
-/// Returns the modification time of a file, in nanoseconds since 1970.
+/// Returns a file's modification time, in nanoseconds since 1970; 0 if it is not known.
 fn changed(data: &std::fs::Metadata) -> u128 {
     let time = data.modified().ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
     time.map_or(0, |since| since.as_nanos())
@@ -234,13 +234,13 @@ fn in_folder(root: &Path) -> (Vec<Found>, Vec<Problem>) {
                     if error.loop_ancestor().is_some() { ProblemKind::Loop } else { ProblemKind::Unreadable };
                 let path = error.path().unwrap_or(root);
                 let is_loop = error.loop_ancestor().is_some();
-                // A broken link without the extension of an image is ignored.
+                // A broken link without an image's ending is ignored.
                 let is_link = path.is_symlink() && !path.exists();
                 if !is_loop && is_link && !has_image_name(path) {
                     continue;
                 }
                 let file = relative(path, root).unwrap_or_else(|| path.to_string_lossy().into_owned());
-                // Of the folder itself nothing is left.
+                // The relative name of the data set's folder itself is empty.
                 let file = if file.is_empty() { ".".to_owned() } else { file };
                 let why = match (error.loop_ancestor(), error.io_error()) {
                     (Some(above), _) => format!("it links back to {}", above.display()),

@@ -14,23 +14,23 @@ use super::error::SourceError;
 use crate::error::Result;
 use crate::tensors::{RawTensor, read_tensors};
 
-/// Extensions of files with directions.
+/// Endings of files that hold directions.
 const ENDINGS: [&str; 2] = [".npy", ".safetensors"];
-/// Names of matrices of directions that belong to no autoencoder.
+/// Names of tensors that are read as matrices of directions if the file is no autoencoder.
 const MATRICES: [&str; 4] = ["directions", "vectors", "components", "W_dec"];
 
-/// Directions over the channels of a layer.
+/// Directions in the space of a layer's channels, each of which acts as a unit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Directions {
-    /// Number of directions.
+    /// Number of directions, or units.
     pub count: usize,
-    /// Number of channels of the layer.
+    /// Number of the layer's channels.
     pub channels: usize,
-    /// The directions, row by row.
+    /// The matrix of directions, row by row.
     pub rows: Arc<[f32]>,
-    /// The linear map from activations to responses.
+    /// The affine map from the layer's activations to the directions' responses.
     pub encoder: Projection,
-    /// Whether negative responses are set to zero.
+    /// Whether negative responses are set to zero, as by an autoencoder's ReLU.
     pub is_rectified: bool,
 }
 
@@ -115,7 +115,8 @@ impl Directions {
         let (count, channels) = match (length(encoder_bias), length(decoder_bias)) {
             (Some(count), _) if count == a || count == b => (count, a * b / count.max(1)),
             (None, Some(channels)) if channels == a || channels == b => (a * b / channels.max(1), channels),
-            // A dictionary has more features than channels.
+            // Without biases the larger axis is taken to be the features: a dictionary has more features than
+            // channels.
             (None, None) => (a.max(b), a.min(b)),
             _ => return Err(format!("the biases fit no matrix of [{a}, {b}]")),
         };
@@ -146,10 +147,10 @@ impl Directions {
         Ok(Self { count, channels, rows: rows.into(), encoder, is_rectified: true })
     }
 
-    /// Returns a direction.
+    /// Returns a direction by the index of its row.
     ///
     /// # Errors
-    /// If there is no such row.
+    /// If the matrix has no such row.
     pub fn row(&self, row: usize) -> Result<&[f32], String> {
         let rows = self.rows.chunks_exact(self.channels.max(1)).nth(row);
         rows.ok_or_else(|| format!("it has {} directions; there is no number {row}", self.count))
@@ -190,7 +191,7 @@ mod tests {
     fn an_autoencoder_is_read_in_either_order_of_axes() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sae.safetensors");
-        // The matrices have three features over two channels.
+        // Matrices of three features over two channels, once by row and once by column.
         let (by_row, by_column) = ([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [1.0, 3.0, 5.0, 2.0, 4.0, 6.0]);
         let biases = [tensor("b_enc", &[3], &[0.5, 0.0, -0.5]), tensor("b_dec", &[2], &[1.0, -1.0])];
         for (shape, data) in [([3, 2], by_row), ([2, 3], by_column)] {
@@ -201,7 +202,7 @@ mod tests {
             assert_eq!((read.count, read.channels, read.is_rectified), (3, 2, true));
             assert_eq!(read.row(1).unwrap(), [3.0, 4.0]);
             assert_eq!(*read.encoder.weights, by_row);
-            // b − W (1, −1): the difference of each row's elements is −1.
+            // The encoder's bias is b_enc − W_enc · b_dec with b_dec = (1, −1); each row's difference is −1.
             assert_eq!(*read.encoder.bias, [1.5, 1.0, 0.5]);
             assert!(read.row(3).unwrap_err().contains("3 directions"));
         }

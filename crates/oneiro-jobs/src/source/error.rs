@@ -1,8 +1,8 @@
-//! The error of a file, from which a job is made, that cannot be used.
+//! Errors of files, given to a job, that cannot be used.
 
 use std::path::PathBuf;
 
-/// The reason why a file from which a job is made cannot be used.
+/// Why a file that was given to a job cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SourceError {
@@ -28,14 +28,14 @@ pub enum SourceError {
     /// A folder has no picture.
     #[error("{}: there is no picture in this folder ({})", folder.display(), oneiro_media::IMAGE_EXTENSIONS.join(", "))]
     NoPicture {
-        /// The folder.
+        /// The folder without pictures.
         folder: PathBuf,
     },
     /// A data set has no images.
     #[error("{}: there are no images here ({}){}", data.display(), oneiro_media::IMAGE_EXTENSIONS.join(", "),
         first.as_ref().map_or(String::new(), |first| format!("; {first}")))]
     NoImages {
-        /// The folder or list.
+        /// The folder or list that was given as a data set.
         data: PathBuf,
         /// The problem with the first file or folder that could not be read.
         first: Option<String>,
@@ -43,9 +43,9 @@ pub enum SourceError {
     /// A file contains no directions over a layer's channels.
     #[error("{}: no directions can be read: {why}", file.display())]
     Directions {
-        /// The file.
+        /// The file that was given for directions.
         file: PathBuf,
-        /// The reason.
+        /// What is wrong with the file.
         why: String,
     },
     /// Optical flow that belongs to a clip cannot be used.
@@ -53,9 +53,9 @@ pub enum SourceError {
     Flow {
         /// The file or folder of the flow.
         file: PathBuf,
-        /// The clip.
+        /// Name of the clip to which the flow belongs.
         clip: String,
-        /// The reason.
+        /// Why the flow cannot be used.
         why: String,
     },
     /// A file is given as the flow of several clips.
@@ -64,19 +64,19 @@ pub enum SourceError {
         file.display()
     )]
     OneFlow {
-        /// The file.
+        /// The flow file that was given.
         file: PathBuf,
-        /// Number of clips.
+        /// Number of clips that were given.
         clips: usize,
     },
-    /// There are no clips.
+    /// No clip was found in the given files and folders.
     #[error(
         "there is no clip in {}: videos ({}), animated pictures, or folders of frames are needed",
         paths.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", "),
         oneiro_media::VIDEO_EXTENSIONS.join(", ")
     )]
     NoClips {
-        /// The files and folders.
+        /// The files and folders that were given.
         paths: Vec<PathBuf>,
     },
     /// The clips that the network sees have too many pixels.
@@ -89,26 +89,26 @@ pub enum SourceError {
         clips: usize,
         /// Number of frames of a clip.
         frames: usize,
-        /// Rows of a frame.
+        /// Rows of each frame.
         height: usize,
-        /// Pixels a row.
+        /// Pixels in each row of a frame.
         width: usize,
     },
-    /// A number that says how clips are taken is 0.
+    /// The stride of frames or the number of clips is 0.
     #[error("{what} is 0; at least 1 is needed")]
     Zero {
-        /// The number: "the stride of frames".
+        /// The setting that is 0: "the stride of frames".
         what: &'static str,
     },
     /// A list of images cannot be read.
     #[error("{}: this list of images cannot be used: {why}", list.display())]
     List {
-        /// The list.
+        /// The list's file.
         list: PathBuf,
-        /// The reason.
+        /// What is wrong with the list.
         why: String,
     },
-    /// At most zero pictures were requested.
+    /// The number of pictures to take was set to zero.
     #[error("at least one picture is needed")]
     NoneWanted,
     /// A picture is given, but the network takes none.
@@ -123,30 +123,30 @@ pub enum SourceError {
          float32 in 0-1"
     )]
     Photograph {
-        /// The photograph.
+        /// Name of the photograph.
         name: String,
         /// Number of bands of the network's input.
         bands: usize,
     },
-    /// The number of bands is not that of the network's input.
+    /// An image has another number of bands than the network's input.
     #[error(
         "{name}: its shape is {shape:?}, the network takes {bands} bands: [{bands}, height, width]{}",
         if shape[2] == *bands { "; its last axis has as many: save numpy.moveaxis(a, -1, 0)" } else { "" }
     )]
     Bands {
-        /// The file.
+        /// The image's file.
         name: String,
-        /// The file's shape.
+        /// The shape of the file's array: bands, height, width.
         shape: [usize; 3],
         /// Number of bands of the network's input.
         bands: usize,
     },
-    /// A mask has several bands.
+    /// A mask has more than one band.
     #[error("{name}: it has {bands} bands; a mask has one: shape [1, height, width]")]
     Mask {
-        /// The file.
+        /// The mask's file.
         name: String,
-        /// Number of bands in the file.
+        /// Number of bands in the mask's file.
         bands: usize,
     },
 }

@@ -1,4 +1,4 @@
-//! Crops and resizes a photo to a network's input size, and describes how.
+//! Crops and resizes photos to a network's input size, and describes how for reports and remarks.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -11,15 +11,17 @@ use crate::error::Result;
 use crate::job::error::JobError;
 use crate::remark::Remark;
 
-/// Input sides of networks that are evaluated on the centre of a picture scaled to [`SCALED_SIDE`].
+/// Input sides of networks whose reference evaluation crops the centre of a picture scaled to
+/// [`SCALED_SIDE`].
 const CENTER_CROP_SIDES: std::ops::RangeInclusive<usize> = 224..=227;
-/// Shorter side of a picture before the crop (Caffe's and torchvision's reference evaluations).
+/// The shorter side of a picture before that crop, in pixels (Caffe's and torchvision's reference
+/// evaluations).
 const SCALED_SIDE: f64 = 256.0;
 
-/// The enlargement factor from which on the description warns that the picture shows little.
+/// From this enlargement factor on, the description warns that the picture has little detail.
 const MUCH_ENLARGED: usize = 8;
 
-/// Returns an error unless the share is above 0 and at most 1.
+/// Returns an error unless the crop's share of the shorter side is above 0 and at most 1.
 pub fn check_crop(crop: Option<f64>) -> Result<()> {
     match crop {
         Some(crop) if !(crop > 0.0 && crop <= 1.0) => Err(JobError::Crop { crop }.into()),
@@ -27,7 +29,7 @@ pub fn check_crop(crop: Option<f64>) -> Result<()> {
     }
 }
 
-/// Returns the share of the scaled picture's shorter side that reference evaluations crop.
+/// Returns the share of the scaled picture's shorter side that reference evaluations keep in the centre crop.
 fn usual_crop(side: usize) -> f64 {
     if CENTER_CROP_SIDES.contains(&side) {
         side as f64 / SCALED_SIDE
@@ -39,7 +41,7 @@ fn usual_crop(side: usize) -> f64 {
 /// How a photo was cropped and resized, as heights and widths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Framing {
-    /// Height and width of the file.
+    /// Height and width of the photo in its file.
     from: [usize; 2],
     /// Height and width after scaling, if the photo was scaled.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -74,7 +76,7 @@ impl Framing {
         Self::by(from, size, size)
     }
 
-    /// How [`framed`] crops and resizes a picture of size `from`.
+    /// Returns how [`framed`] crops and resizes a picture of size `from`.
     pub(crate) fn of(from: [usize; 2], size: [usize; 2], crop: Option<f64>) -> Self {
         Self::new(from, size, kept_share(from, size, crop))
     }
@@ -88,7 +90,7 @@ impl Framing {
         }
     }
 
-    /// Describes the framing in words.
+    /// Describes in words how the photo was cropped and resized.
     fn words(&self) -> String {
         let size = |[h, w]: [usize; 2]| format!("{h}x{w}");
         let from = size(self.from);
@@ -130,7 +132,7 @@ pub(crate) fn kept_share(from: [usize; 2], size: [usize; 2], crop: Option<f64>) 
     }
 }
 
-/// How photos were cropped and resized to a network's size, by file.
+/// How photos were cropped and resized to a network's input size, by file.
 #[derive(Debug, Default)]
 pub struct Framings(Mutex<BTreeMap<String, Framing>>);
 
@@ -151,7 +153,7 @@ impl Framings {
     /// Reports the framings in remarks, one for each way in which photos were framed. What was reported is
     /// not reported again.
     pub fn say(&self, context: &Context) {
-        /// Maximum number of remarks.
+        /// Most ways of cropping that get a remark of their own.
         const LINES: usize = 4;
         let known = self.0.lock().map(|mut known| std::mem::take(&mut *known)).unwrap_or_default();
         let mut ways: BTreeMap<Framing, Vec<&str>> = BTreeMap::new();
@@ -184,7 +186,7 @@ mod tests {
         let (shown, framing) = framed(&image, [2, 3], None).unwrap();
         assert_eq!(shown, image);
         assert_eq!(framing.words(), "neither scaled nor cropped, at the network's size 2x3");
-        // A crop that was chosen is made.
+        // An explicitly chosen crop is applied even to a photo of the network's input size.
         let (shown, framing) = framed(&image, [2, 3], Some(0.5)).unwrap();
         assert_ne!(shown, image);
         assert_eq!(framing.words(), "resized from 2x3 to 4x6, cropped about the centre to 2x3");

@@ -9,8 +9,8 @@ use super::error::SourceError;
 use crate::error::Result;
 use crate::files::FileError;
 
-/// Returns the given files and the pictures in given folders and their subfolders, sorted by name in each
-/// folder.
+/// Returns the given files, and the pictures in given folders and their subfolders, sorted by name within
+/// each folder.
 pub fn pictures(arguments: &[PathBuf], at_most: Option<usize>) -> Result<Vec<String>> {
     let mut found = Vec::new();
     for path in arguments {
@@ -56,7 +56,7 @@ pub fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(entries)
 }
 
-/// Whether a file or folder is not hidden: its name does not begin with a dot.
+/// Whether a file or folder is visible: its name does not begin with a dot.
 pub(crate) fn is_shown(entry: &DirEntry) -> bool {
     entry.depth() == 0 || !entry.file_name().to_string_lossy().starts_with('.')
 }

@@ -1,4 +1,4 @@
-//! Inputs of an optimisation other than its preset: a start picture, a mask, image statistics.
+//! Reads inputs of an optimisation besides its preset: a start picture, a mask, image statistics.
 
 use std::sync::Arc;
 
@@ -13,16 +13,16 @@ use crate::job::JobError;
 use crate::model::LoadedModel;
 use crate::source::references::{Files, picture_size};
 
-/// Inputs that all units share.
+/// Inputs of an optimisation that all units share.
 #[derive(Clone, Default)]
 pub struct Extras {
-    /// The inputs that were read.
+    /// The start picture, mask and statistics that were read.
     pub materials: Materials,
-    /// The statistics file.
+    /// Path of the file with image statistics.
     pub statistics_path: Option<String>,
 }
 
-/// Reads the start picture, at the size of the result.
+/// Reads the start picture, scaled to the size of the rendered picture.
 pub fn start(model: &LoadedModel, preset: &Preset, path: &str) -> Result<Reference> {
     Files::of_size(model, size_of_result(model, preset)?).reference(path)
 }
@@ -31,12 +31,13 @@ fn size_of_result(model: &LoadedModel, preset: &Preset) -> Result<[usize; 2]> {
     preset.picture.map_or_else(|| picture_size(model, preset.size), Ok)
 }
 
-/// Reads a mask, white where the result may change, at the size of the result.
+/// Reads a mask, scaled to the rendered picture; the optimisation may change the picture where the mask is
+/// white.
 pub fn mask(model: &LoadedModel, preset: &Preset, path: &str) -> Result<Reference> {
     Files::of_size(model, size_of_result(model, preset)?).mask(path)
 }
 
-/// Reads statistics.
+/// Reads image statistics from a file, if one is given.
 pub fn extras(model: &LoadedModel, statistics: Option<String>) -> Result<Extras> {
     let read = |path: &String| -> Result<Arc<Statistics>> {
         let bytes = oneiro_media::read_bytes(model.places.of(path))?;

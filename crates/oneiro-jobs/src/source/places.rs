@@ -13,7 +13,7 @@ use super::error::SourceError;
 use super::listing::entries;
 use crate::error::Result;
 
-/// Bytes that are read at a time.
+/// How many bytes of a file are read at a time.
 const PIECE_BYTES: usize = 1 << 20;
 
 /// A file, or a folder of pictures, from which a picture was made, as stored in the picture's metadata.
@@ -71,16 +71,16 @@ impl Places {
     }
 }
 
-/// Returns the SHA-256 in hexadecimal.
+/// Returns the SHA-256 of bytes in hexadecimal.
 pub fn hash(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-/// Folders of a folder with optical flow, whose pictures are part of it.
+/// Subfolders of a flow folder that contain the pictures of u and v.
 const FLOW_FOLDERS: [&str; 2] = ["u", "v"];
 
-/// Returns the SHA-256 of a file, or of the pictures in a folder, in hexadecimal. Files are read piece by
-/// piece, since videos are long.
+/// Returns the SHA-256, in hexadecimal, of a file or of the pictures in a folder. Files are read piece by
+/// piece, because videos are long.
 fn hash_of(path: &Path) -> Result<String> {
     if path.is_dir() {
         return hash_of_folder(path);
@@ -117,12 +117,12 @@ fn hash_of_folder(folder: &Path) -> Result<String> {
     Ok(hex(&digest.finalize()))
 }
 
-/// Whether a file has the extension of a numpy array.
+/// Whether a path has the ending of a NumPy array, `.npy`.
 pub fn is_npy(path: impl AsRef<Path>) -> bool {
     path.as_ref().extension().is_some_and(|e| e.eq_ignore_ascii_case("npy"))
 }
 
-/// Returns the files of these names with their hashes.
+/// Returns the files with these names, each with its SHA-256.
 pub fn hashed(names: &[String], places: &Places) -> Result<Vec<SourceFile>> {
     let file = |path: &String| Ok(SourceFile { path: path.clone(), sha256: hash_of(places.of(path))? });
     names.iter().map(file).collect()

@@ -1,4 +1,4 @@
-//! The files to which an objective refers: pictures, masks, vectors.
+//! Reads the files to which objectives refer: pictures, masks, vectors.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -17,23 +17,25 @@ use crate::source::directions::row_of;
 use crate::source::framing::Framing;
 use crate::source::places::is_npy;
 
-/// Looks up files on disk. Pictures are scaled and cropped about the centre to the network's input size.
+/// Reads files to which objectives refer. Pictures are scaled, and cropped at the centre, to the network's
+/// input size.
 pub struct Files<'a> {
     model: &'a LoadedModel,
-    /// `None` if the network takes no pictures. This is an error only if an objective refers to one.
+    /// Height and width to which pictures are scaled; `None` if the network takes no pictures. That is an
+    /// error only if an objective refers to a picture.
     size: Option<[usize; 2]>,
-    /// Pictures that have been read.
+    /// Pictures that have been read, by name, so that each is read once.
     known: RefCell<BTreeMap<String, (Image, bool)>>,
 }
 
 impl<'a> Files<'a> {
-    /// Creates a lookup for pictures of this size, by default the model's own.
+    /// Makes a reader that scales pictures to this size, by default the network's own.
     pub fn new(model: &'a LoadedModel, size: Option<[usize; 2]>) -> Result<Self> {
         let shapes = model.model.input_shapes(1, size)?;
         Ok(Self { model, size: model.model.plane(&shapes), known: RefCell::default() })
     }
 
-    /// Creates a lookup for pictures of exactly this size.
+    /// Makes a reader that scales pictures to exactly this size.
     pub fn of_size(model: &'a LoadedModel, size: [usize; 2]) -> Self {
         Self { model, size: Some(size), known: RefCell::default() }
     }
@@ -57,8 +59,8 @@ impl<'a> Files<'a> {
         Ok(oneiro_media::fit_center_crop(&image, h, w)?)
     }
 
-    /// Returns the picture in a file: a photograph or, for a network that takes bands, those of a `.npy`
-    /// file.
+    /// Returns the picture in a file: a photograph, or the bands of a `.npy` file for a network whose input
+    /// is bands.
     pub fn reference(&self, name: &str) -> Result<Reference> {
         let images = || self.model.model.card.input.iter().filter(|card| card.kind == InputKind::Image);
         let bands = images().find(|card| card.order == ChannelOrder::Bands);
@@ -76,7 +78,8 @@ impl<'a> Files<'a> {
         Ok(Reference::new(name, image))
     }
 
-    /// Returns the bands of a file. Their number must be that in the card of an input.
+    /// Returns the bands (channels) of a `.npy` file. Their number must match the card of one of the
+    /// network's inputs.
     fn bands(&self, name: &str, card: &InputCard) -> Result<Reference> {
         let (bands, wanted) = (read_bands(self.model.places.of(name))?, card.channels());
         if bands.channels != wanted {
@@ -94,7 +97,7 @@ impl<'a> Files<'a> {
         Ok(Reference::new(name, oneiro_media::fit_center_crop(bands, h, w)?))
     }
 
-    /// Returns a picture whose brightness is a mask: a photograph, or a `.npy` file with one band.
+    /// Returns a picture whose brightness is the mask: a photograph, or a `.npy` file with one band.
     pub fn mask(&self, name: &str) -> Result<Reference> {
         if !is_npy(name) {
             return self.photograph(name);
@@ -141,7 +144,7 @@ impl NameLookup for Files<'_> {
     }
 }
 
-/// Returns the index of a class by its name.
+/// Returns the index of a network's class by its name.
 fn class(model: &LoadedModel, name: &str) -> Result<usize, LookupError> {
     model.class_index(name).map_err(|error| {
         let name = name.to_owned();
@@ -155,12 +158,13 @@ fn class(model: &LoadedModel, name: &str) -> Result<usize, LookupError> {
     })
 }
 
-/// Returns the error of a file that cannot be used, with the messages of all sources.
+/// Makes the error of a file that cannot be used, with the messages of all underlying errors.
 fn unreadable(name: &str, error: &dyn std::error::Error) -> LookupError {
     LookupError::File { name: name.to_owned(), why: chain(error) }
 }
 
-/// Returns the drawn channels of a picture: for bands, those that the network's card selects.
+/// Returns the channels in which a picture is drawn as red, green and blue; for bands, the network's card
+/// selects them.
 pub fn drawn(model: &LoadedModel, picture: &Reference) -> Result<Image> {
     let image = picture.image.as_ref();
     let of_bands = |card: &&InputCard| card.order == ChannelOrder::Bands && card.channels() == image.channels;
@@ -169,7 +173,7 @@ pub fn drawn(model: &LoadedModel, picture: &Reference) -> Result<Image> {
     Ok(Image::rgb(image.width, image.height, data)?)
 }
 
-/// Returns the drawn channels of a picture, in grey if the network reads no colours.
+/// Returns a picture's drawn channels; they are grey if the network's preprocessing discards colour.
 pub fn visible(model: &LoadedModel, picture: &Reference) -> Result<Image> {
     let mut seen = picture.clone();
     let card = model.model.card.input.iter().find(|card| card.kind == InputKind::Image);
@@ -181,9 +185,9 @@ pub fn visible(model: &LoadedModel, picture: &Reference) -> Result<Image> {
     drawn(model, &seen)
 }
 
-/// Looks up classes only, for objectives that may not refer to files.
+/// A lookup of class names only, for objectives that may not refer to files.
 pub struct Classes<'a> {
-    /// The network.
+    /// The network whose classes are looked up.
     pub model: &'a LoadedModel,
     /// The reason why the objective may not refer to files.
     pub why: &'static str,
@@ -203,7 +207,7 @@ impl NameLookup for Classes<'_> {
     }
 }
 
-/// Returns the size of the network's pictures: the requested size, or the model's own.
+/// Returns height and width of the network's pictures: the requested size, or the network's default.
 pub fn picture_size(model: &LoadedModel, size: Option<[usize; 2]>) -> Result<[usize; 2]> {
     match model.model.plane(&model.model.input_shapes(1, size)?) {
         Some(size) => Ok(size),
@@ -211,7 +215,7 @@ pub fn picture_size(model: &LoadedModel, size: Option<[usize; 2]>) -> Result<[us
     }
 }
 
-/// Returns the objective with its pictures at another size.
+/// Returns an objective with the pictures that it refers to scaled to another size.
 pub fn refitted(files: &Files<'_>, objective: &Objective) -> Result<Objective> {
     let mut objective = objective.clone();
     for term in objective.terms_mut() {
@@ -225,7 +229,7 @@ pub fn refitted(files: &Files<'_>, objective: &Objective) -> Result<Objective> {
     Ok(objective)
 }
 
-/// Returns the names of the files to which objectives refer, once each, in order.
+/// Returns the names of all files to which objectives refer, each once, in order of appearance.
 pub fn named(objectives: &[Objective]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for term in objectives.iter().flat_map(Objective::terms) {
@@ -251,8 +255,8 @@ fn vector_of(term: &Term) -> Option<String> {
 }
 
 impl LoadedModel {
-    /// Parses an objective. Classes are found by name. Pictures are read and brought to this size, by default
-    /// the model's own.
+    /// Parses an objective's expression. Classes are found by name. Pictures are read and scaled to this
+    /// size, by default the network's own.
     pub fn expression(&self, text: &str, size: Option<[usize; 2]>) -> Result<Objective> {
         Ok(Objective::parse(text, &Files::new(self, size)?)?)
     }

@@ -1,4 +1,4 @@
-//! The error of a scan's file that cannot be written or used.
+//! Errors of a scan's SQLite file that cannot be written or used.
 
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -9,54 +9,54 @@ use oneiro_media::write_hint;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The database cannot be written.
+    /// The scan's SQLite file cannot be written.
     #[error("the scan's file cannot be written in {}: {why}; {}", folder.display(), write_hint(kind_of(why)))]
     Write {
-        /// The folder in which it is put together.
+        /// The folder in which the file is being written.
         folder: PathBuf,
-        /// Why.
+        /// The database's error.
         why: rusqlite::Error,
     },
-    /// The database cannot be read.
+    /// The scan's SQLite file cannot be read.
     #[error("{}: the scan cannot be read: {why}", path.display())]
     Read {
-        /// The file.
+        /// Path of the scan's file.
         path: PathBuf,
-        /// Why.
+        /// The database's error.
         why: rusqlite::Error,
     },
     /// A folder or file contains no scan.
     #[error("{}: there is no scan here", path.display())]
     NoScan {
-        /// The folder or file.
+        /// The folder or file that was given as a scan.
         path: PathBuf,
     },
-    /// A folder for the scanned images that is none.
+    /// The folder given for the scanned images does not exist.
     #[error("{}: there is no such folder; name the one that the scanned folder is now", folder.display())]
     NoImages {
-        /// The folder.
+        /// The folder that does not exist.
         folder: PathBuf,
     },
-    /// A scan in another form.
+    /// The scan's file has another version of the schema.
     #[error("{}: the scan has form {found}, this program reads form {}: scan again", path.display(), super::SCHEMA_VERSION)]
     Version {
-        /// The file.
+        /// Path of the scan's file.
         path: PathBuf,
-        /// The version of the file's schema.
+        /// The schema version of the file.
         found: i64,
     },
-    /// A layer was not scanned.
+    /// The requested layer was not scanned.
     #[error("layer \"{name}\" is not in this scan; {}", known_said(known))]
     Layer {
-        /// The requested name.
+        /// The layer's name as requested.
         name: String,
         /// Names of scanned layers, most similar first.
         known: Vec<String>,
     },
-    /// A layer does not have a channel.
+    /// The requested channel is beyond the layer's channels.
     #[error("layer \"{layer}\" has {channels} channels, 0 to {}; there is no channel {channel}", channels - 1)]
     Channel {
-        /// The layer.
+        /// Name of the layer.
         layer: String,
         /// Number of the layer's channels.
         channels: usize,
@@ -66,40 +66,40 @@ pub enum StoreError {
     /// The data set does not have a class.
     #[error("the scanned images have no class \"{name}\"; {}", known_said(known))]
     Class {
-        /// The requested name.
+        /// The class name as requested.
         name: String,
         /// Names of the data set's classes, most similar first.
         known: Vec<String>,
     },
-    /// A class that the network does not have.
+    /// The network does not have the requested class.
     #[error("the network has no class \"{name}\"; {}", known_said(known))]
     Label {
-        /// The name asked for.
+        /// The class name as requested.
         name: String,
-        /// Names of classes, the nearest first.
+        /// Names of the network's classes, most similar first.
         known: Vec<String>,
     },
-    /// A unit that is not one channel of a layer.
+    /// The requested unit is not a single channel of a layer.
     #[error("\"{unit}\": a scan knows units LAYER:CHANNEL and class:NAME{why}")]
     Unit {
-        /// The unit.
+        /// The unit as requested.
         unit: String,
-        /// The reason, or an empty text.
+        /// The reason, or an empty text if there is nothing to add.
         why: String,
     },
     /// The scan is of another network.
     #[error("the scan is of another network: {scanned}, SHA-256 {}…; this is {model}", sha256.get(..12).unwrap_or(sha256))]
     OtherModel {
-        /// The network that was scanned.
+        /// File name of the network that was scanned.
         scanned: String,
         /// The scanned network's hash in hexadecimal.
         sha256: String,
-        /// The network that is used.
+        /// File name of the network that is used now.
         model: String,
     },
 }
 
-/// The system's kind of an error of the database.
+/// Returns the kind of I/O error that corresponds to a database error.
 fn kind_of(error: &rusqlite::Error) -> ErrorKind {
     use rusqlite::ErrorCode;
     match error.sqlite_error_code() {
@@ -110,9 +110,9 @@ fn kind_of(error: &rusqlite::Error) -> ErrorKind {
 }
 
 fn known_said(known: &[String]) -> String {
-    /// Names up to which all are listed.
+    /// Up to this number of names, an error lists all of them.
     const FEW: usize = 12;
-    /// Names of many that are listed.
+    /// Of a larger number of names, an error lists this many.
     const LISTED: usize = 5;
     match known {
         [] => "there are none".to_owned(),

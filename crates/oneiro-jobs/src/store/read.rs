@@ -1,4 +1,4 @@
-//! Queries a scan's file.
+//! Reads a scan's SQLite file.
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -27,7 +27,7 @@ pub use names::Named;
 pub use records::{ClassRecord, DataClass, ExampleRecord, ImageRecord, LayerRecord, UnitRecord};
 pub use strength::{Breadth, Strength};
 
-/// A scan's file, open for reading.
+/// A scan's SQLite file, open for reading.
 #[derive(Debug)]
 pub struct ScanFile {
     path: PathBuf,
@@ -80,12 +80,12 @@ impl ScanFile {
         Ok(scan)
     }
 
-    /// Returns the file's path.
+    /// Returns the path of the scan's file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Returns an entry of the table about the whole scan.
+    /// Returns an entry of the scan's `meta` table, which describes the scan as a whole.
     pub fn meta(&self, key: &str) -> Option<&str> {
         self.meta.get(key).map(String::as_str)
     }
@@ -93,7 +93,7 @@ impl ScanFile {
     /// Returns an error unless the scan is of this network.
     ///
     /// # Errors
-    /// The error names both networks.
+    /// An error that names both networks.
     pub fn check_model(&self, model: &LoadedModel) -> Result<()> {
         if self.meta("model-sha256") == Some(&model.hash) {
             return Ok(());
@@ -103,15 +103,15 @@ impl ScanFile {
         Err(StoreError::OtherModel { scanned, sha256, model: model.source.clone() }.into())
     }
 
-    /// Loads the network that was scanned, with the stored preprocessing. It is read from `elsewhere` or,
-    /// without this, from its old path.
+    /// Loads the network that was scanned, with the preprocessing stored in the scan. It is read from
+    /// `elsewhere` or, if that is `None`, from its path at the time of the scan.
     ///
     /// # Errors
-    /// If the network cannot be read, or if it is another one.
+    /// If the network cannot be read, or is not the scanned one.
     pub fn model(&self, context: &Context, elsewhere: Option<&str>) -> Result<LoadedModel> {
         let meta = |key: &str| self.meta(key).unwrap_or_default();
         let card = Card::parse(meta("preparation")).map_err(|source| ProvenanceError::Card { source })?;
-        // The absolute path is used if it exists, otherwise the name as the user gave it.
+        // The absolute path is preferred if it exists; otherwise the name as the user gave it is used.
         let path = Path::new(meta("model-path"));
         let was = if path.is_file() { meta("model-path") } else { meta("model") };
         let model = elsewhere.unwrap_or(was).to_owned();
@@ -122,21 +122,21 @@ impl ScanFile {
         Ok(model)
     }
 
-    /// Returns what ranks the images in lists: "activation" or "relevance".
+    /// Returns the quantity by which the images in example lists are ranked: "activation" or "relevance".
     pub fn ranked_by(&self) -> &str {
         self.meta("ranked-by").unwrap_or("activation")
     }
 
-    /// Returns the folder that contains the images.
+    /// Returns the folder that contains the scanned images.
     pub fn data(&self) -> PathBuf {
         let scanned = || PathBuf::from(self.meta("data-folder").unwrap_or_default());
         self.images.clone().unwrap_or_else(scanned)
     }
 
-    /// With images that have moved to this folder since, if one is given.
+    /// Sets the folder of the scanned images, if they have moved since the scan.
     ///
     /// # Errors
-    /// If there is no such folder.
+    /// If there is no such folder of images.
     pub fn with_images(mut self, folder: Option<&str>) -> Result<Self> {
         if let Some(folder) = folder.map(PathBuf::from) {
             if !folder.is_dir() {
@@ -147,12 +147,12 @@ impl ScanFile {
         Ok(self)
     }
 
-    /// Returns the layers, in the network's order.
+    /// Returns the scanned layers, in the network's order.
     pub fn layers(&self) -> &[LayerRecord] {
         &self.layers
     }
 
-    /// Returns the classes of the images.
+    /// Returns the classes of the scanned images.
     pub fn classes(&self) -> Result<&[DataClass]> {
         if self.classes.get().is_none() {
             let read = |row: &Row<'_>| {
@@ -182,12 +182,12 @@ impl ScanFile {
         Ok((known, right))
     }
 
-    /// Returns the number of images that were read.
+    /// Returns the number of scanned images that could be read.
     pub fn image_count(&self) -> Result<usize> {
         Ok(self.one("SELECT count(*) FROM images WHERE height IS NOT NULL", [])? as usize)
     }
 
-    /// Returns all data on a unit.
+    /// Returns all data of the scan on a unit.
     ///
     /// # Errors
     /// If the layer has no such channel.
@@ -209,14 +209,14 @@ impl ScanFile {
         Ok(unit)
     }
 
-    /// Returns the units of a layer by channel, without their lists.
+    /// Returns the units of a layer in order of their channels, without example lists.
     pub fn units(&self, layer: &LayerRecord) -> Result<Vec<UnitRecord>> {
         self.all("SELECT * FROM units WHERE layer = ? ORDER BY channel", [layer.number as i64], |row| {
             unit_row(layer, row)
         })
     }
 
-    /// Returns a list of a unit's examples, in the list's order.
+    /// Returns one of a unit's example lists, in the list's order.
     fn examples(&self, layer: &LayerRecord, unit: i64, list: List) -> Result<Vec<ExampleRecord>> {
         let sql = "SELECT e.image, i.file, c.name, e.value, e.before, e.place FROM examples e JOIN images i USING (image) \
                    LEFT JOIN classes c USING (class) WHERE e.unit = ? AND e.list = ? ORDER BY e.rank";
@@ -256,8 +256,8 @@ impl ScanFile {
         Ok(all.map(record).collect())
     }
 
-    /// Returns the sampled activations of a unit. The k-th samples of all units of a layer come from the same
-    /// image and position.
+    /// Returns activations of a unit sampled during the scan. The k-th samples of all units of a layer come
+    /// from the same image and position.
     pub fn samples(&self, unit: i64) -> Result<Vec<f32>> {
         let blob: Vec<Vec<u8>> =
             self.all("SELECT activations FROM samples WHERE unit = ?", [unit], |row| row.get(0))?;
@@ -271,7 +271,7 @@ impl ScanFile {
         self.all(sql, [unit], |row| Ok((row.get::<_, i64>(0)? as usize, row.get(1)?)))
     }
 
-    /// Returns an image by its index.
+    /// Returns a scanned image by its index.
     ///
     /// # Errors
     /// If the file cannot be read, or if there is no such image.
@@ -290,14 +290,14 @@ impl ScanFile {
         Ok(found.map_err(|e| self.failed(e))?)
     }
 
-    /// Returns the picture of an image as the network read it, if the scan stored one.
+    /// Returns the stored thumbnail of an image, as the network saw it, if the scan stored one.
     pub fn thumbnail(&self, image: u32) -> Result<Option<Vec<u8>>> {
         let found = self.all("SELECT picture FROM thumbnails WHERE image = ?", [image], |row| row.get(0))?;
         Ok(found.into_iter().next())
     }
 
-    /// Returns the network's predictions for images of a class, most frequent first: the predicted class, and
-    /// the number of images.
+    /// Returns how often the network predicts each class for images of a class, most frequent first: pairs of
+    /// predicted class and number of images.
     pub fn confusions(&self, class: usize) -> Result<Vec<(usize, usize)>> {
         let sql = "SELECT label, images FROM confusions WHERE class = ? ORDER BY images DESC, label";
         self.all(sql, [class as i64], |row| {
@@ -317,7 +317,7 @@ impl ScanFile {
         self.all("SELECT name FROM labels ORDER BY label", [], |row| row.get(0))
     }
 
-    /// Returns the number of problems of each kind.
+    /// Returns the kinds of problems with images, each with how often it occurred.
     pub fn problems(&self) -> Result<Vec<(String, usize)>> {
         let sql = "SELECT kind, count(*) FROM problems GROUP BY kind ORDER BY kind";
         self.all(sql, [], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as usize)))
@@ -345,7 +345,7 @@ impl ScanFile {
     }
 }
 
-/// Converts a row of the table of units, without lists.
+/// Converts a row of the table `units` to a record, without example lists.
 fn unit_row(layer: &LayerRecord, row: &Row<'_>) -> rusqlite::Result<UnitRecord> {
     Ok(UnitRecord {
         number: row.get(0)?,
@@ -369,7 +369,7 @@ fn numbers(blob: &[u8]) -> Vec<f32> {
 }
 
 fn layer(row: &Row<'_>) -> rusqlite::Result<LayerRecord> {
-    /// A receptive field as stored in the file.
+    /// A receptive field as JSON in the scan's file.
     #[derive(Deserialize)]
     struct Field {
         extent: Vec<usize>,

@@ -1,4 +1,4 @@
-//! Writes a scan into an SQLite file.
+//! Writes the results of a scan into an SQLite file.
 
 use std::path::Path;
 
@@ -13,32 +13,32 @@ use crate::job::scan::block::Block;
 use crate::job::scan::layers::{LayerKind, ScannedLayer};
 use crate::source::dataset::Dataset;
 
-/// Number of correlated units of the same layer that are stored for each unit.
+/// How many correlated units of the same layer are stored for each unit.
 const CORRELATED: usize = 8;
-/// Correlations below this number of standard errors (of independent samples) are not stored.
+/// Correlations below this many standard errors, for independent samples, are not stored.
 const ERRORS: f32 = 3.0;
-/// Minimum number of samples for a meaningful correlation.
+/// Smallest number of samples for which correlations are computed.
 const LEAST_SAMPLES: usize = 64;
-/// Maximum number of a layer's units. For more units, computing all pairs would take too long.
+/// Layers with more units than this get no correlations, because computing all pairs would take too long.
 pub(crate) const MOST_UNITS: usize = 4096;
 
-/// The content of a scan's file.
+/// Everything that a scan's file stores.
 pub(crate) struct Content<'a> {
-    /// Entries about the whole scan.
+    /// Entries of the table `meta`, which describes the scan as a whole.
     pub meta: Vec<(String, String)>,
     pub dataset: &'a Dataset,
-    /// The network's class for each class of the data set.
+    /// The network's class for each class of the data set, if it is known.
     pub labels_of: &'a [Option<usize>],
     /// Names of the network's classes.
     pub labels: Vec<String>,
     pub layers: &'a [ScannedLayer],
     pub summarized: &'a [SummarizedLayer],
     pub found: &'a Block,
-    /// Pictures of images as the network read them.
+    /// Thumbnails of example images, as the network saw them, by the image's index.
     pub thumbnails: Vec<(u32, Vec<u8>)>,
 }
 
-/// Writes a new file into a folder inside `folder`, the one that errors name.
+/// Writes a new SQLite file at `path`, in a temporary folder inside `folder`. Errors name `folder`.
 pub(crate) fn write(folder: &Path, path: &Path, content: &Content<'_>) -> Result<(), StoreError> {
     let refused = |why| StoreError::Write { folder: folder.to_owned(), why };
     let mut database = Connection::open(path).map_err(refused)?;
@@ -231,7 +231,7 @@ fn examples(to: &Transaction<'_>, unit: i64, list: List, ranking: &Ranking) -> r
     Ok(())
 }
 
-/// Returns for each unit the units of its layer that are most correlated with it, by sampled activations.
+/// Returns for each unit the units of its layer whose sampled activations are most correlated with it.
 fn correlated(samples: &[Vec<f32>]) -> Vec<Vec<(usize, f32)>> {
     let count = samples.first().map_or(0, Vec::len);
     if count < LEAST_SAMPLES || samples.len() > MOST_UNITS {
@@ -239,7 +239,7 @@ fn correlated(samples: &[Vec<f32>]) -> Vec<Vec<(usize, f32)>> {
     }
     let least = ERRORS / (count as f32).sqrt();
     let normal: Vec<Option<NormalSample>> = samples.par_iter().map(|of| NormalSample::new(of)).collect();
-    // Each pair once: those of a unit with the units behind it.
+    // Each pair of units is computed once: a unit with those after it.
     let behind = |unit: usize| -> Vec<f32> {
         let with = |other: &Option<NormalSample>| match (&normal[unit], other) {
             (Some(own), Some(other)) => own.correlation(other),

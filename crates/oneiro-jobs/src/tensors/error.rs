@@ -10,22 +10,22 @@ use safetensors::SafeTensorError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TensorError {
-    /// The path is a folder.
+    /// The path of a tensor file is a folder.
     #[error("{} is a folder; a .safetensors file is needed", path.display())]
     IsFolder {
-        /// The folder.
+        /// Path of the folder.
         path: PathBuf,
     },
-    /// There is no such file.
+    /// There is no file of tensors at the path.
     #[error("{}: there is no such file; check the spelling and the current folder", path.display())]
     NotFound {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
     },
     /// The operating system cannot read the file.
     #[error("could not read {}", path.display())]
     Read {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// The operating system's error.
         source: io::Error,
@@ -33,25 +33,25 @@ pub enum TensorError {
     /// The file is no safetensors file.
     #[error("{} is not a readable safetensors file", path.display())]
     Unreadable {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// The parser's error.
+        /// The error of the safetensors parser.
         source: SafeTensorError,
     },
     /// A tensor's element type is not supported.
     #[error("{}: tensor \"{name}\" has type {dtype:?}; float32 is needed", path.display())]
     Type {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// The tensor.
+        /// Name of the tensor.
         name: String,
-        /// The tensor's element type.
+        /// Element type of the tensor.
         dtype: safetensors::Dtype,
     },
     /// Tensors cannot be encoded, since a shape does not fit its data.
     #[error("the tensors cannot be encoded")]
     Encode(#[from] SafeTensorError),
-    /// The file cannot be written.
+    /// The file of tensors cannot be written.
     #[error(transparent)]
     Write(#[from] MediaError),
 }

@@ -1,4 +1,4 @@
-//! Inputs of kinds that brought tools to grief, with right values of PyTorch or ONNX Runtime beside them.
+//! Unusual model files that caused errors in tools, with reference values from PyTorch or ONNX Runtime.
 
 use std::path::{Path, PathBuf};
 
@@ -7,8 +7,9 @@ use oneiro_jobs::{Job as _, Kept, ModelSpec, Run, model};
 
 use crate::context;
 
-/// The goldens of a folder, each with its model: `NAME.golden.safetensors` belongs to `NAME.onnx`, and so
-/// does `NAME.TAG.golden.safetensors` where no model has that longer name.
+/// Returns the files of reference values ("goldens") in a folder, each with its model.
+/// `NAME.golden.safetensors` belongs to `NAME.onnx`; so does `NAME.TAG.golden.safetensors`, if no model has
+/// that longer name.
 fn goldens(folder: &Path) -> Vec<(PathBuf, PathBuf)> {
     const ENDING: &str = ".golden.safetensors";
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
@@ -28,7 +29,7 @@ fn goldens(folder: &Path) -> Vec<(PathBuf, PathBuf)> {
     found
 }
 
-/// What differs from the reference numbers of a model.
+/// Returns how a model's results differ from its reference values.
 fn differences(model: &Path, golden: &Path) -> oneiro_jobs::Result<Vec<String>> {
     let context = context();
     let golden = golden.display().to_string();

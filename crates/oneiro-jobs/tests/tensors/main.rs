@@ -1,4 +1,4 @@
-//! Jobs on raw tensors: gradients of expressions, and reference numbers of other frameworks.
+//! Jobs on raw tensors: gradients of expressions, and comparison with reference values of other frameworks.
 
 #![allow(clippy::unwrap_used)]
 
@@ -13,7 +13,7 @@ mod onnx;
 
 use oneiro_jobs::{Context, Silent};
 
-/// As many threads as the machine has, and no word.
+/// Returns a context with as many threads as the machine has, and no output.
 fn context() -> Context {
     Context::new(None, Silent).unwrap()
 }

@@ -9,10 +9,10 @@ use crate::context;
 use crate::files::{npy, picture, read_safetensors, wave};
 use crate::onnx::Network;
 
-/// Side of the embedded network's pictures.
+/// Side in pixels of the embedded network's pictures in these tests.
 const SIDE: usize = 48;
 
-/// A network, and a folder for the files that expressions name.
+/// A network, and a folder for the files that expressions refer to.
 struct Setting {
     context: Context,
     model: LoadedModel,
@@ -20,7 +20,7 @@ struct Setting {
 }
 
 impl Setting {
-    /// The embedded network with this preparation.
+    /// Loads the embedded network with this preprocessing.
     fn embedded(preprocess: Option<&str>) -> Self {
         let preprocess = preprocess.map(str::to_owned);
         let spec = ModelSpec { preprocess, ..ModelSpec::named("squeezenet1_1") };
@@ -44,7 +44,8 @@ impl Setting {
         std::fs::write(self.folder.path().join(name), content).unwrap();
     }
 
-    /// The value and the gradient of an expression at a tensor. Its picture is the file in the folder.
+    /// Returns the value and the gradient of an expression at a tensor. A picture in the expression is a file
+    /// in the folder.
     fn value_and_gradient(&self, shape: &[usize], x: &[f32], expression: &str) -> (f64, Vec<f32>) {
         self.write("x.npy", npy(shape, x));
         let path = |name: &str| self.folder.path().join(name).display().to_string();
@@ -64,9 +65,9 @@ impl Setting {
     }
 }
 
-/// Asserts that the derivative along a direction is the gradient's, but for the rounding of values to
-/// float32. Without a direction it is that of the gradient, in which the value changes the most and kinks of
-/// ReLUs matter the least.
+/// Asserts that the numerical derivative along a direction agrees with the gradient, except for float32
+/// rounding. Without a direction, it is taken along the gradient, where the value changes most and kinks of
+/// ReLUs matter least.
 #[track_caller]
 fn agrees(
     setting: &Setting,
@@ -96,7 +97,7 @@ fn gradients_with_penalties_and_pictures_are_central_differences_of_the_value() 
     setting.write("photo.png", picture(60, 50));
     let shape = [1, 3, SIDE, SIDE];
     let n = 3 * SIDE * SIDE;
-    // The network reads 0-1 as it is, so that penalties weigh as much as channels.
+    // The network is fed with 0-1 directly, so that penalties and channels have similar weight.
     let x: Vec<f32> = wave(n).iter().map(|v| 0.5 + 0.4 * v).collect();
     for expression in [
         "channel(fire2,3) - 0.5*tv",
@@ -107,7 +108,8 @@ fn gradients_with_penalties_and_pictures_are_central_differences_of_the_value() 
     ] {
         agrees(&setting, (&shape, &x), expression, (None, 0.004, 0.03));
     }
-    // Single values where the penalty is nearly all: its neighbours' terms count, also at the border.
+    // Checks single values where the penalty dominates. Terms of neighbouring pixels must be included, also
+    // at the border.
     for at in [0, 3 * SIDE + 5, SIDE * SIDE + 20 * SIDE + 20, n - 1] {
         let mut along = vec![0.0; n];
         along[at] = 1.0;
@@ -148,7 +150,7 @@ fn the_inversion_of_a_picture_by_itself_is_perfect() {
     let (value, _) =
         setting.value_and_gradient(&[1, 3, SIDE, SIDE], &image.data, "caricature(fire2,photo.png)");
     assert!((value - 1.0).abs() < 1e-5, "{value}");
-    // Root mean square and summed squared differences of a known picture.
+    // The values of both penalties for a known picture: root mean square, and summed squared differences.
     let (with, _) =
         setting.value_and_gradient(&[1, 3, SIDE, SIDE], &image.data, "inversion(fire2,photo.png) - l2");
     let square: f64 = image.data.iter().map(|v| f64::from(*v).powi(2)).sum();

@@ -1,6 +1,6 @@
 use super::*;
 
-/// An empty folder of this test's own, removed at the end.
+/// An empty folder for one test, removed when the test ends.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -96,7 +96,7 @@ fn writers_of_the_same_name_at_the_same_time_leave_one_complete_file() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_is_named_with_the_file_whatever_the_writer_makes_of_it() {
-    // The device that is always full.
+    // Linux's device `/dev/full` refuses every write with "no space left".
     let path = Path::new("/dev/full");
     let says = |error: MediaError| {
         let said = error.to_string();

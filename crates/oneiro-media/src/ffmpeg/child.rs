@@ -1,4 +1,4 @@
-//! A running child process whose output is read bit by bit.
+//! A running child process (`ffmpeg` or `ffprobe`) whose output is read as it comes.
 
 use std::io::{BufReader, Read};
 use std::process::{ChildStdin, ChildStdout};
@@ -6,55 +6,57 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
-/// Bytes of a child's error output that are kept: its first words, which name the cause.
+/// How many bytes of a child's error output are kept: its first messages, which name the cause.
 const KEPT_BYTES: usize = 8 << 10;
-/// Bytes that are read from the child at once.
+/// How many bytes of the child's output one read takes at most.
 const PIPE_BYTES: usize = 64 << 10;
-/// How long the last words of a child are awaited after its end: a process that it started may hold the pipe.
+/// How long to wait for a child's error output after its end. A process that the child started may hold the
+/// pipe open.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-/// The exit status of `ffmpeg` where a signal asked it to end.
+/// The exit status of `ffmpeg` when a signal asked it to end.
 const SIGNALLED: i32 = 255;
 
-/// A child process. It is ended and reaped when the value is dropped.
+/// A child process. It is ended and its status collected (reaped) when the value is dropped.
 #[derive(Debug)]
 pub(crate) struct Child {
     process: Process,
-    /// The child's output.
+    /// The child's standard output.
     pub output: BufReader<ChildStdout>,
-    /// The child's input, if the caller feeds it.
+    /// The child's standard input, if the caller writes into it.
     pub input: Option<ChildStdin>,
     errors: Receiver<Vec<u8>>,
 }
 
-/// Ends and reaps the process when dropped.
+/// A process that is ended and reaped (its exit status collected) when the value is dropped.
 #[derive(Debug)]
 struct Process(std::process::Child);
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Of a process that has ended and was reaped, both do nothing.
+        // Both calls do nothing if the process has already ended and was reaped.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// How a child ended, and what it said.
+/// How a child process ended, and its error messages.
 #[derive(Debug)]
 pub(crate) struct Ending {
-    /// Whether the child ended by itself and called that a success.
+    /// Whether the child ended by itself with the exit status of success.
     pub is_success: bool,
-    /// Whether something else ended the child.
+    /// Whether a signal from outside ended the child.
     pub was_killed: bool,
-    /// Lines of its error output, without addresses in memory.
+    /// The lines of the child's error output, without addresses in memory.
     pub lines: Vec<String>,
 }
 
 impl Child {
-    /// Takes over a child whose outputs are pipes; `None` if they are not.
+    /// Takes over a started child; returns `None` unless its standard output and error output are pipes.
     pub fn new(mut process: std::process::Child) -> Option<Self> {
         let (output, mut stderr) = (process.stdout.take()?, process.stderr.take()?);
         let (sender, errors) = channel();
-        // Reads to the end whatever is kept: a full pipe would stop the child.
+        // Drains the error output to its end, although only the beginning is kept: a full pipe would block
+        // the child.
         thread::spawn(move || {
             let (mut kept, mut part) = (Vec::new(), [0; 4096]);
             while let Ok(length @ 1..) = stderr.read(&mut part) {
@@ -68,7 +70,8 @@ impl Child {
         Some(Self { process: Process(process), output, input, errors })
     }
 
-    /// Waits for the child's end. Its closed input announces it, and what it still writes goes nowhere.
+    /// Closes the child's input, which tells it to end, ignores the rest of its output, and waits for its
+    /// end.
     pub fn finish(self) -> Ending {
         let Self { mut process, output, input, errors } = self;
         drop((input, output));
@@ -82,7 +85,7 @@ impl Child {
 }
 
 impl Ending {
-    /// The child's words in one line: the last error and the number of those before it.
+    /// Returns the child's error output as one line: the last message, and how many came before it.
     pub fn words(&self) -> String {
         match self.lines.as_slice() {
             _ if self.was_killed => "it was ended from outside".to_owned(),
@@ -93,7 +96,7 @@ impl Ending {
     }
 }
 
-/// A line of the program's log: "[mov @ 0x55…] text" without the address, which differs from run to run.
+/// Removes the memory address from a log line such as "[mov @ 0x55…] text": it differs from run to run.
 fn without_address(line: &str) -> String {
     match line.split_once(" @ 0x") {
         Some((head, rest)) if head.starts_with('[') => match rest.split_once(']') {

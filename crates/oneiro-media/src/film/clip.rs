@@ -1,15 +1,15 @@
-//! Clips as films.
+//! Converts clips (`[C, T, H, W]`) to films, and enlarges pixels.
 
 use super::{Film, FrameRate};
 use crate::{Image, MediaError, Result};
 
-/// The most pixels of a film's enlarged frames.
+/// How many pixels a film of enlarged frames may have in all frames together.
 const MAX_FILM_PIXELS: u64 = crate::MAX_PIXELS;
 
 impl Film {
-    /// A clip at a frame rate, each pixel enlarged to a square of `enlarge` × `enlarge` pixels. `clip` is
-    /// `[C, T, H, W]` or a still, values 0–1: three channels, or one that becomes grey. Where it is
-    /// transparent, colours are times opacity, as on black paper.
+    /// Makes a film of a clip at a frame rate, with each pixel drawn as a square of `enlarge` × `enlarge`
+    /// pixels. `clip` is `[C, T, H, W]` or a still, values 0–1, with three channels or one (grey).
+    /// Transparent pixels are composited on black.
     ///
     /// # Errors
     ///
@@ -39,7 +39,7 @@ impl Film {
     }
 }
 
-/// A frame of a clip in three channels, on black.
+/// Returns frame `frame` of a clip as an RGB still, composited on black.
 fn still(clip: &Image, frame: usize) -> Result<Image> {
     let opacity = clip.has_alpha.then(|| clip.plane(clip.channels * clip.frames + frame));
     let mut data = Vec::with_capacity(3 * clip.width * clip.height);
@@ -53,11 +53,11 @@ fn still(clip: &Image, frame: usize) -> Result<Image> {
     Ok(Image::rgb(clip.width, clip.height, data)?)
 }
 
-/// A picture with each pixel as a square of `factor` × `factor` pixels.
+/// Enlarges a picture so that each pixel becomes a square of `factor` × `factor` pixels.
 ///
 /// # Errors
 ///
-/// [`MediaError::Shape`] for a factor of 0, and more than 128 megapixels.
+/// [`MediaError::Shape`] for a factor of 0, or a result of more than 128 megapixels.
 pub fn enlarge_pixels(image: &Image, factor: usize) -> Result<Image> {
     let side = |side: usize| (side as u64).saturating_mul(factor as u64);
     if factor == 0 || side(image.width).saturating_mul(side(image.height)) > MAX_FILM_PIXELS {

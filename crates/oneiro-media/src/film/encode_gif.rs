@@ -1,4 +1,4 @@
-//! Films in the 256 colours of a GIF.
+//! Encodes films as GIF: chooses a palette of 256 colours and dithers every frame with it.
 
 use color_quant::NeuQuant;
 use gif::{AnyExtension, DisposalMethod, Repeat};
@@ -7,16 +7,17 @@ use super::{COMMENT_LABEL, Film};
 use crate::text::comment;
 use crate::{PngText, Result};
 
-/// Pixels from which a GIF's palette is chosen, about.
+/// About how many pixels of the film the GIF's palette is chosen from.
 const PALETTE_SAMPLES: usize = 1 << 18;
-/// Colours of a GIF.
+/// Number of colours in a GIF's palette.
 const COLORS: usize = 256;
-/// Sampling factor of NeuQuant: it learns from one pixel in this number (1 is all pixels; its author's range
-/// is 1 to 30).
+/// Sampling factor of the NeuQuant algorithm: it learns from one pixel in this number. Its author allows 1
+/// (all pixels) to 30.
 const NEUQUANT_SAMPLING: i32 = 3;
-/// Half the range that the dither adds, in levels of 255: about the distance of two colours of a palette.
+/// Largest shift of a channel's value by the dither, in levels of 255: about the distance of two palette
+/// colours.
 const DITHER: f32 = 8.0;
-/// Bits of each channel that tell colours apart when the nearest of the palette is looked up.
+/// How many leading bits of each channel are used as the key when palette colours are looked up.
 const LOOKUP_BITS: u32 = 6;
 
 impl Film {
@@ -50,14 +51,16 @@ impl Film {
         Ok(bytes)
     }
 
-    /// Pixels of all frames as RGBA, more of the later ones: a film starts from grey and ends on the picture.
+    /// Samples RGBA pixels of all frames for the palette, more from later frames: a film of an optimization
+    /// starts grey and ends with the finished picture.
     fn palette_samples(&self) -> Vec<u8> {
         let (pixels, frames) = (self.width * self.height, self.frames.len());
         let weights = frames * (frames + 1) / 2;
         let mut samples = Vec::new();
         for (k, (frame, _)) in self.frames.iter().enumerate() {
             let wanted = (PALETTE_SAMPLES * (k + 1) / weights).max(1);
-            // An odd step, lest only every other column is seen.
+            // An odd step, because an even step in a frame of even width would sample every other column
+            // only.
             let step = (pixels / wanted).max(1) | 1;
             for rgb in frame.chunks_exact(3).skip(k % step).step_by(step) {
                 samples.extend([rgb[0], rgb[1], rgb[2], u8::MAX]);
@@ -66,7 +69,7 @@ impl Film {
         samples
     }
 
-    /// A frame in colours of the palette.
+    /// Returns a frame as palette indices, with ordered dithering.
     fn dithered(&self, frame: &[u8], nearest: &mut Nearest<'_>) -> Vec<u8> {
         let pixel = |(i, rgb): (usize, &[u8])| {
             let shift = DITHER * bayer(i % self.width, i / self.width);
@@ -78,7 +81,7 @@ impl Film {
     }
 }
 
-/// The ordered dither of Bayer's 8×8 matrix at a pixel, from -1 to 1.
+/// Returns the value of Bayer's 8×8 ordered-dither matrix at a pixel, from -1 to 1.
 pub(super) fn bayer(x: usize, y: usize) -> f32 {
     let (x, y) = (x % 8, y % 8);
     let crossed = x ^ y;
@@ -87,7 +90,7 @@ pub(super) fn bayer(x: usize, y: usize) -> f32 {
     (2 * rank + 1) as f32 / 64.0 - 1.0
 }
 
-/// The nearest colour of a palette, remembered.
+/// Finds the nearest palette colour and caches the results.
 struct Nearest<'a> {
     palette: &'a NeuQuant,
     known: Vec<Option<u8>>,

@@ -1,5 +1,5 @@
-//! Films as animated WebP (RFC 9649, 2.7): a chunk for each frame, which holds the frame's pixels as a still
-//! WebP does.
+//! Encodes films as animated WebP (RFC 9649, 2.7): each frame is a chunk that contains the data of a still
+//! WebP.
 
 use image::codecs::webp::WebPEncoder;
 use image::{ExtendedColorType, ImageEncoder};
@@ -8,14 +8,14 @@ use super::Film;
 use crate::still::{MAX_WEBP_SIDE, exif};
 use crate::{PngText, Result};
 
-/// Flags of `VP8X`: EXIF data, an animation.
+/// Flags of the `VP8X` header chunk: the file has EXIF data, and the file is an animation.
 const HAS_EXIF: u8 = 0x08;
 const HAS_ANIMATION: u8 = 0x02;
-/// Flag of a frame: it replaces what was shown before, and is not laid over it.
+/// Flag of an animation frame: the frame replaces the previous one, and is not blended over it.
 const REPLACES: u8 = 0x02;
-/// The bytes in front of the pixels' chunk in a still: "RIFF", the length, "WEBP".
+/// Length of a still WebP's file header in bytes: "RIFF", the length, "WEBP".
 const RIFF_HEAD: usize = 12;
-/// The longest delay, in milliseconds.
+/// The longest delay of a frame that the format holds, in milliseconds (24 bits).
 const MAX_DELAY: u64 = (1 << 24) - 1;
 
 impl Film {
@@ -32,7 +32,7 @@ impl Film {
         let flags = HAS_ANIMATION | if exif.is_some() { HAS_EXIF } else { 0 };
         let mut bytes = b"RIFF\0\0\0\0WEBP".to_vec();
         self.add_chunk(&mut bytes, b"VP8X", &[&[flags, 0, 0, 0], &size])?;
-        // A black background, and 0 for a loop without end.
+        // The `ANIM` chunk: a black background, and loop count 0, which means without end.
         self.add_chunk(&mut bytes, b"ANIM", &[&[0, 0, 0, u8::MAX], &[0, 0]])?;
         for ((frame, _), delay) in self.frames.iter().zip(self.webp_delays()) {
             let mut still = Vec::new();
@@ -52,7 +52,7 @@ impl Film {
         Ok(bytes)
     }
 
-    /// Adds a chunk: name, length, content, padded to an even length (RFC 9649, 2.3).
+    /// Appends a RIFF chunk: name, length and content, padded to an even length (RFC 9649, 2.3).
     fn add_chunk(&self, bytes: &mut Vec<u8>, name: &[u8; 4], parts: &[&[u8]]) -> Result<()> {
         let length: usize = parts.iter().map(|part| part.len()).sum();
         let length = u32::try_from(length).map_err(|error| self.refused(error))?;

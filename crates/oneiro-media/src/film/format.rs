@@ -1,4 +1,4 @@
-//! Formats of films.
+//! File formats of films, and the choice between them by file name or by content.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use super::{Chroma, Film, is_matroska, is_mp4};
 use crate::ffmpeg::Ffmpeg;
 use crate::{PngText, Result};
 
-/// The format of a film's file.
+/// The file format of a film.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FilmFormat {
@@ -22,20 +22,20 @@ pub enum FilmFormat {
     WebM,
 }
 
-/// Settings of MP4 and WebM.
+/// Settings of MP4 and WebM files; the other film formats have none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FilmOptions {
-    /// Where the program is.
+    /// Where the program `ffmpeg` is.
     pub ffmpeg: Ffmpeg,
-    /// The resolution of colours.
+    /// The resolution of the colour planes.
     pub chroma: Chroma,
 }
 
 impl FilmFormat {
-    /// All of them.
+    /// All film formats.
     pub const ALL: [FilmFormat; 5] = [Self::Apng, Self::Gif, Self::WebP, Self::Mp4, Self::WebM];
 
-    /// By the ending of a file's name.
+    /// Returns the film format for the ending of a file's name, or `None`.
     pub fn of_name(path: impl AsRef<Path>) -> Option<Self> {
         let extension = path.as_ref().extension()?.to_string_lossy().to_lowercase();
         match extension.as_str() {
@@ -48,7 +48,8 @@ impl FilmFormat {
         }
     }
 
-    /// By a file's first bytes. PNG and WebP files may be stills, and Matroska files begin as WebM files do.
+    /// Returns the format that a file's first bytes show. PNG and WebP may also be stills, and other Matroska
+    /// files begin as WebM files do.
     pub fn of_bytes(bytes: &[u8]) -> Option<Self> {
         match bytes {
             [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => Some(Self::Apng),
@@ -60,7 +61,7 @@ impl FilmFormat {
         }
     }
 
-    /// The format's name, as messages call it.
+    /// Returns the format's name as error messages show it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Apng => "PNG",
@@ -71,7 +72,7 @@ impl FilmFormat {
         }
     }
 
-    /// The usual ending of a file's name, without the dot.
+    /// Returns the usual ending of a file's name in this format, without the dot.
     pub fn extension(self) -> &'static str {
         match self {
             Self::Apng => "apng",
@@ -82,19 +83,19 @@ impl FilmFormat {
         }
     }
 
-    /// Whether the program `ffmpeg` writes it.
+    /// Whether films in this format are written by the program `ffmpeg`.
     pub fn needs_ffmpeg(self) -> bool {
         matches!(self, Self::Mp4 | Self::WebM)
     }
 }
 
 impl Film {
-    /// The bytes of a film in a format; see [`to_apng`](Self::to_apng), [`to_gif`](Self::to_gif),
+    /// Returns the film's bytes in a format; see [`to_apng`](Self::to_apng), [`to_gif`](Self::to_gif),
     /// [`to_webp`](Self::to_webp) and [`to_video`](Self::to_video).
     ///
     /// # Errors
     ///
-    /// As these functions.
+    /// The errors of the method for the format.
     pub fn encode(&self, format: FilmFormat, text: &PngText, options: &FilmOptions) -> Result<Vec<u8>> {
         match format {
             FilmFormat::Apng => self.to_apng(text),
@@ -104,8 +105,8 @@ impl Film {
         }
     }
 
-    /// The bytes of a lossless animated WebP that plays for ever; the text is the image description of its
-    /// EXIF data.
+    /// Returns the film as the bytes of a lossless animated WebP that loops for ever. The text is stored as
+    /// the image description in its EXIF data.
     ///
     /// # Errors
     ///

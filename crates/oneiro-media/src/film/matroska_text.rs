@@ -1,9 +1,9 @@
-//! How a WebM was made, from the comment among its tags.
+//! Reads from a WebM file's tags the comment that says how oneiro made the file.
 
 use crate::PngText;
 use crate::text::entries;
 
-/// Identifiers of elements (RFC 9559, 5.1), and the mark of a file (RFC 8794, 11.2.1).
+/// Identifiers of Matroska elements (RFC 9559, 5.1); `EBML` begins every file (RFC 8794, 11.2.1).
 const EBML: u32 = 0x1a45_dfa3;
 const SEGMENT: u32 = 0x1853_8067;
 const TAGS: u32 = 0x1254_c367;
@@ -12,12 +12,13 @@ const SIMPLE_TAG: u32 = 0x67c8;
 const TAG_NAME: u32 = 0x45a3;
 const TAG_STRING: u32 = 0x4487;
 
-/// Whether a file begins as Matroska and WebM files do.
+/// Whether the bytes begin as every Matroska and WebM file does.
 pub(crate) fn is_matroska(bytes: &[u8]) -> bool {
     bytes.starts_with(&EBML.to_be_bytes())
 }
 
-/// The entries of oneiro's comment; none in a file of another program, an error if the text is damaged.
+/// Returns the entries of the comment that oneiro wrote; none in another program's file. An error says that
+/// the text is damaged.
 pub(crate) fn matroska_text(bytes: &[u8]) -> Result<PngText, String> {
     let tags = inside(bytes, SEGMENT).flat_map(|segment| inside(segment, TAGS));
     let simple = tags.flat_map(|tags| inside(tags, TAG)).flat_map(|tag| inside(tag, SIMPLE_TAG));
@@ -32,7 +33,7 @@ pub(crate) fn matroska_text(bytes: &[u8]) -> Result<PngText, String> {
     Ok(PngText::default())
 }
 
-/// The contents of the elements of an identifier, in order, up to one that is damaged.
+/// Iterates over the contents of all elements with an identifier, in order, up to a damaged element.
 fn inside(bytes: &[u8], wanted: u32) -> impl Iterator<Item = &[u8]> {
     elements(bytes).filter(move |(id, _)| *id == wanted).map(|(_, content)| content)
 }
@@ -41,16 +42,16 @@ fn elements(mut bytes: &[u8]) -> impl Iterator<Item = (u32, &[u8])> {
     std::iter::from_fn(move || {
         let (id, rest) = identifier(bytes)?;
         let (length, rest) = length(rest)?;
-        // Without a length, as of live streams: up to the end.
+        // An element of unknown length, as in live streams, reaches to the end of the file.
         let length = length.map_or(Some(rest.len()), |length| usize::try_from(length).ok())?;
-        // What is cut off may still hold whole elements.
+        // An element that is cut off may still contain whole elements.
         let (content, rest) = rest.split_at(length.min(rest.len()));
         bytes = rest;
         Some((id, content))
     })
 }
 
-/// An identifier of 1 to 4 bytes, with the bits that mark its length (RFC 8794, 5).
+/// Splits off an element's identifier of 1 to 4 bytes, including the bits that mark its length (RFC 8794, 5).
 fn identifier(bytes: &[u8]) -> Option<(u32, &[u8])> {
     let length = bytes.first()?.leading_zeros() as usize + 1;
     if length > 4 {
@@ -60,7 +61,8 @@ fn identifier(bytes: &[u8]) -> Option<(u32, &[u8])> {
     Some((id.iter().fold(0, |id, &byte| id << 8 | u32::from(byte)), rest))
 }
 
-/// A length of 1 to 8 bytes (RFC 8794, 4); `None` in it for an unknown one, all of whose bits are set.
+/// Splits off an element's length of 1 to 8 bytes (RFC 8794, 4). The inner `None` is an unknown length, all
+/// of whose bits are set.
 fn length(bytes: &[u8]) -> Option<(Option<u64>, &[u8])> {
     let size = bytes.first()?.leading_zeros() as usize + 1;
     let (length, rest) = bytes.split_at_checked(size)?;

@@ -1,21 +1,23 @@
-//! How an MP4 was made, from the comment among its metadata.
+//! Reads from an MP4 file's metadata the comment that says how oneiro made the file.
 
 use crate::PngText;
 use crate::text::entries;
 
-/// Where the comment lies (QuickTime File Format, "Metadata"): names of boxes, each inside the one before it.
+/// Names of the nested boxes (QuickTime File Format, "Metadata") that lead to the comment, the outermost
+/// first.
 const PATH: [&[u8; 4]; 6] = [b"moov", b"udta", b"meta", b"ilst", b"\xa9cmt", b"data"];
-/// Bytes of a `meta` box before its boxes: version and flags.
+/// Bytes of a `meta` box before the boxes inside it: version and flags.
 const META_HEAD: usize = 4;
 /// Bytes of a `data` box before its text: type and language.
 const DATA_HEAD: usize = 8;
 
-/// Whether a file begins as MP4 and QuickTime files do.
+/// Whether the bytes begin as MP4 and QuickTime files do.
 pub(crate) fn is_mp4(bytes: &[u8]) -> bool {
     bytes.get(4..8) == Some(b"ftyp")
 }
 
-/// The entries of oneiro's comment; none in a file of another program, an error if the text is damaged.
+/// Returns the entries of the comment that oneiro wrote; none in another program's file. An error says that
+/// the text is damaged.
 pub(crate) fn mp4_text(bytes: &[u8]) -> Result<PngText, String> {
     let mut content = Some(bytes);
     for name in PATH {
@@ -30,14 +32,15 @@ pub(crate) fn mp4_text(bytes: &[u8]) -> Result<PngText, String> {
     }
 }
 
-/// The content of the first box of a name (ISO/IEC 14496-12, 4.2): length and name, then the content.
+/// Returns the content of the first box with this name. A box is length, name and content (ISO/IEC 14496-12,
+/// 4.2).
 fn find<'a>(mut boxes: &'a [u8], name: &[u8; 4]) -> Option<&'a [u8]> {
     loop {
         let head = boxes.get(..8)?;
         let (start, end) = match u32::from_be_bytes([head[0], head[1], head[2], head[3]]) {
-            // The box is the file's last.
+            // Length 0: the box is the last one and reaches to the file's end.
             0 => (8, boxes.len()),
-            // The length stands behind the name, in 64 bits.
+            // Length 1: the real length follows the name, in 64 bits.
             1 => (16, usize::try_from(u64::from_be_bytes(boxes.get(8..16)?.try_into().ok()?)).ok()?),
             length => (8, length as usize),
         };

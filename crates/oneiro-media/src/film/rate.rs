@@ -1,22 +1,23 @@
-//! Frame rates, and how long each format shows a frame.
+//! Frame rates, and the delay of each frame in the units of each film format.
 
 use super::{Film, TICKS_PER_SECOND};
 use crate::{MediaError, Result};
 
-/// The slowest and the fastest rate, in frames per second.
+/// The lowest and the highest frame rate, in frames per second.
 const RATES: std::ops::RangeInclusive<f64> = 0.01..=1000.0;
-/// Rates that are no whole numbers are held to this fraction of a frame.
+/// Denominator of frame rates that are neither whole numbers nor television rates: they are rounded to 1/1000
+/// frame per second.
 const PRECISION: u32 = 1000;
-/// The relative error up to which a rate counts as that of television, N·1000/1001.
+/// Relative error up to which a rate counts as a television rate, N·1000/1001.
 const TELEVISION: f64 = 2e-6;
-/// The shortest delay of a GIF that browsers keep, in hundredths; they show shorter ones for a tenth of a
-/// second.
+/// The shortest delay of a GIF frame that browsers respect, in hundredths of a second; they show frames with
+/// shorter delays for a tenth of a second.
 #[cfg(feature = "gif")]
 const LEAST_GIF_DELAY: u64 = 2;
-/// Milliseconds of a second: delays of WebP (RFC 9649, 2.7.1.1).
+/// Milliseconds in a second: the unit of WebP delays (RFC 9649, 2.7.1.1).
 const MILLISECONDS: u64 = 1000;
 
-/// Frames per second, as a fraction.
+/// A frame rate as a fraction: `frames` in `seconds`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FrameRate {
     frames: u32,
@@ -24,12 +25,12 @@ pub struct FrameRate {
 }
 
 impl FrameRate {
-    /// The rate nearest to a number of frames per second: a whole number, a rate of television (29.97 =
-    /// 30000/1001), or thousandths.
+    /// The frame rate nearest to a number of frames per second: a whole number, a television rate (29.97 =
+    /// 30000/1001), or a multiple of 1/1000.
     ///
     /// # Errors
     ///
-    /// [`MediaError::Shape`] for a rate outside 0.01 to 1000.
+    /// [`MediaError::Shape`] for a rate outside 0.01 to 1000 frames per second.
     pub fn new(frames_per_second: f64) -> Result<Self> {
         if !RATES.contains(&frames_per_second) {
             let what = format!(
@@ -49,18 +50,18 @@ impl FrameRate {
         Ok(Self { frames: thousandths / common, seconds: PRECISION / common })
     }
 
-    /// Frames per second.
+    /// Returns the rate in frames per second.
     pub fn frames_per_second(self) -> f64 {
         f64::from(self.frames) / f64::from(self.seconds)
     }
 
-    /// The fraction, as `ffmpeg` reads it.
+    /// Returns the rate as the fraction "30000/1001", as `ffmpeg` reads it.
     pub(super) fn argument(self) -> String {
         format!("{}/{}", self.frames, self.seconds)
     }
 }
 
-/// The time unit of a film: `seconds / per` of a second.
+/// The time unit of a film (a tick): `seconds / per` of a second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Tick {
     seconds: u32,
@@ -78,7 +79,7 @@ impl Tick {
         Self { seconds: rate.seconds, per: rate.frames }
     }
 
-    /// The time of all `ticks` in units of a second, rounded.
+    /// Converts a number of ticks to units of `1 / units` second, rounded.
     fn rounded(self, ticks: u64, units: u64) -> u64 {
         let (numerator, denominator) = (u64::from(self.seconds) * units, u64::from(self.per));
         let time =
@@ -86,8 +87,9 @@ impl Tick {
         time as u64
     }
 
-    /// The delay of a PNG's frame that is shown for `ticks` after `before` others: exact where the format
-    /// holds it, else in milliseconds that add up to the film's time.
+    /// Returns the delay, as a fraction of a second, of a PNG frame that is shown for `ticks` after `before`
+    /// ticks of other frames. It is exact if 16 bits hold the fraction. Otherwise it is in milliseconds,
+    /// rounded so that the delays add up to the film's time.
     pub(super) fn apng_delay(self, before: u64, ticks: u16) -> (u16, u16) {
         let exact = || {
             let numerator = u32::from(ticks).checked_mul(self.seconds)?;
@@ -101,7 +103,8 @@ impl Tick {
 }
 
 impl Film {
-    /// Delays in units of a second; their sums are those of the film, rounded.
+    /// Iterates over the frames' delays in units of `1 / units` second. Their sums are the film's times,
+    /// rounded, so that rounding errors do not add up.
     #[cfg(any(feature = "gif", feature = "webp"))]
     fn delays(&self, units: u64) -> impl Iterator<Item = u64> {
         let (mut ticks, mut end) = (0_u64, 0);
@@ -114,7 +117,7 @@ impl Film {
         })
     }
 
-    /// Hundredths of a second.
+    /// Iterates over the frames' delays in hundredths of a second.
     #[cfg(feature = "gif")]
     pub(super) fn gif_delays(&self) -> impl Iterator<Item = u16> {
         let is_exact = self.tick == Tick::default();
@@ -123,13 +126,14 @@ impl Film {
             .map(saturated)
     }
 
-    /// Milliseconds.
+    /// Iterates over the frames' delays in milliseconds.
     #[cfg(feature = "webp")]
     pub(super) fn webp_delays(&self) -> impl Iterator<Item = u64> {
         self.delays(MILLISECONDS)
     }
 
-    /// Fractions of a second: exact where the format holds them, else milliseconds.
+    /// Iterates over the frames' delays as fractions of a second: exact if the format holds them, else
+    /// milliseconds.
     pub(super) fn apng_delays(&self) -> impl Iterator<Item = (u16, u16)> {
         let mut before = 0;
         self.frames.iter().map(move |(_, ticks)| {
@@ -139,7 +143,8 @@ impl Film {
         })
     }
 
-    /// The rate of a video with frames of one length, and how often each frame of the film stands in it.
+    /// Returns the frame rate of a video that shows the film with frames of equal duration, and how often
+    /// each of the film's frames is repeated in it.
     pub(super) fn constant_rate(&self) -> (FrameRate, Vec<usize>) {
         let common = self.frames.iter().fold(0, |common, (_, ticks)| gcd(common, (*ticks).into())).max(1);
         let seconds = u64::from(self.tick.seconds) * common;
@@ -155,7 +160,7 @@ fn saturated(value: u64) -> u16 {
     u16::try_from(value).unwrap_or(u16::MAX)
 }
 
-/// The greatest common divisor; of 0 and a number, the number.
+/// The greatest common divisor; that of 0 and a number is the number.
 fn gcd(mut a: u64, mut b: u64) -> u64 {
     while b > 0 {
         (a, b) = (b, a % b);

@@ -1,4 +1,4 @@
-//! A film that is written as its frames come, so that one frame is in memory at a time.
+//! Writes an animated PNG frame by frame, so that only one frame is in memory.
 
 use std::io::Write;
 
@@ -7,35 +7,35 @@ use super::rate::Tick;
 use crate::write::{add_text, new_encoder};
 use crate::{Image, MediaError, PngText, Result};
 
-/// An animated PNG on its way into a file. Its number of frames is known beforehand. Its still image is the
-/// first frame, since only this frame exists when the file is begun.
+/// Writes an animated PNG whose number of frames is known in advance. Viewers without animation show the
+/// first frame as a still, because only this frame exists when the file is begun.
 #[allow(missing_debug_implementations)]
 pub struct ApngWriter<W: Write> {
     writer: png::Writer<W>,
     size: (usize, usize),
     tick: Tick,
-    /// Ticks of the frames that were written.
+    /// Ticks (time units) of all frames written so far.
     ticks: u64,
-    /// Frames still to come.
+    /// How many frames are still to be written.
     missing: usize,
 }
 
 impl<W: Write> ApngWriter<W> {
-    /// Begins a film with this number of frames of this size, and its metadata. Its ticks are hundredths of a
-    /// second.
+    /// Begins an animated PNG with this number of frames of this size, and its metadata. Its time unit (tick)
+    /// is a hundredth of a second.
     ///
     /// # Errors
     ///
-    /// As [`encode_png`](crate::encode_png), and what writing refuses.
+    /// The errors of [`encode_png`](crate::encode_png), and [`MediaError::Shape`] if writing fails.
     pub fn new(out: W, width: usize, height: usize, frames: usize, text: &PngText) -> Result<Self> {
         Self::begin(out, (width, height), frames, Tick::default(), text)
     }
 
-    /// Begins a film whose ticks last one frame of this rate.
+    /// Begins an animated PNG whose time unit (tick) is the duration of one frame at this rate.
     ///
     /// # Errors
     ///
-    /// As [`new`](Self::new).
+    /// The errors of [`new`](Self::new).
     pub fn at_rate(
         out: W,
         size: (usize, usize),
@@ -62,12 +62,12 @@ impl<W: Write> ApngWriter<W> {
         Ok(Self { writer, size, tick, ticks: 0, missing: frames })
     }
 
-    /// Adds a frame that is shown for a number of ticks.
+    /// Adds a frame that is shown for this number of ticks.
     ///
     /// # Errors
     ///
-    /// [`MediaError::Shape`] if it is not of the film's size, there are enough frames already, or writing
-    /// fails.
+    /// [`MediaError::Shape`] if the frame's size differs from the film's, if all announced frames were
+    /// already written, or if writing fails.
     pub fn push(&mut self, frame: &Image, ticks: u16) -> Result<()> {
         let size = self.size;
         if (frame.width, frame.height) != size {
@@ -82,11 +82,11 @@ impl<W: Write> ApngWriter<W> {
         Ok(())
     }
 
-    /// Ends the film.
+    /// Ends the film and completes the file.
     ///
     /// # Errors
     ///
-    /// [`MediaError::Shape`] if frames are missing or writing fails.
+    /// [`MediaError::Shape`] if fewer frames were written than announced, or writing fails.
     pub fn finish(self) -> Result<()> {
         let size = self.size;
         if self.missing > 0 {

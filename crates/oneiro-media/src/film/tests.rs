@@ -5,7 +5,7 @@ use image::AnimationDecoder;
 use super::encode_gif::bayer;
 use super::*;
 
-/// A disk that grows on a slope of colours.
+/// A film of five frames: a disk that grows on a background with a colour gradient.
 fn film() -> Film {
     let mut film = Film::new();
     for step in 0..5 {
@@ -70,7 +70,7 @@ fn both_formats_say_how_they_were_made_and_have_the_same_bytes_every_time() {
         found.sort();
         wanted.sort();
         assert_eq!(found, wanted, "{name}");
-        // Cut anywhere, it is an error or has no text; never a panic.
+        // A file that is cut off anywhere gives an error or no text, never a panic.
         for length in 0..bytes.len().min(1200) {
             if let Ok(text) = crate::decode_text(&bytes[..length], name) {
                 assert!(name == "a.png", "{name} of {length} bytes: {text:?}");

@@ -1,4 +1,4 @@
-//! Films as MP4 and WebM, by the program `ffmpeg`.
+//! Writes films as MP4 and WebM with the program `ffmpeg`.
 
 use std::ffi::OsString;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -13,16 +13,17 @@ use crate::{Image, MediaError, PngText, Result};
 /// The resolution of colours in a video.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Chroma {
-    /// One colour for 2×2 pixels, with brightness for each (4:2:0): what every player shows.
+    /// One colour for each 2×2 pixels, and a brightness for each pixel (4:2:0): every player shows it.
     #[default]
     Half,
-    /// A colour for each pixel (4:4:4): nearer to the picture, but some players and browsers refuse it.
+    /// A colour for each pixel (4:4:4): closer to the original, but some players and browsers refuse it.
     Full,
 }
 
-/// H.264: changes of single levels in 255; `docs/video-files.md` has the measurements.
+/// H.264 settings that change values by single levels of 255; `docs/video-files.md` has the measurements.
 const H264: [&str; 8] = ["-c:v", "libx264", "-preset", "medium", "-crf", "10", "-movflags", "+faststart"];
-/// VP9 with the same factor, nearer still; one tile, so that nothing depends on threads.
+/// VP9 settings with the same quality factor, which changes values even less. One tile, so that the bytes do
+/// not depend on the number of threads.
 const VP9: [&str; 14] = [
     "-c:v",
     "libvpx-vp9",
@@ -39,29 +40,31 @@ const VP9: [&str; 14] = [
     "-tile-columns",
     "0",
 ];
-/// Reproducible bytes: no times, no random identifiers, no division of the work.
+/// Flags for reproducible bytes: no time stamps, no random identifiers, one thread.
 const SAME_BYTES: [&str; 6] = ["-fflags", "+bitexact", "-flags:v", "+bitexact", "-threads", "1"];
-/// The colours of HDTV, said in the file, so that every player shows the same.
+/// Flags that declare the colour space of HDTV (BT.709) in the file, so that every player shows the same
+/// colours.
 const COLORS: [&str; 8] =
     ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv"];
-/// Conversion from RGB that rounds alike on every processor.
+/// Filter for the conversion from RGB, with flags that make it round alike on every processor.
 const SCALE: &str = "scale=out_color_matrix=bt709:out_range=tv:flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp+bitexact";
 
-/// A video on its way through `ffmpeg`, one frame in memory at a time. The file is built in a temporary file
-/// of the system's folder for these.
+/// Encodes a video through `ffmpeg`, with one frame in memory at a time. The output goes to a temporary file
+/// in the system's temporary folder first.
 ///
-/// H.264 with [`Chroma::Half`] holds even sides only. An odd side gets one more column at the right or row at
-/// the bottom, which repeats the last; see [`encoded_size`](Self::encoded_size). VP9 holds every size.
+/// H.264 with [`Chroma::Half`] needs an even width and height. An odd side is extended by one column at the
+/// right or one row at the bottom, which repeats the last one; see [`encoded_size`](Self::encoded_size). VP9
+/// holds every size.
 #[derive(Debug)]
 pub struct VideoWriter {
     child: Option<Child>,
     format: FilmFormat,
     size: (usize, usize),
     encoded: (usize, usize),
-    /// Frames that were written.
+    /// Number of frames written so far.
     count: usize,
     file: NamedTempFile,
-    /// Keeps the file with the text until the program has ended.
+    /// Keeps the temporary file with the metadata until `ffmpeg` has ended.
     _text: NamedTempFile,
 }
 
@@ -122,7 +125,7 @@ impl VideoWriter {
         Ok(Self { child: Some(child), format, size, encoded, count: 0, file, _text: metadata })
     }
 
-    /// The size of a video's frames for pictures of a size.
+    /// Returns the width and height of a video's frames for pictures of this width and height.
     pub fn encoded_size(
         format: FilmFormat,
         chroma: Chroma,
@@ -134,12 +137,12 @@ impl VideoWriter {
         }
     }
 
-    /// Adds a frame.
+    /// Encodes one more frame.
     ///
     /// # Errors
     ///
-    /// [`MediaError::Shape`] if it is not of the video's size, [`MediaError::Ffmpeg`] if the program has
-    /// ended.
+    /// [`MediaError::Shape`] if the frame's size differs from the video's, [`MediaError::Ffmpeg`] if the
+    /// program has ended.
     pub fn push(&mut self, frame: &Image) -> Result<()> {
         if (frame.width, frame.height) != self.size {
             let (width, height) = self.size;
@@ -167,7 +170,7 @@ impl VideoWriter {
         Ok(())
     }
 
-    /// A frame with its last column and row repeated up to the encoded size.
+    /// Extends a frame to the encoded size by repeating its last column and row.
     fn padded(&self, rgb: &[u8]) -> Vec<u8> {
         let (width, height) = self.encoded;
         let mut padded = Vec::with_capacity(3 * width * height);
@@ -179,14 +182,14 @@ impl VideoWriter {
         padded
     }
 
-    /// Waits for the program's end; an error says why it failed.
+    /// Waits for `ffmpeg` to end; the error says why it failed.
     fn end(&mut self) -> Result<()> {
         let Some(child) = self.child.take() else { return Err(failed(self.format, "it has ended".into())) };
         let ending = child.finish();
         if ending.is_success { Ok(()) } else { Err(failed(self.format, ending.words())) }
     }
 
-    /// Ends the video and hands out its bytes.
+    /// Ends the video and writes its bytes to `out`.
     ///
     /// # Errors
     ///
@@ -214,12 +217,12 @@ impl VideoWriter {
 }
 
 impl Film {
-    /// The bytes of an MP4 or WebM file. Frames have one length in it: that of their greatest common divisor,
-    /// so frames that are shown longer are repeated.
+    /// Returns the film as the bytes of an MP4 or WebM file. All frames of the file have the same duration:
+    /// the greatest common divisor of the film's. Frames that are shown longer are repeated.
     ///
     /// # Errors
     ///
-    /// As [`VideoWriter`].
+    /// The errors of [`VideoWriter`].
     pub fn to_video(&self, format: FilmFormat, text: &PngText, options: &FilmOptions) -> Result<Vec<u8>> {
         self.last()?;
         let (rate, repeats) = self.constant_rate();
@@ -243,8 +246,8 @@ fn failed(format: FilmFormat, reason: String) -> MediaError {
     MediaError::Ffmpeg { what: writing(format), reason }
 }
 
-/// The text in the program's format for metadata: keys and values, with a backslash before special
-/// characters. A file has no limit of length, as the arguments of a program have.
+/// Returns the text in `ffmpeg`'s metadata format: keys and values, with a backslash before special
+/// characters. A file is used because command-line arguments have a limited length.
 fn metadata_file(text: &PngText) -> String {
     let mut file = String::from(";FFMETADATA1\n");
     if text.0.is_empty() {

@@ -1,11 +1,13 @@
-//! Flow less the camera's motion ("warped flow").
+//! Optical flow with the camera's motion removed ("warped flow").
 //!
-//! H. Wang, C. Schmid, "Action Recognition with Improved Trajectories", ICCV 2013, section 3.1: a homography
-//! is fitted to matches of features and to samples of the flow, by RANSAC. The second frame is warped back by
-//! it, and the flow is computed anew. L. Wang et al., "Temporal Segment Networks", ECCV 2016, feed it to
-//! networks. Here features are corners (J. Shi, C. Tomasi, "Good Features to Track", CVPR 1994), matched by
-//! the correlation of their patches. The flow is sampled at corners, and on a grid
-//! as well: people are not masked, and often have more corners than what is behind them.
+//! H. Wang, C. Schmid, "Action Recognition with Improved Trajectories", ICCV 2013, section 3.1: RANSAC fits a
+//! homography to matches of features and samples of the flow. The second frame is warped back by the
+//! homography, and the flow is computed again. L. Wang et al., "Temporal Segment Networks", ECCV 2016, feed
+//! such flow to networks.
+//!
+//! Here features are corners (J. Shi, C. Tomasi, "Good Features to Track", CVPR 1994), matched by the
+//! correlation of their patches. The flow is sampled at corners and also on a grid. People are not masked
+//! out, and often have more corners than the background.
 
 mod corners;
 mod homography;
@@ -21,7 +23,7 @@ use crate::{MediaError, Result};
 
 pub use homography::Homography;
 
-/// A point of the first frame and its place in the second one, in pixels: column, row.
+/// A point of the first frame and the matching point of the second one, in pixels: column, row.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Match {
     from: [f64; 2],
@@ -35,23 +37,23 @@ impl Match {
     }
 }
 
-/// How the camera's motion is estimated.
+/// Settings of the estimation of the camera's motion.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CameraOptions {
-    /// Corners of each frame, at most.
+    /// How many corners of each frame are used at most.
     pub corners: usize,
-    /// Samples of the flow on a regular grid, about, beside those at corners: a background without texture
-    /// has no corners.
+    /// About how many samples of the flow are taken on a regular grid, besides those at corners. A background
+    /// without texture has no corners.
     pub samples: usize,
-    /// How far from its place in the first frame a corner is looked for, in pixels.
+    /// How far from a corner's place in the first frame its match is searched in the second, in pixels.
     pub reach: f32,
-    /// Correlation of two patches, at least, to be a match; at most 1.
+    /// The lowest correlation (up to 1) of two patches that counts as a match.
     pub correlation: f32,
-    /// Homographies that RANSAC tries.
+    /// How many random homographies RANSAC tries.
     pub iterations: usize,
-    /// Distance in pixels from where the homography maps a point, at most, to agree with it.
+    /// The largest distance in pixels, between a match and the homography's prediction, at which they agree.
     pub tolerance: f64,
-    /// Matches that have to agree, at least; with fewer the camera is taken to rest.
+    /// How many matches must agree with the homography. With fewer, the camera is taken to be at rest.
     pub least_agreeing: usize,
     /// Seed of RANSAC's random numbers.
     pub seed: u64,
@@ -72,20 +74,22 @@ impl Default for CameraOptions {
     }
 }
 
-/// Flow less the camera's motion.
+/// Optical flow with the camera's motion removed, and that motion.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CompensatedFlow {
-    /// The flow from each frame to the next one, warped back by the camera's motion.
+    /// The flow from each frame to the next one after the next one was warped back by the camera's motion.
     pub flow: Flow,
-    /// The camera's motion for each field: the background of the frame to that of the next one.
+    /// The camera's motion for each flow field: the homography that maps the frame's background to the next
+    /// frame's.
     pub cameras: Vec<Homography>,
 }
 
-/// The flow of each frame to the next one less the camera's motion: about 0 for the background.
+/// Computes the flow from each frame to the next, with the camera's motion removed: about 0 in the
+/// background.
 ///
 /// # Errors
 ///
-/// As [`flow_of_frames`], and if an option is out of range.
+/// The errors of [`flow_of_frames`], and [`MediaError::Shape`] if an option is out of range.
 pub fn compensated_flow(
     frames: &[Luminance],
     options: &TvL1Options,
@@ -102,10 +106,10 @@ pub fn compensated_flow(
     Ok(CompensatedFlow { flow: flow_of_pairs(&pairs, options)?, cameras })
 }
 
-/// The motion of the background from frame `a` to frame `b`: a homography that most matches of corners, and
-/// most samples of the flow, agree with. It is the identity where too few agree.
+/// Estimates the motion of the background from frame `a` to frame `b`: the homography with which most corner
+/// matches and flow samples agree. It is the identity if too few agree.
 ///
-/// `flow` is that of the pair, one field. Equal arguments give equal bits on any number of threads.
+/// `flow` is the flow from `a` to `b`, one field. Equal arguments give equal bits with any number of threads.
 ///
 /// # Errors
 ///
@@ -144,10 +148,10 @@ pub fn estimate_camera(
     Ok(ransac::fit(&matches, options).unwrap_or(Homography::IDENTITY))
 }
 
-/// Gives each cell of a grid over the picture equal weight: the background is what fills most of it, and not
-/// what has most corners.
+/// Gives each cell of a grid over the picture the same total weight. The background is the motion that fills
+/// most of the area, not the one with most corners.
 fn weigh_by_area(matches: &mut [Match], width: usize, height: usize) {
-    /// Cells along each side.
+    /// Number of grid cells along each side of the picture.
     const CELLS: usize = 8;
     let cell = |m: &Match| {
         let along = |at: f64, side: usize| ((at * CELLS as f64 / side as f64) as usize).min(CELLS - 1);
@@ -158,7 +162,7 @@ fn weigh_by_area(matches: &mut [Match], width: usize, height: usize) {
     matches.iter_mut().for_each(|m| m.weight = 1.0 / counts[cell(m)]);
 }
 
-/// Pixels of a regular grid of about `count` pixels, without the border, where flow is less certain.
+/// Iterates over a regular grid of about `count` pixels, without the border, where flow is less certain.
 fn grid(width: usize, height: usize, count: usize) -> impl Iterator<Item = (usize, usize)> {
     let step = ((width * height) as f64 / count.max(1) as f64).sqrt().ceil().max(1.0) as usize;
     let along =
@@ -167,14 +171,14 @@ fn grid(width: usize, height: usize, count: usize) -> impl Iterator<Item = (usiz
     along(rows).flat_map(move |y| along(width).map(move |x| (x, y)))
 }
 
-/// Frame `b` at the places to which the homography maps the pixels of `a`. Where that is outside, pixels are
-/// those of `a`: nothing is known to move there.
+/// Warps frame `b` back: reads it at the places to which the homography maps the pixels of `a`. Places
+/// outside `b` get the pixel of `a`, which means no motion there.
 fn warped_back(a: &Luminance, b: &Luminance, homography: &Homography) -> Luminance {
     let target = Target::new(&Plane { height: b.height, width: b.width, data: b.data.clone() });
     let (right, bottom) = ((b.width - 1) as f64, (b.height - 1) as f64);
     let data = (0..a.height).flat_map(|y| (0..a.width).map(move |x| (x, y))).map(|(x, y)| {
         let [to_x, to_y] = homography.apply([x as f64, y as f64]);
-        // The cubic kernel reads one pixel to the left and two to the right.
+        // The cubic interpolation kernel reads one pixel to the left and two to the right.
         let inside = |at: f64, last: f64| {
             at == at.round() && (0.0..=last).contains(&at) || at >= 1.0 && at <= last - 1.0
         };

@@ -1,4 +1,4 @@
-//! Optical flow as pictures: three planes of numbers, the colour wheel, arrows.
+//! Pictures of optical flow: channels for u, v and length, the Middlebury colour wheel, and arrows.
 
 mod arrows;
 
@@ -9,17 +9,17 @@ use crate::{Image, Result};
 
 pub use arrows::{ArrowOptions, draw_arrows, longest_arrow};
 
-/// Which values [`flow_colors`] scales together.
+/// Which channels (u, v, length) [`flow_colors`] scales by a common range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum FlowScaling {
-    /// Each channel by itself.
+    /// Each channel by its own lowest and highest value.
     #[default]
     Channels,
-    /// All three channels by the lowest and highest value of any of them.
+    /// All three channels by the lowest and highest value of all of them.
     Joint,
 }
 
-/// The lowest and highest finite values of flow: of u, of v, of the length. `(∞, −∞)` where there is none.
+/// The lowest and highest finite values of u, v and vector length in a flow; `(∞, −∞)` if nothing is finite.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FlowRange(pub [(f32, f32); 3]);
 
@@ -30,7 +30,7 @@ impl Default for FlowRange {
 }
 
 impl FlowRange {
-    /// The range of a stack.
+    /// Returns the range of all fields of a flow.
     pub fn of(flow: &Flow) -> FlowRange {
         let mut all = FlowRange::default();
         for (&u, &v) in (0..flow.frames).flat_map(|frame| flow.u(frame).iter().zip(flow.v(frame))) {
@@ -43,7 +43,7 @@ impl FlowRange {
         all
     }
 
-    /// The range of both.
+    /// Returns the range that covers both ranges.
     #[must_use]
     pub fn or(self, other: FlowRange) -> FlowRange {
         let both = |i: usize| {
@@ -53,7 +53,7 @@ impl FlowRange {
         FlowRange(std::array::from_fn(both))
     }
 
-    /// Black and white of each channel.
+    /// Returns the values of each channel that are shown as black and white.
     fn scaled_by(self, scaling: FlowScaling) -> [(f32, f32); 3] {
         let [u, v, length] = self.0;
         match scaling {
@@ -63,12 +63,11 @@ impl FlowRange {
     }
 }
 
-/// Flow as colours: red is the motion to the right, green the motion down, blue the length of the vector.
-/// Values are scaled to 0–1 by the lowest and highest one of the whole stack; a channel of equal values is
-/// 0.5.
+/// Shows flow as colours: red is motion to the right, green motion down, blue the vector's length. Values are
+/// scaled to 0–1 by the lowest and highest value of all fields; a channel of equal values is 0.5.
 ///
 /// C. Feichtenhofer et al., "Deep Insights into Convolutional Networks for Video Recognition", IJCV 2020,
-/// show flow like this. Returns a clip `[3, T, H, W]`, a still for one field. Flow that is not finite is
+/// show flow like this. Returns a clip `[3, T, H, W]`, or a still for one field. Flow that is not finite is
 /// black.
 ///
 /// # Errors
@@ -78,11 +77,11 @@ pub fn flow_colors(flow: &Flow, scaling: FlowScaling) -> Result<Image> {
     flow_colors_within(flow, scaling, FlowRange::of(flow))
 }
 
-/// [`flow_colors`] scaled by a range, such as that of a longer stack.
+/// Does what [`flow_colors`] does, but scales by a given range, such as that of a longer flow.
 ///
 /// # Errors
 ///
-/// As [`flow_colors`].
+/// The errors of [`flow_colors`].
 pub fn flow_colors_within(flow: &Flow, scaling: FlowScaling, range: FlowRange) -> Result<Image> {
     let mut channels: [Vec<f32>; 3] = Default::default();
     for (&u, &v) in (0..flow.frames).flat_map(|frame| flow.u(frame).iter().zip(flow.v(frame))) {
@@ -100,13 +99,13 @@ pub fn flow_colors_within(flow: &Flow, scaling: FlowScaling, range: FlowRange) -
     Ok(Image::new([3, flow.frames, flow.height, flow.width], channels.concat())?)
 }
 
-/// Flow as Middlebury's colours: the hue is the direction, and the colour is fuller for longer vectors. Red
-/// is to the right, yellow down, cyan to the left, violet up.
+/// Shows flow in Middlebury's colours: the hue is the direction, and longer vectors are more saturated.
+/// Motion to the right is red, down yellow, to the left cyan, up violet.
 ///
 /// S. Baker et al., "A Database and Evaluation Methodology for Optical Flow", IJCV 2011, figure 1 and the
-/// code beside it. `longest` is the length in pixels per frame with the fullest colour, by default that of
-/// the longest vector; longer ones are darker. Returns a clip `[3, T, H, W]`, a still for one field. Flow
-/// that is not finite is black.
+/// published code. `longest` is the vector length, in pixels per frame, with full saturation; the default is
+/// the longest vector. Longer vectors are darker. Returns a clip `[3, T, H, W]`, or a still for one field.
+/// Flow that is not finite is black.
 ///
 /// # Errors
 ///
@@ -128,7 +127,7 @@ pub fn flow_wheel(flow: &Flow, longest: Option<f32>) -> Result<Image> {
     Ok(Image::new([3, flow.frames, flow.height, flow.width], data)?)
 }
 
-/// Colours of the wheel: the steps between neighbouring primary and secondary colours.
+/// The colour wheel's primary and secondary colours, each with the number of steps to the next one.
 const WHEEL: [(usize, [f32; 3]); 6] = [
     (15, [1.0, 0.0, 0.0]),
     (6, [1.0, 1.0, 0.0]),
@@ -138,7 +137,7 @@ const WHEEL: [(usize, [f32; 3]); 6] = [
     (6, [1.0, 0.0, 1.0]),
 ];
 
-/// The 55 colours of the wheel, from red over yellow, green, cyan, blue and magenta.
+/// Returns the wheel's 55 colours: from red over yellow, green, cyan, blue and magenta back towards red.
 fn wheel() -> Vec<[f32; 3]> {
     let arc = |i: usize| {
         let ((steps, from), (_, to)) = (WHEEL[i], WHEEL[(i + 1) % WHEEL.len()]);
@@ -150,9 +149,9 @@ fn wheel() -> Vec<[f32; 3]> {
     (0..WHEEL.len()).flat_map(arc).collect()
 }
 
-/// The colour of a vector whose length is relative to the fullest one.
+/// Returns the wheel's colour for a flow vector, whose length is relative to the fully saturated one.
 fn wheel_color(wheel: &[[f32; 3]], u: f32, v: f32) -> [f32; 3] {
-    /// Brightness of vectors longer than the fullest colour.
+    /// Brightness of vectors longer than the fully saturated one.
     const BEYOND: f32 = 0.75;
     let length = u.hypot(v);
     if !length.is_finite() {
@@ -164,7 +163,7 @@ fn wheel_color(wheel: &[[f32; 3]], u: f32, v: f32) -> [f32; 3] {
     let (from, to, share) = (wheel[first], wheel[(first + 1) % wheel.len()], at - first as f32);
     std::array::from_fn(|channel| {
         let full = from[channel] * (1.0 - share) + to[channel] * share;
-        // Rounding may put the longest vector slightly beyond itself.
+        // Rounding may make the longest vector slightly longer than 1.
         if length <= 1.0 + 1e-5 { 1.0 - length.min(1.0) * (1.0 - full) } else { BEYOND * full }
     })
 }

@@ -1,4 +1,5 @@
-//! Flow files: Middlebury's `.flo`, NumPy's `.npy` and `.npz`, and folders of JPEG pairs.
+//! Reads and writes optical flow files: Middlebury's `.flo`, NumPy's `.npy` and `.npz`, and folders of JPEG
+//! pairs.
 
 mod arrays;
 mod flo;
@@ -15,10 +16,10 @@ pub use arrays::{encode_npy, npy_header};
 pub use flo::{decode_flo, encode_flo};
 pub use pairs::{FLOW_BOUND, encode_flow_pair, read_flow_pairs, write_flow_pairs};
 
-/// Bytes that tell the format of a file.
+/// How many leading bytes of a file are read to recognise its format.
 const SIGNATURE_BYTES: u64 = 8;
 
-/// Reads optical flow. The format is recognised by the content:
+/// Reads optical flow. The format is recognised by the file's content:
 ///
 /// - `.flo` (Middlebury): one field; flow that the file marks as unknown becomes NaN.
 /// - `.npy`: `[T, 2, H, W]`, `[T, H, W, 2]`, `[2, H, W]`, `[H, W, 2]` or `[2T, H, W]`.
@@ -50,12 +51,12 @@ pub fn read_flow(path: impl AsRef<Path>) -> Result<Flow> {
     }
 }
 
-/// Whether a file or folder holds flow, as [`read_flow`] recognises it: a file by its first bytes, a folder
-/// by the names of its pictures or folders.
+/// Whether a file or folder holds optical flow that [`read_flow`] can read. A file is recognised by its first
+/// bytes, a folder by the names of its pictures or subfolders.
 ///
 /// # Errors
 ///
-/// If it is not there or cannot be read.
+/// If the file or folder does not exist or cannot be read.
 pub fn is_flow(path: impl AsRef<Path>) -> Result<bool> {
     let path = path.as_ref();
     if path.is_dir() {
@@ -77,12 +78,12 @@ pub fn is_flow(path: impl AsRef<Path>) -> Result<bool> {
     Ok([flo::MAGIC, npy::MAGIC, npz::MAGIC].iter().any(|magic| head.starts_with(magic)))
 }
 
-/// Writes optical flow, in the format of the name's ending: `.npy` (`[T, 2, H, W]`, float32), or `.flo` for a
+/// Writes optical flow in the format of the name's ending: `.npy` (`[T, 2, H, W]`, float32), or `.flo` for a
 /// single field.
 ///
 /// # Errors
 ///
-/// Another ending, several fields for `.flo`, and those of [`write_atomic`].
+/// Another ending, several fields for `.flo`, and the errors of [`write_atomic`].
 pub fn write_flow(path: impl AsRef<Path>, flow: &Flow) -> Result<()> {
     let path = path.as_ref();
     let refused = |reason: String| MediaError::WriteFlow { path: path.into(), reason };

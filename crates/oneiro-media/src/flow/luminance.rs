@@ -1,22 +1,22 @@
-//! Frames as flow methods read them: one plane of luminance.
+//! Converts frames to luminance, the input of optical flow.
 
 use oneiro_image::quantize;
 
 use crate::{Image, MediaError, Result};
 
-/// A frame's luminance, 0 (black) to 255 (white).
+/// The luminance of one frame, 0 (black) to 255 (white).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Luminance {
-    /// Rows.
+    /// Rows of the frame.
     pub height: usize,
-    /// Pixels a row.
+    /// Pixels in each row.
     pub width: usize,
-    /// The values, `[H, W]`.
+    /// Luminance values row by row, `[H, W]`.
     pub data: Vec<f32>,
 }
 
 impl Luminance {
-    /// A frame from its values, `[H, W]`.
+    /// Makes a frame from its luminance values, `[H, W]`.
     ///
     /// # Errors
     ///
@@ -40,17 +40,17 @@ impl Luminance {
         Ok(Luminance { height, width, data })
     }
 
-    /// A frame from a function of column and row.
+    /// Makes a frame from a function that returns the luminance at a column and row.
     ///
     /// # Errors
     ///
-    /// As [`Luminance::new`].
+    /// The errors of [`Luminance::new`].
     pub fn from_fn(width: usize, height: usize, value: impl Fn(f32, f32) -> f32) -> Result<Luminance> {
         let pixels = (0..height).flat_map(|y| (0..width).map(move |x| (x as f32, y as f32)));
         Self::new(height, width, pixels.map(|(x, y)| value(x, y)).collect())
     }
 
-    /// A frame from interleaved 8-bit values (R,G,B,R,G,B,…).
+    /// Makes a frame from interleaved 8-bit colours (R,G,B,R,G,B,…).
     ///
     /// # Errors
     ///
@@ -66,21 +66,21 @@ impl Luminance {
     }
 }
 
-/// ITU-R BT.601 luma of 8-bit colours, rounded to 8 bits in OpenCV's fixed-point arithmetic.
+/// Returns the ITU-R BT.601 luma of an 8-bit colour, rounded to 8 bits in OpenCV's fixed-point arithmetic.
 fn luma([r, g, b]: [u8; 3]) -> f32 {
     const SHIFT: u32 = 15;
-    /// 0.299, 0.587 and 0.114 times 2¹⁵; they add up to 2¹⁵.
+    /// The luma weights 0.299, 0.587 and 0.114 times 2¹⁵, rounded so that they sum to 2¹⁵.
     const WEIGHTS: [u32; 3] = [9798, 19235, 3735];
     let sum = WEIGHTS[0] * u32::from(r) + WEIGHTS[1] * u32::from(g) + WEIGHTS[2] * u32::from(b);
     ((sum + (1 << (SHIFT - 1))) >> SHIFT) as f32
 }
 
-/// Luminance of each frame of a still or clip in one or three channels. Values in 0–1 are rounded to 8 bits
-/// first, so that a film gives the same flow here as in OpenCV. Opacity is ignored.
+/// Returns the luminance of each frame of a still or clip with one or three channels. Values in 0–1 are
+/// rounded to 8 bits first, so that a film has the same flow here as in OpenCV. Opacity is ignored.
 ///
 /// # Errors
 ///
-/// [`MediaError::Shape`] for other numbers of channels.
+/// [`MediaError::Shape`] for a number of channels other than 1 and 3.
 pub fn luminance(clip: &Image) -> Result<Vec<Luminance>> {
     let frame = |t: usize| {
         let plane = |channel: usize| clip.plane(channel * clip.frames + t);

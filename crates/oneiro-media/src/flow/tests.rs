@@ -1,13 +1,14 @@
 use super::*;
 use crate::Image;
 
-/// A texture without repetition, as smooth as photos are: octaves of smoothed lattice noise. 0–255.
+/// A texture that never repeats and is as smooth as photos: a sum of smoothed lattice noise at three scales,
+/// 0–255.
 pub(super) fn texture(x: f32, y: f32) -> f32 {
     let octaves = [(24.0, 0.35), (10.0, 0.35), (5.0, 0.3)];
     octaves.into_iter().map(|(size, weight)| 255.0 * weight * noise(x / size, y / size)).sum()
 }
 
-/// Random values 0–1 at whole numbers, joined smoothly.
+/// Lattice noise: random values 0–1 at integer points, interpolated smoothly between them.
 fn noise(x: f32, y: f32) -> f32 {
     let value = |x: f32, y: f32| {
         let mut bits = (x as i64 as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
@@ -42,7 +43,7 @@ fn shapes_have_to_fit() {
 
 #[test]
 fn luminance_is_that_of_opencv() {
-    // cv2.cvtColor(…, cv2.COLOR_RGB2GRAY) gives these.
+    // Expected values are those of `cv2.cvtColor(…, cv2.COLOR_RGB2GRAY)`.
     let bytes = [255, 0, 0, 0, 255, 0, 0, 0, 255, 255, 255, 255, 12, 200, 99, 1, 2, 3];
     let frame = Luminance::from_rgb8(6, 1, &bytes).unwrap();
     assert_eq!(frame.data, [76.0, 150.0, 29.0, 255.0, 132.0, 2.0]);

@@ -1,11 +1,11 @@
-//! TV-L1 optical flow in its dual form.
+//! TV-L1 optical flow, by the dual (duality-based) method.
 //!
 //! C. Zach, T. Pock, H. Bischof, "A Duality Based Approach for Realtime TV-L1 Optical Flow", DAGM 2007; J.
 //! Sánchez, E. Meinhardt-Llopis, G. Facciolo, "TV-L1 Optical Flow Estimation", IPOL 2013. Options, borders,
 //! interpolation and the stopping rule are those of OpenCV's `DualTVL1OpticalFlow` (contrib, `optflow`).
 //!
-//! Bits depend neither on the number of threads nor on the division into bands: each value is computed by one
-//! formula, and the stopping rule adds up rows in order.
+//! The result's bits depend neither on the number of threads nor on the division of rows among them. Each
+//! value is computed by one formula, and the stopping rule sums rows in a fixed order.
 
 mod band;
 mod median;
@@ -22,25 +22,26 @@ pub(super) use pyramid::Plane;
 /// Parameters of TV-L1. The defaults are OpenCV's.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TvL1Options {
-    /// Step of the dual variable, at most 0.25.
+    /// Step size of the dual variable, at most 0.25.
     pub tau: f32,
-    /// Weight of the brightness difference, for intensities in 0–255: smaller is smoother.
+    /// Weight of the data term (brightness difference, intensities 0–255). A smaller weight gives smoother
+    /// flow.
     pub lambda: f32,
-    /// Tightness of the coupling of data and smoothness.
+    /// θ, the coupling of the data term and the smoothness term: the smaller, the tighter.
     pub theta: f32,
-    /// Pyramid levels, at least 1. Levels with a side below 16 pixels are left out.
+    /// Number of pyramid levels, at least 1. Levels with a side below 16 pixels are left out.
     pub scales: usize,
-    /// Size of a level relative to the finer one, between 0 and 1.
+    /// Size of a pyramid level relative to the next finer one, between 0 and 1.
     pub scale_step: f64,
-    /// Linearizations of the second frame on each level.
+    /// How often the second frame is warped and linearized around the current flow on each level.
     pub warps: usize,
-    /// Root mean square change of the flow, in pixels, at which the iterations of a warp stop.
+    /// The iterations of a warp stop when the flow's root mean square change, in pixels, is below this.
     pub epsilon: f64,
-    /// Iterations between two median filters.
+    /// Iterations between two median filterings of the flow.
     pub inner_iterations: usize,
-    /// Rounds of a median filter and inner iterations, at most, for each warp.
+    /// Largest number of rounds for each warp. A round is a median filtering and the inner iterations.
     pub outer_iterations: usize,
-    /// Side of the median filter: 1 (none), 3 or 5.
+    /// Side of the median filter in pixels: 1 (no filter), 3 or 5.
     pub median: usize,
 }
 
@@ -62,11 +63,11 @@ impl Default for TvL1Options {
 }
 
 impl TvL1Options {
-    /// Checks the ranges of all parameters.
+    /// Checks that all TV-L1 parameters are within their ranges.
     ///
     /// # Errors
     ///
-    /// [`MediaError::Shape`], which names the parameter.
+    /// [`MediaError::Shape`], which names the parameter that is out of range.
     pub fn check(&self) -> Result<()> {
         let positive = |x: f32| x.is_finite() && x > 0.0;
         let problem = if !(positive(self.tau) && self.tau <= 0.25) {
@@ -88,7 +89,7 @@ impl TvL1Options {
     }
 }
 
-/// The flow from frame `a` to frame `b`, a stack of one field. Runs on the current pool of `rayon`.
+/// Computes the flow from frame `a` to frame `b`, one field. Runs on the current thread pool of `rayon`.
 ///
 /// # Errors
 ///
@@ -96,15 +97,16 @@ impl TvL1Options {
 pub fn tvl1(a: &Luminance, b: &Luminance, options: &TvL1Options) -> Result<Flow> {
     options.check()?;
     check_sizes(a, b)?;
-    // From inside the pool, each of the many small parallel loops starts without waking another thread.
+    // Started from inside the pool, each of the many small parallel loops need not wake another thread first.
     Ok(in_pool(|| pair(a, b, options, rayon::current_num_threads())))
 }
 
-/// The flow of each frame to the next one. Pairs run in parallel, as far as there are as many as threads.
+/// Computes the flow from each frame to the next one. Pairs of frames run in parallel if there are enough of
+/// them for all threads; the rows of remaining pairs do otherwise.
 ///
 /// # Errors
 ///
-/// As [`tvl1`], and if there are fewer than two frames.
+/// The errors of [`tvl1`], and [`MediaError::Shape`] for fewer than two frames.
 pub fn flow_of_frames(frames: &[Luminance], options: &TvL1Options) -> Result<Flow> {
     let pairs: Vec<_> = frames.windows(2).map(|pair| (&pair[0], &pair[1])).collect();
     if pairs.is_empty() {
@@ -115,7 +117,7 @@ pub fn flow_of_frames(frames: &[Luminance], options: &TvL1Options) -> Result<Flo
     flow_of_pairs(&pairs, options)
 }
 
-/// The flow of each pair's first frame to its second one; there is one pair at least.
+/// Computes the flow from each pair's first frame to its second frame. `pairs` must not be empty.
 pub(super) fn flow_of_pairs(pairs: &[(&Luminance, &Luminance)], options: &TvL1Options) -> Result<Flow> {
     options.check()?;
     pairs.iter().try_for_each(|(a, b)| check_sizes(a, b))?;
@@ -130,16 +132,16 @@ pub(super) fn flow_of_pairs(pairs: &[(&Luminance, &Luminance)], options: &TvL1Op
     Flow::stack(&fields)
 }
 
-/// The flow of a clip in gray or RGB, of each frame to the next one: see [`luminance`].
+/// Computes the flow from each frame of a gray or RGB clip to the next one; see [`luminance`].
 ///
 /// # Errors
 ///
-/// As [`flow_of_frames`] and [`luminance`].
+/// The errors of [`flow_of_frames`] and [`luminance`].
 pub fn flow_of_clip(clip: &Image, options: &TvL1Options) -> Result<Flow> {
     flow_of_frames(&luminance(clip)?, options)
 }
 
-/// Runs a function on a thread of the current pool.
+/// Runs a function on a thread of the current `rayon` pool.
 fn in_pool<T: Send>(run: impl FnOnce() -> T + Send) -> T {
     rayon::scope(|_| run())
 }
@@ -164,7 +166,8 @@ fn check_sizes(a: &Luminance, b: &Luminance) -> Result<()> {
     Ok(())
 }
 
-/// The flow of one pair, from the coarsest level to the finest, with rows divided among `bands` tasks.
+/// Computes the flow of one pair of frames, from the coarsest pyramid level to the finest. Rows are divided
+/// among `bands` parallel tasks.
 fn pair(a: &Luminance, b: &Luminance, options: &TvL1Options, bands: usize) -> Flow {
     let levels = pyramid::pyramid(a, options);
     let targets = pyramid::pyramid(b, options);
@@ -186,11 +189,11 @@ fn pair(a: &Luminance, b: &Luminance, options: &TvL1Options, bands: usize) -> Fl
     Flow { frames: 1, height: a.height, width: a.width, data }
 }
 
-/// Improves the flow `u` on one level.
+/// Improves the flow `u` on one pyramid level.
 fn level(a: &Plane, b: &Plane, u: &mut [Plane; 2], options: &TvL1Options, bands: usize) {
     let target = warp::Target::new(b);
     let mut bands = Bands::new(a.height, a.width, bands);
-    // The sum of squared changes below which the iterations stop.
+    // The iterations stop when the sum of squared changes is below this.
     let enough = (options.epsilon * options.epsilon * (a.height * a.width) as f64) as f32;
     for _ in 0..options.warps {
         bands.linearize(a, &target, u);

@@ -1,8 +1,8 @@
-//! Text and file names as HTML has them.
+//! Escapes text and file names for HTML.
 
 use std::fmt::Write;
 
-/// Text inside an element or a quoted attribute.
+/// Text escaped for use inside an HTML element or a quoted attribute.
 pub(super) struct Escaped<'a>(pub &'a str);
 
 impl std::fmt::Display for Escaped<'_> {
@@ -14,7 +14,7 @@ impl std::fmt::Display for Escaped<'_> {
                 '>' => f.write_str("&gt;")?,
                 '"' => f.write_str("&quot;")?,
                 '\'' => f.write_str("&#39;")?,
-                // HTML has no other control characters, not even as references.
+                // HTML allows no other control characters, not even as character references.
                 c if c.is_control() && !c.is_ascii_whitespace() => f.write_char('\u{fffd}')?,
                 c => f.write_char(c)?,
             }
@@ -23,7 +23,8 @@ impl std::fmt::Display for Escaped<'_> {
     }
 }
 
-/// The name of a unit: a line may end before a colon and behind a dot, so that none ends inside a number.
+/// The name of a unit, such as "conv1:3", with line breaks allowed before a colon and after a dot only, so
+/// that no line ends inside a number.
 pub(super) struct Name<'a>(pub &'a str);
 
 impl std::fmt::Display for Name<'_> {
@@ -39,8 +40,8 @@ impl std::fmt::Display for Name<'_> {
     }
 }
 
-/// A relative file name as a URL: everything but RFC 3986's unreserved characters and `/` is encoded, so that
-/// no name can be taken for a scheme, a query or a fragment.
+/// A relative file name as a URL. Everything but RFC 3986's unreserved characters and `/` is percent-encoded,
+/// so that no name can be taken for a scheme, a query or a fragment.
 pub(super) struct Url<'a>(pub &'a str);
 
 impl std::fmt::Display for Url<'_> {

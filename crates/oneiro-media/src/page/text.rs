@@ -1,4 +1,4 @@
-//! How a page was made, in `meta` elements of its head.
+//! The record of how a page was made, in `meta` elements of the page's head.
 
 use std::fmt::Write;
 
@@ -6,19 +6,19 @@ use super::escape::Escaped;
 use crate::PngText;
 use crate::text::PREFIX;
 
-/// How every page of [`super::Page::to_html`] begins.
+/// First bytes of every page that [`super::Page::to_html`] writes.
 const START: &[u8] = b"<!DOCTYPE html>";
-/// The beginning of an entry's element, up to the keyword.
+/// The beginning of the `meta` element of one entry, up to the keyword.
 const ENTRY: &str = "<meta name=\"";
-/// Between keyword and text.
+/// The part of the `meta` element between keyword and text.
 const CONTENT: &str = "\" content=\"";
 
-/// Whether these bytes are an HTML page.
+/// Whether the bytes begin as an HTML page.
 pub(crate) fn is_page(bytes: &[u8]) -> bool {
     bytes.get(..START.len()).is_some_and(|start| start.eq_ignore_ascii_case(START))
 }
 
-/// Writes the entries, one element each.
+/// Writes the record's entries as `meta` elements, one for each.
 pub(super) fn write(out: &mut String, text: &PngText) -> std::fmt::Result {
     for (key, text) in &text.0 {
         writeln!(out, "{ENTRY}{PREFIX}{}{CONTENT}{}\">", Escaped(key), Escaped(text))?;
@@ -26,7 +26,7 @@ pub(super) fn write(out: &mut String, text: &PngText) -> std::fmt::Result {
     Ok(())
 }
 
-/// Reads the entries of a page. Other elements are left out.
+/// Reads the record's entries from a page's `meta` elements; other elements are ignored.
 ///
 /// # Errors
 /// If the page is cut off.

@@ -1,25 +1,28 @@
-//! Axes: which values they span, where a value lies on them, and the round numbers that are written beside.
+//! Axes of plots: their range, the place of a value on them, and their round numbers.
 
-/// Values farther from zero than this are gaps, as infinite ones are: sums and spans of them stay finite.
+/// Values farther from zero than this are gaps, like infinite ones, so that sums and spans of values stay
+/// finite.
 const MAX_VALUE: f64 = 1e300;
-/// Ranges narrower than this part of their larger end count as one value: nearer lie the steps of `f64`.
+/// A range narrower than this share of its larger end counts as a single value, because `f64` has hardly any
+/// numbers in between.
 const MIN_RELATIVE_SPAN: f64 = 1e-12;
-/// Ranges narrower than this count as one value: below come the numbers of lower precision.
+/// A range narrower than this counts as a single value, because `f64` loses precision near its smallest
+/// numbers.
 const MIN_SPAN: f64 = 1e-300;
-/// Share of the data's range that is added at each end of an axis.
+/// Share of the data's range that is added as padding at each end of an axis.
 const PADDING: f64 = 0.04;
-/// Largest distance from the axis, in lengths of the axis; places beyond it are moved to it.
+/// Largest distance of a place from the axis, in axis lengths; places farther away are clamped to it.
 const FAR_OUT: f64 = 1e6;
-/// Numbers from a million up are written with a common power of ten.
+/// Axes whose numbers reach 10 to this power write them with a common power of ten.
 const LARGE_EXPONENT: i32 = 6;
-/// Numbers below a thousandth are written with a common power of ten.
+/// Axes whose numbers are of 10 to this power or smaller write them with a common power of ten.
 const SMALL_EXPONENT: i32 = -4;
-/// Powers of ten up to this are written out on a logarithmic axis.
+/// Logarithmic axes within 10 to ± this power write their numbers out instead of as powers of ten.
 const PLAIN_EXPONENT: i32 = 3;
-/// Decades beyond which a logarithmic axis has no marks inside them.
+/// Logarithmic axes that span more decades than this have no small marks within the decades.
 const MAX_MINOR_DECADES: i32 = 10;
 
-/// A span of values; in powers of ten if it is logarithmic.
+/// An axis of a plot: the range of its values, or of their base-10 logarithms if it is logarithmic.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Axis {
     log: bool,
@@ -27,26 +30,27 @@ pub(super) struct Axis {
     to: f64,
 }
 
-/// The labels beside an axis. Places are parts of its length from its beginning.
+/// The numbers and marks beside an axis. Places are shares of the axis's length from its beginning.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Ticks {
     pub(super) marks: Vec<(f64, String)>,
-    /// Small marks without a number.
+    /// Places of small marks without a number.
     pub(super) minor: Vec<f64>,
-    /// "×10⁶", if every number is to be taken times that.
+    /// The common factor of all numbers beside the axis, such as "×10⁶", if they have one.
     pub(super) factor: Option<String>,
 }
 
 impl Axis {
-    /// From one value to another, as they are; both finite, in order, and above zero if `log`.
+    /// Makes an axis from `from` to `to` without padding. Both must be finite, in order, and above zero if
+    /// `log`.
     pub(super) fn exactly(log: bool, from: f64, to: f64) -> Axis {
         let scale = |value: f64| if log { value.log10() } else { value };
         Axis { log, from: scale(from), to: scale(to) }
     }
 
-    /// Around the data. Without any it spans 0 to 1, or 1 to 10 if logarithmic; around a single value some
-    /// space is left. If `keep_sign`, an axis of values of one sign does not cross zero for its padding's
-    /// sake.
+    /// Makes an axis around the data with padding. Without data it spans 0 to 1, or 1 to 10 if logarithmic.
+    /// Around a single value some space is left. If `keep_sign` and all values have one sign, the padding
+    /// does not extend the axis across zero.
     pub(super) fn around(log: bool, keep_sign: bool, values: impl Iterator<Item = f64>) -> Axis {
         let empty = Axis { log, from: 0.0, to: 1.0 };
         let known = values.filter_map(|value| empty.scale(value));
@@ -76,26 +80,26 @@ impl Axis {
         Axis { log, from, to }
     }
 
-    /// The value in units of the axis; nothing for one that is a gap.
+    /// Returns the value, or its logarithm on a logarithmic axis; `None` if the axis cannot show it.
     fn scale(&self, value: f64) -> Option<f64> {
         let known = value.abs() <= MAX_VALUE && (!self.log || value > 0.0);
         known.then(|| if self.log { value.log10() } else { value })
     }
 
-    /// The position of a value along the axis: 0 is its beginning, 1 its end. Nothing for a gap: NaN, what is
-    /// infinite or nearly so, and on a logarithmic axis zero and below.
+    /// Returns the place of a value along the axis: 0 is its beginning, 1 its end. `None` for a gap: NaN, an
+    /// infinite or nearly infinite value, and on a logarithmic axis zero and below.
     pub(super) fn place(&self, value: f64) -> Option<f64> {
         let part = (self.scale(value)? - self.from) / (self.to - self.from);
         Some(part.clamp(-FAR_OUT, FAR_OUT))
     }
 
-    /// As [`Axis::place`], with what a logarithmic axis cannot show at its beginning: for feet of bars and
-    /// bands.
+    /// Returns the value's place as [`Axis::place`] does, but the axis's beginning for values that a
+    /// logarithmic axis cannot show. It places the lower ends of bars and bands.
     pub(super) fn place_or_foot(&self, value: f64) -> Option<f64> {
         if self.log && value <= 0.0 { Some(0.0) } else { self.place(value) }
     }
 
-    /// Round numbers along the axis, about as many as asked for at most.
+    /// Returns round numbers along the axis, about `most` at most.
     pub(super) fn ticks(&self, most: usize) -> Ticks {
         let most = most.max(2);
         if !self.log {
@@ -125,7 +129,7 @@ impl Axis {
         linear(10f64.powf(self.from), 10f64.powf(self.to), most, |value| self.place(value))
     }
 
-    /// Marks at powers of ten.
+    /// Returns marks at powers of ten on a logarithmic axis.
     fn decades(&self, first: i32, last: i32, most: usize) -> Ticks {
         let most = i32::try_from(most).unwrap_or(i32::MAX);
         let stride = (last - first + 1).div_euclid(most) + i32::from((last - first + 1) % most != 0);
@@ -155,20 +159,21 @@ impl Axis {
             .collect()
     }
 
-    /// Where `digit × 10^decade` lies on a logarithmic axis.
+    /// Returns the place of `digit × 10^decade` on a logarithmic axis.
     fn part(&self, digit: i32, decade: i32) -> f64 {
         (f64::from(digit).log10() + f64::from(decade) - self.from) / (self.to - self.from)
     }
 
     fn holds(&self, digit: i32, decade: i32) -> bool {
-        // The ends of the axis count as inside, despite rounding.
+        // Tolerance for rounding: the ends of the axis count as inside.
         (-1e-9..=1.0 + 1e-9).contains(&self.part(digit, decade))
     }
 }
 
-/// Multiples of a digit times a power of ten, between two values.
+/// Returns the multiples of `digit × 10^exponent` between two values.
 fn multiples(from: f64, to: f64, (digit, exponent): (i32, i32)) -> Vec<f64> {
-    // Divided rather than multiplied by a power below one: `3 / 10` is 0.3, `3 * 0.1` is not.
+    // Division by a power of ten rounds better than multiplication by its inverse: `3 / 10` is 0.3, `3 * 0.1`
+    // is not.
     let multiple = |k: f64| {
         let whole = k * f64::from(digit);
         if exponent < 0 { whole / 10f64.powi(-exponent) } else { whole * 10f64.powi(exponent) }
@@ -179,8 +184,8 @@ fn multiples(from: f64, to: f64, (digit, exponent): (i32, i32)) -> Vec<f64> {
     (0..count).map(|i| multiple(first + i as f64)).collect()
 }
 
-/// Marks at multiples of 1, 2 or 5 times a power of ten, between two values. One mark tells no scale: where
-/// the step lets no second one in, it is the next finer one.
+/// Returns marks at multiples of 1, 2 or 5 times a power of ten. A single mark shows no scale, so the next
+/// finer step is taken if fewer than two fit.
 fn linear(from: f64, to: f64, most: usize, place: impl Fn(f64) -> Option<f64>) -> Ticks {
     let mut step = nice_step(to - from, most);
     let mut values = multiples(from, to, step);
@@ -202,20 +207,20 @@ fn linear(from: f64, to: f64, most: usize, place: impl Fn(f64) -> Option<f64>) -
     Ticks { marks: marks.collect(), minor: Vec::new(), factor }
 }
 
-/// The smallest of 1, 2, 5 times a power of ten that fits at most so many times into a span: the digit and
-/// the exponent.
+/// Returns the smallest step of 1, 2 or 5 times a power of ten that fits at most `most` times into a span, as
+/// digit and exponent.
 fn nice_step(span: f64, most: usize) -> (i32, i32) {
     let coarse = span / most as f64;
     let exponent = coarse.log10().floor() as i32;
     let leading = coarse / 10f64.powi(exponent);
-    // A little more than a digit is that digit, rounded in the division.
+    // The tolerance keeps a digit that the division's rounding made slightly larger.
     match [1, 2, 5].into_iter().find(|&digit| leading <= f64::from(digit) * (1.0 + 1e-9)) {
         Some(digit) => (digit, exponent),
         None => (1, exponent + 1),
     }
 }
 
-/// The step below one of 1, 2, 5 times a power of ten.
+/// Returns the next smaller step: 5, 2 and 1 times a power of ten follow each other.
 fn finer((digit, exponent): (i32, i32)) -> (i32, i32) {
     match digit {
         5 => (2, exponent),
@@ -224,7 +229,7 @@ fn finer((digit, exponent): (i32, i32)) -> (i32, i32) {
     }
 }
 
-/// A number with a fixed count of decimals and a true minus sign; zero has no sign.
+/// Formats a number with a fixed count of decimals and the Unicode minus sign; zero has no sign.
 fn number(value: f64, decimals: i32) -> String {
     let decimals = usize::try_from(decimals).unwrap_or(0);
     let written = format!("{:.decimals$}", value.abs());
@@ -232,7 +237,7 @@ fn number(value: f64, decimals: i32) -> String {
     if value < 0.0 && !is_zero { format!("−{written}") } else { written }
 }
 
-/// "10⁻³"
+/// Formats a power of ten with a raised exponent: "10⁻³".
 fn power_of_ten(exponent: i32) -> String {
     let plain = exponent.to_string();
     let raised = plain.chars().map(|c| match c {

@@ -1,6 +1,7 @@
-//! Shapes with soft edges: how much of each pixel a shape covers is found first, and its colour laid on once.
+//! Draws antialiased shapes. The share of each pixel that a shape covers is computed first; then the colour
+//! is applied once.
 //!
-//! Coordinates are those of pixel centres: 3.0 is the middle of the fourth pixel, which reaches from 2.5 to
+//! Coordinates are those of pixel centres: 3.0 is the centre of the fourth pixel, which reaches from 2.5 to
 //! 3.5.
 
 use std::f64::consts::FRAC_1_SQRT_2;
@@ -8,16 +9,16 @@ use std::f64::consts::FRAC_1_SQRT_2;
 use crate::Image;
 use crate::font::blend;
 
-/// Samples of a pixel along either side, where coverage is not found in closed form.
+/// Samples along each side of a pixel for shapes whose coverage has no closed form.
 const SAMPLES: usize = 4;
-/// From a marker's centre to its edge, pixels.
+/// Distance from a plot marker's centre to its edge, in pixels.
 pub(super) const MARKER_RADIUS: f64 = 4.2;
-/// Half the width of the strokes of markers that are made of strokes.
+/// Half the stroke width, in pixels, of markers that are made of strokes (plus and cross).
 const MARKER_STROKE: f64 = 1.2;
-/// Of the paper around a marker, which keeps it apart from lines below.
+/// Width in pixels of the background-coloured rim around a marker, which separates it from lines below.
 const HALO: f64 = 1.2;
 
-/// A rectangle of pixels, its ends included.
+/// A rectangle of pixels; all four limits are included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Area {
     pub(super) left: usize,
@@ -27,7 +28,7 @@ pub(super) struct Area {
 }
 
 impl Area {
-    /// The area, enlarged by this number of pixels on each side.
+    /// Returns the area, enlarged by `by` pixels on each side.
     pub(super) fn grown(self, by: usize) -> Area {
         Area {
             left: self.left.saturating_sub(by),
@@ -37,7 +38,7 @@ impl Area {
         }
     }
 
-    /// The pixels of the area that a span of coordinates may touch, along x.
+    /// Returns the pixel columns of the area that an interval of x coordinates may touch.
     fn columns(&self, from: f64, to: f64) -> std::ops::Range<usize> {
         span(from, to, self.left, self.right)
     }
@@ -48,13 +49,13 @@ impl Area {
 }
 
 fn span(from: f64, to: f64, first: usize, last: usize) -> std::ops::Range<usize> {
-    // `as` saturates, and takes NaN to 0.
+    // Rust's `as` saturates negative and large values, and turns NaN into 0.
     let start = (from.floor() as usize).max(first);
     let end = if to < 0.0 { 0 } else { (to.ceil() as usize).min(last) + 1 };
     start..end.max(start)
 }
 
-/// Coverage of each pixel of an area by a shape, 0 to 1.
+/// The share, 0 to 1, of each pixel of an area that a shape covers.
 pub(super) struct Mask {
     area: Area,
     width: usize,
@@ -62,7 +63,7 @@ pub(super) struct Mask {
 }
 
 impl Mask {
-    /// Nothing yet; what lies outside the area is cut off.
+    /// Makes an empty mask; parts of shapes outside the area are cut off.
     pub(super) fn new(area: Area) -> Mask {
         let width = area.right + 1 - area.left;
         Mask { area, width, coverage: vec![0.0; width * (area.bottom + 1 - area.top)] }
@@ -72,8 +73,8 @@ impl Mask {
         &mut self.coverage[(y - self.area.top) * self.width + x - self.area.left]
     }
 
-    /// A line from one point to another with round ends. A pixel is covered as far as its centre lies inside
-    /// the edge, within half a pixel; lines that meet are joined, for the larger coverage counts.
+    /// Adds a line with round ends. A pixel's coverage falls from 1 to 0 over one pixel across the edge.
+    /// Coverages are combined by the maximum, so lines that meet are joined.
     pub(super) fn stroke(&mut self, from: (f64, f64), to: (f64, f64), width: f64) {
         let reach = width / 2.0 + 0.5;
         let Some(((x0, y0), (x1, y1))) = clip(from, to, self.area, 2.0 * reach) else { return };
@@ -91,7 +92,8 @@ impl Mask {
         }
     }
 
-    /// The area between two straight lines, given by their heights at two places along x.
+    /// Adds the area between two straight lines over an interval of x. The lines are given by their y at both
+    /// ends.
     pub(super) fn between(&mut self, from: (f64, [f64; 2]), to: (f64, [f64; 2])) {
         let ((x0, edges0), (x1, edges1)) = if from.0 <= to.0 { (from, to) } else { (to, from) };
         let step = 1.0 / SAMPLES as f64;
@@ -113,7 +115,7 @@ impl Mask {
         }
     }
 
-    /// Whole pixels from one corner to another, both included.
+    /// Adds whole pixels from one corner to another, both included.
     pub(super) fn fill(&mut self, left: f64, top: f64, right: f64, bottom: f64) {
         for y in self.area.rows(top.round(), bottom.round()) {
             for x in self.area.columns(left.round(), right.round()) {
@@ -122,7 +124,7 @@ impl Mask {
         }
     }
 
-    /// Lays a colour over what the shape covers.
+    /// Blends a colour into the pixels that the shape covers.
     pub(super) fn paint(&self, canvas: &mut Image, color: [f32; 3], opacity: f32) {
         for (i, &covered) in self.coverage.iter().enumerate() {
             if covered > 0.0 {
@@ -133,7 +135,7 @@ impl Mask {
     }
 }
 
-/// The part of a line that may touch an area (Liang & Barsky 1984), so that far ends cost nothing.
+/// Returns the part of a line that may touch an area (Liang & Barsky 1984), so that far ends cost no time.
 fn clip(from: (f64, f64), to: (f64, f64), area: Area, margin: f64) -> Option<((f64, f64), (f64, f64))> {
     let (dx, dy) = (to.0 - from.0, to.1 - from.1);
     let (mut enter, mut leave) = (0.0f64, 1.0f64);
@@ -158,7 +160,7 @@ fn clip(from: (f64, f64), to: (f64, f64), area: Area, margin: f64) -> Option<((f
     (enter <= leave).then(|| (point(enter), point(leave)))
 }
 
-/// The shape of a series' points.
+/// The shape that marks a series' points.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Marker {
     Circle,
@@ -171,7 +173,7 @@ pub(super) enum Marker {
 }
 
 impl Marker {
-    /// In the order in which series get them.
+    /// All marker shapes, in the order in which series get them.
     pub(super) const ALL: [Marker; 7] = [
         Marker::Circle,
         Marker::Square,
@@ -182,7 +184,7 @@ impl Marker {
         Marker::Cross,
     ];
 
-    /// Draws it around a point, with a rim of the paper's colour.
+    /// Draws the marker around a point, with a rim in the background colour.
     pub(super) fn draw(self, canvas: &mut Image, at: (f64, f64), color: [f32; 3], paper: [f32; 3]) {
         let reach = MARKER_RADIUS + HALO + 1.0;
         let area = Area { left: 0, top: 0, right: canvas.width - 1, bottom: canvas.height - 1 };
@@ -198,8 +200,8 @@ impl Marker {
         }
     }
 
-    /// Whether a place relative to the centre is inside the shape, made larger by `space`. Shapes are sized
-    /// to look equally heavy.
+    /// Whether a place relative to the centre is inside the marker, enlarged by `space`. Sizes are chosen so
+    /// that all shapes look equally large.
     fn holds(self, x: f64, y: f64, space: f64) -> bool {
         let radius = MARKER_RADIUS + space;
         let stroke = |a: f64, b: f64| a.abs() <= MARKER_STROKE + space && b.abs() <= radius;
@@ -207,7 +209,8 @@ impl Marker {
             Marker::Circle => x.hypot(y) <= radius,
             Marker::Square => x.abs().max(y.abs()) <= 0.88 * radius,
             Marker::Diamond => x.abs() + y.abs() <= 1.22 * radius,
-            // An equilateral triangle around its centre: two slanted sides (normals at 30°) and its foot.
+            // An equilateral triangle around its centre: two slanted sides, with normals at 30°, and its
+            // base.
             Marker::Triangle => {
                 let inner = 0.62 * MARKER_RADIUS + space;
                 y <= inner && 0.866 * x.abs() - 0.5 * y <= inner
@@ -219,7 +222,7 @@ impl Marker {
     }
 }
 
-/// Places inside a pixel, relative to its centre.
+/// Returns the sample points inside a pixel, relative to its centre.
 fn samples() -> impl Iterator<Item = (f64, f64)> {
     let offset = |i: usize| (i as f64 + 0.5) / SAMPLES as f64 - 0.5;
     (0..SAMPLES * SAMPLES).map(move |i| (offset(i % SAMPLES), offset(i / SAMPLES)))
@@ -240,7 +243,7 @@ mod tests {
         for (dx, dy) in [(20.0, 0.0), (0.0, 20.0), (16.0, 12.0), (12.0, -16.0), (19.0, 6.245)] {
             let mut mask = Mask::new(AREA);
             mask.stroke((30.0 - dx / 2.0, 20.0 - dy / 2.0), (30.0 + dx / 2.0, 20.0 + dy / 2.0), 2.0);
-            // A rectangle of 20 × 2 and a disc of radius 1.
+            // The exact coverage: a rectangle of 20 × 2 and a disc of radius 1.
             let expected = 40.0 + std::f64::consts::PI;
             assert!((total(&mask) - expected).abs() < 0.03 * expected, "{dx},{dy}: {}", total(&mask));
         }

@@ -1,4 +1,4 @@
-//! Draws a plot: grid, data from the pale to the strong, axes, words.
+//! Draws a plot: the grid, then the data, then axes and text. Pale shapes come before strong ones.
 
 use super::Plot;
 use super::brush::{Area, MARKER_RADIUS, Marker, Mask};
@@ -12,21 +12,21 @@ const TEXT_INK: [f32; 3] = [0.13, 0.14, 0.16];
 const PALE_INK: [f32; 3] = [0.36, 0.38, 0.41];
 const AXIS_INK: [f32; 3] = [0.35, 0.37, 0.40];
 const GRID_INK: [f32; 3] = [0.91, 0.915, 0.925];
-/// Width of the lines of series, pixels.
+/// Width of the lines of data series, in pixels.
 const LINE: f64 = 2.0;
-/// Width of error bars, pixels.
+/// Width of the lines of error bars, in pixels.
 const ERROR_LINE: f64 = 1.4;
-/// Half the width of the ends of error bars, pixels.
+/// Half the width of the caps at the ends of error bars, in pixels.
 const ERROR_CAP: f64 = 4.0;
 const BAND_OPACITY: f32 = 0.2;
 const HISTOGRAM_OPACITY: f32 = 0.45;
-/// Pixels between points, on average, below which not every one has a marker.
+/// Mean distance of points in pixels below which only some of them get a marker.
 const DENSE: f64 = 16.0;
-/// Pixels between the markers of dense points.
+/// Distance between markers in pixels where points are dense.
 const MARKER_SPACING: f64 = 64.0;
-/// Pixels by which each series' markers begin after those before it, if points are dense.
+/// Where points are dense, each series' markers begin this many pixels after those of the series before it.
 const MARKER_SHIFT: f64 = 17.0;
-/// Pixels by which lines and markers may leave the frame.
+/// Pixels by which lines and markers may reach beyond the plot's frame.
 const OVERHANG: usize = 2;
 
 pub(super) fn draw(plot: &Plot, layout: &Layout) -> Result<Image> {
@@ -46,7 +46,7 @@ pub(super) fn draw(plot: &Plot, layout: &Layout) -> Result<Image> {
         pen.errors(&mut canvas);
         pen.line(&mut canvas);
     }
-    // Above all lines: a marker says which line it belongs to.
+    // Markers are drawn above all lines, because they tell which line is which.
     for pen in pens.iter().filter(|pen| !pen.series.has_bars()) {
         pen.markers(&mut canvas);
     }
@@ -57,7 +57,7 @@ pub(super) fn draw(plot: &Plot, layout: &Layout) -> Result<Image> {
     Ok(canvas)
 }
 
-/// One pixel wide, from one pixel to another, both included.
+/// Draws a line one pixel wide from one pixel to another, both included.
 fn rule(canvas: &mut Image, from: (usize, usize), to: (usize, usize), ink: [f32; 3]) {
     for y in from.1..=to.1 {
         for x in from.0..=to.0 {
@@ -83,7 +83,7 @@ fn axes(canvas: &mut Image, layout: &Layout) {
     let Area { left, top, right, bottom } = layout.frame;
     rule(canvas, (left, top), (left, bottom), AXIS_INK);
     rule(canvas, (left, bottom), (right, bottom), AXIS_INK);
-    // Where zero lies inside, it is the line to compare with.
+    // If zero is inside the axis's range, a stronger line marks it for comparison.
     if let Some(zero) = layout.y.place(0.0).filter(|place| *place > 0.0 && *place < 1.0) {
         let y = layout.y_at(zero).round() as usize;
         rule(canvas, (left, y), (right, y), AXIS_INK);
@@ -143,7 +143,7 @@ fn words(canvas: &mut Image, plot: &Plot, layout: &Layout) {
     let mut x_room = right - left;
     if let Some(factor) = &layout.x_ticks.factor {
         let length = face.width(factor);
-        // On the label's line, or below the numbers' where there is no label.
+        // The common factor stands on the label's line, or below the numbers if there is no label.
         let y = if plot.x.label.is_empty() { names_top + line - 1 } else { label_top };
         face.draw(canvas, right.saturating_sub(length), y, room, factor, TEXT_INK);
         x_room = x_room.saturating_sub(2 * (length + MARK_SPACE));
@@ -154,12 +154,12 @@ fn words(canvas: &mut Image, plot: &Plot, layout: &Layout) {
     let y_room = plot.height - 2 * MARGIN;
     let label = face.cut(&plot.y.label, y_room);
     let length = face.width(&label);
-    // Around the frame's middle, moved where it would leave the picture.
+    // The label is centred on the frame, but moved if it would leave the picture.
     let foot = ((top + bottom) / 2 + length / 2).min(plot.height - MARGIN).max(MARGIN + length);
     face.draw_upwards(canvas, MARGIN, foot, y_room, &label, TEXT_INK);
 }
 
-/// A series with its colour, its marker and the places of its points.
+/// A data series with its colour, its marker, and the layout that places its points.
 struct Pen<'a> {
     number: usize,
     series: &'a Series,
@@ -169,14 +169,15 @@ struct Pen<'a> {
 }
 
 impl<'a> Pen<'a> {
-    /// Markers change with the colours, and by one more each time the colours begin anew, so that 49 differ.
+    /// Chooses a series' colour and marker. Each time the colours repeat, the marker advances by one more, so
+    /// that 49 combinations differ.
     fn new(number: usize, series: &'a Series, layout: &'a Layout) -> Pen<'a> {
         let color = series.color.unwrap_or(PALETTE[number % PALETTE.len()]);
         let marker = Marker::ALL[(number + number / PALETTE.len()) % Marker::ALL.len()];
         Pen { number, series, layout, color: color.map(|value| f32::from(value) / 255.0), marker }
     }
 
-    /// Pixel coordinates of the points; nothing for gaps.
+    /// Returns the points' pixel coordinates; `None` for gaps.
     fn points(&self) -> Vec<Option<(f64, f64)>> {
         let at = |&(x, y): &(f64, f64)| {
             let (x, y) = (self.layout.x.place(x)?, self.layout.y.place(y)?);
@@ -200,7 +201,7 @@ impl<'a> Pen<'a> {
         for i in 0..bounds.len() {
             match (i.checked_sub(1).and_then(at), at(i), at(i + 1)) {
                 (_, Some(here), Some(next)) => mask.between(here, next),
-                // Without neighbours the band would have no width.
+                // A point between two gaps would make a band without width, so it is drawn as a thick line.
                 (None, Some((x, [y0, y1])), None) => mask.stroke((x, y0), (x, y1), 2.0 * LINE),
                 _ => {}
             }
@@ -215,7 +216,7 @@ impl<'a> Pen<'a> {
         let mut mask = self.mask();
         let points = self.points();
         for (i, point) in points.iter().enumerate() {
-            // A point between gaps is a dot.
+            // A point between two gaps is drawn as a dot.
             let next = points.get(i + 1).copied().flatten();
             if let Some(point) = *point {
                 mask.stroke(point, next.unwrap_or(point), LINE);
@@ -270,7 +271,7 @@ impl<'a> Pen<'a> {
         }
     }
 
-    /// Bars of series number `group` among the series that share a place on the axis.
+    /// Draws a series' bars. The series is number `group` of `groups` that share each place on the axis.
     fn bars(&self, canvas: &mut Image, group: usize, groups: usize) {
         let (x, y) = (&self.layout.x, &self.layout.y);
         let foot = self.layout.y_at(y.place_or_foot(0.0).unwrap_or(0.0));
@@ -297,13 +298,13 @@ impl<'a> Pen<'a> {
                 continue;
             };
             let (left, right) = (left.min(right).round(), left.max(right).round());
-            // Bars side by side stand a pixel apart, and a thin one keeps its pixel.
+            // Neighbouring bars leave one pixel between them, and even a thin bar keeps one pixel.
             let right = (right - if touching { 1.0 } else { 2.0 }).max(left);
             mask.fill(left, top.min(foot), right, top.max(foot));
             if touching {
                 outline.fill(left, top, right, top);
                 outline.fill(left, top.min(last), left, top.max(last));
-                // The next bar draws the side they share.
+                // The next bar draws the side that both share.
                 let is_end = self.series.points.get(i + 1).is_none_or(|next| y.place(next.1).is_none());
                 if is_end {
                     outline.fill(right, top.min(foot), right, top.max(foot));
@@ -318,7 +319,7 @@ impl<'a> Pen<'a> {
         errors.paint(canvas, TEXT_INK, 1.0);
     }
 
-    /// The series in the legend.
+    /// Draws the series' entry in the legend.
     fn entry(&self, canvas: &mut Image, left: usize, top: usize, layout: &Layout) {
         let middle = top + layout.legend_row / 2;
         let area = Area { left, top, right: left + SAMPLE, bottom: top + layout.legend_row };

@@ -1,4 +1,4 @@
-//! Where everything of a plot goes.
+//! Computes the place of every part of a plot.
 
 use super::axis::{Axis, Ticks};
 use super::brush::Area;
@@ -7,70 +7,70 @@ use super::{AxisOptions, Plot};
 use crate::font::{TEXT, TITLE};
 use crate::{MediaError, Result};
 
-/// Pixels around everything.
+/// Width of the plot's margin in pixels.
 pub(super) const MARGIN: usize = 18;
-/// Pixels from the frame to the right edge: half a number may stand out.
+/// Pixels from the frame to the picture's right edge, where half of a number may stick out.
 const RIGHT: usize = 28;
-/// Length of a mark beside the axis.
+/// Length in pixels of an axis's tick mark.
 pub(super) const MARK: usize = 5;
-/// Pixels between a mark and its number.
+/// Pixels between a tick mark and its number.
 pub(super) const MARK_SPACE: usize = 4;
-/// Pixels between the numbers and the label of an axis.
+/// Pixels between an axis's numbers and its label.
 const LABEL_SPACE: usize = 8;
 /// Pixels between headings, legend and frame.
 const HEADING_SPACE: usize = 10;
-/// The least between two numbers or names side by side.
+/// Least distance in pixels between two numbers or names side by side.
 const NAME_SPACE: usize = 10;
-/// Pixels between two numbers of the y axis, about.
+/// About how many pixels lie between two numbers of the y axis.
 const Y_SPACING: usize = 48;
-/// Pixels between two numbers of the x axis, about, if they are short.
+/// About how many pixels lie between two numbers of the x axis, if they are short.
 const X_SPACING: usize = 70;
-/// The smallest frame, pixels a side.
+/// Smallest width and height in pixels of the frame that contains the data.
 const MIN_FRAME: usize = 48;
-/// Names that are turned upwards get at most this part of the height.
+/// Names turned upwards get at most one part in this number of the plot's height.
 const MAX_TURNED: usize = 3;
-/// Length of a line in the legend.
+/// Length in pixels of a line sample in the legend.
 pub(super) const SAMPLE: usize = 30;
-/// Pixels between a line in the legend and its name.
+/// Pixels between a line sample in the legend and its name.
 pub(super) const SAMPLE_SPACE: usize = 7;
-/// Pixels between entries of the legend.
+/// Pixels between two entries of the legend.
 const ENTRY_SPACE: usize = 20;
-/// The widest that names in the legend get before they are cut.
+/// Largest width of a name in the legend in pixels; longer names are shortened.
 pub(super) const MAX_ENTRY: usize = 260;
-/// Lines of a title or subtitle.
+/// Largest number of lines of a title or subtitle.
 const HEADING_LINES: usize = 2;
-/// Share of the space between two places that is filled with bars.
+/// Share of the distance between two places on the x axis that bars fill.
 const BARS_PART: f64 = 0.78;
 
 pub(super) struct Layout {
-    /// The part in which data is drawn; its lower left pixel is where the axes meet.
+    /// The area in which data is drawn; the axes meet at its lower left pixel.
     pub(super) frame: Area,
     pub(super) x: Axis,
     pub(super) y: Axis,
     pub(super) x_ticks: Ticks,
     pub(super) y_ticks: Ticks,
-    /// Whether the names of the x axis read upwards.
+    /// Whether the names of the x axis are turned to read upwards.
     pub(super) turned: bool,
-    /// The longest that a name turned upwards gets.
+    /// Largest length in pixels of a name that is turned upwards.
     pub(super) turned_room: usize,
     pub(super) title: Vec<String>,
     pub(super) subtitle: Vec<String>,
-    /// The top of the first row.
+    /// Pixel row of the top of the legend's first row.
     pub(super) legend_top: usize,
     pub(super) legend_row: usize,
-    /// Row, column in pixels and number of the series.
+    /// Entries of the legend: row, column in pixels, and number of the series.
     pub(super) legend: Vec<(usize, usize, usize)>,
-    /// The width of all bars at a place, in units of x.
+    /// Total width of all bars at one place, in units of x.
     pub(super) bars_width: f64,
 }
 
 impl Layout {
-    /// The pixel coordinate of a place along the x axis.
+    /// Returns the pixel coordinate of a place (0–1) along the x axis.
     pub(super) fn x_at(&self, place: f64) -> f64 {
         self.frame.left as f64 + place * (self.frame.right - self.frame.left) as f64
     }
 
-    /// The pixel coordinate of a place along the y axis, which begins at the foot.
+    /// Returns the pixel coordinate of a place (0–1) along the y axis, which begins at the bottom.
     pub(super) fn y_at(&self, place: f64) -> f64 {
         self.frame.bottom as f64 - place * (self.frame.bottom - self.frame.top) as f64
     }
@@ -109,8 +109,9 @@ pub(super) fn layout(plot: &Plot) -> Result<Layout> {
             plot.width, plot.height
         ),
     };
-    // Numbers of y decide the frame's width, that decides whether names are turned, that the frame's height,
-    // and that the numbers of y: the second round begins with the first one's result.
+    // The sizes depend on each other in a circle: the y numbers' width sets the frame's width, which decides
+    // whether names are turned. Turned names set the frame's height, which decides the y numbers. The second
+    // round starts from the first one's result.
     let turned_room = plot.height / MAX_TURNED;
     let mut names_height = line;
     let mut left = 0;
@@ -192,7 +193,7 @@ fn y_axis(plot: &Plot) -> Axis {
     axis(&plot.y, true, plot.series.iter().flat_map(Series::extents).flatten().chain(feet))
 }
 
-/// The smallest distance between two places that have bars; 1 if there is but one.
+/// Returns the smallest distance between two places with bars; 1 if there is only one place.
 fn bar_spacing(series: &[Series]) -> f64 {
     let bars = series.iter().filter(|series| matches!(series.kind, Kind::Bars));
     let mut places: Vec<f64> =
@@ -203,7 +204,7 @@ fn bar_spacing(series: &[Series]) -> f64 {
     if smallest.is_finite() { smallest } else { 1.0 }
 }
 
-/// Numbers or names along the x axis, and whether they read upwards.
+/// Returns the numbers or names along the x axis, and whether names are turned to read upwards.
 fn x_ticks(plot: &Plot, axis: &Axis, width: usize) -> (Ticks, bool) {
     let face = TEXT;
     let overlap = |ticks: &Ticks| {
@@ -231,12 +232,12 @@ fn x_ticks(plot: &Plot, axis: &Axis, width: usize) -> (Ticks, bool) {
     if !overlap(&level) {
         return (level, false);
     }
-    // A turned name needs the height of its letters.
+    // A turned name takes up the height of a line along the axis.
     let stride = (plot.x_names.len() * face.height()).div_ceil(width).max(1);
     (names(stride), true)
 }
 
-/// The entries of the legend, in rows from left to right.
+/// Places the legend's entries in rows from left to right.
 fn legend(plot: &Plot) -> Vec<(usize, usize, usize)> {
     let mut entries = Vec::new();
     let (mut row, mut x) = (0, MARGIN);

@@ -1,9 +1,9 @@
-//! The data of a plot.
+//! The data series of a plot.
 
 use crate::{MediaError, Result};
 
-/// Colours that people with any colour vision tell apart: Okabe & Ito, *Color Universal Design* (2008),
-/// <https://jfly.uni-koeln.de/color/>. The eighth, yellow, is left out, for it is hard to see on white.
+/// Series colours that people with any colour vision can tell apart: Okabe & Ito, *Color Universal Design*
+/// (2008), <https://jfly.uni-koeln.de/color/>. Their yellow is left out, because it is hard to see on white.
 pub(super) const PALETTE: [[u8; 3]; 7] = [
     [0x00, 0x72, 0xb2], // blue
     [0xd5, 0x5e, 0x00], // vermillion
@@ -14,8 +14,8 @@ pub(super) const PALETTE: [[u8; 3]; 7] = [
     [0x00, 0x00, 0x00], // black
 ];
 
-/// One line, set of points or set of bars of a [`Plot`](super::Plot), with its name in the legend (none if it
-/// is empty). Values that are NaN or infinite are gaps.
+/// One line, set of points or set of bars of a [`Plot`](super::Plot). Its name stands in the legend, unless
+/// it is empty. Values that are NaN or infinite are gaps.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Series {
     pub(super) name: String,
@@ -30,11 +30,11 @@ pub(super) enum Kind {
     Line,
     Points,
     Bars,
-    /// Bars that touch, between these edges.
+    /// Touching bars; the values are the edges of the bins.
     Histogram(Vec<f64>),
 }
 
-/// How the uncertainty of the points is drawn.
+/// The uncertainty of the points, and how it is drawn.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Spread {
     None,
@@ -47,52 +47,55 @@ impl Series {
         Series { name: name.into(), kind, points, spread: Spread::None, color: None }
     }
 
-    /// Points joined by a line in the order given, with a marker on each (on some of them, if they are
-    /// dense).
+    /// Makes a series of points joined by a line in the order given. Each point has a marker; if points are
+    /// dense, only some do.
     pub fn line(name: impl Into<String>, points: &[(f64, f64)]) -> Series {
         Series::new(name, Kind::Line, points.to_vec())
     }
 
-    /// Markers alone.
+    /// Makes a series of markers without lines.
     pub fn points(name: impl Into<String>, points: &[(f64, f64)]) -> Series {
         Series::new(name, Kind::Points, points.to_vec())
     }
 
-    /// A bar at each x, from zero to y. Bars of several series at the same x stand side by side.
+    /// Makes a series of bars from zero to y at each x. Bars of several series at the same x stand side by
+    /// side.
     pub fn bars(name: impl Into<String>, points: &[(f64, f64)]) -> Series {
         Series::new(name, Kind::Bars, points.to_vec())
     }
 
-    /// Bars that touch: `counts[i]` from `edges[i]` to `edges[i + 1]`. Histograms of several series lie over
-    /// one another, and shine through.
+    /// Makes a histogram of touching bars: `counts[i]` reaches from `edges[i]` to `edges[i + 1]`. Histograms
+    /// of several series overlap transparently.
     pub fn histogram(name: impl Into<String>, edges: &[f64], counts: &[f64]) -> Series {
         let middles = edges.windows(2).map(|pair| pair[0] / 2.0 + pair[1] / 2.0);
-        // As many points as counts, so that a wrong number of edges is found when the plot is drawn.
+        // There are as many points as counts, so that [`Plot::render`](super::Plot::render) can report a
+        // wrong number of edges.
         let middles = middles.chain(std::iter::repeat(f64::NAN));
         let points = middles.zip(counts.iter().copied()).collect();
         Series::new(name, Kind::Histogram(edges.to_vec()), points)
     }
 
-    /// A pale band from the lower to the upper value at each point, say a confidence interval. It replaces
-    /// error bars. Where a logarithmic axis cannot show the lower value, the band reaches down to the axis.
+    /// Adds a pale band from a lower to an upper value at each point, such as a confidence interval. It
+    /// replaces error bars. Where a logarithmic axis cannot show the lower value, the band reaches down to
+    /// the axis.
     pub fn band(mut self, bounds: &[(f64, f64)]) -> Series {
         self.spread = Spread::Band(bounds.to_vec());
         self
     }
 
-    /// A bar from y − e to y + e at each point. They replace a band.
+    /// Adds error bars from y − e to y + e at each point; they replace a band.
     pub fn error_bars(mut self, errors: &[f64]) -> Series {
         self.spread = Spread::Errors(errors.to_vec());
         self
     }
 
-    /// Red, green, blue, in place of the palette's next colour.
+    /// Sets the series' colour (red, green, blue) in place of the palette's next one.
     pub fn color(mut self, color: [u8; 3]) -> Series {
         self.color = Some(color);
         self
     }
 
-    /// Whether as many bounds, errors and edges were given as the points need.
+    /// Returns an error unless the numbers of bounds, errors and edges fit the number of points.
     pub(super) fn check(&self) -> Result<()> {
         let points = self.points.len();
         let (given, needed, what) = match (&self.spread, &self.kind) {
@@ -111,7 +114,7 @@ impl Series {
         })
     }
 
-    /// The lower and upper end of what is drawn at each point, itself included.
+    /// Returns for each point the lower end of its band or error bar, its value, and the upper end.
     pub(super) fn extents(&self) -> impl Iterator<Item = [f64; 3]> {
         self.points.iter().enumerate().map(|(i, &(_, y))| match &self.spread {
             Spread::None => [y; 3],

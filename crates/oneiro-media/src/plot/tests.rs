@@ -6,7 +6,7 @@ fn color(number: usize) -> [f32; 3] {
     series::PALETTE[number].map(|value| f32::from(value) / 255.0)
 }
 
-/// The pixels that have exactly this colour.
+/// Returns the pixels that have exactly this colour.
 fn pixels(image: &Image, color: [f32; 3]) -> Vec<(usize, usize)> {
     let all = (0..image.height).flat_map(|y| (0..image.width).map(move |x| (x, y)));
     all.filter(|&(x, y)| image.pixel(x, y) == color).collect()

@@ -1,6 +1,7 @@
 use super::*;
 
-/// 12 × 8 pixels, left half red, right half blue, unless said otherwise; `tests/data/make.py` makes them.
+/// A test file, made by `tests/data/make.py`: 12 × 8 pixels, left half red, right half blue, unless said
+/// otherwise.
 macro_rules! file {
     ($name:literal) => {
         include_bytes!(concat!("../../tests/data/", $name)) as &[u8]
@@ -87,7 +88,8 @@ fn a_file_cut_off_anywhere_is_an_error_and_never_a_panic() {
     ];
     for (name, bytes) in cases {
         for length in 0..bytes.len() {
-            // The final chunk of a PNG, a WebP's padding and the later frames of a GIF are not needed.
+            // Decoding needs neither the final chunk of a PNG, nor a WebP's padding, nor the later frames of
+            // a GIF.
             let complete_enough = match name {
                 "rgb.png" => length >= bytes.len() - 16,
                 "rgb.webp" => length == bytes.len() - 1,
@@ -149,7 +151,7 @@ fn a_header_that_promises_a_giant_is_refused_before_anything_is_allocated() {
     }
 }
 
-/// CRC-32 as PNG has it, bit by bit.
+/// Returns the CRC-32 of PNG chunks, computed bit by bit.
 fn crc32(bytes: &[u8]) -> u32 {
     let step = |crc: u32, _| if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 };
     !bytes.iter().fold(!0, |crc, &byte| (0..8).fold(crc ^ u32::from(byte), step))

@@ -40,7 +40,7 @@ fn pictures_of_a_row_stand_on_one_line() {
 fn small_pictures_beside_a_large_one_are_enlarged_by_whole_factors() {
     let row = || Sheet::new(3).margin(0).gap(2).cell(cell(20, 20)).cell(cell(6, 6)).cell(cell(4, 9));
     let sheet = row().render().unwrap();
-    // Three times 6, twice 9.
+    // The smaller pictures are enlarged: the one 6 pixels high three times, the one 9 high twice.
     assert_eq!((sheet.width, sheet.height), (20 + 2 + 18 + 2 + 8, 20));
     assert!(is_red(&sheet, 22, 2) && !is_red(&sheet, 22, 1) && is_red(&sheet, 39, 19));
     assert!(is_red(&sheet, 42, 2) && is_red(&sheet, 49, 19));
@@ -117,7 +117,7 @@ fn captions_labels_and_titles_leave_ink_in_their_places_alone() {
         .render()
         .unwrap();
     assert!(full.width > plain.width && full.height > plain.height);
-    // The margins are free, and so is the gap between the two cells' captions.
+    // The margins and the gap between the two cells' captions contain no letters.
     let ink = |x: usize, y: usize| full.pixel(x, y) != WHITE;
     for y in 0..full.height {
         assert!((0..24).chain(full.width - 24..full.width).all(|x| !ink(x, y)), "row {y}");

@@ -1,4 +1,4 @@
-//! Pixels to the bytes of JPEG and WebP files, with their text.
+//! Encodes pictures as JPEG and WebP files with a record of how they were made.
 
 #[cfg(feature = "webp")]
 use image::ImageEncoder;
@@ -15,17 +15,17 @@ use crate::text::comment;
 use crate::write::png_text;
 use crate::{Image, MediaError, PngText, Result};
 
-/// Of JPEG files: differences to the PNG are hardly seen, and files are some third as long.
+/// Quality of JPEG files. Differences from the PNG are hardly visible, and files are about a third as large.
 #[cfg(feature = "jpeg")]
 const JPEG_QUALITY: u8 = 95;
-/// The longest side of a JPEG (ITU T.81, B.2.2).
+/// The longest side of a JPEG in pixels (ITU T.81, B.2.2).
 #[cfg(feature = "jpeg")]
 const MAX_JPEG_SIDE: usize = 65_535;
-/// The longest side of a WebP (RFC 9649, 3.4).
+/// The longest side of a WebP in pixels (RFC 9649, 3.4).
 #[cfg(feature = "webp")]
 pub const MAX_WEBP_SIDE: usize = 16_384;
 
-/// A PNG in another format, with its text.
+/// Converts a PNG to JPEG or WebP, with its record of how it was made.
 pub fn from_png(format: StillFormat, png: &[u8]) -> Result<Vec<u8>> {
     let text = png_text(png).map_err(|what| MediaError::Shape { what })?;
     let (image, alpha) = decode_image_alpha(png, "the picture's PNG")?;
@@ -43,7 +43,7 @@ pub fn from_png(format: StillFormat, png: &[u8]) -> Result<Vec<u8>> {
     }
 }
 
-/// The sides as the encoders take them.
+/// Returns width and height as `u32`, or an error if a side is longer than `most`.
 fn sides(image: &Image, most: usize, format: StillFormat) -> Result<[u32; 2]> {
     match (u32::try_from(image.width), u32::try_from(image.height)) {
         (Ok(width), Ok(height)) if image.width.max(image.height) <= most => Ok([width, height]),
@@ -74,11 +74,11 @@ pub fn jpeg(image: &Image, text: &PngText) -> Result<Vec<u8>> {
     if text.0.is_empty() {
         return Ok(bytes);
     }
-    // Behind the start of the image and the header of JFIF, which has to be the first segment.
+    // Comments go after the start-of-image marker and the JFIF header, which must be the first segment.
     let at = segments(&bytes).next().map_or(2, |(_, content)| 2 + 4 + content.len());
     let comments = comment(text).into_bytes();
     let segments = comments.chunks(MAX_SEGMENT).flat_map(|part| {
-        // At most MAX_SEGMENT and two more.
+        // The cast cannot overflow: a part has at most `MAX_SEGMENT` bytes, and the length counts two more.
         let length = (part.len() as u16 + 2).to_be_bytes();
         [&COMMENT_MARKER[..], &length, part].concat()
     });
@@ -103,7 +103,7 @@ pub fn webp(image: &Image, alpha: Option<&[f32]>, text: &PngText) -> Result<Vec<
     Ok(bytes)
 }
 
-/// The text as EXIF data: an image description.
+/// Returns the text as EXIF data with one entry, an image description.
 #[cfg(feature = "webp")]
 pub fn exif(text: &PngText) -> Result<Vec<u8>> {
     let what =

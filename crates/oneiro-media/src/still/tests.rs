@@ -96,7 +96,7 @@ fn a_damaged_text_of_ours_is_an_error() {
     for format in [StillFormat::Jpeg, StillFormat::WebP] {
         let mut bytes = format.transcode(&png).unwrap();
         let at = bytes.windows(7).position(|part| part == b"oneiro:").unwrap();
-        // The first entry's keyword and length no longer end in a line.
+        // Damages the file: the line with the first entry's keyword and length no longer ends.
         let end = at + 8 + bytes[at + 8..].iter().position(|&byte| byte == b'\n').unwrap();
         bytes[end] = b'9';
         let error = decode_text(&bytes, "damaged").unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! Frames of GIF, animated PNG and animated WebP; of other pictures, the one frame.
+//! Reads frames of GIF, animated PNG and animated WebP; any other picture is a video of one frame.
 
 use std::fs::File;
 use std::io::BufReader;
@@ -18,7 +18,7 @@ use crate::{MAX_PIXELS, MediaError, Result, formats};
 
 type Bytes = BufReader<File>;
 
-/// Whether a file that begins so is of a format of pictures.
+/// Whether a file's first bytes are those of a picture format.
 pub fn is_picture(head: &[u8]) -> bool {
     use image::ImageFormat::{Bmp, Gif, Jpeg, Png, Tiff, WebP};
     matches!(image::guess_format(head), Ok(Png | Jpeg | WebP | Gif | Tiff | Bmp))
@@ -27,15 +27,15 @@ pub fn is_picture(head: &[u8]) -> bool {
 struct Animation {
     path: PathBuf,
     frames: Frames<'static>,
-    /// How many frames were read.
+    /// Number of frames read so far.
     count: usize,
     timing: Timing,
 }
 
-/// A still picture.
+/// A still picture as a video of one frame, which is taken when it is read.
 struct Still(Option<Frame>);
 
-/// The frames of a file, and its description.
+/// Opens an animated or still picture; returns its frames and its description.
 pub fn open(path: &Path) -> Result<(Box<dyn FrameSource>, VideoInfo)> {
     let refused = |source| MediaError::Read { path: path.to_owned(), source };
     let timing = timing::read(&mut BufReader::new(File::open(path).map_err(refused)?)).map_err(refused)?;
@@ -130,7 +130,7 @@ impl FrameSource for Still {
     }
 }
 
-/// A colour times its opacity.
+/// Composites a pixel on black: multiplies its colour by its opacity.
 fn on_black([red, green, blue, alpha]: [u8; 4]) -> [u8; 3] {
     [red, green, blue].map(|value| ((u32::from(value) * u32::from(alpha) + 127) / 255) as u8)
 }

@@ -1,4 +1,4 @@
-//! Frames that `ffmpeg` decodes.
+//! Reads frames of video files that `ffmpeg` decodes.
 
 use std::ffi::OsString;
 use std::io::{self, BufRead, Read};
@@ -8,14 +8,14 @@ use super::{Frame, FrameSource, Next, VideoInfo, probe, reading};
 use crate::ffmpeg::{Child, Ending, Ffmpeg, file_argument, only_local};
 use crate::{MAX_PIXELS, MediaError, Result};
 
-/// Frames as PPM pictures: each says its size, which is that of upright frames, whatever rotation the file
-/// asks for. The conversion to RGB is the program's usual one, with which the frames of data sets are made.
+/// Output flags for frames as PPM pictures. Each picture states its size after rotation. The conversion to
+/// RGB is `ffmpeg`'s default, with which the frames of data sets are made.
 const FRAMES: [&str; 7] = ["-pix_fmt", "rgb24", "-c:v", "ppm", "-f", "image2pipe", "pipe:1"];
-/// Frames are decoded and dropped; lines "frame=N" tell how many there were.
+/// Output flags for counting: frames are decoded and dropped, and lines "frame=N" tell the count.
 const COUNT: [&str; 5] = ["-progress", "pipe:1", "-f", "null", "-"];
-/// How the program is told to keep every frame: since version 5.1, and before it.
+/// Flags that make `ffmpeg` keep every frame: for version 5.1 and later, and for older ones.
 const KEEP_FRAMES: [[&str; 2]; 2] = [["-fps_mode", "passthrough"], ["-vsync", "passthrough"]];
-/// The longest word of a PPM's header, the digits of a side.
+/// The most characters of a number in a PPM header, such as a width.
 const MAX_WORD: usize = 10;
 
 struct Decoded {
@@ -23,7 +23,7 @@ struct Decoded {
     child: Option<Child>,
 }
 
-/// The frames of a file, and its description.
+/// Starts decoding a file; returns its frames and its description.
 pub fn open(path: &Path, ffmpeg: &Ffmpeg) -> Result<(Box<dyn FrameSource>, VideoInfo)> {
     let info = probe::probe(path, ffmpeg)?;
     let child = match start(path, ffmpeg, &FRAMES)? {
@@ -33,7 +33,7 @@ pub fn open(path: &Path, ffmpeg: &Ffmpeg) -> Result<(Box<dyn FrameSource>, Video
     Ok((Box::new(Decoded { path: path.to_owned(), child: Some(child) }), info))
 }
 
-/// The exact number of a file's frames, and its damage.
+/// Returns the exact number of a file's frames, and how the file is damaged, if it is.
 pub fn count(path: &Path, ffmpeg: &Ffmpeg) -> Result<(usize, Option<String>)> {
     probe::probe(path, ffmpeg)?;
     let mut child = match start(path, ffmpeg, &COUNT)? {
@@ -56,12 +56,12 @@ pub fn count(path: &Path, ffmpeg: &Ffmpeg) -> Result<(usize, Option<String>)> {
     }
 }
 
-/// Starts the program on a file, until it writes something. `Err`: it wrote nothing.
+/// Starts `ffmpeg` on a file and waits for its first output. The inner `Err` says that it ended without any.
 fn start(path: &Path, ffmpeg: &Ffmpeg, output: &[&str]) -> Result<Result<Child, Ending>> {
     let mut ending = None;
     for keep_frames in KEEP_FRAMES {
         let mut args: Vec<OsString> = only_local().into();
-        // One thread: how damaged frames are restored may depend on the threads.
+        // A single thread, because the restoring of damaged frames may depend on the number of threads.
         args.extend(["-threads", "1", "-i"].map(Into::into));
         args.push(file_argument(path));
         args.extend(["-map", "0:V:0", "-an", "-sn", "-dn"].map(Into::into));
@@ -92,7 +92,7 @@ fn no_frame(path: &Path, ending: &Ending) -> MediaError {
     MediaError::Video { path: path.to_owned(), reason }
 }
 
-/// Turns a program's end into the damage of the file, or an error if the end came from outside.
+/// Returns the damage that `ffmpeg` reported at its end, or an error if it was ended from outside.
 fn end(path: &Path, ending: &Ending) -> Result<Option<String>> {
     if ending.was_killed {
         return Err(MediaError::Ffmpeg { what: reading(path), reason: ending.words() });
@@ -118,7 +118,7 @@ impl FrameSource for Decoded {
     }
 }
 
-/// Reads a binary PPM picture of 8 bits, as the program writes it. The end of the stream is
+/// Reads a binary 8-bit PPM picture from `ffmpeg`'s output. The end of the stream is
 /// [`io::ErrorKind::UnexpectedEof`].
 fn read_ppm(stream: &mut impl Read, frame: &mut Frame) -> io::Result<()> {
     let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidData, format!("ffmpeg sent {what}"));
@@ -139,7 +139,7 @@ fn read_ppm(stream: &mut impl Read, frame: &mut Frame) -> io::Result<()> {
     stream.read_exact(&mut frame.rgb)
 }
 
-/// A word of a header, with the one white space behind it.
+/// Reads a word of a PPM header and the white space character after it.
 fn word(stream: &mut impl Read) -> io::Result<String> {
     let mut word = String::new();
     let mut byte = [0];

@@ -1,4 +1,4 @@
-//! Folders of frames, in the natural order of their names.
+//! Reads a folder of pictures as a video, in the natural order of the file names.
 
 use std::cmp::Ordering;
 use std::fs;
@@ -9,13 +9,13 @@ use crate::read::{has_image_name, read_image};
 use crate::{MediaError, Result};
 
 struct Folder {
-    /// Files still to be read, the next one last.
+    /// Files still to be read; the next one is last in the list.
     files: Vec<PathBuf>,
-    /// The first frame's name and size.
+    /// The first frame's path, width and height: all frames must have its size.
     first: Option<(PathBuf, usize, usize)>,
 }
 
-/// The frames of a folder.
+/// Opens a folder of frames; returns its frames and its description.
 pub fn open(path: &Path) -> Result<(Box<dyn FrameSource>, VideoInfo)> {
     let mut files = list(path)?;
     let frames = Some(files.len());
@@ -24,7 +24,7 @@ pub fn open(path: &Path) -> Result<(Box<dyn FrameSource>, VideoInfo)> {
     Ok((Box::new(Folder { files, first: None }), info))
 }
 
-/// The picture files of a folder in natural order, without hidden files.
+/// Returns a folder's picture files in natural order, without hidden files.
 pub fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     let refused = |source| MediaError::Read { path: folder.to_owned(), source };
     let mut files = Vec::new();
@@ -47,8 +47,8 @@ pub fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Compares names so that numbers in them count as numbers: `frame_2` before `frame_10`. Names that differ in
-/// leading zeros only are in the order of their bytes.
+/// Compares names so that digits in them count as numbers: `frame_2` comes before `frame_10`. Names that
+/// differ in leading zeros only are compared byte by byte.
 fn natural_order(a: &[u8], b: &[u8]) -> Ordering {
     let (mut x, mut y) = (a, b);
     while let ([first, rest_x @ ..], [second, rest_y @ ..]) = (x, y) {
@@ -68,7 +68,7 @@ fn natural_order(a: &[u8], b: &[u8]) -> Ordering {
     x.len().cmp(&y.len()).then_with(|| a.cmp(b))
 }
 
-/// The digits at the start of a name without leading zeros, and what follows them.
+/// Splits off the digits at the start of a name, without leading zeros.
 fn number(name: &[u8]) -> (&[u8], &[u8]) {
     let end = name.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(name.len());
     let (digits, rest) = name.split_at(end);

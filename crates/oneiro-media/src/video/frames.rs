@@ -1,4 +1,4 @@
-//! Frames of a video that are chosen once its length is known.
+//! Reads frames of a video whose choice depends on the video's length.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,32 +7,33 @@ use super::{VideoInfo, VideoReader};
 use crate::ffmpeg::Ffmpeg;
 use crate::{Image, MediaError};
 
-/// Bytes of frames that are kept while a video's length is not known. A video that fits is decoded once.
+/// How many bytes of frames are kept while a video's length is unknown. A video that fits is decoded only
+/// once.
 const KEPT_BYTES: usize = 64 << 20;
 
-/// Chosen frames of a video.
+/// The frames that were chosen from a video.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChosenFrames<T> {
-    /// The frames as they were prepared, by index.
+    /// The prepared frames by their index in the video.
     pub frames: BTreeMap<usize, T>,
     /// The exact number of the video's frames.
     pub total: usize,
-    /// The file's description.
+    /// The video file's description.
     pub info: VideoInfo,
-    /// How the file is damaged, in a sentence's part, if frames up to the damage were read.
+    /// How the file is damaged, as a part of a sentence, if frames up to the damage could be read.
     pub damage: Option<String>,
 }
 
-/// Reads the frames that `choose` names for a video of a number of frames, each with a note on its use.
-/// `prepare` gets note and frame (a still in RGB, 0–1), in the order of the video. Only what it returns is
+/// Reads the frames that `choose` selects for a video with a given number of frames, each with a note on its
+/// use. `prepare` gets the note and the frame (an RGB still, 0–1) in the video's order. Only its results are
 /// kept.
 ///
-/// All frames are decoded to count them, since headers may be wrong. A video of more than 64 MiB is decoded
-/// again, up to the last chosen frame.
+/// All frames are decoded to count them, because headers may be wrong. A video of more than 64 MiB of frames
+/// is decoded a second time, up to the last chosen frame.
 ///
 /// # Errors
-/// As [`VideoReader::open`] and [`VideoReader::next_rgb8`], those of `prepare`, and [`MediaError::Video`] if
-/// a chosen frame lies behind the end.
+/// The errors of [`VideoReader::open`] and [`VideoReader::next_rgb8`], those of `prepare`, and
+/// [`MediaError::Video`] if a chosen frame lies beyond the end.
 pub fn choose_frames<N, T, E: From<MediaError>>(
     path: impl AsRef<Path>,
     ffmpeg: &Ffmpeg,
@@ -82,7 +83,8 @@ pub fn choose_frames<N, T, E: From<MediaError>>(
         if read >= total {
             return Err(beyond(path, total).into());
         }
-        // The video has ended early, so its number of frames is known now. It gets less every time.
+        // This decoding ended earlier than the last one, so the length is corrected. The loop ends, since the
+        // length only shrinks.
         total = read;
     }
 }
@@ -98,7 +100,7 @@ mod tests {
     use crate::video::is_animation;
     use crate::{Film, FrameRate, PngText, encode_png};
 
-    /// A clip whose frame t is grey of level 10·t.
+    /// A clip whose frame t is grey of level 10·t out of 255.
     fn clip(frames: usize) -> Image {
         let plane = |t: usize| [10.0 * t as f32 / 255.0; 4];
         let data = (0..3).flat_map(|_| (0..frames).flat_map(plane)).collect();
@@ -124,7 +126,7 @@ mod tests {
     #[test]
     fn long_videos_are_decoded_again() {
         let folder = tempfile::tempdir().unwrap();
-        // Frames of 12 MB each.
+        // Frames of 12 MB each, so that the video exceeds the memory for kept frames.
         let side = 2000;
         for t in 0..8 {
             let frame = Image::filled(side, side, [t as f32 / 10.0; 3]);

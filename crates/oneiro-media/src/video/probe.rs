@@ -1,4 +1,4 @@
-//! Descriptions of files by `ffprobe`.
+//! Describes video files with the program `ffprobe`.
 
 use std::ffi::OsString;
 use std::io::Read;
@@ -8,18 +8,18 @@ use super::{VideoInfo, reading};
 use crate::ffmpeg::{Ffmpeg, file_argument, only_local};
 use crate::{MAX_PIXELS, MediaError, Result};
 
-/// Formats that are no video: text drawn as pictures, and lists that name other files.
+/// Formats of `ffmpeg` that are no video: text drawn as pictures, and lists that name other files.
 const REFUSED_FORMATS: [&str; 10] =
     ["tty", "bin", "xbin", "adf", "idf", "concat", "hls", "dash", "image2", "webvtt"];
-/// The most bytes of a description that are read.
+/// The most bytes of `ffprobe`'s description that are read.
 const MAX_DESCRIPTION: u64 = 1 << 20;
-/// Its entries that are asked for.
+/// The entries of a description that `ffprobe` is asked for.
 const ENTRIES: &str = "stream=width,height,avg_frame_rate,nb_frames,duration:format=format_name,duration";
 
-/// Describes a file's first video stream.
+/// Describes a file's first video stream with `ffprobe`.
 pub fn probe(path: &Path, ffmpeg: &Ffmpeg) -> Result<VideoInfo> {
     let mut args: Vec<OsString> = only_local().into();
-    // `V` leaves out the covers of audio files.
+    // The stream specifier `V` leaves out the cover pictures of audio files.
     args.extend(["-select_streams", "V:0", "-show_entries", ENTRIES, "-of", "flat", "-i"].map(Into::into));
     args.push(file_argument(path));
     let mut child = ffmpeg.probe(&reading(path), &args)?;
@@ -70,7 +70,7 @@ pub fn probe(path: &Path, ffmpeg: &Ffmpeg) -> Result<VideoInfo> {
     })
 }
 
-/// "30000/1001" as a number; `None` for "0/0".
+/// Parses a ratio such as "30000/1001"; `None` for "0/0".
 fn ratio(text: &str) -> Option<f64> {
     let (numerator, denominator) = text.split_once('/')?;
     let ratio = numerator.parse::<f64>().ok()? / denominator.parse::<f64>().ok()?;

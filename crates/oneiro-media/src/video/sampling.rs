@@ -1,9 +1,9 @@
-//! Frames of a video for a network: one, a clip, or several clips.
+//! Samples frames of a video as a network's input: one frame, a clip, or several clips.
 //!
-//! Starts of clips follow one rule. A clip of `frames` frames, `stride` apart, spans `(frames - 1) * stride +
-//! 1` frames, so it has `P = max(1, total - span + 1)` possible starts. The k-th of K clips starts at `P *
-//! (2k + 1) / (2K)`, rounded down: the middle of the k-th of K equal parts. One clip is thus in the middle of
-//! the video, and one frame is the frame `total / 2`.
+//! A clip of `frames` frames at distance `stride` spans `(frames - 1) * stride + 1` frames of the video. It
+//! thus has `P = max(1, total - span + 1)` possible starts. The k-th of K clips starts at `P * (2k + 1) /
+//! (2K)`, rounded down: the middle of the k-th of K equal parts. A single clip is in the middle of the video,
+//! and a single frame is the frame `total / 2`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -12,82 +12,82 @@ use super::{VideoInfo, VideoReader, count_frames};
 use crate::ffmpeg::Ffmpeg;
 use crate::{Image, MAX_PIXELS, MediaError, Result};
 
-/// The most frames of all clips together.
+/// The most frames that all clips together may have.
 const MAX_FRAMES: usize = 1 << 20;
 
-/// The frames to take of a video.
+/// Which frames of a video to take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sampling {
-    /// One frame, as a still.
+    /// A single frame, as a still.
     Frame(FrameChoice),
-    /// A clip.
+    /// A single clip.
     Clip {
-        /// How many frames.
+        /// How many frames the clip has.
         frames: usize,
-        /// The distance of two frames of the clip in the video; 1 takes consecutive frames.
+        /// Distance in the video between two frames of the clip; 1 takes consecutive frames.
         stride: usize,
-        /// Where it begins.
+        /// Where in the video the clip begins.
         start: ClipStart,
     },
     /// Several clips, spread evenly over the video.
     Clips {
-        /// How many clips.
+        /// How many clips to take.
         count: usize,
-        /// How many frames each has.
+        /// How many frames each clip has.
         frames: usize,
-        /// The distance of two frames of a clip in the video.
+        /// Distance in the video between two frames of a clip.
         stride: usize,
     },
 }
 
-/// A frame of a video.
+/// Which frame of a video to take as a still.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum FrameChoice {
-    /// The first.
+    /// The video's first frame.
     First,
-    /// The frame `total / 2`.
+    /// The middle frame of the video, `total / 2`.
     #[default]
     Middle,
-    /// The frame of this index, from 0.
+    /// The frame with this index, from 0.
     At(usize),
 }
 
-/// The first frame of a clip.
+/// Which frame of a video a clip begins with.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ClipStart {
     /// The clip lies in the middle of the video.
     #[default]
     Center,
-    /// The frame of this index, from 0.
+    /// The frame with this index, from 0.
     At(usize),
 }
 
-/// Frames of a video.
+/// The frames that were sampled from a video.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SampledVideo {
-    /// The clips; one, unless [`Sampling::Clips`] asks for several.
+    /// The clips: one, unless [`Sampling::Clips`] asked for several.
     pub clips: Vec<SampledClip>,
-    /// The file's description.
+    /// The video file's description.
     pub info: VideoInfo,
-    /// The exact number of the video's frames, where it had to be known.
+    /// The exact number of the video's frames, if the sampling had to know it.
     pub total: Option<usize>,
-    /// How the file is damaged, in a sentence's part, if frames up to the damage were read.
+    /// How the file is damaged, as a part of a sentence, if frames up to the damage could be read.
     pub damage: Option<String>,
 }
 
-/// A clip, or a still.
+/// One clip or still sampled from a video.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SampledClip {
-    /// `[3, frames, height, width]`, values 0–1; a still for one frame.
+    /// The frames, `[3, frames, height, width]`, values 0–1; a still for a single frame.
     pub image: Image,
-    /// The index of each frame in the video.
+    /// The index in the video of each frame of the clip.
     pub indices: Vec<usize>,
-    /// How many frames at the end repeat the video's last frame, because the video is too short.
+    /// How many frames at the clip's end repeat the video's last frame, because the video is too short.
     pub repeated: usize,
 }
 
 impl Sampling {
-    /// How many frames a clip has, how far apart they are, and how many clips there are.
+    /// Returns the number of frames of a clip, their distance, and the number of clips.
     fn shape(&self) -> (usize, usize, usize) {
         match *self {
             Self::Frame(_) => (1, 1, 1),
@@ -96,7 +96,7 @@ impl Sampling {
         }
     }
 
-    /// The start that does not depend on the number of frames.
+    /// Returns the index of the first frame if it is given, whatever the video's length.
     fn fixed_start(&self) -> Option<usize> {
         match *self {
             Self::Frame(FrameChoice::First) => Some(0),
@@ -106,8 +106,8 @@ impl Sampling {
         }
     }
 
-    /// The frames of each clip of a video of `total` frames, and how many at the end repeat the last frame.
-    /// Starts beyond the end are moved to the last frame.
+    /// Returns for each clip of a video with `total` frames the frame indices, and how many at the end repeat
+    /// the last frame. Starts beyond the end are moved to the last frame.
     pub fn indices(&self, total: usize) -> Vec<(Vec<usize>, usize)> {
         let (frames, stride, count) = self.shape();
         let last = total.saturating_sub(1);
@@ -115,7 +115,7 @@ impl Sampling {
         let starts = total.saturating_sub(span) + 1;
         let start = |k: usize| match self.fixed_start() {
             Some(start) => start.min(last),
-            // In 128 bits, lest the product overflows.
+            // The product is taken in 128 bits, because it might overflow 64.
             None => (starts as u128 * (2 * k as u128 + 1) / (2 * count as u128)) as usize,
         };
         let clip = |k: usize| {
@@ -142,27 +142,27 @@ impl Sampling {
     }
 }
 
-/// Reads the frames of a video that a network sees. A video that is too short repeats its last frame, as
-/// [`SampledClip::repeated`] says.
+/// Reads the frames of a video that a network will see. If the video is too short, its last frame is
+/// repeated, as [`SampledClip::repeated`] says.
 ///
-/// Where the place of a clip depends on the number of frames, the video is decoded twice: once to count its
-/// frames, since headers may be wrong, and once up to the last frame that is needed. Only these are kept.
+/// If a clip's start depends on the number of frames, the video is decoded twice: to count its frames,
+/// because headers may be wrong, and up to the last frame needed. Only the needed frames are kept.
 ///
 /// # Errors
 ///
-/// As [`VideoReader::open`] and [`VideoReader::next_rgb8`]; [`MediaError::Video`] for an index beyond the
-/// last frame; [`MediaError::Shape`] for no frames or no stride; [`MediaError::TooLarge`] for more than 128
-/// megapixels in all clips together.
+/// The errors of [`VideoReader::open`] and [`VideoReader::next_rgb8`]; [`MediaError::Video`] for an index
+/// beyond the last frame; [`MediaError::Shape`] for no frames or no stride; [`MediaError::TooLarge`] for more
+/// than 128 megapixels in all clips together.
 pub fn sample_video(path: impl AsRef<Path>, sampling: &Sampling, ffmpeg: &Ffmpeg) -> Result<SampledVideo> {
     sample_video_with(path, sampling, ffmpeg, Ok)
 }
 
-/// [`sample_video`] with a change of each frame, such as a crop, before it is kept. All changed frames need
-/// one size.
+/// Does what [`sample_video`] does, and changes each frame by `prepare`, such as a crop, before it is kept.
+/// All changed frames must have the same size.
 ///
 /// # Errors
 ///
-/// As [`sample_video`], and those of the change.
+/// The errors of [`sample_video`], and those of `prepare`.
 pub fn sample_video_with<E: From<MediaError>>(
     path: impl AsRef<Path>,
     sampling: &Sampling,
@@ -198,7 +198,8 @@ pub fn sample_video_with<E: From<MediaError>>(
             let clips = clips.collect::<Result<_>>()?;
             return Ok(SampledVideo { clips, info: reader.info().clone(), total, damage });
         }
-        // The video has ended early, so its number of frames is known now. It gets less every time.
+        // This decoding ended earlier than expected, so the length is corrected. The loop ends, since the
+        // length only shrinks.
         if sampling.fixed_start().is_some_and(|start| start >= read) {
             let reason = format!("it has {read} frames, so the last has the index {}", read - 1);
             return Err(MediaError::Video { path: path.to_owned(), reason }.into());
@@ -207,10 +208,10 @@ pub fn sample_video_with<E: From<MediaError>>(
     }
 }
 
-/// Frames that were read, by index.
+/// The frames read so far, by their index in the video.
 struct Kept {
     frames: BTreeMap<usize, Image>,
-    /// How many frames all clips have.
+    /// Number of frames of all clips together.
     wanted: u64,
 }
 
@@ -245,7 +246,7 @@ impl Kept {
     }
 }
 
-/// Stills of one size as a clip.
+/// Joins stills of one size to a clip.
 fn stack(frames: &[&Image]) -> Result<Image> {
     let Some(first) = frames.first() else {
         return Err(MediaError::Shape { what: "a clip needs at least one frame".into() });

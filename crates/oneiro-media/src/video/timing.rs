@@ -1,22 +1,22 @@
-//! How many frames an animated picture has and how long they are shown, from its headers.
+//! Reads from an animated picture's headers how many frames it has and how long they are shown.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
-/// Frames of an animation.
+/// Number and duration of an animated picture's frames.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Timing {
-    /// The format's name.
+    /// The name of the picture's format, such as "GIF".
     pub format: &'static str,
-    /// How many frames the file announces, or has up to its end.
+    /// How many frames the file announces, or contains up to its end.
     pub frames: usize,
-    /// How long all frames are shown.
+    /// Total duration of all frames in seconds.
     pub seconds: f64,
-    /// Whether the file ends before the animation does.
+    /// Whether the file is cut off before the animation's end.
     pub is_cut: bool,
 }
 
-/// The frames of an animation; `None` for a still picture that is no GIF. A file that is cut off ends the
-/// count.
+/// Reads the timing of an animation; `None` for a still picture unless it is a GIF. In a file that is cut
+/// off, the frames up to its end are counted.
 pub fn read(file: &mut (impl Read + Seek)) -> io::Result<Option<Timing>> {
     let head: [u8; 12] = match take(file) {
         Ok(head) => head,
@@ -53,7 +53,7 @@ fn skip(file: &mut impl Seek, length: i64) -> io::Result<()> {
     file.seek(SeekFrom::Current(length)).map(|_| ())
 }
 
-/// Blocks up to the trailer (GIF89a, 17 to 27); delays in hundredths of a second (23).
+/// Walks the blocks of a GIF up to its trailer (GIF89a, 17 to 27); delays are in hundredths of a second (23).
 fn gif(file: &mut (impl Read + Seek), timing: &mut Timing) -> io::Result<()> {
     const GRAPHIC_CONTROL: u8 = 0xf9;
     let color_table = |flags: u8| if flags & 0x80 == 0 { 0 } else { 3 << ((flags & 7) + 1) };
@@ -71,7 +71,7 @@ fn gif(file: &mut (impl Read + Seek), timing: &mut Timing) -> io::Result<()> {
             }
             0x2c => {
                 let descriptor: [u8; 9] = take(file)?;
-                // The colour table, and the code size.
+                // Skip the image's colour table and its LZW code size.
                 skip(file, color_table(descriptor[8]) + 1)?;
                 timing.frames += 1;
                 timing.seconds += f64::from(std::mem::take(&mut delay)) / 100.0;
@@ -93,7 +93,7 @@ fn gif(file: &mut (impl Read + Seek), timing: &mut Timing) -> io::Result<()> {
     }
 }
 
-/// The number of frames in `acTL`, delays in `fcTL` (PNG 3rd edition, 11.3.6).
+/// Walks the chunks of a PNG: `acTL` has the number of frames, `fcTL` their delays (PNG 3rd edition, 11.3.6).
 fn png(file: &mut (impl Read + Seek), timing: &mut Timing) -> io::Result<()> {
     file.seek(SeekFrom::Start(8))?;
     loop {
@@ -107,11 +107,11 @@ fn png(file: &mut (impl Read + Seek), timing: &mut Timing) -> io::Result<()> {
             b"fcTL" => {
                 let control: [u8; 24] = take(file)?;
                 let number = |at: usize| f64::from(u16::from_be_bytes([control[at], control[at + 1]]));
-                // A denominator of 0 stands for 100.
+                // A denominator of 0 in a frame's delay stands for 100.
                 timing.seconds += number(20) / if number(22) > 0.0 { number(22) } else { 100.0 };
                 length - 24
             }
-            // No `acTL` before the pixels: a still picture.
+            // Pixels without an `acTL` chunk before them mean a still picture.
             b"IDAT" if timing.frames == 0 => return Ok(()),
             b"IEND" => return Ok(()),
             _ => length,
@@ -120,7 +120,8 @@ fn png(file: &mut (impl Read + Seek), timing: &mut Timing) -> io::Result<()> {
     }
 }
 
-/// Chunks `ANMF`, with delays in milliseconds (RFC 9649, 2.7.1.1), up to the end that the file announces.
+/// Walks the `ANMF` chunks of a WebP, whose delays are in milliseconds (RFC 9649, 2.7.1.1), up to the
+/// announced end.
 fn webp(file: &mut (impl Read + Seek), timing: &mut Timing) -> io::Result<()> {
     file.seek(SeekFrom::Start(4))?;
     let end = 8 + u64::from(u32::from_le_bytes(take(file)?));

@@ -20,7 +20,8 @@ picture.save("rgb.tif", compression="tiff_lzw")
 picture.save("first.gif", save_all=True, append_images=[Image.new("RGB", (W, H), (0, 255, 0))], duration=50)
 picture.save("upright.jpg", quality=95, subsampling=0)
 
-# Stored as they are, to be turned a quarter clockwise (6): red, on the left, goes to the top.
+# The pixels are stored unrotated, with EXIF orientation 6 (a quarter turn clockwise): the red left half becomes the
+# top.
 exif = Image.Exif()
 exif[0x0112] = 6
 picture.save("turned.jpg", quality=95, subsampling=0, exif=exif)

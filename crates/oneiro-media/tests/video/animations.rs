@@ -1,4 +1,4 @@
-//! Files and folders that need no program.
+//! Reads animated pictures and folders, which need no program `ffmpeg`.
 
 use std::fs;
 use std::path::Path;
@@ -11,12 +11,12 @@ use oneiro_media::{
 
 use crate::{difference, film_of, frame, moving, text};
 
-/// No such program: what these tests read needs none.
+/// A path at which there is no `ffmpeg`, because these tests must work without it.
 fn no_program() -> Ffmpeg {
     Ffmpeg::at("/nowhere/ffmpeg")
 }
 
-/// Formats with the mean difference that a round trip makes, in levels.
+/// Film formats, with the mean difference that a round trip may make, in levels of 255.
 const FORMATS: [(FilmFormat, f64); 3] =
     [(FilmFormat::Apng, 1e-4), (FilmFormat::WebP, 1e-4), (FilmFormat::Gif, 12.0)];
 
@@ -54,7 +54,7 @@ fn films_come_back_frame_by_frame_with_their_rate_and_text() {
                 "{name}"
             );
 
-            // Formats are recognised by content.
+            // A wrong ending does not matter: formats are recognised by their content.
             let path = written(folder.path(), "film.mp4", &bytes);
             let mut reader = VideoReader::open(&path, &no_program()).unwrap();
             let info = reader.info().clone();
@@ -89,12 +89,12 @@ fn animations_that_are_cut_off_yield_the_frames_before_the_cut() {
     let folder = tempfile::tempdir().unwrap();
     let clip = moving(6, 24, 20);
     for (format, _) in FORMATS {
-        // Text before the pixels would be most of the file.
+        // The film has no text, because text before the pixels would be most of the file.
         let bytes = film_of(&clip).encode(format, &PngText::default(), &FilmOptions::default()).unwrap();
         let mut counts = Vec::new();
         for cut in (1..bytes.len()).step_by(7) {
             let path = written(folder.path(), "cut", &bytes[..cut]);
-            // The first frame may be missing: an error then, but never a panic.
+            // If even the first frame is missing, opening the file gives an error, never a panic.
             let Ok(mut reader) = VideoReader::open(&path, &no_program()) else { continue };
             let read: Vec<_> = reader.by_ref().map(Result::unwrap).collect();
             assert!(
@@ -208,7 +208,7 @@ fn samples_are_the_frames_that_were_asked_for() {
     let clips = sample(Sampling::Clips { count: 3, frames: 2, stride: 1 });
     let indices: Vec<_> = clips.clips.iter().map(|clip| clip.indices.clone()).collect();
     assert_eq!(indices, [[1, 2], [4, 5], [6, 7]]);
-    // A clip that begins at a given frame needs no count.
+    // A clip that begins at a given frame does not need the number of frames.
     assert_eq!(sample(Sampling::Clip { frames: 2, stride: 1, start: ClipStart::At(0) }).total, None);
 
     let error = sample_video(&path, &Sampling::Frame(FrameChoice::At(9)), &no_program()).unwrap_err();

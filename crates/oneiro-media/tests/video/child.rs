@@ -1,4 +1,4 @@
-//! What happens when the program misbehaves: scripts stand for it, so these tests need no `ffmpeg`.
+//! Misbehaviour of `ffmpeg` and `ffprobe`. Shell scripts stand for them, so these tests need neither program.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,13 +10,13 @@ use oneiro_media::{
     count_frames,
 };
 
-/// A description as `ffprobe` prints it.
+/// A script that prints a description as `ffprobe` does.
 const DESCRIPTION: &str = r#"echo 'streams.stream.0.width=2
 streams.stream.0.height=1
 streams.stream.0.avg_frame_rate="25/1"
 streams.stream.0.nb_frames="7"
 format.format_name="mov,mp4"'"#;
-/// Prints a frame of 2×1 pixels.
+/// A script that prints a frame of 2×1 pixels as `ffmpeg` does.
 const FRAME: &str = r"printf 'P6\n2 1\n255\nabcdef'";
 
 /// A folder with scripts in place of both programs, and a file that is no picture.
@@ -28,8 +28,8 @@ impl Scripts {
     fn new(ffprobe: &str, ffmpeg: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         for (name, body) in [("ffprobe", ffprobe), ("ffmpeg", ffmpeg)] {
-            // Another process writes the script: a child of another test could hold a file open that this
-            // process writes, and a program that is open for writing cannot be started.
+            // Another process writes the script. A child process of a parallel test could otherwise inherit
+            // the open file, and a program that is open for writing cannot be started.
             let write = "printf '#!/bin/sh\n%s\n' \"$1\" > \"$2\" && chmod 755 \"$2\"";
             let path = folder.path().join(name);
             let status = Command::new("sh").args(["-c", write, "sh", body]).arg(path).status().unwrap();
@@ -120,7 +120,7 @@ fn a_dropped_reader_ends_and_reaps_the_program() {
     let has_proc = process.exists();
     drop(reader);
     assert!(has_proc || !Path::new("/proc/self").exists());
-    // Neither running nor a zombie.
+    // The process is neither running nor a zombie.
     assert!(!process.exists());
 }
 
@@ -163,7 +163,7 @@ fn a_program_that_cannot_encode_says_why() {
     let rate = FrameRate::new(10.0).unwrap();
     let mut writer =
         VideoWriter::new(FilmFormat::Mp4, (64, 64), rate, &PngText::default(), &options).unwrap();
-    // More than a pipe holds.
+    // These are more bytes than a pipe can hold.
     let frame = Image::filled(64, 64, [0.5; 3]);
     let pushed: Result<(), MediaError> = (0..100).try_for_each(|_| writer.push(&frame));
     let error = pushed.and_then(|()| writer.finish(&mut Vec::new())).unwrap_err();

@@ -1,4 +1,4 @@
-//! Reading and writing videos: animations, folders, and files by the program `ffmpeg`.
+//! Reads and writes videos: animated pictures, folders of frames, and files that `ffmpeg` decodes or encodes.
 
 #![allow(clippy::unwrap_used)]
 
@@ -12,7 +12,8 @@ mod outside;
 mod reading;
 mod writing;
 
-/// A bright square that moves over a slope of colours, a pixel a frame; `[3, frames, height, width]`.
+/// Returns a clip of a bright square that moves one pixel per frame over a colour gradient; `[3, frames,
+/// height, width]`.
 fn moving(frames: usize, width: usize, height: usize) -> Image {
     let values = (0..3).flat_map(move |channel| {
         (0..frames).flat_map(move |t| {
@@ -28,7 +29,7 @@ fn moving(frames: usize, width: usize, height: usize) -> Image {
             })
         })
     });
-    // Whole levels, so that 8 bits hold them.
+    // Values are rounded to whole levels, which 8 bits hold exactly.
     let values = values.map(|value: f32| (255.0 * value).round() / 255.0);
     Image::new([3, frames, height, width], values.collect()).unwrap()
 }
@@ -37,13 +38,13 @@ fn film_of(clip: &Image) -> Film {
     Film::from_clip(clip, FrameRate::new(12.5).unwrap(), 1).unwrap()
 }
 
-/// A frame of a clip.
+/// Returns one frame of a clip as a still.
 fn frame(clip: &Image, t: usize) -> Image {
     let planes = (0..3).flat_map(|channel| clip.plane(channel * clip.frames + t)).copied();
     Image::rgb(clip.width, clip.height, planes.collect()).unwrap()
 }
 
-/// The mean absolute difference of two pictures, in levels of 255.
+/// Returns the mean absolute difference of two pictures, in levels of 255.
 fn difference(a: &Image, b: &Image) -> f64 {
     assert_eq!(a.shape(), b.shape());
     let sum: f64 = a.data.iter().zip(&b.data).map(|(a, b)| f64::from((a - b).abs())).sum();

@@ -1,4 +1,4 @@
-//! Files by the program `ffmpeg`.
+//! Reads video files with the program `ffmpeg`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use oneiro_media::{
 
 use crate::{film_of, frame, moving, outside};
 
-/// The bytes of a video of moving squares.
+/// Returns the bytes of a video of a moving square.
 fn video(ffmpeg: &Ffmpeg, format: FilmFormat, frames: usize, width: usize, height: usize) -> Vec<u8> {
     let options = FilmOptions { ffmpeg: ffmpeg.clone(), ..FilmOptions::default() };
     film_of(&moving(frames, width, height)).encode(format, &PngText::default(), &options).unwrap()
@@ -109,7 +109,7 @@ fn rotated_videos_are_turned_upright_and_their_size_with_them() {
     let ffmpeg = Ffmpeg::at(program);
     let folder = tempfile::tempdir().unwrap();
     let mut bytes = video(&ffmpeg, FilmFormat::Mp4, 2, 32, 16);
-    // The matrix of the track's header (ISO/IEC 14496-12, 8.3.2): a quarter turn.
+    // The matrix in the track's header (ISO/IEC 14496-12, 8.3.2) is set to a quarter turn.
     let at = bytes.windows(4).position(|name| name == b"tkhd").unwrap() + 4 + 40;
     for (k, value) in [0_i32, 1 << 16, 0, -1 << 16, 0, 0].into_iter().enumerate() {
         bytes[at + 4 * k..at + 4 * k + 4].copy_from_slice(&value.to_be_bytes());
@@ -119,7 +119,7 @@ fn rotated_videos_are_turned_upright_and_their_size_with_them() {
     assert_eq!((reader.info().width, reader.info().height), (16, 32));
     let first = reader.next().unwrap().unwrap();
     assert_eq!((first.width, first.height), (16, 32));
-    // Red grows with the columns of the stored frame, so now with the rows.
+    // Red increases with the columns of the stored frame, so after the rotation it changes with the rows.
     let upright = [first.pixel(14, 2)[0], first.pixel(14, 30)[0]];
     assert!((upright[0] - upright[1]).abs() > 0.5, "{upright:?}");
 }
@@ -147,7 +147,7 @@ fn what_is_no_video_says_so() {
     let Some(program) = outside::ffmpeg() else { return };
     let ffmpeg = Ffmpeg::at(program);
     let folder = tempfile::tempdir().unwrap();
-    // A second of silence (WAVE, 8-bit).
+    // A WAVE file: one second of silence in 8 bits.
     let silence = [
         &b"RIFF\x64\x1f\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x40\x1f\0\0\x40\x1f\0\0\x01\0\x08\0data\x40\x1f\0\0"[..],
         &[128; 8000],
@@ -200,7 +200,7 @@ fn a_variable_rate_drops_and_doubles_no_frame() {
     let folder = tempfile::tempdir().unwrap();
     let even = written(folder.path(), "even.mp4", &video(&ffmpeg, FilmFormat::Mp4, 12, 16, 16));
     let path = folder.path().join("odd.mkv");
-    // Frame N is shown N² fiftieths of a second after the first.
+    // Frame N is shown at N²/50 seconds, so the frame rate is variable.
     let status = std::process::Command::new(program)
         .args(["-v", "error", "-nostdin", "-i"])
         .arg(even)

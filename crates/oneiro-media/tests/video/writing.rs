@@ -1,4 +1,4 @@
-//! Films as files, and back.
+//! Writes films to files with `ffmpeg`, and reads them back.
 
 use oneiro_media::{
     Chroma, Ffmpeg, Film, FilmFormat, FilmOptions, FrameRate, Image, MediaError, PngText, VideoReader,
@@ -7,7 +7,7 @@ use oneiro_media::{
 
 use crate::{difference, film_of, frame, moving, outside, text};
 
-/// Films of each format that `ffmpeg` writes, with the mean difference that a round trip may make, in levels.
+/// Formats that `ffmpeg` writes, with the mean difference that a round trip may make, in levels of 255.
 const VIDEOS: [(FilmFormat, Chroma, f64); 4] = [
     (FilmFormat::Mp4, Chroma::Half, 3.0),
     (FilmFormat::Mp4, Chroma::Full, 1.5),

@@ -28,13 +28,13 @@ struct Grid {
 #[derive(Debug, Clone)]
 pub(super) struct Along {
     kind: Kind,
-    /// Extent of the input along this axis.
+    /// Extent of the network's input along this axis.
     input: usize,
     /// The grids of the value: one, or two in products that relate positions of different maps.
     grids: Vec<Grid>,
     /// Whether a global operation makes every field the whole input.
     whole: bool,
-    /// The last known stride.
+    /// The last stride that was known on the way from the input.
     stride: usize,
     /// Whether branches with different strides were joined.
     differ: bool,
@@ -53,7 +53,7 @@ pub(super) struct Seen {
 /// The effect of a node on the positions of one operand.
 #[derive(Debug)]
 pub(super) struct Pass<'a> {
-    /// The positions that the operator reads.
+    /// Which positions of its operand an operator reads for each output position.
     pub reach: Reach,
     /// Axes of the operand along which elements depend on each other.
     pub mixed: Vec<usize>,
@@ -63,9 +63,9 @@ pub(super) struct Pass<'a> {
     pub is_dense: bool,
     /// Axes of the operand.
     pub from: &'a Axes,
-    /// Axes of the result by the operator's rule.
+    /// The meaning of the result's axes, according to the operator's rule.
     pub made: &'a Axes,
-    /// Axes of the result as they are used; other sources may override the rule.
+    /// Meaning of the result's axes as it is used. Other sources may override the operator's rule.
     pub to: &'a Axes,
 }
 
@@ -76,7 +76,7 @@ impl Along {
         Self { kind, input: extent, grids, whole: false, stride: 1, differ: false }
     }
 
-    /// Returns the fields after a node.
+    /// Returns the receptive fields after one more node.
     pub fn through(&self, pass: &Pass<'_>) -> Self {
         let mut seen = self.clone();
         match &pass.reach {
@@ -146,7 +146,7 @@ impl Along {
         }
     }
 
-    /// Returns the receptive field of a value with these axes.
+    /// Returns the receptive field along this axis of a value with these axes.
     pub fn report(&self, axes: &Axes) -> Seen {
         let whole = |stride| Seen {
             extent: self.input,
@@ -201,7 +201,7 @@ impl Along {
         let (Some(from), Some(made)) = (pass.from.0.get(at), pass.made.0.get(at)) else { return };
         let held = parts_of(pass.from, at, &self.kind);
         let spreads = |axis: &Axis| axis.len() != 1 || matches!(axis[0].kind, Kind::Tokens(_));
-        // If only other tokens are added or removed, the patches keep their fields.
+        // If only tokens that are no patches are added or removed, the patches keep their receptive fields.
         if !has(from, &self.kind) || spreads(from) && held == parts_of(pass.made, at, &self.kind) {
             return;
         }
@@ -217,7 +217,7 @@ impl Along {
         self.grids = grids.into_iter().flatten().collect();
     }
 
-    /// Gives positions that differ only in this part the union of their fields.
+    /// Positions that differ only in this part get the union of their receptive fields.
     fn widen(&mut self, part: &Part) {
         let own = |grid: &Grid| grid.positions == reaches(part);
         if self.grids.iter().any(own) || self.grids.is_empty() {
@@ -257,13 +257,13 @@ impl Along {
         let parts = all(to);
         let carried = |grid: &Grid| {
             if grid.positions == 1 {
-                // An operand that is broadcast along an axis has no positions on it.
+                // An operand that is broadcast along an axis has a single position there.
                 return parts.is_empty().then(|| grid.clone());
             }
             if parts.iter().any(|part| reaches(part) == grid.positions) {
                 return Some(grid.clone());
             }
-            // The axis continues with another count of its positions.
+            // The result's axis has as many indices, but may count positions in another step.
             let at = (0..from.0.len())
                 .find(|&at| parts_of(from, at, kind).iter().any(|part| reaches(part) == grid.positions))?;
             let (axis, next) = (&from.0[at], to.0.get((at + to.0.len()).checked_sub(from.0.len())?)?);
@@ -278,7 +278,7 @@ impl Along {
 }
 
 impl Grid {
-    /// Returns the fields of the indices along an axis.
+    /// Returns the receptive fields of the indices along an axis.
     fn along(&self, axis: &Axis, kind: &Kind) -> Option<Reads> {
         if self.positions == 1 {
             return Some(self.reads.clone());
@@ -303,7 +303,7 @@ impl Grid {
         Some(Grid { positions: windows.checked_mul(new)?, reads })
     }
 
-    /// Returns the fields in which all parts of the grid vary except for these.
+    /// Returns the receptive fields of positions that may differ in every part of the grid but these.
     fn freed(&self, parts: &[Part]) -> Option<Reads> {
         let mut reads = self.reads.clone();
         let mut sorted: Vec<&Part> = parts.iter().filter(|p| reaches(p) <= self.positions).collect();
@@ -325,7 +325,7 @@ fn grid_of(axis: &Axis, kind: &Kind) -> Option<(usize, usize)> {
     (part.kind == *kind).then_some((part.extent, part.step))
 }
 
-/// Returns the grid of an axis from the fields of its indices.
+/// Returns the grid of positions for an axis whose indices have these receptive fields.
 fn grid_on(reads: Reads, &(extent, step): &(usize, usize)) -> Option<Grid> {
     if extent == 1 || step == 1 {
         return Some(Grid { positions: extent, reads });
@@ -334,7 +334,7 @@ fn grid_on(reads: Reads, &(extent, step): &(usize, usize)) -> Option<Grid> {
     Some(Grid { positions: extent.checked_mul(step)?, reads })
 }
 
-/// One past the largest position of a part.
+/// The number of positions of the undivided axis up to the part's last index.
 fn reaches(part: &Part) -> usize {
     part.extent.saturating_mul(part.step)
 }

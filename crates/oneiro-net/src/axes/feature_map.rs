@@ -16,7 +16,7 @@ const OPSET: i64 = 13;
 /// Patch tokens are split into height and width; other tokens are left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FeatureMap {
-    /// The value's shape.
+    /// Shape of the value before the conversion.
     from: Vec<usize>,
     /// The value's parts in order. An axis of tokens is one atom.
     atoms: Vec<Atom>,
@@ -26,22 +26,22 @@ pub struct FeatureMap {
     batch: Option<usize>,
     /// The split parts in the order of the map's axes.
     order: Vec<usize>,
-    /// The map's shape.
+    /// Shape of the feature map.
     shape: Vec<usize>,
 }
 
-/// A part of the value.
+/// A part of the value that the conversion to a feature map moves as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Atom {
     extent: usize,
-    /// Number of other tokens before the patches.
+    /// Number of tokens before the image patches, such as a class token.
     before: usize,
-    /// Indices of its split parts: one, or several for patch tokens.
+    /// Indices of the split parts that come from this part: one, or several for patch tokens.
     split: std::ops::Range<usize>,
     is_tokens: bool,
 }
 
-/// The role of a part in the map.
+/// The role of a part of the value in its feature map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Role {
     Batch,
@@ -80,7 +80,7 @@ impl FeatureMap {
             order: Vec::new(),
             shape: Vec::new(),
         };
-        // Role and step of each split part.
+        // The role of each split part in the feature map, and its step.
         let mut parts: Vec<(Role, usize)> = Vec::new();
         let push = |map: &mut FeatureMap, parts: &mut Vec<(Role, usize)>, role: Role, part: &Part| {
             let split = map.split.len()..map.split.len() + 1;
@@ -152,7 +152,7 @@ impl FeatureMap {
         Some(map)
     }
 
-    /// The map's shape: N, C, positions.
+    /// Shape of the feature map: batch, channels, then the axes of positions.
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }

@@ -5,7 +5,7 @@ use super::{Axes, Axis, Kind, Part, Sources, extent, spatial_kinds};
 use crate::graph::{Graph, Node, ValueId};
 use crate::ops::{Fact, Facts};
 
-/// The known axes of a graph's values.
+/// What is known of the meanings of the axes of all values of a graph.
 #[derive(Debug, Clone)]
 pub struct Followed {
     /// Axes of each value; `None` for constants and unknown axes.
@@ -14,7 +14,7 @@ pub struct Followed {
     apart: Vec<bool>,
     /// The parts of the first axis that consists of patch tokens.
     patches: Option<Axis>,
-    /// Number of batch entries.
+    /// Number of entries (images) in the batch.
     batch: usize,
 }
 
@@ -102,12 +102,12 @@ impl Followed {
         self.patches.as_ref()
     }
 
-    /// Number of batch entries.
+    /// Number of entries (images) in the batch.
     pub fn batch(&self) -> usize {
         self.batch
     }
 
-    /// The axes of a value.
+    /// The meanings of a value's axes, if they are known.
     pub fn of(&self, value: ValueId) -> Option<&Axes> {
         self.axes.get(value.index()).and_then(Option::as_ref)
     }

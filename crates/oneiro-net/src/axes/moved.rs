@@ -61,7 +61,7 @@ fn repeated(axis: &Axis, n: usize) -> Axis {
     }
 }
 
-/// Selects these positions of an axis.
+/// The parts of an axis of which only these positions are kept.
 fn picked(axis: &Axis, positions: &[Option<usize>]) -> Axis {
     let (old, n) = (extent(axis), positions.len());
     if n == old && positions.iter().copied().eq((0..old).map(Some)) {
@@ -71,7 +71,7 @@ fn picked(axis: &Axis, positions: &[Option<usize>]) -> Axis {
         return repeated(axis, n);
     }
     if axis.iter().any(|p| p.kind == Kind::Batch) {
-        // After a reordering, indices are no longer those of the batch entries.
+        // After batch entries are reordered, an index no longer means the same entry.
         return if n == 1 { Axis::new() } else { vec![Part::new(Kind::Other, n)] };
     }
     if let [Part { kind: Kind::Tokens(held), .. }] = &axis[..] {

@@ -13,13 +13,13 @@ impl Axes {
             match take(&mut left, n) {
                 Some(axis) => axes.push(axis),
                 None => {
-                    // From here on, the shape does not divide the elements along parts.
+                    // From this axis on, the shape does not divide the elements along known parts.
                     axes.extend(shape[i..].iter().map(|&n| vec![Part::new(Kind::Other, n)]));
                     return Axes(axes);
                 }
             }
         }
-        // Appends parts of extent 1 that the shape has no axis for.
+        // Parts of extent 1 that are left over go to the last axis.
         if let Some(last) = axes.last_mut() {
             last.extend(left.into_iter().rev());
         }
@@ -56,16 +56,16 @@ fn take(left: &mut Vec<Part>, n: usize) -> Option<Axis> {
     Some(axis)
 }
 
-/// Splits a part into its upper `n` indices and the rest.
+/// Splits a part into two: `n` indices with a larger step, and the indices between them.
 fn split(part: &Part, n: usize) -> (Part, Part) {
     let rest = part.extent / n;
-    // The parts of a split axis of tokens have no known meaning.
+    // The two halves of a split axis of tokens have no known meaning.
     let kind = if matches!(part.kind, Kind::Tokens(_)) { Kind::Other } else { part.kind.clone() };
     let upper = Part { kind: kind.clone(), extent: n, step: part.step.saturating_mul(rest) };
     (upper, Part { kind, extent: rest, step: part.step })
 }
 
-/// Joins neighbouring parts that were split from one part.
+/// Joins neighbouring parts that together are one part of the same axis.
 pub(super) fn join(axis: &mut Axis) {
     let mut joined = Axis::with_capacity(axis.len());
     for part in axis.drain(..) {

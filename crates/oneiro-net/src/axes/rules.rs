@@ -7,26 +7,26 @@ use std::sync::Arc;
 /// A node's inputs: their shapes and constants, and the axes of those that depend on the network's inputs.
 #[derive(Debug, Clone, Copy)]
 pub struct Sources<'a> {
-    /// Shapes and constants.
+    /// Shapes of an operator's inputs, and the contents of constant ones.
     pub facts: Facts<'a>,
     /// Axes of each input. `None` for constants, omitted inputs and unknown axes.
     pub axes: &'a [Option<&'a Axes>],
-    /// Number of batch entries.
+    /// Number of entries (images) in the batch.
     pub batch: usize,
 }
 
 impl<'a> Sources<'a> {
-    /// The axes of an input.
+    /// The meanings of an input's axes, if they are known.
     pub fn get(&self, input: usize) -> Option<&'a Axes> {
         self.axes.get(input).copied().flatten()
     }
 
-    /// The shape of an input.
+    /// The shape of an operator's input.
     pub fn shape(&self, input: usize) -> &'a [usize] {
         self.facts.get(input).map_or(&[], |fact| fact.shape.as_slice())
     }
 
-    /// Whether an input is a constant.
+    /// Whether an operator's input is a constant.
     pub fn is_constant(&self, input: usize) -> bool {
         self.facts.get(input).is_some_and(|fact| fact.value.is_some())
     }
@@ -72,7 +72,7 @@ impl<'a> Sources<'a> {
                 && old.kind == new.kind
                 && !matches!(old.kind, Kind::Tokens(_))
             {
-                // If positions within windows are pooled, the steps between windows shrink accordingly.
+                // If positions within windows are pooled, the windows are fewer pooled positions apart.
                 let [from, to] = [old, new].map(|part| part.step.saturating_mul(part.extent));
                 axes.rescale(&old.kind.clone(), from, to);
             }
@@ -124,7 +124,7 @@ impl<'a> Sources<'a> {
         Some(Axes((0..output.len()).map(axis_of).collect()))
     }
 
-    /// Axis `at` of an input; `Other` if it is unknown.
+    /// Returns the meaning of axis `at` of an input, or `Other` if it is unknown.
     pub fn axis(&self, input: usize, at: usize) -> Axis {
         match self.get(input).and_then(|axes| axes.0.get(at)) {
             Some(axis) => axis.clone(),
@@ -171,7 +171,7 @@ impl<'a> Sources<'a> {
         Some(axes)
     }
 
-    /// The axis along which inputs are concatenated.
+    /// The meaning of the axis along which an operator concatenates its inputs.
     fn joined(&self, at: usize, n: usize) -> Axis {
         let parts: Vec<(Option<&Axis>, usize)> = (0..self.axes.len())
             .filter(|&i| self.facts.get(i).is_some())
@@ -239,7 +239,7 @@ pub(super) fn clarity(axis: &Axis) -> u32 {
     }
 }
 
-/// An axis after one of its positions was selected.
+/// The meaning of an axis after one of its positions was selected.
 pub(crate) fn single(axis: &Axis) -> Axis {
     match &axis[..] {
         [Part { kind: kind @ (Kind::Height | Kind::Width | Kind::Time | Kind::Length), step, .. }] => {
@@ -252,7 +252,7 @@ pub(crate) fn single(axis: &Axis) -> Axis {
     }
 }
 
-/// An axis whose extent changed by windows or by resizing.
+/// The meaning of an axis whose extent changed by sliding windows or by resizing.
 fn resized(axis: &Axis, n: usize) -> Axis {
     match &axis[..] {
         _ if extent(axis) == n => axis.clone(),
@@ -271,7 +271,7 @@ fn resized(axis: &Axis, n: usize) -> Axis {
 }
 
 impl Axes {
-    /// [`Axes::channels_first`] with a given axis 0.
+    /// As [`Axes::channels_first`], but with a given meaning of axis 0.
     fn channels_first_in(batch: Axis, shape: &[usize]) -> Axes {
         let mut axes = Axes::channels_first(shape);
         if let Some(first) = axes.0.first_mut() {

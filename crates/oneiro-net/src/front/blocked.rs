@@ -10,7 +10,7 @@ use crate::typed::{ancestors, infer};
 const TRIALS: usize = 64;
 /// Side of pictures in a trial if the file does not fix it.
 const SIDE: usize = 224;
-/// Numbers of channels of a picture.
+/// Numbers of channels that a picture may have in a trial.
 const CHANNELS: [usize; 2] = [1, 3];
 
 /// Returns the axes and the element type that a file declares for a tensor of this name.
@@ -41,7 +41,7 @@ impl Blocked {
         Self { nodes: graph.nodes.iter().map(is_blocked).collect() }
     }
 
-    /// Whether all nodes can be run.
+    /// Whether this crate can run all nodes of the graph.
     pub fn is_empty(&self) -> bool {
         !self.nodes.contains(&true)
     }

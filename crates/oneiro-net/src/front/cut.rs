@@ -9,7 +9,7 @@ use crate::typed::{ancestors, infer};
 /// Sides of pictures in two runs of shape inference, for axes that the file leaves open. Extents that differ
 /// between the runs are open, too.
 const SIDES: [usize; 2] = [224, 160];
-/// Extents of other open axes in these two runs.
+/// Extents, in these two runs, of axes that are open and are no sides of pictures.
 const EXTENTS: [usize; 2] = [1, 2];
 
 /// A network that begins at an inner value.

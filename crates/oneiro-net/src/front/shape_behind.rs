@@ -30,7 +30,7 @@ const SAME_SHAPE: &[&str] = &[
 /// Operators with two operands that broadcast.
 const BINARY: &[&str] = &["Add", "Sub", "Mul", "Div", "Pow", "Max", "Min"];
 
-/// The longest chain of readers that is followed.
+/// The longest chain of nodes that is followed from a value.
 const DEPTH: usize = 32;
 
 /// Returns the axes of a value, inferred from its readers. A convolution determines the rank and the

@@ -95,7 +95,7 @@ impl Builder {
     /// Adds a node like [`Builder::node`], with `None` for optional inputs that are left out.
     ///
     /// # Errors
-    /// Those of [`Builder::node`].
+    /// The errors of [`Builder::node`].
     pub fn node_with(
         &mut self,
         op_type: &str,
@@ -126,7 +126,7 @@ impl Builder {
         Ok(output)
     }
 
-    /// Returns the network with these outputs.
+    /// Returns the finished network, of which these values are the outputs.
     pub fn finish(self, outputs: &[ValueId]) -> Graph {
         Graph {
             values: self.values,

@@ -13,9 +13,9 @@ pub const MAX_WRITES: usize = 8;
 /// A range of an [`Arena`], counted in elements.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash)]
 pub struct Region {
-    /// Index of the first element.
+    /// Index in the arena of the region's first element.
     pub offset: usize,
-    /// Number of elements.
+    /// Number of elements in the region.
     pub len: usize,
     /// Distance in elements between the regions of two neighbouring micro-batches (see
     /// [`Arena::select_micro_batch`]). It is 0 if all micro-batches share one region.
@@ -76,7 +76,7 @@ impl Arena {
         Some(Arena { memory: Pages::try_new(len)?, len, micro_batch: 0 })
     }
 
-    /// Number of elements.
+    /// Number of elements in the arena.
     pub(crate) fn len(&self) -> usize {
         self.len
     }
@@ -87,7 +87,7 @@ impl Arena {
         self.micro_batch = micro_batch;
     }
 
-    /// Returns a region for reading.
+    /// Returns a region of the arena for reading.
     ///
     /// # Panics
     /// If the region exceeds the arena.
@@ -98,7 +98,7 @@ impl Arena {
         &self.memory.as_slice()[region.offset..region.end()]
     }
 
-    /// Returns a region for writing.
+    /// Returns a region of the arena for writing.
     ///
     /// # Panics
     /// If the region exceeds the arena.
@@ -152,7 +152,7 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Returns a region for reading.
+    /// Returns a region of the arena for reading.
     ///
     /// # Panics
     /// If the region exceeds the arena or overlaps a region that is being written.

@@ -1,4 +1,4 @@
-//! Kernels over values in blocks of channels.
+//! Kernels over feature maps whose channels are stored in blocks of sixteen.
 //!
 //! A value of shape (N, C, D, H, W) lies in memory as `[⌈C / 16⌉][N][D · H · W][16]`. The sixteen channels of
 //! one position are contiguous and fit one register or a few. Blocks come before images, so that consecutive
@@ -36,7 +36,7 @@ pub use winograd::{LineOutputs, LineWinograd, Outputs, Winograd};
 use super::clip::mask_words;
 use super::pages::Pages;
 
-/// Channels of a block.
+/// Number of channels in a block.
 pub const BLOCK: usize = lanes::LANES;
 
 /// The number of blocks for a number of channels.

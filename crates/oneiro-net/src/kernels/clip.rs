@@ -7,7 +7,7 @@
 use super::isa::Isa;
 use super::scratch::Disjoint;
 
-/// Bits in a word of a mask.
+/// Number of bits in a word of an activation mask.
 pub const MASK_BITS: usize = 32;
 
 /// Number of words in a mask row of `row_len` elements.

@@ -17,7 +17,7 @@ use std::cell::RefCell;
 
 /// Depth of one pass: a whole number of chains.
 const DEPTH_BLOCK: usize = 4 * CHAIN;
-/// Number of columns of a task.
+/// Number of columns that one task computes.
 const COLUMN_BLOCK: usize = 256;
 /// Panels of rows of a task. With so many, packing the other factor costs little beside multiplying.
 const PANELS: usize = 8;
@@ -30,9 +30,9 @@ const MAX_TABLE: usize = 1 << 26;
 pub struct Index {
     /// Number of values that the index takes.
     pub extent: usize,
-    /// Stride in the first factor.
+    /// Stride of the index in the first factor.
     pub a: usize,
-    /// Stride in the second factor.
+    /// Stride of the index in the second factor.
     pub b: usize,
     /// Stride in the result. An index of stride 0 is summed over.
     pub c: usize,
@@ -146,7 +146,7 @@ impl Contraction {
     }
 }
 
-/// Memory of one thread.
+/// Working memory of one thread.
 struct Scratch {
     rows: AlignedBuffer,
     columns: AlignedBuffer,
@@ -168,7 +168,7 @@ struct Job<'a> {
     contraction: &'a Contraction,
     isa: Isa,
     shape: TileShape,
-    /// Number of rows in a panel.
+    /// Number of rows in a panel of the first factor.
     height: usize,
     scale: f32,
     a: &'a [f32],
@@ -313,14 +313,14 @@ mod tests {
             plain(17, 300, 33),
             plain(130, 65, 300),
             plain(2, 0, 3),
-            // Both factors and the result are transposed.
+            // A case in which both factors and the result are transposed.
             ([6, 8, 12], vec![index(3, 1, 0, 1), index(4, 0, 2, 3), index(2, 3, 1, 0)]),
             // Several batches, for which one factor is the same.
             (
                 [24, 20, 30],
                 vec![index(2, 12, 0, 15), index(3, 4, 0, 5), index(5, 0, 1, 1), index(4, 1, 5, 0)],
             ),
-            // The batch index is summed over.
+            // A case in which the batch index is summed over.
             (
                 [24, 30, 20],
                 vec![index(2, 12, 15, 0), index(4, 1, 0, 5), index(5, 0, 1, 1), index(3, 4, 5, 0)],

@@ -57,9 +57,9 @@ pub struct Correlation {
     pub c_in: usize,
     /// Number of destination channels in each group.
     pub c_out: usize,
-    /// Extent of the source.
+    /// Extent of the source: depth, height, width.
     pub src: [usize; 3],
-    /// Extent of the destination.
+    /// Extent of the destination: depth, height, width.
     pub dst: [usize; 3],
     /// Extent of the grid of positions to compute.
     pub grid: [usize; 3],
@@ -184,7 +184,7 @@ impl Correlation {
         }
     }
 
-    /// Prepares the clip of an epilogue.
+    /// Returns the clip that an epilogue asks for, with its masks.
     ///
     /// # Panics
     /// If the epilogue has other work, or the grid is not the whole destination.
@@ -206,7 +206,7 @@ impl Correlation {
         ))
     }
 
-    /// Number of products in each output.
+    /// Number of products that are summed for each output.
     fn depth(&self) -> usize {
         self.c_in * self.taps.len()
     }
@@ -263,12 +263,12 @@ struct Split {
     /// Number of columns in a block, a multiple of the bits of a mask word.
     columns: usize,
     column_parts: usize,
-    /// Number of weight panels in a task.
+    /// Number of weight panels that one task uses.
     panels: usize,
     row_parts: usize,
 }
 
-/// Number of elements in a box.
+/// Number of elements in a box of this extent.
 pub(crate) fn volume(extent: [usize; 3]) -> usize {
     extent.iter().product()
 }

@@ -14,7 +14,7 @@ const CHUNK: usize = 8192;
 /// Computes `dst[i] = f(src[i])`.
 ///
 /// # Panics
-/// If the lengths differ; so do all functions below.
+/// If the lengths differ. The functions below panic likewise.
 pub fn map(src: &[f32], dst: &mut [f32], f: impl Fn(f32) -> f32 + Sync) {
     assert_eq!(src.len(), dst.len(), "a map between slices of different lengths");
     chunked(dst, |start, dst| dst.iter_mut().zip(&src[start..]).for_each(|(y, &x)| *y = f(x)));
@@ -118,18 +118,18 @@ pub enum ReluRule {
 /// The rows of a mask that belong to each entry of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MaskRows {
-    /// Number of batch entries.
+    /// Number of entries (images) in the batch.
     pub entries: usize,
-    /// Number of rows for each entry.
+    /// Number of mask rows for each entry of the batch.
     pub per_entry: usize,
-    /// Number of elements in a row.
+    /// Number of elements in a mask row.
     pub row_len: usize,
     /// Whether the entry is the faster index of the rows, as in blocks of channels.
     pub interleaved: bool,
 }
 
 impl MaskRows {
-    /// Number of rows of all entries.
+    /// Number of mask rows of all entries of the batch.
     pub fn rows(&self) -> usize {
         self.entries * self.per_entry
     }
@@ -293,7 +293,7 @@ mod tests {
         }
     }
 
-    /// Rows per entry, and row length.
+    /// Shapes of activation masks in the tests: rows for each batch entry, and elements in a row.
     const SHAPES: [(usize, usize); 6] = [(1, 1), (3, 31), (2, 32), (5, 49), (300, 33), (2, 2 * CHUNK + 5)];
 
     fn bit(mask: &[u32], row_len: usize, i: usize) -> bool {

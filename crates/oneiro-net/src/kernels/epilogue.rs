@@ -19,7 +19,7 @@ use super::clip::mask_words;
 /// them long ago.
 const AHEAD: usize = 64;
 
-/// A clamp to `[low, high]`.
+/// The bounds of a clamp to `[low, high]`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Bounds {
     /// Lower bound; −∞ if there is none.
@@ -43,16 +43,16 @@ pub enum EpilogueFunction<M = (), S = ()> {
     /// p % 32 of word p / 32 belongs to element p of the row. In blocks of channels, a plane has sixteen
     /// elements for each position.
     Clip {
-        /// The bounds.
+        /// The bounds of the clamp.
         bounds: Bounds,
         /// Mask with bits set where `x <= low`.
         below: M,
         /// Mask with bits set where `x >= high`.
         above: M,
     },
-    /// x·sigmoid(αx) (Ramachandran et al. 2017).
+    /// The function x·sigmoid(αx) (Ramachandran et al. 2017).
     Swish {
-        /// α.
+        /// The factor α of x·sigmoid(αx).
         alpha: f32,
         /// The derivative at each element, in the order of the result.
         slopes: S,
@@ -60,19 +60,19 @@ pub enum EpilogueFunction<M = (), S = ()> {
 }
 
 impl EpilogueFunction {
-    /// A clamp.
+    /// Creates a clamp to these bounds.
     pub fn clip(bounds: Bounds) -> Self {
         Self::Clip { bounds, below: (), above: () }
     }
 
-    /// x·sigmoid(αx).
+    /// Creates the function x·sigmoid(αx).
     pub fn swish(alpha: f32) -> Self {
         Self::Swish { alpha, slopes: () }
     }
 }
 
 impl<M, S> EpilogueFunction<M, S> {
-    /// The bounds of a clamp.
+    /// The bounds, if the function is a clamp.
     pub fn bounds(&self) -> Option<Bounds> {
         match self {
             Self::Clip { bounds, .. } => Some(*bounds),
@@ -94,7 +94,7 @@ pub struct Epilogue<'a> {
     pub slopes: Option<&'a [f32]>,
     /// Activation masks of a clip. The gradient becomes 0 where a bit of either mask is set.
     pub activation_masks: [Option<&'a [u32]>; 2],
-    /// An activation function.
+    /// The activation function that is applied last.
     pub function: Option<EpilogueSlices<'a>>,
 }
 
@@ -189,7 +189,7 @@ pub(crate) struct EpilogueAddresses {
     /// First element of the destination. `add`, `factors` and `slopes` have the same layout from their first
     /// elements on.
     pub(crate) base: *const f32,
-    /// Slopes to multiply by.
+    /// Slopes of an activation function, by which the result is multiplied.
     pub(crate) factors: *const f32,
     /// Masks: the result becomes 0 where one of them has a bit set.
     pub(crate) activation_masks: [*const u16; 2],
@@ -260,7 +260,7 @@ impl EpilogueAddresses {
     }
 }
 
-/// An epilogue that tasks share.
+/// An epilogue that the tasks of one step share.
 pub(crate) struct SharedEpilogue(pub(crate) Option<EpilogueAddresses>);
 
 impl SharedEpilogue {

@@ -17,10 +17,10 @@ pub(super) const LN_2: (f32, f32) = (0.693_359_4, -2.121_944_4e-4);
 pub(super) const EXP_TERMS: [f32; 6] =
     [1.987_569_1e-4, 1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5];
 
-/// eˣ.
+/// The exponential function eˣ.
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
-    // Beyond these bounds the result is 0 or ∞.
+    // For x beyond these bounds, the result is 0 or ∞.
     let x = x.clamp(-104.0, 89.0);
     let shifted = x * LOG2_E + ROUND;
     let n = shifted - ROUND;
@@ -41,7 +41,7 @@ pub fn exp(x: f32) -> f32 {
 pub(super) const MANTISSA: u32 = f32::MANTISSA_DIGITS - 1;
 pub(super) const BIAS: i32 = f32::MAX_EXP - 1;
 
-/// 1/(1 + e⁻ˣ).
+/// The sigmoid function 1/(1 + e⁻ˣ).
 #[inline(always)]
 pub fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
@@ -108,12 +108,12 @@ pub fn erf(x: f32) -> f32 {
         p = p * s + c;
     }
     let near = p * x + x;
-    // q·t − t approximates ln(1 − erf(t)).
+    // The polynomial q is chosen so that q·t − t approximates ln(1 − erf(t)).
     let mut q = (-1.728_534_7e-5 * t + 3.831_971_3e-4) * s + (-3.883_964_4e-3 * t + 2.425_462_2e-2);
     for c in [-1.067_778_8e-1, -6.348_467e-1, -1.287_175_1e-1] {
         q = q * t + c;
     }
-    // Beyond 4 the result is 1, and the polynomial is not valid.
+    // For x beyond 4, the result is 1, and the polynomial is not valid.
     let tail = if t > 4.0 { 0.0 } else { exp(q * t - t) };
     let far = (1.0 - tail).copysign(x);
     let value = if t > 0.927_734_4 { far } else { near };
@@ -128,21 +128,21 @@ const GELU_CUBIC: f32 = 0.044_715;
 /// Functions that have vectorized loops over slices.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Smooth {
-    /// [`atan`].
+    /// The inverse tangent, [`atan`].
     Atan,
-    /// [`erf`].
+    /// The error function, [`erf`].
     Erf,
-    /// [`exp`].
+    /// The exponential function, [`exp`].
     Exp,
-    /// x·Φ(x) (Hendrycks & Gimpel 2016).
+    /// The activation function GELU, x·Φ(x) (Hendrycks & Gimpel 2016).
     Gelu,
     /// The approximation of GELU with tanh.
     GeluTanh,
-    /// [`sigmoid`].
+    /// The function [`sigmoid`].
     Sigmoid,
-    /// x·sigmoid(αx) (Ramachandran et al. 2017).
+    /// The activation function x·sigmoid(αx) (Ramachandran et al. 2017).
     Swish(f32),
-    /// [`tanh`].
+    /// The hyperbolic tangent, [`tanh`].
     Tanh,
 }
 
@@ -175,7 +175,7 @@ macro_rules! smooth {
         )*
 
         impl Smooth {
-            /// Computes `y = f(x)`.
+            /// Computes this function of every element: `y = f(x)`.
             ///
             /// # Panics
             /// If the lengths differ.
@@ -262,7 +262,7 @@ pub fn apply_swish(isa: Isa, alpha: f32, y: &mut [f32], slopes: Option<&mut [f32
 mod tests {
     use super::*;
 
-    /// Distance in units in the last place.
+    /// Error of a result in units in the last place (ULPs).
     fn ulps(found: f32, expected: f64) -> f64 {
         let rounded = expected as f32;
         if found == rounded || (found.is_nan() && expected.is_nan()) {

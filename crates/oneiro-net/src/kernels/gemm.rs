@@ -28,7 +28,7 @@ pub(crate) const MAX_COLUMNS: usize = 32;
 /// The shape of the full tile on one instruction set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TileShape {
-    /// Rows (output channels) of a full tile.
+    /// Number of rows (output channels) of a full tile.
     pub rows: usize,
     /// Number of `f32` values in a register.
     pub lanes: usize,
@@ -37,7 +37,7 @@ pub(crate) struct TileShape {
 }
 
 impl TileShape {
-    /// The full tile of `isa`.
+    /// The size of a full register tile for an instruction set.
     pub(crate) fn of(isa: Isa) -> TileShape {
         match isa {
             Isa::Avx512 => TileShape { rows: 14, lanes: 16, columns: 32 },
@@ -62,7 +62,7 @@ impl TileShape {
 /// accesses. `start` has R elements, or is null; the sums then start from `c`.
 pub(crate) type Tile = unsafe fn(usize, *const f32, *const f32, *mut f32, usize, *const f32);
 
-/// A register of `f32` values.
+/// A SIMD register of `f32` values.
 ///
 /// # Safety
 /// Every method needs its instruction set. `load` and `store` also need `LANES` elements at the address, of

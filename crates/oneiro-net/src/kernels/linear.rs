@@ -139,7 +139,7 @@ mod tests {
     use super::*;
     use crate::kernels::testing::{assert_close, dot, in_pool, numbers};
 
-    /// Numbers of inputs and of outputs.
+    /// Numbers of inputs and of outputs of the layers that the tests compute.
     const CASES: [(usize, usize); 7] = [(1, 1), (63, 5), (64, 16), (65, 17), (513, 3), (7, 300), (1030, 33)];
 
     #[test]

@@ -1,4 +1,4 @@
-//! Kernels: arithmetic over slices and sizes.
+//! The arithmetic of operators, over slices of numbers.
 //!
 //! Kernels do not use graphs, tensors or networks. A kernel takes slices of `f32` in plain N, C, (D,) H, W
 //! order and the sizes that describe them. It panics if a slice does not fit its sizes.

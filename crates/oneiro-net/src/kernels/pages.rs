@@ -54,7 +54,7 @@ impl Pages {
         }
     }
 
-    /// Number of elements.
+    /// Number of elements in the allocated memory.
     pub(crate) fn len(&self) -> usize {
         self.len
     }

@@ -21,7 +21,7 @@ thread_local! {
     static ROW: RefCell<Row> = const { RefCell::new(Row { taps: Vec::new(), numbers: Vec::new() }) };
 }
 
-/// Memory of one thread.
+/// Working memory of one thread.
 struct Row {
     /// Forward: the taps of the maxima of a row. Backward: the source offset of each tap of a window.
     taps: Vec<u32>,
@@ -35,9 +35,9 @@ struct Row {
 pub struct PoolGeometry {
     /// Number of images times number of channels.
     pub planes: usize,
-    /// Extent of the input.
+    /// Extent of the input: depth, height, width.
     pub src: [usize; 3],
-    /// Extent of the output.
+    /// Extent of the output: depth, height, width.
     pub dst: [usize; 3],
     /// Extent of a window in taps.
     pub kernel: [usize; 3],
@@ -411,7 +411,7 @@ multiversion! {
     }
 }
 
-/// Number of elements in a box.
+/// Number of elements in a box of this extent.
 fn volume(extent: [usize; 3]) -> usize {
     extent.iter().product()
 }

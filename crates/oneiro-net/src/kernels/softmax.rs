@@ -7,7 +7,7 @@ use super::isa::{Isa, multiversion};
 use super::scratch::Disjoint;
 use rayon::prelude::*;
 
-/// Number of neighbouring distributions in a task.
+/// Number of neighbouring distributions that one task computes.
 const STRIP: usize = 64;
 /// Fewest elements of a task if the elements of a distribution are contiguous. A task has whole
 /// distributions.

@@ -36,7 +36,7 @@ thread_local! {
     static IN_TEAM: Cell<bool> = const { Cell::new(false) };
 }
 
-/// The body of a parallel loop.
+/// The body of a parallel loop, called with the index of each iteration.
 type Task<'a> = dyn Fn(usize) + Sync + 'a;
 
 /// The share of a loop that one worker starts with. The loop's number, the end and the next task are packed

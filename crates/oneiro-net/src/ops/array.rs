@@ -1,4 +1,4 @@
-//! Operators that move, index and make elements.
+//! Operators that move, select or create the elements of tensors.
 
 pub mod broadcast;
 pub mod center_crop;

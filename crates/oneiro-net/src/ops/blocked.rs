@@ -10,7 +10,7 @@ pub(crate) fn rows_of(fact: &Fact) -> usize {
     fact.shape[0] * blocks_of(fact.shape[1])
 }
 
-/// Number of positions in a plane.
+/// Number of positions in one channel of a value.
 pub(crate) fn plane_of(fact: &Fact) -> usize {
     volume(&fact.shape[2..])
 }
@@ -22,7 +22,7 @@ pub(crate) fn padded(channels: &[f32]) -> Vec<f32> {
     padded
 }
 
-/// Elementwise maps over a value in blocks.
+/// Elementwise maps over a value whose channels are stored in blocks.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Maps {
     pub isa: Isa,

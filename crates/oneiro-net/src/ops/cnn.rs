@@ -1,4 +1,4 @@
-//! Layers over positions in space, and normalizations.
+//! Layers over positions in space (convolution, pooling, resizing), and normalizations.
 
 pub mod affine_grid;
 pub mod batch_norm;

@@ -15,7 +15,7 @@ use crate::tensor::DType;
 /// false.
 #[derive(Debug, Clone)]
 pub struct Choose {
-    /// Number of results of each branch.
+    /// Number of results of each branch of an `If`.
     pub results: usize,
 }
 

@@ -7,9 +7,9 @@ use crate::tensor::{DType, Tensor, volume};
 /// Type, shape and, if constant, content of a value, for given shapes of the network's inputs.
 #[derive(Debug, Clone)]
 pub struct Fact {
-    /// Element type.
+    /// Element type of the value.
     pub dtype: DType,
-    /// Extent of every axis.
+    /// Extent of every axis of the value.
     pub shape: Vec<usize>,
     /// The content, if it does not depend on any input's data.
     pub value: Option<Tensor>,
@@ -21,12 +21,12 @@ impl Fact {
         Self { dtype: DType::Float, shape: shape.into(), value: None }
     }
 
-    /// A constant.
+    /// The fact about a constant, which includes its content.
     pub fn constant(value: Tensor) -> Self {
         Self { dtype: value.dtype(), shape: value.shape().to_vec(), value: Some(value) }
     }
 
-    /// Number of elements.
+    /// Number of elements of the value.
     pub fn len(&self) -> usize {
         volume(&self.shape)
     }
@@ -42,7 +42,7 @@ impl Fact {
 pub struct Facts<'a>(pub &'a [Option<&'a Fact>]);
 
 impl<'a> Facts<'a> {
-    /// Returns input `i`, if it is given.
+    /// Returns the fact about input `i`, if the node has that input.
     pub fn get(&self, i: usize) -> Option<&'a Fact> {
         self.0.get(i).copied().flatten()
     }

@@ -15,12 +15,12 @@ pub trait Kernel: Debug + Send + Sync {
         0
     }
 
-    /// Whether backward reads the operands.
+    /// Whether the backward pass reads the operands' values.
     fn backward_reads_inputs(&self) -> bool {
         false
     }
 
-    /// Whether backward reads the output.
+    /// Whether the backward pass reads the output's values.
     fn backward_reads_output(&self) -> bool {
         false
     }
@@ -68,7 +68,7 @@ pub trait Kernel: Debug + Send + Sync {
         String::new()
     }
 
-    /// Computes the output.
+    /// Computes the kernel's output.
     fn forward(&self, io: &mut Forward<'_>);
 
     /// Computes the vector-Jacobian product: the gradient of operand `io.operand` from the gradient of the
@@ -79,9 +79,9 @@ pub trait Kernel: Debug + Send + Sync {
 /// Where an operand's data is while a plan runs.
 #[derive(Debug, Clone)]
 pub enum Operand {
-    /// A constant of the plan.
+    /// The operand is a constant of the plan.
     Constant(Arc<Vec<f32>>),
-    /// A part of the arena.
+    /// The operand is a region of the arena.
     Arena(Region),
 }
 
@@ -95,7 +95,7 @@ impl Operand {
     }
 }
 
-/// Slices for [`Kernel::forward`].
+/// The data that [`Kernel::forward`] reads and writes.
 #[allow(missing_debug_implementations)]
 pub struct Forward<'a> {
     pub(crate) reader: Reader<'a>,
@@ -117,7 +117,7 @@ impl<'a> Forward<'a> {
         self.operands[i].data(&self.reader)
     }
 
-    /// Takes the epilogue.
+    /// Takes the epilogue out, for a kernel that applies it itself.
     pub fn epilogue(&mut self) -> Epilogue<'a> {
         std::mem::take(&mut self.epilogue)
     }
@@ -133,7 +133,7 @@ impl<'a> Forward<'a> {
     }
 }
 
-/// Slices for [`Kernel::backward`].
+/// The data that [`Kernel::backward`] reads and writes.
 #[allow(missing_debug_implementations)]
 pub struct Backward<'a> {
     pub(crate) reader: Reader<'a>,
@@ -142,11 +142,11 @@ pub struct Backward<'a> {
     pub(crate) output_gradient: Region,
     /// Index of the operand whose gradient is computed.
     pub operand: usize,
-    /// The gradient of that operand.
+    /// The gradient of that operand, to be written.
     pub gradient: &'a mut [f32],
     /// Whether to add to `gradient` instead of overwriting it.
     pub accumulate: bool,
-    /// Words that forward saved.
+    /// The words that the forward pass saved ([`Kernel::saved_words`]).
     pub saved: &'a [u32],
     /// The activation masks or slopes of the step that computed the operand, for kernels that apply them to
     /// the finished gradient ([`Kernel::applies_activation_mask`]).
@@ -159,7 +159,7 @@ impl<'a> Backward<'a> {
         self.operands[i].data(&self.reader)
     }
 
-    /// Takes the epilogue.
+    /// Takes the epilogue out, for a kernel that applies it itself.
     pub fn epilogue(&mut self) -> Epilogue<'a> {
         std::mem::take(&mut self.epilogue)
     }
@@ -181,7 +181,7 @@ impl<'a> Backward<'a> {
     }
 }
 
-/// Copies `from` to `to`, or adds it.
+/// Copies `from` to `to`, or adds it to `to` with `accumulate`.
 pub(crate) fn put(from: &[f32], to: &mut [f32], accumulate: bool) {
     if accumulate {
         for (t, f) in to.iter_mut().zip(from) {

@@ -35,13 +35,13 @@ pub enum Reach {
 /// Facts and settings for which an operator creates a kernel.
 #[derive(Debug, Clone, Copy)]
 pub struct Site<'a> {
-    /// Facts of the node's inputs.
+    /// Element types, shapes and constant contents of the node's inputs.
     pub inputs: Facts<'a>,
-    /// Fact of the requested output.
+    /// Element type and shape of the requested output.
     pub output: &'a Fact,
-    /// Index of the requested output.
+    /// Index of the requested output among the node's outputs.
     pub output_index: usize,
-    /// Instruction set of the kernels.
+    /// Instruction set for which kernels are chosen.
     pub isa: Isa,
     /// Whether the kernel must compute gradients.
     pub gradients: bool,
@@ -75,7 +75,7 @@ impl Layout {
 /// of the kernel itself.
 #[derive(Debug)]
 pub struct Built {
-    /// The kernel.
+    /// The kernel that computes the operator.
     pub kernel: Box<dyn Kernel>,
     /// Indices of the node inputs that the kernel reads when it runs.
     pub operands: Vec<usize>,
@@ -104,13 +104,13 @@ pub enum Normalization {
     Instance,
     /// Statistics of a group of channels of a batch entry.
     Group,
-    /// Statistics over the last axes.
+    /// Statistics over the last axes of a batch entry.
     Layer,
     /// The root mean square over the last axes, without subtracting a mean.
     RootMeanSquare,
 }
 
-/// The computation of a node.
+/// What a node computes: an operator of ONNX with its attributes.
 pub trait Operator: Debug + Send + Sync + Any {
     /// ONNX's name of the operator.
     fn op_type(&self) -> &str;
@@ -124,7 +124,7 @@ pub trait Operator: Debug + Send + Sync + Any {
         Ok(None)
     }
 
-    /// Returns the kernel for these shapes.
+    /// Returns the kernel that computes an output at these shapes.
     fn kernel(&self, site: Site<'_>) -> Result<Built, OpError>;
 
     /// Returns the kernel for operands and a result in blocks of channels (`Layout::Blocked`), if there is
@@ -242,7 +242,7 @@ pub trait Operator: Debug + Send + Sync + Any {
         false
     }
 
-    /// Whether it is an activation function.
+    /// Whether the operator is an activation function.
     fn is_activation(&self) -> bool {
         false
     }
@@ -303,14 +303,14 @@ pub trait Operator: Debug + Send + Sync + Any {
         None
     }
 
-    /// Returns this operator for downcasts in passes.
+    /// Returns this operator as an `Any`, so that passes can test for its type.
     fn as_any(&self) -> &dyn Any;
 }
 
 /// An operator that this runtime does not support. It is an error only if a target depends on it.
 #[derive(Debug, Clone)]
 pub struct Unsupported {
-    /// Domain and operator type.
+    /// ONNX's name of the operator, with its domain.
     pub op_type: String,
     /// The reason, if only this form of a known operator is not supported.
     pub why: Option<String>,

@@ -90,7 +90,7 @@ fn places(layout: Layout, shape: &[usize]) -> Vec<usize> {
     (0..n).map(place).collect()
 }
 
-/// An operator with attributes and inputs.
+/// An operator with attributes and inputs, on which a test runs.
 pub(crate) struct Case {
     op: &'static str,
     inputs: Vec<Given>,

@@ -6,11 +6,11 @@ pub(crate) const VARIANCE: usize = 4;
 /// How the constants of an operator belong to the channels of its result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WeightForm {
-    /// Filters (O, …) and a bias.
+    /// The filters (O, …) of a convolution, and a bias.
     Filters,
     /// Filters (I, O/groups, …) of a grouped transposed convolution, and a bias.
     Transposed {
-        /// Groups.
+        /// Number of groups of the convolution.
         groups: usize,
     },
     /// A matrix with one row for each channel, and a bias.

@@ -108,7 +108,7 @@ mod tests {
         }
     }
 
-    /// A convolution followed by a function.
+    /// Creates a graph in which a function follows a convolution.
     fn behind(function: &str, attributes: &[(&str, Attribute)]) -> (Net, [ValueId; 2]) {
         let (mut net, x) = Net::new(&[1, 2, 4, 4]);
         let w = net.weights("w", &[2, 2, 1, 1]);
@@ -137,7 +137,7 @@ mod tests {
         let product = net.node("MatMul", "product", &[x, w], &[]);
         let y = net.node("Swish", "y", &[product], ALPHA);
         net.build(&[y]).refuses(at, "y", "not a convolution's result");
-        // Another function lies between the two.
+        // `Relu` lies between the convolution and the product.
         let (mut net, [_, relu]) = behind("Relu", &[]);
         let z = net.node("Swish", "z", &[relu], ALPHA);
         let mut net = net.build(&[z]);

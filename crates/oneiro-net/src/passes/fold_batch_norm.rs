@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_normalization_elsewhere_stays() {
-        // The normalization comes before the convolution.
+        // In this graph, the normalization comes before the convolution.
         let (mut net, x) = Net::new(&[1, 2, 4, 4]);
         let before = normalized(&mut net, "before", x);
         let w = net.weights("w", &[2, 2, 1, 1]);

@@ -67,7 +67,7 @@ mod tests {
         refuses(gated("HardSigmoid", "Mul", true), "not a sigmoid");
         // The first factor is tried last, so the reason for the refusal concerns it.
         refuses(gated("Tanh", "Mul", false), "the input is fed");
-        // The sigmoid is that of another value.
+        // In this product, the sigmoid is that of another value.
         let (mut net, x) = Net::new(&[1, 2]);
         let other = net.input("other", &[1, 2]);
         let g = net.node("Sigmoid", "g", &[other], &[]);

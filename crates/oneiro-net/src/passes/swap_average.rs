@@ -38,7 +38,7 @@ pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {
 /// Two nodes, of which only the second reads the first.
 struct Pair<'a> {
     site: Site<'a>,
-    /// Index of the first node.
+    /// Index in the graph of the first of the two nodes.
     index: usize,
     producer: &'a TypedNode,
     conv: &'a Conv,
@@ -297,7 +297,7 @@ mod tests {
         net("MaxPool", 1, false).refuses(at, "y", "the pooling is not linear");
         net("AveragePool", 3, false).refuses(at, "y", "more than one position");
         net("AveragePool", 1, true).refuses(at, "y", "a target or has another reader");
-        // An activation function lies between the two.
+        // In this graph, an activation function lies between convolution and pooling.
         let (mut net, x) = testing::Net::new(&[1, 8, 8, 8]);
         let w = net.weights("w", &[8, 8, 1, 1]);
         let conv = net.node("Conv", "conv", &[x, w], &[]);

@@ -7,7 +7,7 @@ use crate::passes::{NotHere, Rewrite, Site, everywhere, producers};
 use crate::tensor::Tensor;
 use crate::typed::{Typed, TypedNode};
 
-/// A graph under construction, with fixed shapes.
+/// A graph with fixed shapes, which a test builds node by node.
 pub(crate) struct Net {
     builder: Builder,
     shapes: Vec<Vec<usize>>,
@@ -128,13 +128,13 @@ impl Network {
         assert_eq!(self.after(pass), before);
     }
 
-    /// Returns a node's operator.
+    /// Returns the operator of node number `node`.
     #[track_caller]
     pub(crate) fn op<T: Operator>(&self, node: usize) -> &T {
         self.typed.nodes[node].op.as_any().downcast_ref().unwrap()
     }
 
-    /// Returns a constant operand of a node.
+    /// Returns the content of a node's constant operand.
     pub(crate) fn operand(&self, node: usize, input: usize) -> Vec<f32> {
         let value = self.typed.nodes[node].inputs[input].unwrap();
         self.typed.fact(value).unwrap().value.as_ref().unwrap().as_floats().unwrap().into_owned()

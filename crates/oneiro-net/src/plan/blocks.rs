@@ -60,7 +60,7 @@ pub(super) fn lives(homes: &[Home], own: impl Iterator<Item = Option<Life>>) -> 
     lives
 }
 
-/// Extends a life to include a moment.
+/// Extends a block's lifetime to include a moment of the schedule.
 pub(super) fn touch(life: &mut Option<Life>, time: usize) {
     *life = Some(life.map_or((time, time), |(a, b)| (a.min(time), b.max(time))));
 }
@@ -127,9 +127,9 @@ mod tests {
         assert_eq!(clock.over_micro_batches((2, 6)), Some((0, 8)));
         assert_eq!(clock.over_micro_batches((4, 5)), Some((4, 8)));
         assert_eq!(clock.over_micro_batches((4, 4)), Some((4, 4)));
-        // Blocks of gradients of inputs.
+        // A block that holds the gradient of an input has this lifetime.
         assert_eq!(clock.over_micro_batches((7, 8)), Some((5, 8)));
-        // Blocks that are needed within one pass only.
+        // Blocks that are needed within one forward or backward pass only.
         assert_eq!(clock.over_micro_batches((1, 3)), None);
         assert_eq!(clock.over_micro_batches((5, 7)), None);
     }
@@ -165,7 +165,7 @@ mod tests {
         let wanted = [(96, 20, 20), (0, 20, 32), (160, 20, 0), (0, 0, 0)];
         assert_eq!(regions.iter().map(of).collect::<Vec<_>>(), wanted);
         assert_eq!(arena_len, 192);
-        // Without micro-batches, each block has one part.
+        // Without micro-batches, each block has room for one part.
         let mut blocks = Blocks::new(clock, 1);
         blocks.add(20, input, true);
         let (regions, arena_len) = blocks.place();

@@ -15,7 +15,7 @@ use crate::passes;
 use crate::tensor::Tensor;
 use crate::typed::Typed;
 
-/// Rewrites that passes made: (pass, node).
+/// Rewrites that passes made: the name of the pass, and of the node.
 type Rewrites = Vec<(&'static str, String)>;
 
 /// A plan under construction.
@@ -154,14 +154,14 @@ impl<'g> Compilation<'g> {
     /// Lowers the remaining nodes and returns the plan.
     ///
     /// # Errors
-    /// Those of [`Compilation::step`].
+    /// The errors of [`Compilation::step`].
     pub fn finish(mut self) -> Result<Plan> {
         while self.step()?.is_some() {}
         self.plan.ok_or_else(|| Error::Request("the compilation has failed before".into()))
     }
 }
 
-/// Isolates filters whose weights are not finite, and applies the passes.
+/// Replaces filters whose weights are not finite, and applies all passes to the graph.
 fn prepare(typed: &mut Typed, request: &Request) -> Rewrites {
     let broken = if request.gradients { broken::isolate(typed) } else { vec![] };
     let mut rewrites: Rewrites =

@@ -147,7 +147,7 @@ mod tests {
     }
 
     const NOTHING: [&str; 0] = [];
-    /// Shape of one operand.
+    /// Shape of each operand of the concatenation.
     const SHAPE: [usize; 3] = [1, 2, 3];
 
     #[test]
@@ -206,7 +206,7 @@ mod tests {
         let b = net.node("Tanh", "b", &[long], &[]);
         let [values, _] = places(&net.graph(&[a, b]));
         assert_eq!(values, ["p in long at 0", "q in long at 6", "r in long at 12", "short in long at 0"]);
-        // In another order, the operands have no common place in both results.
+        // Two concatenations in different order cannot share memory for their operands.
         let (mut net, [_, p, q, _]) = parts(&SHAPE);
         let first = concat(&mut net, "first", &[p, q], 1);
         let second = concat(&mut net, "second", &[q, p], 1);

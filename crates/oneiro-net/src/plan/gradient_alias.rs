@@ -86,7 +86,7 @@ mod tests {
     use crate::plan::testing::{inside, lowered, optimised, request};
     use crate::{CpuSession, Plan, Request, Rules, Session};
 
-    /// Convolutions in blocks of channels.
+    /// A test's graph of convolutions whose values are stored in blocks of channels.
     struct Layers {
         net: Net,
         x: ValueId,

@@ -49,7 +49,7 @@ pub(super) enum LoweredOperand {
 pub(super) struct Contribution {
     pub(super) operand: usize,
     pub(super) storage: usize,
-    /// Whether other steps contributed before.
+    /// Whether other steps added to this gradient before.
     pub(super) accumulate: bool,
     /// The step whose activation mask this contribution applies.
     pub(super) activation_mask_of: Option<usize>,
@@ -57,7 +57,7 @@ pub(super) struct Contribution {
     pub(super) aliased: bool,
 }
 
-/// The contributions of one step.
+/// All contributions of one step to gradients.
 #[derive(Debug)]
 pub(super) struct BackwardLowered {
     pub(super) step: usize,

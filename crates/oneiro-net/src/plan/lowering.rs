@@ -45,10 +45,10 @@ pub(super) struct Lowering<'a> {
     pub(super) storages: Vec<Storage>,
     /// Storages of each value, plain and in blocks. A view has the storages of the value that it views.
     pub(super) of_value: Vec<Stored>,
-    /// Number of readers of each value.
+    /// For each value, the number of nodes that read it.
     pub(super) uses: Vec<usize>,
     pub(super) steps: Vec<LoweredStep>,
-    /// Number of nodes lowered so far.
+    /// Number of nodes for which steps were created so far.
     lowered: usize,
     /// Bytes of the file that kernels have packed and that no caller has taken yet.
     pub(super) packed: Vec<Bytes>,
@@ -107,7 +107,7 @@ impl<'a> Lowering<'a> {
         lowering
     }
 
-    /// Creates storages for the inputs.
+    /// Creates the storages of the network's inputs.
     fn inputs(&mut self) {
         let typed = Arc::clone(&self.typed);
         for (i, &value) in typed.inputs.iter().enumerate() {
@@ -196,7 +196,7 @@ impl<'a> Lowering<'a> {
         Ok(())
     }
 
-    /// Lowers one result of a node.
+    /// Creates the steps that compute one result of a node.
     fn result(
         &mut self,
         typed: &Typed,
@@ -373,7 +373,7 @@ mod tests {
     fn functions_follow_their_operand_and_each_layout_is_made_once() {
         let (mut net, conv) = convolution(16);
         let a = net.node("Tanh", "a", &[conv], &[]);
-        // Nodes that read plain order.
+        // These nodes read values in plain order.
         let perm = [("perm", ints(&[0, 2, 3, 1]))];
         let b = net.node("Transpose", "b", &[a], &perm);
         let c = net.node("Transpose", "c", &[a], &perm);
@@ -461,7 +461,7 @@ mod tests {
         assert!(differentiable(Request { gradients: false, ..plain.clone() }).is_empty());
         let inner = Request { input_gradients: false, ..plain };
         assert!(differentiable(inner.clone()).is_empty());
-        // The tap of `a` has the node's name, like the value before it.
+        // The copy of `a` whose gradient is kept has the node's name, like the value `a` itself.
         let inner = Request { inner_gradients: vec![a], ..inner };
         assert_eq!(differentiable(inner.clone()), ["a", "b"]);
         let lowering = lowered(&graph, &inner);

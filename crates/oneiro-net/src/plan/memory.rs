@@ -3,7 +3,7 @@
 /// A block of the arena: its length and the first and last moment at which it is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Block {
-    /// Number of elements.
+    /// Number of elements in the block.
     pub len: usize,
     /// First moment at which the block is needed.
     pub start: usize,

@@ -83,7 +83,7 @@ pub(super) fn part(
     fits.then_some(Part { request, typed })
 }
 
-/// How a batch is split.
+/// How a batch is split into micro-batches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Split {
     /// Number of batch entries in a micro-batch.
@@ -109,7 +109,7 @@ impl Split {
     }
 }
 
-/// Traffic with memory in bytes.
+/// Bytes that a forward pass reads and writes.
 struct Traffic {
     /// Bytes of all weights, which each micro-batch reads once.
     weights: usize,

@@ -17,7 +17,7 @@ pub struct Request {
     pub shapes: Vec<Vec<usize>>,
     /// Values that a session can read, and from which gradients start.
     pub targets: Vec<ValueId>,
-    /// Whether the plan has a backward pass.
+    /// Whether the plan has a backward pass, which computes gradients.
     pub gradients: bool,
     /// Whether the backward pass computes gradients of the inputs. If not, it ends at the values of
     /// `inner_gradients`.
@@ -29,7 +29,7 @@ pub struct Request {
     /// positions of the maxima and another the pooled values. The arena has room only for those that are
     /// needed.
     pub max_pool: MaxPoolRule,
-    /// Instruction set of the kernels.
+    /// Instruction set of the kernels, such as AVX2.
     pub isa: Isa,
     /// Threads for which the plan is made, and on which sessions run.
     pub threads: Threads,

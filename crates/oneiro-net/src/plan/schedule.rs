@@ -190,7 +190,7 @@ impl Lowering<'_> {
         let within = |blocks: &[usize], homes: &[Home], s: usize| {
             let (home, offset) = homes[s];
             let whole = region(blocks[home]);
-            // A block without a life is empty.
+            // A block that is needed at no moment is empty.
             if whole.len == 0 {
                 whole
             } else {
@@ -337,7 +337,7 @@ impl Lowering<'_> {
 /// The schedule of steps, and the storages that share memory.
 pub(super) struct Timetable {
     pub(super) clock: Clock,
-    /// Storages of inputs, targets and kept gradients.
+    /// Storages of the network's inputs. Below: those of targets, and of values whose gradients are kept.
     inputs: Vec<usize>,
     targets: Vec<usize>,
     inner: Vec<usize>,
@@ -358,7 +358,7 @@ struct Extra {
     saved: usize,
     below: usize,
     above: usize,
-    /// Block of the activation function's slopes.
+    /// Index of the block that holds the slopes of the activation function.
     slopes: usize,
     rows: MaskRows,
 }

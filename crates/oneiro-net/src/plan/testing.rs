@@ -82,7 +82,7 @@ pub(super) fn inside(lowering: &Lowering<'_>, homes: &[Home]) -> Vec<String> {
     parts.map(|(s, &(whole, at))| format!("{} in {} at {at}", names[s], names[whole])).collect()
 }
 
-/// Returns the storage of this name.
+/// Returns the storage of the value of this name.
 #[track_caller]
 pub(super) fn storage(lowering: &Lowering<'_>, name: &str) -> usize {
     names(lowering).iter().position(|n| n == name).unwrap()

@@ -12,7 +12,7 @@ use super::{Rules, back_micro_batches, forward_micro_batches};
 use crate::kernels::{Arena, Region, team};
 use crate::plan::Plan;
 
-/// The memory of all replicas.
+/// The arenas of all replicas, and the data of the whole batch outside them.
 pub(super) struct Replicas {
     arenas: Vec<Mutex<Arena>>,
     inputs: Vec<Outside>,
@@ -46,7 +46,7 @@ impl Outside {
         self.data.slice_mut(self.all())
     }
 
-    /// Copies a replica's part into its arena.
+    /// Copies a replica's part of the data into its arena.
     fn hand_in(&self, replica: usize, micro_batches: usize, arena: &mut Arena) {
         let len = self.region.len * micro_batches;
         arena

@@ -1,25 +1,25 @@
-//! Running a case, and comparing results with what the case wants.
+//! Runs an ONNX test case, and compares its results with the expected ones.
 
 use super::*;
 
-/// Tolerances of ONNX's runner (`onnx/backend/test/runner`); the absolute one is 10 times as large, as f32
-/// and f64 cases are computed in f32 alike.
+/// Tolerances of ONNX's own runner (`onnx/backend/test/runner`). The absolute one is 10 times larger here,
+/// because f64 cases are computed in f32, too.
 const RTOL: f64 = 1e-3;
 const ATOL: f64 = 1e-6;
 
-/// What came of a model.
+/// The result of running a test model.
 pub struct Attempt {
-    /// The results of all outputs.
+    /// The values of all outputs.
     pub results: Vec<Tensor>,
     /// The gradients with respect to all inputs that were fed, if there are any.
     pub gradients: Vec<Vec<f32>>,
-    /// Whether a plan computed any of them (else everything folded).
+    /// Whether a plan computed any output; otherwise everything was folded into constants.
     pub ran: bool,
-    /// Number of micro-batches of its entries.
+    /// Number of micro-batches into which the plan divides the entries.
     pub micro_batches: usize,
 }
 
-/// Runs a model with this number of entries on axis 0. An error says why this crate does not accept it.
+/// Runs a model with this micro-batch size on axis 0. An error says why this crate does not accept the model.
 pub fn attempt(
     graph: &Graph,
     inputs: &[Tensor],
@@ -43,7 +43,7 @@ pub fn attempt(
     graph.inputs = fed.iter().map(|&i| graph.inputs[i].clone()).collect();
     let shapes: Vec<Vec<usize>> = fed.iter().map(|&i| inputs[i].shape().to_vec()).collect();
     let needed = analysis::ancestors(&graph, &graph.outputs);
-    // A branch of an `If` that is not taken may fail.
+    // The branch of an `If` that is not taken may be invalid.
     let mut failure = None;
     let facts = analysis::infer(&graph, &shapes, &needed, |_, error| {
         failure.get_or_insert(error);
@@ -86,7 +86,7 @@ pub fn attempt(
             (None, None) => unreachable!("a session runs what is not constant"),
         });
     }
-    // Only real numbers have gradients.
+    // Only outputs of real numbers have gradients.
     let mut session = if reals.len() == targets.len() { session } else { None };
     if session.is_none() && !reals.is_empty() {
         session = Some(run(&reals, true)?);

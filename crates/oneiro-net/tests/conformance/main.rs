@@ -1,11 +1,11 @@
-//! ONNX's own test cases for single operators ("node tests"), which lie in the Python package `onnx` under
+//! Runs ONNX's own test cases for single operators ("node tests"), which the Python package `onnx` has under
 //! `backend/test/data/node`. The environment variable `ONEIRO_ONNX_NODE_TESTS` names that folder.
 //!
-//! A case is tried three ways: all float inputs flow as data; only the first one does, the others are
-//! constants (as weights are); everything is constant and folds. The first way that this crate accepts is run
-//! and compared, and its gradient computed, for it must not panic. A wrong result is a failure. A case that
-//! is accepted in no way is unsupported; that is a failure only for the operators in `PROMISED`, unless
-//! `OUT_OF_SCOPE` says why it is none.
+//! A case is tried in three ways: with all float inputs as data, with only the first as data and the others
+//! as constants (like weights), and with all as constants. The first way that this crate accepts is run and
+//! compared. Its gradient is computed too, and must not panic. A wrong result is a failure. A case that is
+//! accepted in no way is unsupported. That is a failure for the operators in `PROMISED` only, unless
+//! `OUT_OF_SCOPE` gives a reason.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)] // a test that reports a table
 
@@ -106,12 +106,12 @@ fn operators_agree_with_the_test_cases_of_onnx() {
     assert!(broken.is_empty(), "{} cases of promised operators:\n{}", broken.len(), broken.join("\n"));
 }
 
-/// What became of the cases of one operator.
+/// Counts of the cases of one promised operator.
 #[derive(Default)]
 struct Promise {
     data: usize,
     folded: usize,
-    /// Reasons, with the number of cases.
+    /// Reasons for cases that are out of scope, each with the number of cases.
     out_of_scope: BTreeMap<&'static str, usize>,
     broken: Vec<String>,
 }
@@ -134,10 +134,10 @@ impl Promise {
     }
 }
 
-/// The operator that a case is about; an expanded case is about that of the case it expands.
+/// Returns the operator that a case tests; an expanded case tests the operator that it expands.
 fn subject(case: &Path, operator: &str) -> String {
     let name = case.file_name().unwrap().to_string_lossy();
-    // What is a graph of others from the start, here or in the file.
+    // Operators that are always expanded into other operators, in this crate or in the file.
     let graphs = [
         ("test_if", "If"),
         ("test_attention", "Attention"),
@@ -176,7 +176,7 @@ fn report(promises: &BTreeMap<String, Promise>) -> Vec<String> {
     broken
 }
 
-/// The same models on inputs of shapes that they were not made for: an error or a result, never a panic.
+/// Runs the test models on inputs of unexpected shapes: an error or a result, never a panic.
 #[test]
 fn no_shape_makes_an_operator_panic() {
     let shapes: [&[usize]; 9] =
@@ -186,7 +186,7 @@ fn no_shape_makes_an_operator_panic() {
     for case in cases() {
         let Ok(bytes) = std::fs::read(case.join("model.onnx")) else { continue };
         let Ok(mut graph) = onnx::read(bytes.into()) else { continue };
-        // Else most shapes were refused before any operator sees them.
+        // Without this, most shapes would be refused before an operator sees them.
         graph.inputs.iter_mut().for_each(|input| input.dims = None);
         let Ok(given) = tensors(&case, "input", graph.inputs.len()) else { continue };
         for odd in 0..given.len() {
@@ -213,7 +213,7 @@ fn no_shape_makes_an_operator_panic() {
     assert!(panics.is_empty(), "{} panics:\n{}", panics.len(), panics.join("\n"));
 }
 
-/// Axis 0 of these cases is hardly ever a batch, so whatever couples its places has to be noticed.
+/// Axis 0 of these cases is rarely a batch, so operators that couple its entries must be noticed.
 #[test]
 fn entries_in_micro_batches_give_the_same_bits() {
     let bits = |x: &[f32]| x.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
@@ -248,7 +248,7 @@ fn entries_in_micro_batches_give_the_same_bits() {
     assert!(wrong.is_empty(), "{} cases:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-/// The folders of the cases, in order; none if no folder is named.
+/// Returns the folders of the cases, in order; none if the variable is not set.
 fn cases() -> Vec<PathBuf> {
     let Some(folder) = outside::named_by("ONEIRO_ONNX_NODE_TESTS") else { return Vec::new() };
     let mut cases: Vec<PathBuf> = std::fs::read_dir(folder)
@@ -261,7 +261,7 @@ fn cases() -> Vec<PathBuf> {
     cases
 }
 
-/// The inputs or outputs of a case.
+/// Reads the inputs or outputs of a case.
 fn tensors(case: &Path, prefix: &str, count: usize) -> Result<Vec<Tensor>, String> {
     (0..count)
         .map(|i| {
@@ -300,7 +300,7 @@ fn run(case: &Path) -> (String, Outcome) {
             Err(why) => refusal = why.to_string(),
         }
     }
-    // Names of nodes and values say nothing here.
+    // Names of nodes and values are removed from the message, so that equal refusals are counted together.
     let refusal = refusal
         .split_once(": ")
         .filter(|(n, _)| n.starts_with("node"))

@@ -1,6 +1,6 @@
-//! What is promised of operators, and what is known to differ.
+//! Lists of the operators that this crate promises, and of known exceptions.
 
-/// Cases whose expected values this crate does not reproduce, and why.
+/// Cases whose expected values this crate does not reproduce, each with the reason.
 pub const EXCEPTIONS: &[(&str, &str)] = &[
     ("test_cast_FLOAT_to_BFLOAT16", ROUNDING),
     ("test_castlike_FLOAT_to_BFLOAT16", ROUNDING),
@@ -31,8 +31,8 @@ const UNROUNDED: &str =
     "data are quantized without rounding, and a scale of the data is 1: what they stand for is the same";
 const WRAPPED: &str = "the stored result wraps around where it leaves the range; quantization saturates";
 
-/// The operators that this crate promises, by theme; every case of them passes, the expanded ones (which
-/// write the operator as a graph of others) included.
+/// The operators that this crate promises, by theme. Every case of them must pass, including expanded cases,
+/// which write the operator as a graph of other operators.
 #[rustfmt::skip]
 pub const PROMISED: &[(&str, &[&str])] = &[
     ("convolution", &["Conv", "ConvTranspose"]),
@@ -97,7 +97,7 @@ pub const PROMISED: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Why a case of a promised operator does not pass: a part of its name, a part of the refusal, the reason.
+/// Why a case of a promised operator may fail: a part of the case's name, a part of the refusal, the reason.
 pub const OUT_OF_SCOPE: &[(&str, &str, &str)] = &[
     ("", "element type FLOAT8", "8-bit floats"),
     ("", "element type FLOAT4", "4-bit floats"),

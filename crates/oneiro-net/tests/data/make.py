@@ -37,12 +37,13 @@ MAX_ONNX_BYTES = 60_000
 MAX_TOTAL_BYTES = 500_000
 
 
-# Each network names its inputs' shapes (without the batch), the modules whose results are stored, those that the newer
-# exporter folds into the next (a convolution before a normalisation), and objectives on modules.
+# For each network: the shapes of its inputs (without the batch); the modules whose results are stored; the modules that
+# the newer exporter folds into the next one (a convolution before a normalisation); and objectives on modules.
 
 
 class Plain2d(nn.Module):
-    """What classification networks are made of: residual, depthwise, every kind of pooling, softmax."""
+    """A network with the parts of classification networks: residual and depthwise layers, every kind of pooling,
+    softmax."""
 
     inputs = {"x": (3, 15, 13)}
     acts = ["conv1", "bn1", "depthwise", "sum", "pool", "average_padded", "average_inside", "conv3", "linear", "prob"]
@@ -84,7 +85,7 @@ class Plain2d(nn.Module):
 
 
 class Clip3d(nn.Module):
-    """Space-time convolutions, whole and factored, as in C3D and the (2+1)-D networks."""
+    """Space-time convolutions, whole and factored, as in C3D and (2+1)-D networks."""
 
     inputs = {"clip": (3, 5, 7, 8)}
     acts = ["pool1", "spatial", "temporal", "pool2", "logits"]
@@ -115,7 +116,7 @@ class Clip3d(nn.Module):
 
 
 class Squeeze(nn.Module):
-    """Squeeze and excitation: channels scaled by what the whole picture says."""
+    """Squeeze and excitation: channels are scaled by factors computed from the whole picture."""
 
     def __init__(self, channels, hidden):
         super().__init__()
@@ -129,7 +130,7 @@ class Squeeze(nn.Module):
 
 
 class TwoStream(nn.Module):
-    """Two inputs, fused by concatenation and by multiplication, with the smooth activation functions."""
+    """A network with two inputs, joined by concatenation and by multiplication, with smooth activation functions."""
 
     inputs = {"rgb": (4, 8, 7), "flow": (6, 8, 7)}
     acts = ["rgb_act", "flow_act", "gate", "product", "fused", "mix.squeeze", "gelu", "logits"]
@@ -166,7 +167,7 @@ class TwoStream(nn.Module):
 
 
 class SameConv2d(nn.Conv2d):
-    """Padding as TensorFlow's SAME, computed from the size of what comes in."""
+    """Padding like TensorFlow's SAME, computed from the input's size at run time."""
 
     def forward(self, x):
         (h, w), (kh, kw), (sh, sw), (dh, dw) = x.shape[-2:], self.kernel_size, self.stride, self.dilation
@@ -176,7 +177,8 @@ class SameConv2d(nn.Conv2d):
 
 
 def same_padding(size, kernel, stride, dilation):
-    """Zeros before and after together; `size` is a tensor, an integer or a symbol, as the exporter has it."""
+    """Adds zero padding before and after together; `size` is a tensor, an integer or a symbol, as the exporter has
+    it."""
     if isinstance(size, torch.Tensor):
         padding = (torch.ceil(size / stride) - 1) * stride + (kernel - 1) * dilation + 1 - size
         return padding.clamp(min=0).to(torch.int64)
@@ -184,7 +186,7 @@ def same_padding(size, kernel, stride, dilation):
 
 
 class TfSame(nn.Module):
-    """SAME padding computed in the graph, free batch, height and width; exported at another size than it runs at."""
+    """SAME padding computed in the graph; batch, height and width are free, and differ between export and test."""
 
     inputs = {"x": (3, 11, 14)}
     export_at = (3, 16, 16)
@@ -221,7 +223,7 @@ class TfSame(nn.Module):
 
 
 class Signal1d(nn.Module):
-    """One spatial axis."""
+    """A network with one spatial axis."""
 
     inputs = {"signal": (4, 37)}
     acts = ["conv1", "bn1", "pool1", "conv2", "pool2", "logits"]
@@ -253,14 +255,14 @@ NETWORKS = {"plain2d": Plain2d, "clip3d": Clip3d, "two_stream": TwoStream, "tfsa
 
 
 def draw(net, seed, batch):
-    """One random array an input, rounded to float32 as the file will hold it."""
+    """Returns a random array for each input, rounded to float32 as in the file."""
     random = torch.Generator().manual_seed(seed)
     return [torch.randn((batch, *shape), generator=random) for shape in net.inputs.values()]
 
 
 @torch.no_grad()
 def calibrate(net):
-    """Scales every layer's weights so that what it returns varies by one, and makes the normalisations uneven."""
+    """Scales every layer's weights so that its output has unit variance, and makes the normalisations uneven."""
 
     def scale(module, x, y):
         over = [axis for axis in range(y.ndim) if axis != 1]
@@ -283,7 +285,7 @@ def calibrate(net):
 
 
 def distance_to_kinks(net, inputs):
-    """The smallest distance of any activation from where its function has no derivative, or a maximum changes."""
+    """Returns the smallest distance of an activation from a kink of its function, or from a change of a maximum."""
     found = []
 
     def from_points(*points):
@@ -300,7 +302,7 @@ def distance_to_kinks(net, inputs):
             windows = windows.unfold(axis + 2, k, s)
         best = windows.flatten(axes + 2).topk(2).values
         gap = best[..., 0] - best[..., 1]
-        # What a clamp has cut off passes no gradient, so a tie there is none.
+        # A clamp passes no gradient beyond its limits, so equal values there are harmless.
         found.append(gap[(best[..., 0] != 0) & (best[..., 0] != 6)].min().item())
 
     kinks = [
@@ -318,7 +320,7 @@ def distance_to_kinks(net, inputs):
 
 
 def activations(net, inputs, grad=False):
-    """What every module returns, by its name."""
+    """Returns the result of every module by its name."""
     kept = {}
     hooks = [m.register_forward_hook(lambda _, __, y, n=n: kept.__setitem__(n, y)) for n, m in net.named_modules()]
     with torch.set_grad_enabled(grad):
@@ -329,7 +331,7 @@ def activations(net, inputs, grad=False):
 
 
 def objective(expression, acts):
-    """Value of `channel(L,c)`, `layer(L)` or `neuron(L,c,position)`, averaged over the batch."""
+    """Returns the value of `channel(L,c)`, `layer(L)` or `neuron(L,c,position)`, averaged over the batch."""
     kind, arguments = expression.rstrip(")").split("(")
     layer, *index = arguments.split(",")
     index = [int(i) for i in index]
@@ -341,7 +343,7 @@ def objective(expression, acts):
 
 
 def export(net, exporter):
-    """The ONNX model, without notes on the machine it was made on."""
+    """Exports the ONNX model without notes on the machine on which it was made."""
     shapes = {name: getattr(net, "export_at", shape) for name, shape in net.inputs.items()}
     args = tuple(torch.zeros(2, *shape) for shape in shapes.values())
     names = {"input_names": list(shapes), "output_names": ["output"], "opset_version": OPSETS[exporter]}
@@ -372,7 +374,7 @@ def export(net, exporter):
 
 
 def tensor_names(model, feeds, wanted):
-    """Name of the first tensor of the graph that equals each of the wanted arrays."""
+    """Returns the name of the graph's first tensor that equals each of the wanted arrays."""
     computed = ReferenceEvaluator(model).run(None, feeds, intermediate=True)
     names = {}
     for layer, y in wanted.items():
@@ -388,7 +390,7 @@ def relative(ours, theirs):
 
 
 def make(network):
-    """All files of one network; yields their paths."""
+    """Writes all files of one network; yields their paths."""
     torch.manual_seed(list(NETWORKS).index(network))
     net = NETWORKS[network]()
     calibrate(net)

@@ -1,4 +1,4 @@
-"""Makes the networks `runtime_*.onnx` of `tests/against_pytorch.rs`, which hold operators of ONNX Runtime's own.
+"""Makes the networks `runtime_*.onnx` of `tests/against_pytorch.rs`, which contain ONNX Runtime's own operators.
 
 Needs `torch`, `onnx`, `onnxruntime` and `safetensors`. Beside each network lie PyTorch's numbers in float64
 (`make.py` says how).
@@ -31,7 +31,7 @@ random.stream = torch.Generator().manual_seed(SEED)
 
 
 def golden(path, x, values, objectives):
-    """Stores an input, activations and objectives (ID: (expression, value)) with their gradients."""
+    """Stores inputs, activations, and objectives (ID: (expression, value)) with their gradients."""
     tensors = {"input/x": x} | {f"act/{name}": value for name, value in values.items()}
     for key, (_, value) in objectives.items():
         tensors[f"value/{key}"] = value.reshape(1)
@@ -42,7 +42,8 @@ def golden(path, x, values, objectives):
 
 
 class Cnn(nn.Module):
-    """Every activation that ONNX Runtime puts into a convolution, sums, groups, channels that are no whole blocks."""
+    """A network with every activation function that ONNX Runtime fuses into a convolution, sums, groups, and
+    numbers of channels that are no multiple of a block."""
 
     def __init__(self):
         super().__init__()
@@ -91,7 +92,7 @@ def cnn():
 
 
 def block():
-    """A transformer's block with all of its operators in ONNX Runtime's form."""
+    """A transformer block whose operators are all in ONNX Runtime's form."""
     size, heads, tokens = 12, 3, 5
     weights = {
         "gamma": random(size) * 0.2 + 1, "beta": random(size, scale=0.1), "skip": random(1, tokens, size),

@@ -1,4 +1,4 @@
-"""Writes resize.txt: what ONNX Runtime makes of the ramp 0, 1, ... by every mode of Resize, at odd sizes and scales.
+"""Writes resize.txt: ONNX Runtime's results for the ramp 0, 1, ... in every mode of Resize, at odd sizes and scales.
 
 Needs onnx and onnxruntime. A line: opset, mode, coordinates, rounding, extent, scale, size (one of the two is "-"): values.
 Left out is where ONNX Runtime differs from the specification: an input of the output's shape is copied whatever the

@@ -1,4 +1,4 @@
-//! Reference numbers of another framework: which there are, and running a network on their inputs.
+//! Reads reference values ("goldens") computed by another framework, and runs networks on their inputs.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,40 +12,40 @@ use safetensors::{Dtype, SafeTensors};
 
 use crate::outside;
 
-/// What goes wrong is a line of a test's report.
+/// The error is one line of a test's report.
 pub type Result<T> = std::result::Result<T, String>;
 
-/// A network of this folder or of the folder of trained networks, and the numbers to compare with.
+/// A network from the test data or the folder of trained networks, with its reference values.
 pub struct Case {
-    /// Name in reports: the path without its root and ending.
+    /// Name of the case in reports: the file's path without its root and ending.
     pub name: String,
     model: PathBuf,
     golden: PathBuf,
 }
 
-/// A network, read.
+/// A network that has been read, with its reference values.
 pub struct Network {
     pub graph: Graph,
-    /// (short name, tensor) of the model card.
+    /// Short names of layers in the model card, each with the tensor's name.
     short: Vec<(String, String)>,
     pub golden: Golden,
 }
 
-/// A stored file of reference numbers.
+/// The content of a file of reference values.
 pub struct Golden {
     tensors: BTreeMap<String, Array>,
-    /// (ID, objective).
+    /// The objectives, each with its ID.
     pub objectives: Vec<(String, Objective)>,
 }
 
-/// Shape and content.
+/// An array of numbers: its shape and its values.
 #[derive(Clone)]
 pub struct Array {
     pub shape: Vec<usize>,
     pub data: Vec<f32>,
 }
 
-/// The networks beside this file, made by `data/make.py`.
+/// Returns the networks beside this file, which `data/make.py` made.
 pub fn fixtures() -> Vec<Case> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
     let mut cases = Vec::new();
@@ -59,7 +59,7 @@ pub fn fixtures() -> Vec<Case> {
     cases
 }
 
-/// Trained networks beside the repository; `None` to skip the test where there is no such folder.
+/// Returns the trained networks beside the repository; `None` skips the test if there is no such folder.
 pub fn trained() -> Option<Vec<Case>> {
     let root = outside::shared("models")?;
     let mut cases = Vec::new();
@@ -82,7 +82,7 @@ pub fn trained() -> Option<Vec<Case>> {
     Some(cases)
 }
 
-/// The paths in a folder, in order.
+/// Returns the paths in a folder, in order.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten();
     let mut paths: Vec<PathBuf> = entries.filter_map(|e| e.ok().map(|e| e.path())).collect();
@@ -96,12 +96,12 @@ fn label(root: &Path, model: &Path) -> String {
 }
 
 impl Case {
-    /// The bytes of the model.
+    /// Returns the bytes of the model file.
     pub fn bytes(&self) -> Vec<u8> {
         std::fs::read(&self.model).unwrap()
     }
 
-    /// Reads the model, its card and its numbers.
+    /// Reads the model, its card and its reference values.
     pub fn network(&self) -> Result<Network> {
         let graph = onnx::read(self.bytes().into()).map_err(|e| e.to_string())?;
         let mut short = Vec::new();
@@ -137,28 +137,28 @@ impl Golden {
         Ok(Self { tensors, objectives })
     }
 
-    /// The array of a key.
+    /// Returns the reference array with this key.
     pub fn get(&self, key: &str) -> Result<&Array> {
         self.tensors.get(key).ok_or_else(|| format!("the reference has no \"{key}\""))
     }
 
-    /// (rest of the key, array) of all keys that start like this.
+    /// Returns all reference arrays whose key begins with `prefix`, with the rest of the key.
     pub fn under<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a Array)> {
         self.tensors.iter().filter_map(move |(key, array)| Some((key.strip_prefix(prefix)?, array)))
     }
 }
 
-/// Which part of a layer an objective looks at.
+/// The part of a layer that an objective measures.
 enum Part {
     Channel(usize),
-    /// Channel and position.
+    /// A single neuron: its channel and its position.
     Neuron(Vec<usize>),
     Layer,
 }
 
-/// `channel(L,c)`, `neuron(L,c,position…)`, `layer(L)` or `logit(c)`: the mean over the batch.
+/// An objective: `channel(L,c)`, `neuron(L,c,position…)`, `layer(L)` or `logit(c)`, averaged over the batch.
 pub struct Objective {
-    /// `None` is the network's first output.
+    /// Name of the layer; `None` is the network's first output.
     layer: Option<String>,
     part: Part,
 }
@@ -188,7 +188,7 @@ impl Objective {
         }
     }
 
-    /// The layer it looks at.
+    /// Returns the value of the layer that the objective measures.
     pub fn layer(&self, network: &Network) -> Result<ValueId> {
         match &self.layer {
             Some(name) => network.resolve(name),
@@ -196,7 +196,7 @@ impl Objective {
         }
     }
 
-    /// Its value, and its gradient written over `seed`.
+    /// Returns the objective's value, and writes its gradient with respect to the layer into `seed`.
     pub fn evaluate(&self, shape: &[usize], activation: &[f32], seed: &mut [f32]) -> Result<f32> {
         let (batch, channels, positions) = (shape[0], shape[1], volume(&shape[2..]));
         seed.fill(0.0);
@@ -233,24 +233,24 @@ impl Objective {
 }
 
 impl Network {
-    /// The value that a name means, the card's short names included.
+    /// Returns the value that a name means, including short names of the card.
     pub fn resolve(&self, name: &str) -> Result<ValueId> {
         let short: Vec<(&str, &str)> = self.short.iter().map(|(s, t)| (s.as_str(), t.as_str())).collect();
         Names::new(&self.graph, &short).resolve(name).map_err(|e| e.to_string())
     }
 
-    /// The reference's inputs, in the graph's order.
+    /// Returns the reference's inputs, in the graph's order.
     pub fn inputs(&self) -> Result<Vec<Array>> {
         let name = |input: &oneiro_net::graph::Input| format!("input/{}", self.graph.name(input.value));
         self.graph.inputs.iter().map(|i| self.golden.get(&name(i)).cloned()).collect()
     }
 
-    /// (name, value) of every layer whose activations the reference holds.
+    /// Returns the name and the value of every layer whose activations the reference holds.
     pub fn layers(&self) -> Result<Vec<(String, ValueId)>> {
         self.golden.under("act/").map(|(name, _)| Ok((name.to_owned(), self.resolve(name)?))).collect()
     }
 
-    /// A session for these inputs that can be run again and again.
+    /// Compiles a session for these inputs, which can be run repeatedly.
     pub fn compile(&self, inputs: Vec<Array>, targets: &[ValueId], isa: Isa) -> Result<Runner> {
         let shapes = inputs.iter().map(|x| x.shape.clone()).collect();
         let request = Request { isa, ..Request::of_shapes(shapes, targets.to_vec()) };
@@ -259,14 +259,14 @@ impl Network {
     }
 }
 
-/// A session and what it is fed.
+/// A compiled session with its inputs.
 pub struct Runner {
     inputs: Vec<Array>,
     session: CpuSession,
 }
 
 impl Runner {
-    /// Feeds and runs forward.
+    /// Feeds the inputs and runs forward.
     pub fn forward(&mut self) {
         for (i, x) in self.inputs.iter().enumerate() {
             self.session.input_mut(i).copy_from_slice(&x.data);
@@ -274,24 +274,24 @@ impl Runner {
         self.session.forward();
     }
 
-    /// What is fed from now on, of the same shapes.
+    /// Replaces the inputs by others with the same shapes.
     pub fn feed(&mut self, inputs: Vec<Array>) {
         self.inputs = inputs;
     }
 
-    /// How many targets there are.
+    /// Returns the number of targets.
     pub fn targets(&self) -> usize {
         self.session.plan().targets.len()
     }
 
-    /// Shape and activations of a target after forward.
+    /// Returns the shape and activations of a target after a forward pass.
     pub fn activation(&self, target: usize) -> Array {
         let shape = self.session.plan().targets[target].shape.clone();
         Array { shape, data: self.session.activation(target).to_vec() }
     }
 
-    /// Runs forward and back from a target, `seed(shape, activations, seed)` writing what is sent back.
-    /// Returns the seed function's result and the gradient of every input.
+    /// Runs forward, and backward from one target. `seed(shape, activations, seed)` writes the gradient at
+    /// the target. Returns the seed function's result and the gradient of every input.
     pub fn gradients<T>(
         &mut self,
         target: usize,

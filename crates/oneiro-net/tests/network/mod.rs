@@ -1,4 +1,4 @@
-//! Networks in code, for tests.
+//! Builds networks in code, for tests.
 
 #![allow(dead_code)] // each test uses a part
 
@@ -8,7 +8,7 @@ use oneiro_net::graph::{Attribute, Attributes, build};
 use oneiro_net::graph::{Graph, Input, Node, Value, ValueId};
 use oneiro_net::tensor::{DType, Tensor};
 
-/// A network that grows node by node.
+/// A network that is built node by node.
 #[derive(Default)]
 pub struct Builder {
     values: Vec<Value>,
@@ -50,7 +50,7 @@ impl Builder {
         }
     }
 
-    /// A convolution that keeps the size, up to its step, and a ReLU.
+    /// Adds a ReLU after a convolution, which keeps the size except for its stride.
     pub fn conv(&mut self, input: ValueId, shape: [usize; 4], stride: i64, group: i64) -> ValueId {
         let (n, fan): (usize, usize) = (shape.iter().product(), shape[1..].iter().product());
         let data = (0..n).map(|i| ((i * 7919 % 1009) as f32 / 504.0 - 1.0) / (fan as f32).sqrt()).collect();
@@ -66,7 +66,7 @@ impl Builder {
     }
 }
 
-/// Convolutions of every engine (merged pixels, direct, transformed in the plane and along a line,
+/// Builds a network with convolutions for every kernel (1×1, direct, Winograd in two and one dimensions,
 /// depthwise), pooling, a sum, a concatenation and a mean.
 pub fn network() -> Graph {
     let mut b = Builder::default();

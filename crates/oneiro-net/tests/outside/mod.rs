@@ -1,15 +1,17 @@
-//! What tests use outside the repository: `../shared`, folders that environment variables name, and programs.
+//! Finds what tests use outside the repository: `../shared`, folders named by environment variables, and
+//! programs.
 //!
-//! Test crates include this file by its path. What is missing skips a test, unless `ONEIRO_REQUIRE_DATA` is
-//! set, or `ONEIRO_REQUIRE_FFMPEG` for that program.
+//! Test crates include this file by its path. A test is skipped if something is missing, unless
+//! `ONEIRO_REQUIRE_DATA` or, for `ffmpeg`, `ONEIRO_REQUIRE_FFMPEG` is set.
 
 #![allow(dead_code, clippy::print_stderr)] // not every test crate reads everything
 
 use std::path::{Path, PathBuf};
 
-/// The variable that lets a test fail where its data is missing. Empty and `0` mean that it is not set.
+/// The environment variable that makes tests fail if their data is missing. Empty and `0` mean that it is not
+/// set.
 const REQUIRE: &str = "ONEIRO_REQUIRE_DATA";
-/// The variable that lets a test fail where the program `ffmpeg` is missing.
+/// The environment variable that makes tests fail if the program `ffmpeg` is missing.
 const REQUIRE_FFMPEG: &str = "ONEIRO_REQUIRE_FFMPEG";
 
 /// Returns a file or folder in `../shared`, beside the repository; `None` to skip the test.
@@ -32,7 +34,7 @@ pub fn named_by(variable: &str) -> Option<PathBuf> {
     or_skip(&what, std::env::var_os(variable), REQUIRE).map(PathBuf::from)
 }
 
-/// Says on standard error that a test is skipped where nothing was found, or fails if `variable` requires it.
+/// Prints that a test is skipped if nothing was found, or fails if `variable` is set.
 fn or_skip<T>(what: &str, found: Option<T>, variable: &str) -> Option<T> {
     if found.is_none() {
         let required = std::env::var_os(variable).is_some_and(|value| !value.is_empty() && value != "0");

@@ -1,28 +1,29 @@
-//! Dense SIFT (Lowe 2004) on a regular grid without rotation, as VLFeat's `vl_dsift` computes it with flat
-//! windows on the luminance.
+//! Dense SIFT (Lowe 2004) on a regular grid without rotation. It computes what VLFeat's `vl_dsift` does with
+//! flat windows on the luminance.
 
 use oneiro_net::Graph;
 
 use super::net::{DENSE, Net, Sweep, triangle};
 use super::orientation::{Assignment, oriented};
 
-/// Directed orientations.
+/// Number of directed orientations (bins over the full circle).
 pub const ORIENTATIONS: usize = 8;
-/// Bins along each side of a descriptor.
+/// Number of bins along each side of a descriptor.
 pub const SIDE: usize = 4;
-/// Side of a bin in pixels, and the step between neighbouring descriptors.
+/// Side of a bin in pixels, which is also the step between neighbouring descriptors.
 pub const BIN: usize = 8;
-/// Standard deviation of the Gaussian window over a descriptor, in bins.
+/// Standard deviation, in bins, of the Gaussian window over a descriptor.
 pub const WINDOW: f64 = 1.5;
-/// Upper limit of normalised bins before the second normalisation.
+/// Limit to which normalised bins are clamped before the second normalisation.
 pub const CLAMP: f32 = 0.2;
-/// Added to the squared norm of a descriptor before the root (κ of Mahendran & Vedaldi's networks). A patch
-/// without gradients then has the descriptor 0, and a finite slope.
+/// κ of Mahendran & Vedaldi's networks, added to the squared norm of a descriptor before the square root. A
+/// patch without gradients then has the descriptor 0 and a finite derivative.
 pub const NORM_EPSILON: f32 = 1e-6;
-/// Channels of the output: orientation fastest, then the bin along x, then along y.
+/// Number of output channels. The orientation varies fastest, then the bin along x, then the bin along y.
 pub const CHANNELS: usize = ORIENTATIONS * SIDE * SIDE;
 
-/// The mean of the Gaussian window over the pixels of bin `i` along one axis (`vl_dsift`'s flat windows).
+/// Returns the mean of the Gaussian window over the pixels of bin `i` along one axis, as `vl_dsift`'s flat
+/// windows use it.
 pub fn window(i: usize) -> f64 {
     let reach = BIN as i64 - 1;
     let centre = BIN as f64 * (i as f64 - (SIDE as f64 - 1.0) / 2.0);
@@ -31,14 +32,14 @@ pub fn window(i: usize) -> f64 {
     (-reach..=reach).map(gauss).sum::<f64>() / (2 * reach + 1) as f64
 }
 
-/// The network: `x` [N, 3, H, W] → `name` [N, 128, ⌊(H − 25) / 8⌋ + 1, ⌊(W − 25) / 8⌋ + 1].
+/// Builds the network: `x` [N, 3, H, W] → `name` [N, 128, ⌊(H − 25) / 8⌋ + 1, ⌊(W − 25) / 8⌋ + 1].
 ///
 /// # Errors
-/// None unless `name` is that of another layer.
+/// If `name` is the name of another layer.
 pub fn graph(name: &str) -> oneiro_net::Result<Graph> {
     let (mut net, luminance) = Net::on_luminance()?;
-    // One-sided differences at the border are central ones of the image continued in straight lines, 2·edge −
-    // reflection.
+    // VLFeat takes one-sided differences at the border. They equal central differences of the image
+    // extrapolated linearly: 2·edge − reflection.
     let edge = net.pad("luminance.edge", luminance, 1, "edge")?;
     let reflected = net.pad("luminance.reflected", luminance, 1, "reflect")?;
     let twice = net.with("Mul", "luminance.edge.twice", edge, 2.0)?;
@@ -46,7 +47,7 @@ pub fn graph(name: &str) -> oneiro_net::Result<Graph> {
     let gradient = net.gradient("gradient", continued, 0.5)?;
     let orientation = oriented(&mut net, gradient, ORIENTATIONS, Assignment::Bilinear)?;
 
-    // Bin centres are the pixels 0, 8, 16, …; over the border the gradients there go on.
+    // Bin centres are the pixels 0, 8, 16, …. Beyond the border, the gradients at the border are repeated.
     let padded = net.pad("orientation.padded", orientation, BIN as i64 - 1, "edge")?;
     let sweep = Sweep { stride: BIN, pads: [0, 0], groups: ORIENTATIONS };
     let extent = 2 * BIN - 1;
@@ -67,7 +68,7 @@ pub fn graph(name: &str) -> oneiro_net::Result<Graph> {
     Ok(net.finish(dsift))
 }
 
-/// Each descriptor divided by its norm.
+/// Divides each descriptor by its norm.
 fn normalised(net: &mut Net, name: &str, x: oneiro_net::ValueId) -> oneiro_net::Result<oneiro_net::ValueId> {
     let energy = net.energy(&format!("{name}.energy"), x, CHANNELS)?;
     let above_zero = net.with("Add", &format!("{name}.above_zero"), energy, NORM_EPSILON)?;

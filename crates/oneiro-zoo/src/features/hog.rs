@@ -1,5 +1,5 @@
 //! Histograms of oriented gradients (Dalal & Triggs 2005) in the variant of Felzenszwalb et al. 2010
-//! (UoCTTI), as VLFeat's `vl_hog` computes them on the luminance in 0–1.
+//! (UoCTTI). They are computed as VLFeat's `vl_hog` does, on the luminance in 0–1.
 
 use oneiro_net::Graph;
 
@@ -7,26 +7,26 @@ use super::net::{DENSE, Net, Sweep, identity, triangle};
 pub use super::orientation::Assignment;
 use super::orientation::oriented;
 
-/// Undirected orientations in [0, π); there are twice as many directed ones.
+/// Number of undirected orientations in [0, π); there are twice as many directed ones.
 pub const ORIENTATIONS: usize = 9;
-/// Side of a cell in pixels.
+/// Side of a HOG cell in pixels.
 pub const CELL: usize = 8;
-/// Upper limit of normalised bins.
+/// Limit to which normalised bins are clamped.
 pub const CLAMP: f32 = 0.2;
-/// Added to the energy of a block before the root, in squared units of the luminance (`vl_hog`).
+/// Added to the energy of a block before the square root, in squared units of the luminance, as in `vl_hog`.
 pub const BLOCK_EPSILON: f32 = 1e-4;
-/// Channels of the output: directed and undirected orientations, then a texture term for each of the four
+/// Number of output channels: directed and undirected orientations, then a texture term for each of the four
 /// blocks.
 pub const CHANNELS: usize = 3 * ORIENTATIONS + BLOCKS;
 
 const DIRECTIONS: usize = 2 * ORIENTATIONS;
-/// Directed and undirected orientations.
+/// Number of orientation bins: directed and undirected ones.
 const BINS: usize = 3 * ORIENTATIONS;
-/// Blocks of 2×2 cells that a cell is in.
+/// Number of blocks of 2×2 cells that contain a given cell.
 const BLOCKS: usize = 4;
 
-/// The weight of directed orientation `direction` in bin `bin`: the directed ones, then the sums of opposite
-/// ones.
+/// Returns the weight of the directed orientation `direction` in bin `bin`. The first bins are the directed
+/// orientations, the others the sums of two opposite ones.
 fn bin(bin: usize, direction: usize) -> f32 {
     if bin < DIRECTIONS {
         identity(bin, direction)
@@ -35,17 +35,17 @@ fn bin(bin: usize, direction: usize) -> f32 {
     }
 }
 
-/// The network: `x` [N, 3, H, W] → `name` [N, 31, ⌊(H + 4) / 8⌋, ⌊(W + 4) / 8⌋].
+/// Builds the network: `x` [N, 3, H, W] → `name` [N, 31, ⌊(H + 4) / 8⌋, ⌊(W + 4) / 8⌋].
 ///
 /// # Errors
-/// None unless `name` is that of another layer.
+/// If `name` is the name of another layer.
 pub fn graph(name: &str, assignment: Assignment) -> oneiro_net::Result<Graph> {
     let (mut net, luminance) = Net::on_luminance()?;
     let gradient = net.gradient("gradient", luminance, 1.0)?;
     let orientation = oriented(&mut net, gradient, DIRECTIONS, assignment)?;
 
-    // Cell b takes the pixels 8b − 4 to 8b + 11, and the gradient begins at pixel 1. The last cell is at
-    // least half inside.
+    // Cell b covers the pixels 8b − 4 to 8b + 11; the gradient map begins at pixel 1. At least half of the
+    // last cell lies inside the image.
     let sweep = Sweep { stride: CELL, pads: [CELL / 2 + 1, CELL + 1], groups: DIRECTIONS };
     let centre = CELL as f32 - 0.5;
     let weight = |i: usize| triangle((i as f32 - centre) / CELL as f32);
@@ -54,8 +54,8 @@ pub fn graph(name: &str, assignment: Assignment) -> oneiro_net::Result<Graph> {
             weight(row) * weight(column)
         })?;
 
-    // The norms of the blocks, one more than cells along each axis; those over the border repeat the cells
-    // there.
+    // Norms of the blocks, of which there are one more than cells along each axis. Blocks that reach beyond
+    // the border repeat the cells there.
     let undirected =
         net.conv("undirected", cells, [ORIENTATIONS, DIRECTIONS, 1, 1], DENSE, |o, i, _, _| {
             bin(DIRECTIONS + o, i)
@@ -71,7 +71,7 @@ pub fn graph(name: &str, assignment: Assignment) -> oneiro_net::Result<Graph> {
     let mut blocks = Vec::with_capacity(BLOCKS);
     for (block, [y, x]) in [[0, 0], [0, 1], [1, 0], [1, 1]].into_iter().enumerate() {
         let starts = net.ints(&format!("block{block}.starts"), &[y, x])?;
-        // From 0 to the last but one, or from 1 to the last.
+        // Each of the four blocks drops either the last or the first row or column of the norms.
         let end = |start: i64| if start == 0 { -1 } else { i64::MAX };
         let ends = net.ints(&format!("block{block}.ends"), &[end(y), end(x)])?;
         let norm = net.node("Slice", &format!("block{block}.norm"), &[norm, starts, ends, axes])?;
@@ -80,7 +80,7 @@ pub fn graph(name: &str, assignment: Assignment) -> oneiro_net::Result<Graph> {
     }
     let blocks = net.concat("blocks", &blocks)?;
 
-    // Half the sum over the blocks; for each block, the sum of the undirected bins over √18.
+    // Weights: half the sum over the four blocks, and for each block the sum of its undirected bins over √18.
     let texture = 1.0 / (DIRECTIONS as f32).sqrt();
     let hog = net.conv(name, blocks, [CHANNELS, BLOCKS * BINS, 1, 1], DENSE, |o, i, _, _| {
         let (block, bin) = (i / BINS, i % BINS);

@@ -1,16 +1,16 @@
-//! From gradients to one map for every orientation: each pixel's gradient magnitude, in the bins nearest to
-//! its direction.
+//! Divides gradients among orientation bins: one map for each orientation, in which each pixel's gradient
+//! magnitude goes to the bins nearest to its direction.
 //!
-//! K directions at angles 2πk/K; y points down, so they go clockwise from the x axis.
+//! There are K directions, at angles 2πk/K. Since y points down, they go clockwise from the x axis.
 //!
-//! **Hard**: all of ‖g‖ goes to the direction with the largest projection, as in Mahendran & Vedaldi's
-//! networks.
+//! **Hard**: all of the magnitude ‖g‖ goes to the direction with the largest projection, as in Mahendran &
+//! Vedaldi's networks.
 //!
-//! **Bilinear**: with a = θ·K/2π, the direction in bins, bin k gets ‖g‖·max(0, 1 − |a − k|), around the
-//! circle. The triangle is the second difference of ramps, and ‖g‖ ≥ 0 may go into them, so a layer of
-//! rectified linear units and a linear one compute it from ‖g‖·a and ‖g‖: Σ ±relu(‖g‖·a − j·‖g‖). The angle
-//! is exact, tan(θ/2) = g_y / (‖g‖ + g_x), with a finite slope everywhere, which the arc cosine of a
-//! projection does not have.
+//! **Bilinear**: let a = θ·K/2π be the direction in units of bins. Bin k gets ‖g‖·max(0, 1 − |a − k|), with a
+//! taken around the circle. The triangle is the second difference of ramps, and ‖g‖ ≥ 0 can be moved into
+//! them. A layer of rectified linear units and a linear layer thus compute it from ‖g‖·a and ‖g‖: Σ
+//! ±relu(‖g‖·a − j·‖g‖). The angle is exact, tan(θ/2) = g_y / (‖g‖ + g_x), and its derivative is finite
+//! everywhere. The arc cosine of a projection lacks a finite derivative.
 
 use std::f64::consts::{FRAC_PI_2, PI};
 
@@ -19,22 +19,23 @@ use oneiro_net::graph::ValueId;
 
 use super::net::{DENSE, Net};
 
-/// How a gradient goes into the orientation bins.
+/// How a gradient is divided among orientation bins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Assignment {
-    /// All of it into the bin nearest to its direction; between two, into that of the lower index.
+    /// The whole gradient goes to the bin nearest to its direction; halfway between two bins, to the one of
+    /// lower index.
     Hard,
-    /// Into the two nearest bins, by its distance to them.
+    /// The gradient is divided between the two nearest bins, by its distance from them.
     Bilinear,
 }
 
-/// ε in √(‖g‖² + ε), which stands for ‖g‖ where it is a divisor, and in the magnitude ‖g‖²/√(‖g‖² + ε), which
-/// has the slope 0 where g is 0, while the exact one has none. One step of an 8-bit image, 1/255, comes out
-/// too small by 3·10⁻⁶ of itself.
+/// ε in √(‖g‖² + ε), which replaces ‖g‖ as a divisor. The magnitude is ‖g‖²/√(‖g‖² + ε), which has derivative
+/// 0 at g = 0, where ‖g‖ has none. For one step of an 8-bit image, 1/255, this magnitude is too small by a
+/// relative 3·10⁻⁶.
 pub const MAGNITUDE_EPSILON: f32 = 1e-10;
 
-/// `gradient` [N, 2, H, W] → [N, `directions`, H, W], called `orientation`: ‖g‖ times the share of each
-/// direction. The number of directions is even.
+/// Adds the layers from `gradient` [N, 2, H, W] to the value `orientation` [N, `directions`, H, W]: ‖g‖ times
+/// the share of each direction. The number of directions must be even.
 pub(super) fn oriented(
     net: &mut Net,
     gradient: ValueId,
@@ -66,14 +67,15 @@ pub(super) fn oriented(
     }
 }
 
-/// θ/2 between −π/4 and 3π/4, from the gradient and √(‖g‖² + ε).
+/// Adds the half angle θ/2, between −π/4 and 3π/4, computed from the gradient and √(‖g‖² + ε).
 fn half_angle(net: &mut Net, gradient: ValueId, root: ValueId) -> oneiro_net::Result<ValueId> {
     let axis = net.ints("angle.axis", &[1])?;
     let [zero, one, two] = [0, 1, 2].map(|i| net.ints(&format!("angle.channel{i}"), &[i]));
     let (zero, one, two) = (zero?, one?, two?);
     let x = net.node("Slice", "gradient.x", &[gradient, zero, one, axis])?;
     let y = net.node("Slice", "gradient.y", &[gradient, one, two, axis])?;
-    // The left half plane is the mirror image of the right one. `Abs` would have no slope where x is 0.
+    // The left half plane is treated as the mirror image of the right one. `Abs` would have no derivative at
+    // x = 0.
     let nothing = net.number("angle.zero", 0.0)?;
     let right = net.node("GreaterOrEqual", "angle.right", &[x, nothing])?;
     let opposite = net.node("Neg", "angle.opposite", &[x])?;
@@ -86,10 +88,11 @@ fn half_angle(net: &mut Net, gradient: ValueId, root: ValueId) -> oneiro_net::Re
     net.node("Where", "angle", &[right, half, turned])
 }
 
-/// `both` holds ‖g‖·a and ‖g‖, with a between −K/4 and 3K/4 → the shares of the K directions.
+/// Adds the shares of the K directions, computed from `both`: ‖g‖·a and ‖g‖, with a between −K/4 and 3K/4.
 fn triangles(net: &mut Net, both: ValueId, directions: usize) -> oneiro_net::Result<ValueId> {
     let k = directions as i64;
-    // Bins from the last at or below −K/4 to the first at or above 3K/4, and a ramp to each side of them.
+    // Bins from the last one at or below −K/4 to the first one at or above 3K/4, with one more ramp on each
+    // side.
     let (low, high) = ((-k).div_euclid(4), (3 * k + 3).div_euclid(4));
     let ramps = (high - low + 3) as usize;
     let start = |ramp: usize| low - 1 + ramp as i64;
@@ -99,7 +102,7 @@ fn triangles(net: &mut Net, both: ValueId, directions: usize) -> oneiro_net::Res
     let ramped = net.node("Relu", "ramps", &[ramped])?;
     let shares =
         net.conv("orientation.linear", ramped, [directions, ramps, 1, 1], DENSE, |o, ramp, _, _| {
-            // The bins of this direction: one, or two where the circle closes.
+            // The bins of this direction: one, or two where the ends of the range of angles meet.
             let bins = (low..=high).filter(|bin| bin.rem_euclid(k) == o as i64);
             bins.map(|bin| match (start(ramp) - bin).abs() {
                 0 => -2.0,
@@ -108,6 +111,6 @@ fn triangles(net: &mut Net, both: ValueId, directions: usize) -> oneiro_net::Res
             })
             .sum()
         })?;
-    // Rounding may leave them a little below zero.
+    // Rounding may leave shares slightly below zero.
     net.node("Relu", "orientation", &[shares])
 }

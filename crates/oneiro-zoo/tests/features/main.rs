@@ -1,5 +1,5 @@
-//! The feature networks against plain loops in f64, against VLFeat's own numbers, and their gradients against
-//! differences.
+//! Compares the feature networks with plain loops in f64 and with VLFeat's values, and their gradients with
+//! finite differences.
 
 #![allow(clippy::unwrap_used)]
 
@@ -14,7 +14,7 @@ use pictures::{Image, Random};
 use reference::Arc2;
 use safetensors::SafeTensors;
 
-/// A network for pictures of one size.
+/// A feature network compiled for pictures of one size.
 struct Network {
     session: CpuSession,
     shape: Vec<usize>,
@@ -38,7 +38,7 @@ impl Network {
         self.session.activation(0).iter().map(|&x| f64::from(x)).collect()
     }
 
-    /// The gradient of ⟨features, seed⟩ at the last picture.
+    /// Returns the gradient of ⟨features, seed⟩ at the last picture.
     fn gradient(&mut self, seed: &[f64]) -> Vec<f64> {
         for (to, from) in self.session.seed(0).1.iter_mut().zip(seed) {
             *to = *from as f32;
@@ -56,7 +56,7 @@ fn expected(feature: Feature, image: &Image) -> (Vec<usize>, Vec<f64>) {
     }
 }
 
-/// The largest difference, relative to the largest value.
+/// Returns the largest difference, relative to the largest expected value.
 fn error(found: &[f64], expected: &[f64]) -> f64 {
     assert_eq!(found.len(), expected.len());
     let largest = expected.iter().fold(1e-12, |m: f64, x| m.max(x.abs()));
@@ -91,14 +91,14 @@ fn features_are_those_of_vlfeat() {
         width: pixels.shape()[2],
         data: pixels.data().iter().map(|&x| f64::from(x) / 255.0).collect(),
     };
-    // `vl_hog` takes arc cosines in f32, which are coarse near 0.
+    // `vl_hog` computes arc cosines in f32, which are inaccurate near 0.
     for (feature, allowed) in [(Feature::Hog, 1e-5), (Feature::HogB, 1e-4)] {
         let found = Network::new(feature, image.height, image.width).features(&image);
         let error = error(&found, &floats(feature.name()));
         assert!(error < allowed, "{feature:?}: {error:.1e}");
     }
-    // `vl_dsift` approximates the arc tangent to about 0.01; with the same approximation the loops agree, and
-    // the network agrees with the loops that take the exact one.
+    // `vl_dsift` approximates the arc tangent with an error of about 0.01. With that approximation the loops
+    // agree with VLFeat; with the exact one they agree with the network.
     let found = Network::new(Feature::Dsift, image.height, image.width).features(&image);
     let theirs = floats("dsift");
     let (_, approximate) = reference::dsift(&image, Arc2::Fast);
@@ -109,7 +109,8 @@ fn features_are_those_of_vlfeat() {
 
 #[test]
 fn gradients_agree_with_differences_of_the_plain_loops() {
-    // Differences of the loops in f64, which are free of the rounding that those of the network would have.
+    // Finite differences are taken of the loops in f64, because the network's f32 rounding would disturb
+    // them.
     const STEP: f64 = 1e-6;
     let (height, width) = (40, 43);
     let mut random = Random::new(5);
@@ -123,7 +124,7 @@ fn gradients_agree_with_differences_of_the_plain_loops() {
             |image: &Image| -> f64 { expected(feature, image).1.iter().zip(&seed).map(|(a, b)| a * b).sum() };
         let norm = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
         for probe in 0..12 {
-            // Random directions, then single pixels of one colour.
+            // Random directions first, then single values of single pixels.
             let direction: Vec<f64> = match probe {
                 0..6 => (0..image.data.len()).map(|_| random.normal()).collect(),
                 _ => {
@@ -137,7 +138,7 @@ fn gradients_agree_with_differences_of_the_plain_loops() {
             };
             let difference = (moved(STEP) - moved(-STEP)) / (2.0 * STEP);
             let found: f64 = gradient.iter().zip(&direction).map(|(g, d)| g * d).sum();
-            // A single pixel's slope beside that of a typical one.
+            // The error is relative to the derivative, or to that of a typical pixel if it is larger.
             let scale = difference.abs().max(norm / (gradient.len() as f64).sqrt());
             let error = (found - difference).abs() / scale;
             assert!(error < 2e-3, "{feature:?}, probe {probe}: {found} is not {difference} ({error:.1e})");
@@ -159,7 +160,7 @@ fn gradients_of_flat_and_of_faint_pictures_are_finite() {
             assert!(gradient.iter().all(|x| x.is_finite()), "{feature:?}");
         }
     }
-    // Nothing to see gives zeros.
+    // A uniform picture must give features of zero.
     for feature in Feature::ALL {
         assert!(Network::new(feature, 48, 48).features(&flat(0.25)).iter().all(|&x| x == 0.0), "{feature:?}");
     }

@@ -1,6 +1,7 @@
-//! Pictures to compute features of, made on the spot.
+//! Makes test pictures for the feature networks.
 
-/// RGB, one plane a channel, 0–1; f32 values, so that networks and loops see the same.
+/// An RGB picture, one plane for each channel, 0–1. Values are exact in f32, so that networks and loops see
+/// the same picture.
 #[derive(Clone)]
 pub struct Image {
     pub height: usize,
@@ -8,7 +9,7 @@ pub struct Image {
     pub data: Vec<f64>,
 }
 
-/// Numbers from a seed (xorshift64*).
+/// A random number generator (xorshift64*).
 pub struct Random(u64);
 
 impl Random {
@@ -23,17 +24,18 @@ impl Random {
         self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
     }
 
-    /// In [0, 1).
+    /// Returns a random number in [0, 1).
     pub fn uniform(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// Below n.
+    /// Returns a random whole number below n.
     pub fn below(&mut self, n: usize) -> usize {
         (self.uniform() * n as f64) as usize
     }
 
-    /// Mean 0, variance 1, near enough to normal: the sum of twelve uniform numbers.
+    /// Returns an approximately normal random number with mean 0 and variance 1: the sum of twelve uniform
+    /// numbers, minus 6.
     pub fn normal(&mut self) -> f64 {
         (0..12).map(|_| self.uniform()).sum::<f64>() - 6.0
     }
@@ -54,13 +56,13 @@ pub fn noise(height: usize, width: usize, seed: u64) -> Image {
     image(height, width, |_, _, _| random.uniform())
 }
 
-/// A grey step through the middle; the normal of its edge is at this angle.
+/// Returns a picture of a grey step through the middle, whose edge has its normal at this angle.
 fn edge(degrees: f64) -> Image {
     let (sin, cos) = degrees.to_radians().sin_cos();
     image(48, 56, |_, y, x| f64::from(u8::from((x - 28.0) * cos + (y - 24.0) * sin > 0.0)))
 }
 
-/// Waves whose amplitude falls with their frequency, an edge and a bar, in 8 bits.
+/// Returns an 8-bit picture of waves, whose amplitude falls with their frequency, with an edge and a bar.
 fn crop() -> Image {
     let mut random = Random::new(7);
     let waves: Vec<[f64; 6]> = (0..20)
@@ -81,7 +83,7 @@ fn crop() -> Image {
 
 pub fn all() -> Vec<(String, Image)> {
     let mut all = vec![("noise".to_owned(), noise(50, 61, 1)), ("crop".to_owned(), crop())];
-    // Edges at the middle of a bin, between two, and elsewhere.
+    // Edges whose direction is in the middle of an orientation bin, between two bins, and elsewhere.
     all.extend(
         [0.0, 20.0, 30.0, 45.0, 90.0, 137.0, 180.0, 200.0, 270.0].map(|d| (format!("edge at {d}°"), edge(d))),
     );

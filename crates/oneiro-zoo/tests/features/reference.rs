@@ -1,4 +1,5 @@
-//! HOG and dense SIFT by plain loops in f64 over pixels, from the definitions in `docs/features.md`.
+//! Reference implementations of HOG and dense SIFT: plain loops over pixels in f64, by the definitions in
+//! `docs/features.md`.
 
 use std::f64::consts::PI;
 
@@ -8,12 +9,13 @@ use super::pictures::Image;
 
 fn luminance(image: &Image) -> impl Fn(usize, usize) -> f64 + '_ {
     let plane = image.height * image.width;
-    // As f32 holds the weights, and gray pixels stay exactly gray.
+    // Weights as f32 stores them, so that gray pixels stay exactly gray.
     let weights = [0.299f32, 0.587, 0.114].map(f64::from);
     move |y, x| (0..3).map(|c| weights[c] * image.data[c * plane + y * image.width + x]).sum()
 }
 
-/// Histograms of every cell, then normalised by the four blocks around it: [31, rows, columns].
+/// Returns HOG: histograms of every cell, normalised by the four blocks around the cell, as [31, rows,
+/// columns].
 pub fn hog(image: &Image, bilinear: bool) -> (Vec<usize>, Vec<f64>) {
     const AXES: usize = 9;
     let pixel = luminance(image);
@@ -24,7 +26,7 @@ pub fn hog(image: &Image, bilinear: bool) -> (Vec<usize>, Vec<f64>) {
             let (gx, gy) = (pixel(y, x + 1) - pixel(y, x - 1), pixel(y + 1, x) - pixel(y - 1, x));
             let magnitude = gx.hypot(gy);
             for (direction, share) in shares(gx, gy, bilinear) {
-                // A pixel shares its vote between the four cells whose centres are around it.
+                // A pixel divides its vote between the four cells whose centres surround it.
                 let (v, u) = ((y as f64 + 0.5) / 8.0 - 0.5, (x as f64 + 0.5) / 8.0 - 0.5);
                 for (row, wy) in [(v.floor(), 1.0 - v.fract_of()), (v.floor() + 1.0, v.fract_of())] {
                     for (column, wx) in [(u.floor(), 1.0 - u.fract_of()), (u.floor() + 1.0, u.fract_of())] {
@@ -69,7 +71,7 @@ pub fn hog(image: &Image, bilinear: bool) -> (Vec<usize>, Vec<f64>) {
     (vec![31, rows, columns], out)
 }
 
-/// Directions of eighteen and the shares that they get.
+/// Returns the directions (of eighteen) to which a gradient contributes, with their shares.
 fn shares(gx: f64, gy: f64, bilinear: bool) -> Vec<(usize, f64)> {
     if gx == 0.0 && gy == 0.0 {
         return vec![];
@@ -79,10 +81,12 @@ fn shares(gx: f64, gy: f64, bilinear: bool) -> Vec<(usize, f64)> {
         let (low, share) = (at.floor(), at - at.floor());
         return vec![(low as usize % 18, 1.0 - share), ((low as usize + 1) % 18, share)];
     }
-    // The axis with the largest projection, the first of equals; then the end of it.
+    // Finds the axis with the largest projection, the first if there are several, and then which of its two
+    // directions.
     let mut best = (0, 0.0);
     for k in 0..9 {
-        // Axes rounded to f32, so that those left and right of the vertical one are equally far from it.
+        // Axes are rounded to f32, so that those to the left and right of the vertical are equally far from
+        // it.
         let (sin, cos) = (PI * k as f64 / 9.0).sin_cos();
         let score = gx * f64::from(cos as f32) + gy * f64::from(sin as f32);
         if score.abs() > best.1 {
@@ -92,11 +96,11 @@ fn shares(gx: f64, gy: f64, bilinear: bool) -> Vec<(usize, f64)> {
     vec![(best.0, 1.0)]
 }
 
-/// Which arc tangent to take.
+/// Which arc tangent dense SIFT uses.
 #[derive(Clone, Copy)]
 pub enum Arc2 {
     Exact,
-    /// The cubic of `vl_fast_atan2_f`, wrong by up to 0.01.
+    /// The cubic approximation of `vl_fast_atan2_f`, with errors of up to 0.01.
     Fast,
 }
 
@@ -118,12 +122,13 @@ impl Arc2 {
     }
 }
 
-/// Histograms around every bin centre, gathered by descriptors: [128, rows, columns].
+/// Returns dense SIFT: histograms around every bin centre, collected into descriptors, as [128, rows,
+/// columns].
 pub fn dsift(image: &Image, arc: Arc2) -> (Vec<usize>, Vec<f64>) {
     const BIN: i64 = 8;
     let pixel = luminance(image);
     let (height, width) = (image.height, image.width);
-    // Central differences, one-sided ones at the border.
+    // Central differences, and one-sided differences at the border.
     let difference = |n: usize, i: usize, value: &dyn Fn(usize) -> f64| {
         let (low, high) = (i.saturating_sub(1), (i + 1).min(n - 1));
         (value(high) - value(low)) / (high - low) as f64
@@ -180,7 +185,7 @@ pub fn dsift(image: &Image, arc: Arc2) -> (Vec<usize>, Vec<f64>) {
     (vec![128, rows, columns], out)
 }
 
-/// The part above the floor, also of negative numbers.
+/// The fractional part, measured from the floor also for negative numbers.
 trait FractOf {
     fn fract_of(self) -> f64;
 }

@@ -25,11 +25,11 @@ pub enum Baseline {
     /// Black everywhere (Sundararajan et al. 2017), and flow without motion. Pixels that are black in the
     /// image, or do not move, get no attribution.
     Black,
-    /// The colour that becomes zero after preprocessing.
+    /// The mean colour, which becomes zero after preprocessing.
     Mean,
     /// The image, or each frame or flow field, blurred (Fong & Vedaldi 2017).
     Blur,
-    /// Uniform noise, drawn from the random seed.
+    /// Uniform noise, drawn with the random seed of the settings.
     Noise,
 }
 

@@ -18,7 +18,7 @@ use crate::model::{Layered, Model};
 /// position, and no objective reads them directly.
 ///
 /// # Errors
-/// If there is none.
+/// If there is no such feature map.
 pub(super) fn candidates(model: &Model, targets: &[ValueId], shapes: &[Vec<usize>]) -> Result<Vec<ValueId>> {
     let graph = &model.graph;
     let needed = analysis::ancestors(graph, targets);
@@ -150,7 +150,7 @@ impl Reading<'_> {
     /// `value` and constants, which join in one result, possibly times a factor. Marks these nodes in
     /// `within`.
     fn activated(&self, value: ValueId, within: &mut [bool]) -> Option<ValueId> {
-        // With a single reader, no such function begins here.
+        // If a value has one reader only, no such function begins there.
         self.readers(value).nth(1)?;
         let mut functions = vec![value];
         let mut nodes = Vec::new();
@@ -200,7 +200,7 @@ mod tests {
     use oneiro_net::graph::{Builder, Dim};
     use oneiro_net::tensor::Tensor;
 
-    /// A network under construction.
+    /// A network that a test builds node by node.
     struct Net(Builder, usize);
 
     impl Net {
@@ -292,7 +292,8 @@ mod tests {
                 let end = activation(net, x);
                 (end, end)
             });
-            // After a sum with a shortcut, and after a concatenation of two values.
+            // The activation function follows a sum with a shortcut. Below, two results of it are
+            // concatenated.
             let sum = chosen(|net, x| {
                 let y = net.conv(x, [4, 4]);
                 let sum = net.node("Add", &[x, y]);

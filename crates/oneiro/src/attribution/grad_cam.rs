@@ -76,7 +76,7 @@ pub(crate) struct LayerGradient {
     pub shape: Vec<usize>,
     pub activations: Vec<f32>,
     pub gradient: Vec<f32>,
-    /// Value of the objective.
+    /// Value of the objective for the image.
     pub value: f64,
 }
 
@@ -113,7 +113,7 @@ pub(crate) fn layer_gradient(
 /// Checks that a feature map exists before the objective which [`grad_cam`] can choose.
 ///
 /// # Errors
-/// The error of [`grad_cam`] if there is none.
+/// The error of [`grad_cam`] if there is no such feature map.
 pub fn check_default(target: &AttributionTarget<'_>) -> Result<()> {
     let model = target.model;
     let targets = model.values_of(&target.objective)?;

@@ -10,7 +10,7 @@ use oneiro_net::ReluRule;
 use super::{Attribution, AttributionTarget, Combine, Method, Settings, Watch};
 use crate::error::Result;
 
-/// The plain gradient.
+/// Attributes by the plain gradient of the objective.
 pub fn gradient(
     target: &mut AttributionTarget<'_>,
     display: &[f32],

@@ -13,7 +13,7 @@ use super::{Attribution, AttributionTarget, Combine, Method, Settings, Watch};
 use crate::error::Result;
 use crate::rng::Stream;
 
-/// The mean gradient over [`Settings::samples`] noisy copies.
+/// Attributes by the mean gradient over [`Settings::samples`] noisy copies of the image.
 pub fn smoothgrad(
     target: &mut AttributionTarget<'_>,
     display: &[f32],
@@ -25,7 +25,7 @@ pub fn smoothgrad(
     Attribution::of_values(target, Method::SmoothGrad, &values, Combine::Magnitude, moments.value)
 }
 
-/// The mean square of the gradient.
+/// Attributes by the mean square of the gradient over noisy copies.
 pub fn smoothgrad_squared(
     target: &mut AttributionTarget<'_>,
     display: &[f32],
@@ -37,7 +37,7 @@ pub fn smoothgrad_squared(
     Attribution::of_values(target, Method::SmoothGradSquared, &values, Combine::Sum, moments.value)
 }
 
-/// The variance of the gradient.
+/// Attributes by the variance of the gradient over noisy copies.
 pub fn vargrad(
     target: &mut AttributionTarget<'_>,
     display: &[f32],

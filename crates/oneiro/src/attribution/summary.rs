@@ -7,7 +7,7 @@ use super::Attribution;
 /// Share of pixels within a colour scale. A scale up to the largest value would make most pixels pale.
 const SCALE_SHARE: f64 = 0.99;
 
-/// Summary statistics of a map.
+/// Summary statistics of an attribution map.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Summary {
     /// Sum of the positive values over the sum of all magnitudes. It is 1 for a map without signs, and 0 for
@@ -17,7 +17,7 @@ pub struct Summary {
     pub centroid: [f64; 2],
     /// Entropy of the magnitudes relative to a uniform map: 0 for a single pixel, 1 if all pixels are equal.
     pub entropy: f64,
-    /// The 99th percentile of the magnitudes.
+    /// The 99th percentile of the map's magnitudes.
     pub scale: f64,
 }
 

@@ -13,7 +13,7 @@ use crate::model::Model;
 use crate::objective::Objective;
 use crate::objective_session::ObjectiveSession;
 
-/// Called with (passes done, passes needed). If it returns `false`, the work ends.
+/// A callback for progress: (passes done, passes needed). If it returns `false`, the work ends.
 pub type Watch<'a> = dyn FnMut(usize, usize) -> bool + Send + 'a;
 
 /// Number of images that go through the network together.
@@ -77,7 +77,7 @@ impl<'m> AttributionTarget<'m> {
         Self::of_inputs(model, objective, None, inputs)
     }
 
-    /// Does the same for pictures of any kind, including bands.
+    /// Creates the target of an attribution for pictures of any kind, including bands.
     pub(crate) fn of_pictures(
         model: &'m Model,
         objective: &Objective,
@@ -164,7 +164,7 @@ impl<'m> AttributionTarget<'m> {
         out
     }
 
-    /// The objective.
+    /// The objective whose value is attributed.
     pub fn objective(&self) -> &Objective {
         &self.objective
     }
@@ -175,7 +175,7 @@ impl<'m> AttributionTarget<'m> {
         Ok(self.values(1, |_, out| out.copy_from_slice(display), |_| true)?[0])
     }
 
-    /// Shapes of all inputs for a batch.
+    /// Shapes of all network inputs for a batch of this size.
     pub(super) fn shapes(&self, batch: usize) -> Result<Vec<Vec<usize>>> {
         self.model.input_shapes(batch, self.wanted)
     }

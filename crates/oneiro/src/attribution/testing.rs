@@ -95,7 +95,7 @@ fn constant(model: &Model, name: &str) -> Arc<Vec<f32>> {
     model.graph.values[value.index()].constant.as_ref().unwrap().shared_floats().unwrap()
 }
 
-/// Returns a display image.
+/// Returns the image that the tests attribute, in display units.
 pub(super) fn image() -> Vec<f32> {
     let mut stream = Stream::new(1, 1);
     (0..3 * H * W).map(|_| stream.uniform() as f32).collect()
@@ -169,7 +169,7 @@ pub(super) fn target(model: &Model) -> AttributionTarget<'_> {
     AttributionTarget::new(model, &Objective::logit(0), None).unwrap()
 }
 
-/// The attribution of class 0 on [`image`].
+/// Returns the attribution of class 0 on [`image`].
 pub(super) fn attribution(model: &Model, method: Method, settings: &Settings) -> Attribution {
     attribute(&mut target(model), &image(), method, settings, &mut |_, _| true).unwrap()
 }

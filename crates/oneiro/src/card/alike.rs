@@ -5,7 +5,7 @@ use super::{ChannelOrder, InputCard};
 /// How several values became one value for all channels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Collapsed {
-    /// All channels had this value.
+    /// All channels had this one value.
     Shared,
     /// The channels differed, and the value is their mean.
     Averaged,

@@ -5,16 +5,16 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// One letter of an input's axes.
+/// One letter in the notation of an input's axes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Axis {
-    /// Batch.
+    /// N: the batch.
     N,
-    /// Channels.
+    /// C: the channels.
     C,
-    /// Height.
+    /// H: the height.
     H,
-    /// Width.
+    /// W: the width.
     W,
 }
 

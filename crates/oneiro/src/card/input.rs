@@ -20,7 +20,7 @@ const MAX_FRAMES: usize = 4096;
 /// Names of the preprocessings of [`InputCard::preset`].
 pub const PREPROCESS_PRESETS: [&str; 5] = ["imagenet", "caffe", "tf", "unit", "none"];
 
-/// The content of an input.
+/// What a network's input takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -37,7 +37,7 @@ pub enum InputKind {
 }
 
 impl InputKind {
-    /// As a card says it.
+    /// The kind's name in a model card.
     pub fn name(self) -> &'static str {
         match self {
             Self::Image => "image",
@@ -57,7 +57,7 @@ pub enum ChannelOrder {
     Rgb,
     /// Blue, green, red.
     Bgr,
-    /// One channel of luma.
+    /// One channel of brightness (luma).
     Gray,
     /// Any number of bands that are no colours, such as those of a satellite, or RGB with depth. Display
     /// images have the same bands.
@@ -79,9 +79,9 @@ impl ChannelOrder {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InputCard {
-    /// Name of the graph's input.
+    /// Name of the input in the model file.
     pub name: String,
-    /// The kind of its content.
+    /// What the input takes.
     #[serde(default)]
     pub kind: InputKind,
     /// Height and width. They are needed if the graph leaves them open.

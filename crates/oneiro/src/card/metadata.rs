@@ -1,4 +1,4 @@
-//! Cards from a model file's metadata.
+//! Reads model cards from the metadata of model files.
 //!
 //! These sources are tried in order: the key `oneiro.card`, whose value is a model card; the keys of
 //! ultralytics; ONNX's keys for images, `Image.BitmapPixelFormat` and `Image.NominalPixelRange` (ONNX,
@@ -16,7 +16,7 @@ pub const PIXEL_FORMAT_KEY: &str = "Image.BitmapPixelFormat";
 /// A card and class labels found in the metadata of a model file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Found {
-    /// The card.
+    /// The card that the metadata describe.
     pub card: Card,
     /// Class labels in the file itself, in class order.
     pub labels: Vec<String>,

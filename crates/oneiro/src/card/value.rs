@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub enum FeedValue {
     /// A boolean, fed as 0 or 1.
     Truth(bool),
-    /// One number everywhere.
+    /// One number for all elements of the input.
     Number(f32),
     /// A `.npy` file. A relative path in a card starts at the card's folder.
     File(String),
@@ -17,13 +17,13 @@ pub enum FeedValue {
     Hashed(HashedFile),
 }
 
-/// A file and its content's hash.
+/// A file, with the hash of its content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HashedFile {
     /// Path of the file when it was read.
     pub file: String,
-    /// SHA-256 of its content, hexadecimal.
+    /// SHA-256 of the file's content, in hexadecimal.
     pub sha256: String,
 }
 

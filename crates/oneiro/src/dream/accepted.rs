@@ -1,4 +1,4 @@
-//! Heights and widths that a network accepts.
+//! Finds the heights and widths of pictures that a network accepts.
 
 use crate::dream::input::dreamt_input;
 use crate::error::{Error, Result};
@@ -9,7 +9,7 @@ use crate::model::Model;
 /// instead.
 ///
 /// # Errors
-/// The first refusal, if the network also refuses its own size.
+/// The network's error for the requested size, if it refuses its own size, too.
 pub(super) fn accepted_size(
     model: &Model,
     free: [usize; 2],

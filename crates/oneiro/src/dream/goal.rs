@@ -20,7 +20,7 @@ use crate::objective::measure::guide::Guide as Features;
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum DreamGoal {
-    /// An objective that is maximised.
+    /// An objective whose value is maximised.
     Objective(Objective),
     /// The features of another picture ("Controlling dreams" of the DeepDream notebook).
     Guide(Guide),
@@ -49,9 +49,9 @@ impl fmt::Display for DreamGoal {
 /// at that position. A layer's value is the mean over its positions.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Guide {
-    /// Layers, each with its weight.
+    /// The layers whose features are compared, each with its weight.
     pub layers: Vec<(String, f64)>,
-    /// The picture.
+    /// The picture whose features the dream takes on.
     pub image: Image,
 }
 

@@ -31,7 +31,7 @@ pub(super) fn mean_by_rows(
     (weight > 0.0).then(|| rows.iter().sum::<f64>() / weight)
 }
 
-/// Mean and standard deviation of all values.
+/// Returns mean and standard deviation of all pixel values.
 pub(super) fn moments(data: &[f32], width: usize) -> (f64, f64) {
     let n = data.len().max(1) as f64;
     let mean = sum_by_rows(data, width, |x| x) / n;
@@ -45,7 +45,7 @@ pub(super) fn for_each_row(data: &mut [f32], width: usize, f: impl Fn(usize, &mu
 
 /// Keys' parameter of the cubic filter (Keys 1981), the only one with third-order accuracy.
 const KEYS: f64 = -0.5;
-/// Half the width of the cubic filter.
+/// Half the width of the cubic interpolation filter, in pixels.
 const SUPPORT: f64 = 2.0;
 
 fn cubic(x: f64) -> f64 {

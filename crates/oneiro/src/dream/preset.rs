@@ -5,14 +5,14 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::range::Range;
 
-/// What a larger octave starts from.
+/// From which picture each larger octave starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum OctaveStart {
     /// The start image at this size, plus the enlarged difference between the dream and the start image.
     Detail,
-    /// The current dream, enlarged.
+    /// The current dream, enlarged to the octave's size.
     Enlarge,
 }
 
@@ -21,9 +21,9 @@ pub enum OctaveStart {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Normalize {
-    /// g / mean |g|.
+    /// The gradient divided by its mean absolute value, g / mean |g|.
     MeanAbs,
-    /// g / (σ + 1e-8).
+    /// The gradient divided by its standard deviation, g / (σ + 1e-8).
     Deviation,
     /// Each level of a Laplacian pyramid divided by its root mean square.
     Laplacian,
@@ -34,9 +34,9 @@ pub enum Normalize {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum DreamDisplay {
-    /// 0 is black and 255 white.
+    /// Values are clipped: 0 is black and 255 white.
     Clip,
-    /// (x − μ) / max(σ, 1e-4) · 0.3 + 0.5, then clipped.
+    /// Values are standardized, (x − μ) / max(σ, 1e-4) · 0.3 + 0.5, and then clipped.
     Standardize,
 }
 
@@ -51,11 +51,11 @@ pub struct DreamPreset {
     pub size: Option<[usize; 2]>,
     /// Number of octaves: sizes of the picture, from small to large.
     pub octaves: usize,
-    /// Ratio of two consecutive sizes.
+    /// Ratio of the sizes of two consecutive octaves.
     pub octave_scale: f64,
-    /// What a larger octave starts from.
+    /// From which picture each larger octave starts.
     pub octave_start: OctaveStart,
-    /// Steps in each octave.
+    /// Number of gradient steps in each octave.
     pub steps: usize,
     /// Length of a step, in units of 0–255.
     pub step_size: f64,
@@ -65,28 +65,28 @@ pub struct DreamPreset {
     pub levels: usize,
     /// Largest shift in pixels, in either direction, by which the picture is rolled before each step.
     pub jitter: usize,
-    /// Side of the largest tile.
+    /// Side in pixels of the largest tile that the network sees.
     pub tile: usize,
     /// Pixels that neighbouring tiles share. A quarter at each end is discarded, and the middle half is
     /// blended.
     pub overlap: usize,
     /// Whether values are clipped to 0–255 after each step.
     pub clip: bool,
-    /// How values are converted to a picture.
+    /// How the optimised values are converted to a picture.
     pub display: DreamDisplay,
     /// Share of the dream in the result. The rest is the start image.
     pub strength: f64,
 }
 
-/// Default size of a dream from noise.
+/// Default side in pixels of a dream that starts from noise.
 pub const DEFAULT_NOISE_SIZE: usize = 512;
 /// Default tile, as in the TensorFlow notebook and in Conveiro (`calc_grad_tiled`).
 const TILE: usize = 512;
 /// Default overlap: an eighth of [`TILE`], enough to hide the zero padding inside a network.
 const OVERLAP: usize = TILE / 8;
-/// Ratio of octaves in all three sources.
+/// Ratio of octaves in all three programs from which presets are taken.
 const OCTAVE_SCALE: f64 = 1.4;
-/// Steps in each octave in all three sources.
+/// Number of steps in each octave, in all three programs from which presets are taken.
 const STEPS: usize = 10;
 /// Splits of the Laplacian pyramid (`lap_normalize`, Conveiro's `deep_dream.py`).
 const LEVELS: usize = 4;
@@ -99,7 +99,7 @@ const MAX_STEPS: usize = 1_000_000;
 const MAX_TILE: usize = 4096;
 const MIN_TILE: usize = 32;
 const MAX_LEVELS: usize = 12;
-/// The longest side of a dream.
+/// The longest side of a dream that is allowed, in pixels.
 pub const MAX_SIDE: usize = 16384;
 
 impl DreamPreset {
@@ -152,7 +152,7 @@ impl DreamPreset {
         }
     }
 
-    /// All named presets.
+    /// Returns all named presets of dreams.
     pub fn all() -> Vec<Self> {
         vec![Self::deepdream(), Self::conveiro_multiscale(), Self::conveiro_laplacian()]
     }
@@ -162,7 +162,7 @@ impl DreamPreset {
         Self::all().into_iter().find(|p| p.name == name)
     }
 
-    /// Checks every number.
+    /// Checks every number of the preset.
     ///
     /// # Errors
     /// [`Error::OutOfRange`] with the setting and its allowed values.
@@ -231,7 +231,7 @@ impl DreamPreset {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Zoom {
-    /// Number of frames.
+    /// Number of frames of the film.
     pub frames: usize,
     /// Magnification from one frame to the next.
     pub factor: f64,
@@ -239,11 +239,11 @@ pub struct Zoom {
     pub rotate: f64,
 }
 
-/// The most frames of a zoom.
+/// The most frames that a zoom may have.
 const MAX_FRAMES: usize = 10_000;
 
 impl Zoom {
-    /// Checks every number.
+    /// Checks every number of the zoom.
     ///
     /// # Errors
     /// [`Error::OutOfRange`] with the setting and its allowed values.

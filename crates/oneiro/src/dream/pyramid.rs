@@ -12,7 +12,7 @@ use super::planes::{for_each_row, mean_by_rows};
 
 /// The binomial filter of one axis, to be divided by 16. `K5x5` of the TensorFlow notebook is its square.
 const BINOMIAL: [f32; 5] = [1.0, 4.0, 6.0, 4.0, 1.0];
-/// Sum of [`BINOMIAL`].
+/// Sum of the entries of [`BINOMIAL`].
 const SUM: f32 = 16.0;
 /// Smallest divisor of a level (`normalize_std` of the TensorFlow notebook).
 const SMALLEST: f64 = 1e-10;
@@ -39,7 +39,7 @@ pub(super) fn split(data: Vec<f32>, size: [usize; 2], splits: usize) -> Vec<Leve
     levels
 }
 
-/// Sums the levels.
+/// Sums the levels of a Laplacian pyramid to an image.
 pub(super) fn merge(mut levels: Vec<Level>) -> Vec<f32> {
     while levels.len() > 1
         && let Some(coarse) = levels.pop()

@@ -12,7 +12,7 @@ fn model() -> Model {
     Model::new(graph, Card::parse(embedded::card()).unwrap()).unwrap()
 }
 
-/// Smooth colours with some noise.
+/// Creates a test image of smooth colours with some noise.
 fn photo(height: usize, width: usize) -> Image {
     let mut stream = Stream::new(4, 4);
     let mut value = |i: usize| {

@@ -14,18 +14,18 @@ use super::times::{Times, Window};
 /// Tile lengths are multiples of this number where possible, because strides of networks are powers of two.
 const MULTIPLE: usize = 32;
 
-/// The tiles along one axis.
+/// The tiles along one axis of the picture.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Axis {
-    /// Length of the picture.
+    /// Length of the picture along the axis.
     len: usize,
-    /// Length of every tile.
+    /// Length of every tile along the axis.
     pub tile: usize,
-    /// Position on the torus at which each tile begins.
+    /// Position at which each tile begins, in the picture continued periodically.
     starts: Vec<usize>,
-    /// Weights of each tile's pixels.
+    /// For each tile, the weights with which its pixels are blended.
     weights: Vec<Vec<f32>>,
-    /// Whether the network accepts only this length.
+    /// Whether the network accepts no other tile length.
     forced: bool,
 }
 

@@ -10,15 +10,15 @@ pub enum KernelError {
          first convolution itself, in front of its activation function"
     )]
     NotLinear {
-        /// The layer.
+        /// Name of the layer.
         layer: String,
-        /// The channel.
+        /// Index of the channel.
         channel: usize,
     },
     /// No channel of the layer depends on the picture.
     #[error("no channel of layer \"{layer}\" depends on the picture")]
     Constant {
-        /// The layer.
+        /// Name of the layer.
         layer: String,
     },
 }

@@ -30,9 +30,9 @@ pub enum View {
 /// A value of the network, and how a term reads it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Target {
-    /// The value.
+    /// The value of the network.
     pub value: ValueId,
-    /// How the layer is read.
+    /// How the term reads the value.
     pub view: View,
 }
 
@@ -75,7 +75,7 @@ impl Layered {
         self.followed.entries_stay_apart(needed)
     }
 
-    /// Returns the known axes of all values.
+    /// Returns the axes of all values, as far as they are known.
     pub fn followed(&self) -> &Followed {
         &self.followed
     }
@@ -83,7 +83,7 @@ impl Layered {
 
 /// Where a value has its numbers, if each batch entry is a single row of numbers.
 enum Row {
-    /// The numbers are on axis 1, or the value is a single number.
+    /// The row of numbers is on axis 1, or the value is a single number.
     InPlace,
     /// This many numbers are on another axis, or in a value without a batch axis.
     Of(usize),
@@ -127,7 +127,7 @@ impl Model {
     /// Infers shapes and axes of all values, for inputs of these shapes.
     ///
     /// # Errors
-    /// Those of [`Model::layered`].
+    /// The errors of [`Model::layered`].
     pub fn all_layered(&self, shapes: &[Vec<usize>]) -> Result<Layered> {
         self.layered_where(&vec![true; self.graph.nodes.len()], shapes)
     }
@@ -257,10 +257,10 @@ impl Model {
             || plan::keeps_entries_apart(&self.graph, &Request::of_shapes(shapes, values.to_vec()))
     }
 
-    /// Returns a layer as a map.
+    /// Returns how a layer is read as a map of channels over positions.
     ///
     /// # Errors
-    /// If its channel axis is unknown.
+    /// If the layer's channel axis is unknown.
     pub fn map_of(&self, value: ValueId, shapes: &[Vec<usize>]) -> Result<FeatureMap> {
         let layered = self.layered(&[value], shapes)?;
         let shape = layered.shape(value).map(<[usize]>::to_vec);

@@ -29,7 +29,7 @@ pub struct Begun {
 /// else determines the value's axes.
 ///
 /// # Errors
-/// If the network cannot begin there, or nothing determines the value's axes.
+/// If the network cannot begin at the tensor, or nothing determines the tensor's axes.
 pub fn begin_at(
     graph: &Graph,
     at: ValueId,

@@ -12,9 +12,9 @@ use crate::error::Result;
 /// A value for an input: one number for the whole input (no axes), or a tensor.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fed {
-    /// Extents; empty for one number.
+    /// Extents of the tensor's axes; empty for one number.
     pub shape: Vec<usize>,
-    /// The numbers, in C order.
+    /// The tensor's numbers, in row-major order.
     pub data: Vec<f32>,
 }
 

@@ -24,7 +24,7 @@ pub use mapped::Mapped;
 /// The files of a model, mapped into memory, so that the memory of weights can be released.
 #[derive(Debug)]
 pub struct ModelFiles {
-    /// The model file.
+    /// The model file itself.
     pub model: Mapped,
     /// Files with weights, by their paths relative to the model's folder.
     pub beside: BTreeMap<String, Mapped>,
@@ -121,7 +121,7 @@ struct Described {
     card: Card,
     /// Number of class labels in the model file.
     labels: Option<usize>,
-    /// The file from which the card comes.
+    /// The file from which the card was read.
     from: PathBuf,
 }
 

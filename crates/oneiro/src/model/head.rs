@@ -27,9 +27,9 @@ pub enum Activation {
     Sigmoid,
     /// clamp(slope·z + offset, 0, 1) for each class: classes are independent.
     HardSigmoid {
-        /// Factor of the logit.
+        /// The factor by which the logit is multiplied.
         slope: f32,
-        /// Number that is added afterwards.
+        /// The number that is added to slope·z.
         offset: f32,
     },
     /// The entries are probabilities already: parts or means of the output of a softmax or sigmoid.
@@ -77,17 +77,17 @@ impl Activation {
     }
 }
 
-/// 1 / (1 + exp(−z)).
+/// The sigmoid function 1 / (1 + exp(−z)).
 pub(crate) fn sigmoid(z: f64) -> f64 {
     1.0 / (1.0 + (-z).exp())
 }
 
-/// clamp(slope·z + offset, 0, 1).
+/// The hard sigmoid clamp(slope·z + offset, 0, 1).
 pub(crate) fn hard_sigmoid(z: f64, slope: f32, offset: f32) -> f64 {
     (f64::from(slope) * z + f64::from(offset)).clamp(0.0, 1.0)
 }
 
-/// The location of a network's classes.
+/// Where a network's class scores are, and what they mean.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Head {
     /// The logits: one number for each class, before the activation function.

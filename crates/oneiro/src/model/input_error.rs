@@ -32,7 +32,7 @@ pub enum InputError {
     /// A value is given for an input that does not exist.
     #[error("the network has no input \"{input}\" to feed; it has {}", known.join(", "))]
     NoSuchInput {
-        /// The given name.
+        /// The name that was given.
         input: String,
         /// Names of the network's inputs.
         known: Vec<String>,
@@ -43,7 +43,7 @@ pub enum InputError {
          \"tensor\" in the card says that it is none)"
     )]
     IsPicture {
-        /// The input.
+        /// Name of the input.
         input: String,
     },
     /// A value is given for the network's only input.
@@ -51,7 +51,7 @@ pub enum InputError {
         "input \"{input}\" is the only one of the network: fed with a value, there is nothing left to seek"
     )]
     OnlyInput {
-        /// The input.
+        /// Name of the input.
         input: String,
     },
     /// An image, clip or flow has too few axes.
@@ -60,7 +60,7 @@ pub enum InputError {
          \"tensor\""
     )]
     FewAxes {
-        /// The input.
+        /// Name of the input.
         input: String,
         /// Shape of the input.
         shape: Vec<usize>,
@@ -68,9 +68,9 @@ pub enum InputError {
     /// Several pictures are given for an input without a batch axis.
     #[error("input \"{input}\" has no batch axis, so the network takes one picture at a time, not {batch}")]
     Unbatched {
-        /// The input.
+        /// Name of the input.
         input: String,
-        /// Number of pictures.
+        /// Number of pictures that were given.
         batch: usize,
     },
     /// A picture input does not have four axes.
@@ -79,7 +79,7 @@ pub enum InputError {
          for a batch)"
     )]
     NotFourAxes {
-        /// The input.
+        /// Name of the input.
         input: String,
         /// Shape of the input.
         shape: Vec<usize>,
@@ -89,7 +89,7 @@ pub enum InputError {
         "input \"{input}\" has shape {shape:?}; clips need five axes: batch, channels, time, height, width"
     )]
     NotFiveAxes {
-        /// The input.
+        /// Name of the input.
         input: String,
         /// Shape of the input.
         shape: Vec<usize>,
@@ -98,11 +98,11 @@ pub enum InputError {
     #[error("input \"{input}\" takes {channels} channel{}, pictures are prepared with {prepared}{}",
             if *channels == 1 { "" } else { "s" }, last_axis(*maybe_last))]
     Channels {
-        /// The input.
+        /// Name of the input.
         input: String,
         /// Number of channels of the network's input.
         channels: usize,
-        /// Number of channels in the card.
+        /// Number of channels that the card describes.
         prepared: usize,
         /// Whether the last axis has the card's number of channels, so that the input may be channels last.
         maybe_last: bool,
@@ -110,9 +110,9 @@ pub enum InputError {
     /// The axes of a picture input are unknown or impossible.
     #[error("input \"{input}\" has {rank} axes, {problem}")]
     Axes {
-        /// The input.
+        /// Name of the input.
         input: String,
-        /// Number of its axes.
+        /// Number of the input's axes.
         rank: usize,
         /// What is wrong with the axes.
         problem: AxesProblem,
@@ -130,17 +130,17 @@ pub enum InputError {
          \"gray\"); `render`, `sheet`, `invert`, `caricature`, `accentuate` and `grid` take bands"
     )]
     Bands {
-        /// The input.
+        /// Name of the input.
         input: String,
-        /// Number of bands.
+        /// Number of bands of the pictures.
         bands: usize,
     },
     /// An input that takes clips or optical flow, where still pictures are made.
     #[error("input \"{input}\" takes {what}, this makes still pictures, and the unit depends on it")]
     NotAnImage {
-        /// The input.
+        /// Name of the input.
         input: String,
-        /// "clips" or "optical flow".
+        /// What the input takes: "clips" or "optical flow".
         what: &'static str,
     },
     /// The fill of transforms has another number of values than the pictures have channels.
@@ -149,9 +149,9 @@ pub enum InputError {
          fill(VALUE), or a value for each"
     )]
     Fill {
-        /// The input.
+        /// Name of the input.
         input: String,
-        /// Number of values in the fill.
+        /// Number of values of the fill colour.
         values: usize,
         /// Number of channels in the input's pictures.
         channels: usize,
@@ -159,7 +159,7 @@ pub enum InputError {
     /// An objective, or a penalty in it, depends on tensors only and on no picture.
     #[error("{objective} depends on no picture: its inputs are of kind \"tensor\" in the model card")]
     NoPicture {
-        /// The objective.
+        /// The objective, as an expression.
         objective: String,
         /// An input that may be a picture of bands, with the extent of its axis 1.
         maybe_bands: Option<(String, usize)>,
@@ -170,7 +170,7 @@ pub enum InputError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AxesProblem {
-    /// The axes cannot be inferred.
+    /// The axes are not stated and cannot be inferred.
     #[error(
         "and nothing tells which are batch, channels, height and width: give them (axes = \"C,H,W\" in the card's [[input]]), \
          or kind = \"tensor\" if it is no picture"
@@ -179,13 +179,13 @@ pub enum AxesProblem {
     /// The card states another number of axes than the input has.
     #[error("and the axes {axes} are {}", axes.groups().len())]
     Count {
-        /// The axes in the card.
+        /// The axes that the card states.
         axes: InputAxes,
     },
     /// The position of the channels contradicts the card's layout.
     #[error("and the axes {axes}, which need layout = \"{layout}\"")]
     Layout {
-        /// The axes in the card.
+        /// The axes that the card states.
         axes: InputAxes,
         /// The layout that these axes need: "nchw" or "nhwc".
         layout: &'static str,
@@ -193,7 +193,7 @@ pub enum AxesProblem {
     /// A flattened axis has an open extent.
     #[error("and the file leaves open how long {axes} is")]
     Open {
-        /// The axes in the card.
+        /// The axes that the card states.
         axes: InputAxes,
     },
     /// The extent of a flattened axis does not fit a picture.

@@ -8,13 +8,13 @@ use oneiro_net::{Graph, ValueId};
 use crate::card::Card;
 use crate::error::{Error, Result};
 
-/// Most names in a suggestion.
+/// Most names that an error suggests.
 const NEAREST: usize = 5;
 
 /// Returns the value of a layer by a short name of the card or a name of the graph.
 ///
 /// # Errors
-/// [`Error::Layer`] with the nearest names.
+/// [`Error::Layer`], which suggests the nearest names.
 pub fn resolve_layer(graph: &Graph, card: &Card, name: &str) -> Result<ValueId> {
     let short: Vec<(&str, &str)> = card.layers.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
     let unknown = |error| Error::Layer {

@@ -14,13 +14,13 @@ use crate::error::{Error, Result};
 const USUAL_CHANNELS: [usize; 2] = [1, 3];
 /// Smallest side of a picture whose axes are guessed. Shorter axes mostly are lists of measurements.
 const LEAST_SIDE: usize = 8;
-/// Most consecutive readers that are followed.
+/// Most nodes, one after another, that are followed from an input.
 const DEPTH: usize = 32;
 
-/// The inferred axes of an input.
+/// The axes of a picture input, inferred from the graph.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PictureAxes {
-    /// The axes.
+    /// The meaning of the input's axes.
     pub axes: InputAxes,
     /// Height and width, if axes are flattened.
     pub size: Option<[usize; 2]>,
@@ -36,7 +36,7 @@ enum Evidence {
     Reshaped(Vec<i64>),
     /// Each batch entry is flattened to a row.
     Flattened,
-    /// The axes are permuted.
+    /// The axes are permuted in this order.
     Moved(Vec<usize>),
     /// Operators on sequences or rows of features read the input.
     NoPicture,

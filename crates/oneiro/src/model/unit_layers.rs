@@ -9,10 +9,10 @@ use oneiro_net::{ValueId, summary};
 use super::{Layered, Model};
 use crate::error::Result;
 
-/// A layer whose channels are units.
+/// A layer whose channels are the units to be studied.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UnitLayer {
-    /// The layer's value.
+    /// The layer's value in the graph.
     pub value: ValueId,
     /// The values that are read and concatenated along the channels: one value, or the operands of a
     /// concatenation.
@@ -45,7 +45,7 @@ pub struct Projection {
 /// A value that is an earlier form of a layer's channels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Form {
-    /// The earlier value.
+    /// The value that is an earlier form of the layer.
     pub value: ValueId,
     /// Index of the layer's channel that corresponds to this value's first channel.
     pub first: usize,
@@ -93,7 +93,7 @@ impl Model {
     /// activation function, and operands of a concatenation without other readers.
     ///
     /// # Errors
-    /// Those of [`Model::all_layered`].
+    /// The errors of [`Model::all_layered`].
     pub fn unit_layers(&self) -> Result<Vec<UnitLayer>> {
         let layered = self.all_layered(&self.input_shapes(1, None)?)?;
         let readers = self.readers();
@@ -264,7 +264,7 @@ mod tests {
         assert_eq!(forms(relu), [("conv".to_owned(), 0)]);
         assert_eq!((swish.parts[0].read, swish.parts[0].clip[0]), (swish.value, f32::NEG_INFINITY));
         assert_eq!(forms(swish), [("second".to_owned(), 0)]);
-        // Only the concatenation reads the pool, but the card names it.
+        // Only the concatenation reads the result of pooling, but the card names it as a layer.
         assert_eq!(layers[4].parts.len(), 2);
     }
 

@@ -6,14 +6,14 @@ use crate::objective::{
     Direction, LookupError, NameLookup, Penalty, Position, Reference, Region, Term, TermKind, Toward,
 };
 
-/// The list of all terms, for errors.
+/// The notation of all terms, for error messages.
 pub(super) const TERMS: &str = "channel(LAYER,C), neuron(LAYER,C[,Y,X]), layer(LAYER), logit(CLASS), prob(CLASS), \
      direction(LAYER,[V,…]|FILE.npy|PICTURE[,minus=PICTURE][,p=P][,at=Y/X]), difference(LAYER,PICTURE), \
      inversion(LAYER,PICTURE), caricature(LAYER,PICTURE[,P]), style(LAYER,PICTURE), guide(LAYER,PICTURE), \
      diversity(LAYER), alignment(LAYER), l1, l2, tv, tv(BETA), alpha_norm(ALPHA), blur, opacity; channel, layer, \
      direction, difference, inversion and caricature also take center=N, mask=PICTURE and (but for channel) channels=A-B";
 
-/// Terms whose first argument is a layer.
+/// Terms whose first argument is the name of a layer.
 const READS_LAYER: [&str; 11] = [
     "channel",
     "neuron",
@@ -31,7 +31,7 @@ const READS_LAYER: [&str; 11] = [
 /// Terms that can be restricted to a part of their layer.
 const TAKES_REGION: [&str; 6] = ["channel", "layer", "direction", "difference", "inversion", "caricature"];
 
-/// An argument in the text.
+/// One argument of a term in an expression.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Argument<'a> {
     pub key: Option<&'a str>,

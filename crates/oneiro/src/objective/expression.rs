@@ -1,4 +1,4 @@
-//! The text form of objectives.
+//! Reads objectives from their text form.
 //!
 //! ```text
 //! sum     = product (("+" | "-") product)*
@@ -20,9 +20,9 @@ use crate::objective::{LookupError, NameLookup, NoNames, Objective};
 #[error("cannot read \"{text}\": {why}")]
 #[non_exhaustive]
 pub struct ExpressionError {
-    /// The whole text.
+    /// The whole text that was to be read.
     pub text: String,
-    /// What is wrong, and where.
+    /// What is wrong in the text, and where.
     pub why: String,
     /// The name that could not be resolved, if this is the reason.
     pub name: Option<Box<LookupError>>,

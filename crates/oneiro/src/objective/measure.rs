@@ -22,9 +22,9 @@ use crate::objective::{Term, TermError, TermKind};
 
 pub(crate) use variation::Variation;
 
-/// A function of one entry's activations.
+/// A function of the activations of one batch entry.
 pub trait Measure: Send + Sync {
-    /// Computes the value.
+    /// Computes the function's value.
     fn value(&self, activations: &[f32]) -> f64;
     /// Adds `weight` times the derivative to the entry's seed.
     fn seed(&self, activations: &[f32], weight: f64, seed: &mut [f32]);
@@ -32,7 +32,7 @@ pub trait Measure: Send + Sync {
 
 /// A function of the activations of a whole batch, in which entries follow each other.
 pub trait Coupling: Send + Sync {
-    /// Computes the value.
+    /// Computes the function's value for all entries.
     fn value(&self, activations: &[f32], entries: usize) -> f64;
     /// Adds `weight` times the derivative to all entries' seeds.
     fn seed(&self, activations: &[f32], entries: usize, weight: f64, seeds: &mut [f32]);

@@ -1,4 +1,4 @@
-//! Quotes around names in expressions.
+//! Puts names in expressions in quotes where necessary.
 
 /// Returns a name, in quotes if it needs them.
 pub(super) fn quote(name: &str) -> String {

@@ -8,9 +8,9 @@ use oneiro_image::Image;
 /// A picture with which a term compares, planar, in display units and of the size that the network sees.
 #[derive(Clone, PartialEq)]
 pub struct Reference {
-    /// Its name in the expression: a path, on the command line.
+    /// The picture's name in the expression, which is a path on the command line.
     pub name: String,
-    /// RGB or bands in 0–1.
+    /// The picture: RGB or bands, from 0 to 1.
     pub image: Arc<Image>,
 }
 
@@ -27,7 +27,7 @@ impl fmt::Debug for Reference {
     }
 }
 
-/// Resolves the names in an expression.
+/// Finds the classes, pictures and files that an expression names.
 pub trait NameLookup {
     /// Returns the output's index of a class, by its name.
     fn class(&self, name: &str) -> Result<usize, LookupError>;
@@ -58,7 +58,7 @@ pub enum LookupError {
         name: String,
         /// Indices and labels of the classes that match, or that are most similar.
         nearest: Vec<(usize, String)>,
-        /// The error of the list of labels.
+        /// Why the list of labels cannot be used.
         why: String,
     },
     /// A class is given by name, but only numbers are accepted.
@@ -70,17 +70,17 @@ pub enum LookupError {
     /// A file is given, but files are not accepted.
     #[error("{name}: {why}")]
     NoFiles {
-        /// The file.
+        /// Name of the file.
         name: String,
-        /// Why files are not accepted.
+        /// Why files are not accepted here.
         why: &'static str,
     },
     /// A file cannot be read or has unsuitable content.
     #[error("{why}")]
     File {
-        /// The file.
+        /// Name of the file.
         name: String,
-        /// What is wrong; includes the file's name.
+        /// What is wrong with the file. The text includes its name.
         why: String,
     },
 }

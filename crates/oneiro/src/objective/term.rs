@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::objective::quote::quote;
 use crate::objective::{Reference, TermError};
 
-/// The position of a neuron.
+/// The position of a neuron in a layer's map.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Position {
     /// The centre: floor(extent/2) along every axis.
@@ -21,9 +21,9 @@ pub enum Position {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum TermKind {
-    /// Mean of a channel over positions.
+    /// The mean of a channel's activations over positions.
     Channel(usize),
-    /// One activation.
+    /// One activation: a channel at one position.
     Neuron(usize, Position),
     /// Mean of the squares of all activations (DeepDream).
     Layer,
@@ -35,7 +35,7 @@ pub enum TermKind {
     Direction(Direction),
     /// −mean |Φ − Φ0|, with Φ0 the activations of a picture.
     Difference(Reference),
-    /// −‖Φ − Φ0‖² / ‖Φ0‖² (Mahendran & Vedaldi 2016, §3).
+    /// The match with a picture's activations, −‖Φ − Φ0‖² / ‖Φ0‖² (Mahendran & Vedaldi 2016, §3).
     Inversion(Reference),
     /// ⟨Φ, relu Φ0⟩ / ‖relu Φ0‖² (Mahendran & Vedaldi 2016, §3.3). With a power p, each position's share is
     /// multiplied by max(.1, cos)^p (Lucid).
@@ -63,19 +63,19 @@ pub struct Direction {
     pub minus: Option<Reference>,
     /// The power p of dot · max(.1, cos)^p.
     pub power: f64,
-    /// The position that is read instead of the mean over all.
+    /// The position at which the direction is read, instead of the mean over all positions.
     pub at: Option<Position>,
 }
 
-/// The source of a direction's vector.
+/// Where the vector of a direction comes from.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Toward {
-    /// Numbers, one for each channel.
+    /// Numbers in the expression, one for each channel.
     Numbers(Vec<f32>),
-    /// The numbers of a file.
+    /// The numbers of a file, with the file's name.
     Vector(String, Arc<[f32]>),
-    /// The mean activations of a picture.
+    /// The mean activations of a picture over positions.
     Picture(Reference),
 }
 
@@ -83,9 +83,9 @@ pub enum Toward {
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum Penalty {
-    /// Mean of absolute values.
+    /// The mean of absolute values.
     L1,
-    /// Root mean square.
+    /// The root mean square.
     L2,
     /// Mean over positions of (Δx² + Δy²)^(β/2), summed over channels.
     TotalVariation(f64),
@@ -93,26 +93,26 @@ pub enum Penalty {
     AlphaNorm(f64),
     /// Mean square of the difference to a slightly blurred picture.
     Blur,
-    /// Mean of the opacity channel.
+    /// The mean of a picture's opacity channel.
     Opacity,
 }
 
-/// Default β of the total variation.
+/// Default exponent β of the total variation.
 pub const TV_BETA: f64 = 2.0;
 
 /// The part of a layer that a term reads.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Region {
-    /// The central N×N positions of the map.
+    /// Only the central N×N positions of the map are read.
     pub center: Option<usize>,
-    /// First and last channel, both included.
+    /// Only channels from the first to the last are read, both included.
     pub channels: Option<(usize, usize)>,
     /// Weights of positions: the luma of a picture, averaged to the layer's size.
     pub mask: Option<Reference>,
 }
 
 impl Region {
-    /// Whether the part is the whole layer.
+    /// Whether the term reads the whole layer.
     pub fn is_all(&self) -> bool {
         *self == Self::default()
     }
@@ -123,7 +123,7 @@ impl Region {
 pub struct Term {
     /// Name of the layer as the user wrote it.
     pub layer: String,
-    /// The quantity.
+    /// The quantity that is computed from the layer.
     pub kind: TermKind,
     /// The part of the layer that is read.
     pub region: Region,
@@ -135,11 +135,11 @@ pub struct Term {
 pub enum Reads {
     /// A layer's activations for one batch entry.
     Layer,
-    /// A layer's activations for all batch entries.
+    /// A layer's activations for all batch entries together.
     Batch,
     /// The network's class output, whatever its name.
     Output,
-    /// The picture before transforms.
+    /// The picture itself, before random transforms.
     Input,
 }
 
@@ -176,7 +176,7 @@ impl fmt::Display for Term {
 }
 
 impl Penalty {
-    /// The name of the penalty in expressions.
+    /// The penalty's name in expressions.
     pub fn name(self) -> &'static str {
         match self {
             Self::L1 => "l1",
@@ -297,7 +297,7 @@ impl Term {
         }
     }
 
-    /// Returns the references for changes.
+    /// Returns the pictures with which the term compares, so that they can be changed.
     pub fn references_mut(&mut self) -> Vec<&mut Reference> {
         match &mut self.kind {
             TermKind::Direction(d) => {

@@ -16,29 +16,29 @@ pub enum TermError {
         what: &'static str,
         /// The requested index, counted from 0.
         index: usize,
-        /// The layer.
+        /// Name of the layer, or "the output".
         layer: String,
-        /// Number of channels or classes.
+        /// Number of channels or classes that exist.
         count: usize,
     },
     /// A position has another number of axes than the layer's map.
     #[error("position {position:?} of {layer}: its map is {map:?}, so {}", needed(map))]
     Axes {
-        /// The requested position.
+        /// The position in the term.
         position: Vec<usize>,
-        /// The layer.
+        /// Name of the layer.
         layer: String,
-        /// Extents of the map.
+        /// Extents of the layer's map.
         map: Vec<usize>,
     },
     /// A position lies outside the layer's map.
     #[error("position {position:?} is outside {layer}, whose map is {map:?}")]
     Position {
-        /// The requested position.
+        /// The position in the term.
         position: Vec<usize>,
-        /// The layer.
+        /// Name of the layer.
         layer: String,
-        /// Extents of the map.
+        /// Extents of the layer's map.
         map: Vec<usize>,
     },
     /// A mask, or a penalty on neighbours, needs a layer with height and width.
@@ -46,9 +46,9 @@ pub enum TermError {
     NoPlane {
         /// The part of the term that needs them: "a mask", "tv", "blur".
         what: &'static str,
-        /// The layer.
+        /// Name of the layer.
         layer: String,
-        /// Shape of the layer.
+        /// Shape of the layer's activations.
         shape: Vec<usize>,
     },
     /// The map has fewer positions than the requested centre.
@@ -57,25 +57,25 @@ pub enum TermError {
         map[0], map[1], map[0].min(map[1])
     )]
     Center {
-        /// The layer.
+        /// Name of the layer.
         layer: String,
-        /// Rows and columns of the map.
+        /// Rows and columns of the layer's map.
         map: [usize; 2],
-        /// The requested number of rows and columns.
+        /// Number of rows and columns that the term asks for.
         center: usize,
     },
     /// A centre needs a layer with height and width.
     #[error("{layer} has shape {shape:?} per image: it has no map with a center")]
     NoCenter {
-        /// The layer.
+        /// Name of the layer.
         layer: String,
-        /// Shape of the layer.
+        /// Shape of the layer's activations.
         shape: Vec<usize>,
     },
     /// The output is no list of class scores.
     #[error("the network's output has shape {shape:?} per image: it names no classes")]
     NoClasses {
-        /// The output's shape.
+        /// Shape of the network's output.
         shape: Vec<usize>,
     },
     /// The length of a direction differs from the number of channels.
@@ -83,9 +83,9 @@ pub enum TermError {
     Direction {
         /// The file of the direction, or "the direction".
         direction: String,
-        /// Number of elements of the vector.
+        /// Number of elements of the direction's vector.
         numbers: usize,
-        /// The layer.
+        /// Name of the layer.
         layer: String,
         /// Number of channels of the layer.
         channels: usize,
@@ -100,7 +100,7 @@ pub enum TermError {
         term: String,
         /// The technique for which the objective is used: "an attribution".
         place: String,
-        /// Why the term cannot be used there.
+        /// Why the term cannot be used in that technique.
         why: &'static str,
     },
     /// Some activations of the reference picture are not finite.
@@ -112,12 +112,12 @@ pub enum TermError {
     /// Activations of the reference picture or of the layer with which the term cannot be computed.
     #[error("{0}")]
     Activations(String),
-    /// Adds the term to the reason.
+    /// Another error, with the term in which it arose.
     #[error("{term}: {why}")]
     In {
         /// The term as an expression.
         term: String,
-        /// The reason.
+        /// The error in that term.
         why: Box<TermError>,
     },
 }
@@ -146,7 +146,7 @@ impl TermError {
         }
     }
 
-    /// Adds the term to this reason.
+    /// Adds the term in which this error arose.
     pub(crate) fn of(self, term: &Term) -> Self {
         Self::In { term: term.to_string(), why: Box::new(self) }
     }

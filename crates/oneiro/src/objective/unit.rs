@@ -19,10 +19,10 @@ pub enum UnitTarget {
     Class(String),
 }
 
-/// A unit in the command line's notation.
+/// A unit as the command line writes it: a neuron, a channel, a layer or a class.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unit {
-    /// The part of the network.
+    /// The part of the network that the unit is.
     pub target: UnitTarget,
 }
 

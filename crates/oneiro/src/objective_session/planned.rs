@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::model::{Model, Target, View};
 use crate::objective::{Objective, Reads};
 
-/// A network and a request for objectives.
+/// A network, and a request for the values that objectives read.
 pub(super) struct Planned<'m> {
     pub graph: Cow<'m, Graph>,
     pub request: Request,

@@ -15,7 +15,7 @@ use crate::preprocess::Preprocess;
 #[allow(missing_debug_implementations)]
 pub struct Shown {
     inputs: Vec<ShownInput>,
-    /// The penalties of all objectives, without repetitions.
+    /// The penalties of all objectives, each once.
     terms: Vec<Term>,
     batch: usize,
     /// The error of a picture input that does not fit its card.
@@ -30,12 +30,12 @@ struct ShownInput {
     shape: Vec<usize>,
     /// Number of channels, if the network's input is channels last.
     last_channels: Option<usize>,
-    /// Whether the last channel is opacity.
+    /// Whether the picture's last channel is opacity.
     has_alpha: bool,
     preprocess: Option<Preprocess>,
     /// One measure for each penalty, or the reason why there is none for this shape.
     measures: Vec<Result<Arc<dyn Measure>, TermError>>,
-    /// The pictures of all batch entries.
+    /// The pictures of all batch entries, one after another.
     data: Vec<f32>,
     gradient: Vec<f32>,
 }
@@ -86,7 +86,7 @@ impl Shown {
         !self.terms.is_empty()
     }
 
-    /// Returns the index of a penalty.
+    /// Returns the index of a penalty, which is added if it is new.
     pub(super) fn bind(&mut self, term: &Term) -> usize {
         if let Some(known) = self.terms.iter().position(|t| t == term) {
             return known;
@@ -124,7 +124,7 @@ impl Shown {
         why.map_or(Ok(()), |why| Err(why.clone().into()))
     }
 
-    /// Sets the picture that penalties read.
+    /// Stores a picture for the penalties to read.
     pub fn show(&mut self, entry: usize, input: usize, picture: &[f32]) {
         if self.is_read() {
             self.inputs[input].entry_mut(entry).0.copy_from_slice(picture);

@@ -5,7 +5,7 @@ use crate::parallel;
 
 /// Decay of the accumulated squares (Mahendran & Vedaldi 2016, §4).
 pub const ACCUMULATED_DECAY: f32 = 0.9;
-/// Momentum (Mahendran & Vedaldi 2016, §4).
+/// Momentum of the update rule (Mahendran & Vedaldi 2016, §4).
 pub const ACCUMULATED_MOMENTUM: f32 = 0.9;
 
 /// AdaGrad with decay, momentum and a bound on the rate, for ascent: G ← .9G + g², m ← μm + g/(1/lr + √G), x
@@ -22,7 +22,7 @@ pub struct AccumulatedSquares {
 }
 
 impl AccumulatedSquares {
-    /// Creates the rule for `len` parameters.
+    /// Creates the optimizer for `len` parameters.
     pub fn new(len: usize, learning_rate: f32, momentum: f32) -> AccumulatedSquares {
         let (squares, velocity) = (vec![0.0; len], vec![0.0; len]);
         AccumulatedSquares { rate: learning_rate, momentum, squares, velocity }

@@ -1,4 +1,4 @@
-//! Adam.
+//! The optimizer Adam.
 
 use super::{CHUNK, Optimizer, check_lengths};
 use crate::parallel;
@@ -13,11 +13,11 @@ pub const ADAM_EPSILON: f64 = 1e-8;
 /// Constants of Adam and related optimizers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Moments {
-    /// β₁, decay of the mean of gradients.
+    /// β₁, the decay of the running mean of gradients.
     pub beta1: f64,
     /// β₂, decay of the mean of squared gradients.
     pub beta2: f64,
-    /// ε, added to the denominator.
+    /// ε, which is added to the denominator.
     pub epsilon: f64,
 }
 

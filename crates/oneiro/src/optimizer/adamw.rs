@@ -1,4 +1,4 @@
-//! Adam with decoupled weight decay.
+//! The optimizer AdamW: Adam with decoupled weight decay.
 
 use super::{Adam, Moments, Optimizer, check_lengths, for_each};
 

@@ -42,9 +42,9 @@ const GROWTH: f64 = 2.0;
 struct Pair {
     step: Vec<f32>,
     fall: Vec<f32>,
-    /// Σ step·fall, which is positive.
+    /// The product Σ step·fall, which is positive.
     curvature: f64,
-    /// Σ fall².
+    /// The squared length Σ fall².
     square: f64,
 }
 
@@ -55,7 +55,7 @@ struct Search {
     value: f64,
     /// The current trial, as a factor of the direction.
     factor: f64,
-    /// Number of rejected trials.
+    /// Number of trial steps that were rejected so far.
     rejected: usize,
     /// Whether the direction is the gradient itself, because there are no pairs.
     along_gradient: bool,
@@ -73,14 +73,14 @@ pub struct Lbfgs {
     rate: f32,
     history: usize,
     fixed_function: bool,
-    /// Number of accepted trials of this function.
+    /// Number of accepted trials since the function last changed.
     accepted: usize,
     pairs: VecDeque<Pair>,
     /// The running search. `None` if the next evaluation is a start.
     search: Option<Search>,
     /// The start of the search: the last accepted point.
     origin: Vec<f32>,
-    /// The gradient at the origin.
+    /// The gradient at the start of the search.
     gradient: Vec<f32>,
     direction: Vec<f32>,
     /// Length of the first trial without pairs, in learning rates.
@@ -417,7 +417,7 @@ mod tests {
 
     #[test]
     fn plateaus_are_crossed_along_a_gradient_that_is_not_theirs() {
-        // max(hill, -1): flat at the start, but with the gradient of the hill.
+        // The function max(hill, −1). It is flat at the start, but its gradient there is that of the hill.
         for fixed in [false, true] {
             let mut lbfgs = Lbfgs::new(3, 1.0, 4, fixed);
             let mut x = [9.0, 3.0, -5.0];
@@ -432,7 +432,7 @@ mod tests {
 
     #[test]
     fn where_nothing_leads_up_the_point_stays_and_the_function_may_change() {
-        // A gradient that points in the wrong direction.
+        // A function whose gradient points in the wrong direction.
         let mut lbfgs = Lbfgs::new(3, 1.0, 4, false);
         let mut x = [1.0; 3];
         for n in 0.. {

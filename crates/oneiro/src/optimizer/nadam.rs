@@ -1,4 +1,4 @@
-//! Adam with Nesterov's momentum.
+//! The optimizer NAdam: Adam with Nesterov's momentum.
 
 use super::{CHUNK, Moments, Optimizer, check_lengths};
 use crate::parallel;
@@ -17,7 +17,7 @@ pub struct NAdam {
     moments: Moments,
     momentum_decay: f64,
     steps: i32,
-    /// Πₜ.
+    /// The product Πₜ = μ₁⋯μₜ of the momentum factors of all steps so far.
     product: f64,
     mean: Vec<f32>,
     square: Vec<f32>,

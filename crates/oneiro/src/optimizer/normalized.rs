@@ -17,7 +17,7 @@ pub enum Norm {
     MeanAbs,
     /// √(Σ(g − mean g)²/n): Conveiro, and TensorFlow's DeepDream tutorials.
     Std,
-    /// √(Σg²/n).
+    /// √(Σg²/n): the root mean square of the gradient.
     Rms,
     /// √Σg²: the step has the length of the learning rate.
     L2,

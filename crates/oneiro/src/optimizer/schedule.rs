@@ -13,14 +13,14 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "String", into = "String")]
 #[non_exhaustive]
 pub enum Schedule {
-    /// `constant`: 1.
+    /// `constant`: the factor is always 1.
     #[default]
     Constant,
     /// `linear(to)`: from 1 to `to` in a straight line.
     Linear(f64),
     /// `cosine(to)`: to + (1 − to)(1 + cos πp)/2 (Loshchilov & Hutter 2017, without restarts).
     Cosine(f64),
-    /// `exponential(to)`: toᵖ.
+    /// `exponential(to)`: the factor is toᵖ.
     Exponential(f64),
     /// `inverse-time(k)`: 1/(1 + kp), the Robbins–Monro decay; the last step has 1/(1 + k).
     InverseTime(f64),

@@ -12,7 +12,7 @@ pub struct Sgd {
     momentum: f32,
     decay: f32,
     len: usize,
-    /// Empty if there is no momentum.
+    /// The velocity of each parameter; empty if there is no momentum.
     velocity: Vec<f32>,
 }
 

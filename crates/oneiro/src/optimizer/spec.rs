@@ -1,4 +1,4 @@
-//! Optimizers by name, with their settings.
+//! Optimizers that are chosen by name, with their settings.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,19 +14,19 @@ use crate::range::Range;
 #[serde(try_from = "String", into = "String")]
 #[non_exhaustive]
 pub enum OptimizerKind {
-    /// [`Adam`].
+    /// The optimizer [`Adam`].
     Adam,
-    /// [`AdamW`].
+    /// The optimizer [`AdamW`].
     AdamW,
-    /// [`NAdam`].
+    /// The optimizer [`NAdam`].
     NAdam,
-    /// [`Sgd`].
+    /// Gradient ascent, [`Sgd`].
     Sgd,
-    /// [`AccumulatedSquares`].
+    /// The optimizer [`AccumulatedSquares`].
     AccumulatedSquares,
-    /// [`Normalized`].
+    /// The optimizer [`Normalized`].
     Normalized,
-    /// [`Lbfgs`].
+    /// The optimizer [`Lbfgs`].
     Lbfgs,
 }
 
@@ -48,7 +48,7 @@ const QUASI_NEWTON_RATE: f32 = 1.0;
 const MAX_HISTORY: usize = 1000;
 
 impl OptimizerKind {
-    /// All kinds, in the order of [`OPTIMIZERS`].
+    /// All kinds of optimizer, in the order of [`OPTIMIZERS`].
     pub const ALL: [OptimizerKind; OPTIMIZERS.len()] = [
         Self::Adam,
         Self::AdamW,
@@ -98,7 +98,7 @@ impl OptimizerKind {
         }
     }
 
-    /// The optimizer's settings besides rate and schedule.
+    /// Names of the optimizer's settings besides learning rate and schedule.
     fn settings(self) -> &'static [&'static str] {
         match self {
             Self::Adam => &["beta1", "beta2", "epsilon"],
@@ -118,7 +118,7 @@ impl fmt::Display for OptimizerKind {
     }
 }
 
-/// A text that names no optimizer.
+/// The error for a text that names no optimizer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 #[error("there is no optimizer \"{0}\"; there are {list}", list = OPTIMIZERS.join(", "))]
@@ -195,7 +195,7 @@ fn is_constant(schedule: &Schedule) -> bool {
 }
 
 impl OptimizerSpec {
-    /// This optimizer with this learning rate, and defaults for all other settings.
+    /// Creates the settings of an optimizer with this learning rate, and defaults otherwise.
     pub fn new(kind: OptimizerKind, learning_rate: f32) -> OptimizerSpec {
         OptimizerSpec {
             kind,
@@ -213,12 +213,12 @@ impl OptimizerSpec {
         }
     }
 
-    /// Adam with this learning rate.
+    /// Creates Adam with this learning rate.
     pub fn adam(learning_rate: f32) -> OptimizerSpec {
         OptimizerSpec::new(OptimizerKind::Adam, learning_rate)
     }
 
-    /// Plain gradient ascent with this learning rate.
+    /// Creates plain gradient ascent with this learning rate.
     pub fn sgd(learning_rate: f32) -> OptimizerSpec {
         OptimizerSpec::new(OptimizerKind::Sgd, learning_rate)
     }
@@ -301,7 +301,7 @@ impl OptimizerSpec {
 mod tests {
     use super::*;
 
-    /// A spec of this kind with all of its settings.
+    /// Returns settings for this kind of optimizer in which every setting is given.
     fn full(kind: OptimizerKind) -> OptimizerSpec {
         let has = |name: &str| kind.settings().contains(&name);
         OptimizerSpec {

@@ -27,12 +27,12 @@ fn sum_pairs(a: &[f32], b: &[f32], term: impl Fn(f64, f64) -> f64 + Sync) -> f64
     sums.iter().sum()
 }
 
-/// Computes Σ ab.
+/// Computes the dot product Σ ab.
 pub fn dot(a: &[f32], b: &[f32]) -> f64 {
     sum_pairs(a, b, |a, b| a * b)
 }
 
-/// Sums `term` over a slice.
+/// Sums `term` of every element of a slice.
 pub fn sum(values: &[f32], term: impl Fn(f64) -> f64 + Sync) -> f64 {
     sum_pairs(values, values, |a, _| term(a))
 }

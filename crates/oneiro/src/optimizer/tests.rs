@@ -13,7 +13,7 @@ pub fn assert_near(ours: &[f32], expected: &[f64]) {
     assert_near_by(ours, expected, 1e-6);
 }
 
-/// A function that returns value and gradient.
+/// A function to maximise. It returns value and gradient.
 type Problem = fn(&[f32]) -> (f64, Vec<f32>);
 
 /// −½Σ aᵢ(xᵢ−cᵢ)² + .1·x₀x₁ with a = (1, 4, .25), c = (1, −.5, 2): concave.
@@ -28,7 +28,7 @@ fn hill(x: &[f32]) -> (f64, Vec<f32>) {
     (value, gradient.iter().map(|g| *g as f32).collect())
 }
 
-/// Start of the runs on [`hill`].
+/// The point at which runs on [`hill`] start.
 const START: [f32; 3] = [0.0, 0.5, -1.0];
 
 #[test]
@@ -151,7 +151,7 @@ fn decay_shrinks_what_a_step_has_made() {
     assert_near(&x, &[0.75]);
 }
 
-/// A learning rate that suits [`hill`].
+/// Returns a learning rate that suits [`hill`].
 fn rate(kind: OptimizerKind) -> f32 {
     if kind == OptimizerKind::AccumulatedSquares { 0.1 } else { kind.default_rate() }
 }

@@ -41,7 +41,7 @@ impl WithAlpha {
         Ok(WithAlpha { color, alpha })
     }
 
-    /// Number of colour values in the image.
+    /// Number of values in the image without its opacity channel.
     fn colored(&self) -> usize {
         self.color.extent().values()
     }

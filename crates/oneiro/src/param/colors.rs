@@ -9,7 +9,7 @@ use crate::statistics::StatisticsError;
 #[derive(Debug, Clone)]
 pub(crate) struct Colors {
     mixing: Mixing,
-    /// Mean added to each channel after mixing.
+    /// The mean that is added to each channel after mixing.
     mean: Vec<f32>,
     squash: Squash,
 }

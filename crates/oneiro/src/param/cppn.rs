@@ -34,20 +34,20 @@ const TASKS: usize = 32;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CppnOptions {
-    /// Number of hidden layers.
+    /// Number of hidden layers of the network.
     pub layers: usize,
     /// Number of units in each hidden layer.
     pub hidden: usize,
 }
 
 impl Default for CppnOptions {
-    /// Lucid's settings.
+    /// The default is the settings of Lucid.
     fn default() -> CppnOptions {
         CppnOptions { layers: LUCID_LAYERS, hidden: LUCID_HIDDEN }
     }
 }
 
-/// A layer's ranges in the parameters.
+/// Sizes of a network layer, and the places of its weights and biases among the parameters.
 #[derive(Debug, Clone, Copy)]
 struct Layer {
     inputs: usize,
@@ -66,7 +66,7 @@ pub struct Cppn {
 }
 
 impl Cppn {
-    /// Creates a network for stills.
+    /// Creates a network that draws still images.
     ///
     /// # Errors
     ///

@@ -27,7 +27,7 @@ pub struct DenseOptions {
 }
 
 impl Default for DenseOptions {
-    /// Biases, a sigmoid, and Keras' initial weights.
+    /// The default has biases, a sigmoid, and Keras' initial weights.
     fn default() -> DenseOptions {
         DenseOptions { bias: true, squash: Squash::Sigmoid, init_std: None }
     }

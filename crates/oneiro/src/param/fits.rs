@@ -3,11 +3,11 @@
 use super::*;
 use crate::optimizer::{Optimizer, OptimizerSpec};
 
-/// Side of the photographs.
+/// Side in pixels of the photographs that are fitted.
 const SIDE: usize = 112;
-/// Most steps.
+/// Most optimisation steps that a fit may take.
 const STEPS: usize = 1000;
-/// Mean absolute error that must be reached.
+/// The mean absolute error that a fit must reach.
 const ERROR: f64 = 0.01;
 
 fn step(optimizer: &mut dyn Optimizer, params: &mut [f32], gradient: &[f32]) {
@@ -66,7 +66,7 @@ fn assert_fits(name: &str, param: &dyn Param, spec: OptimizerSpec) {
     assert!(reached.is_some(), "{name}: {error} after {STEPS} steps");
 }
 
-/// Adam with Lucid's rate.
+/// The optimizer Adam with Lucid's learning rate.
 fn adam() -> OptimizerSpec {
     OptimizerSpec::adam(0.05)
 }

@@ -1,16 +1,17 @@
-//! Optical flow from a parametrization of pictures: no motion where those are middle grey.
+//! Optical flow as the parameters of an optimisation: flow is an affine function of an optimised two-channel
+//! picture, whose middle grey means no motion.
 
 use super::{Param, Work};
 use crate::rng::Stream;
 use oneiro_image::Extent;
 use std::ops::Range;
 
-/// What stands for no motion.
+/// Picture value that means no motion.
 const MIDDLE: f32 = 0.5;
 
-/// flow = span · (picture − ½), in pixels per frame: a picture from 0 to 1 is flow of ±span/2, the range of
-/// the model card. A pixel of 255 levels less the mean is flow of the units of Feichtenhofer et al. (IJCV
-/// 2020), ±127.5 at the card's range.
+/// flow = span · (picture − ½), in pixels per frame. A picture from 0 to 1 thus gives flow of ±span/2, the
+/// range in the model card. In the units of Feichtenhofer et al. (IJCV 2020), a pixel of 255 levels less the
+/// mean, that range is ±127.5.
 #[derive(Debug)]
 pub struct Flow {
     picture: Box<dyn Param>,
@@ -18,7 +19,8 @@ pub struct Flow {
 }
 
 impl Flow {
-    /// From pictures of two channels, horizontal and vertical motion. `span` is twice the card's range.
+    /// Makes flow from pictures with two channels: horizontal and vertical motion. `span` is twice the card's
+    /// range.
     pub fn new(picture: Box<dyn Param>, span: f32) -> Flow {
         Flow { picture, span }
     }
@@ -93,7 +95,7 @@ mod tests {
         let sources = ParamSources { mean: vec![0.5], ..ParamSources::default() };
         let picture = Pixel::new(FIELDS, PixelOptions::preimage(), &sources).unwrap();
         let flow = Flow::new(Box::new(picture), 2.0 * 20.0);
-        // 127.5 is the card's range of 20 pixels.
+        // In the units of the parameters, 127.5 stands for the card's range, here 20 pixels per frame.
         let out = checks::image_of(&flow, &vec![-127.5; 120]);
         assert!(out.iter().all(|x| (x + 20.0).abs() < 1e-4), "{}", out[0]);
     }

@@ -30,7 +30,7 @@ pub struct FourierOptions {
     pub decay: f32,
     /// The number by which the image is divided before the squash: [`LUCID_DIVISOR`], or 1 in Conveiro.
     pub divisor: f32,
-    /// The source of the decorrelated colours.
+    /// Where the decorrelated colours come from.
     pub decorrelate: Decorrelate,
     /// The function that limits values. With [`Squash::Identity`], the mean colour of photographs (or of the
     /// data) is added.
@@ -40,7 +40,7 @@ pub struct FourierOptions {
 }
 
 impl Default for FourierOptions {
-    /// Lucid's settings.
+    /// The default is the settings of Lucid.
     fn default() -> FourierOptions {
         FourierOptions {
             decay: 1.0,
@@ -90,7 +90,7 @@ impl Fourier {
         Fourier { extent, options, colors, spectrum: Spectrum::new(extent.height, extent.width, scale) }
     }
 
-    /// Number of pixels in a plane.
+    /// Number of pixels in a plane of the image.
     fn plane(&self) -> usize {
         self.extent.plane()
     }

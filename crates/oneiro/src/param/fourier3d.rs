@@ -1,10 +1,11 @@
-//! Spectra in space and time: clips whose frames share what is slow.
+//! Spectra in space and time as the parameters of clips: low temporal frequencies are favoured, so frames
+//! resemble each other.
 //!
 //! The parameters are a complex half spectrum of each channel, `[C, T, H, W/2 + 1, (re, im)]`, over the
-//! frequencies of time, rows and columns. Entries are scaled in space as those of
-//! [`Fourier`](super::Fourier), and in time by s(f) ∝ 1/max(f, 1/T)^time_decay, normalised to Σ s² = T: a
-//! single frame varies as a still of the same options. Frequency 0 of time, the still part that all frames
-//! share, is multiplied by `still` besides. Clips close to a loop, as every Fourier series does.
+//! frequencies of time, rows and columns. In space, entries are scaled like those of
+//! [`Fourier`](super::Fourier). In time they are scaled by s(f) ∝ 1/max(f, 1/T)^time_decay, normalised to Σ
+//! s² = T, so that a single frame varies as a still with the same options. The temporal frequency 0, which
+//! all frames share, is also multiplied by `still`. Clips are periodic in time, because Fourier series are.
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,25 +27,27 @@ use crate::spectrum::Spectrum;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Fourier3dOptions {
-    /// The power by which the scale falls with spatial frequency.
+    /// Exponent with which the scale falls with spatial frequency.
     pub decay: f32,
-    /// The power by which the scale falls with temporal frequency: 0 makes frames independent, larger ones
-    /// slow motion.
+    /// Exponent with which the scale falls with temporal frequency: 0 makes frames independent, larger values
+    /// make slow motion.
     pub time_decay: f32,
-    /// Factor on what all frames share: above 1, more of a clip is still.
+    /// Factor on the temporal frequency 0, the part that all frames share. Above 1, more of the clip stands
+    /// still.
     pub still: f32,
-    /// What the clip is divided by before the squash.
+    /// Divisor of the clip's values before the squash.
     pub divisor: f32,
-    /// Where the decorrelated colours come from.
+    /// Source of the matrix that decorrelates colours.
     pub decorrelate: Decorrelate,
-    /// With [`Squash::Identity`] the mean colour of photographs (or of the data) is added.
+    /// Last function, which maps values to 0–1. With [`Squash::Identity`], the mean colour of photographs (or
+    /// of the data) is added instead.
     pub squash: Squash,
-    /// Standard deviation of the first parameters.
+    /// Standard deviation of the random initial parameters.
     pub init_std: f32,
 }
 
 impl Default for Fourier3dOptions {
-    /// As [`FourierOptions`](super::FourierOptions) in space, the same decay in time.
+    /// The same as [`FourierOptions`](super::FourierOptions) in space, and the same decay in time.
     fn default() -> Fourier3dOptions {
         Fourier3dOptions {
             decay: 1.0,
@@ -59,34 +62,34 @@ impl Default for Fourier3dOptions {
 }
 
 impl Fourier3dOptions {
-    /// Appearance shared over time, and motion as a detail of it.
+    /// Settings that let all frames share most of their appearance, with motion as a detail of it.
     pub fn steady() -> Fourier3dOptions {
         Fourier3dOptions { still: STEADY, ..Fourier3dOptions::default() }
     }
 }
 
-/// What the still part of a steady clip counts; ours.
+/// Factor on the part of a steady clip that all frames share; chosen by us, not from a paper.
 const STEADY: f32 = 4.0;
 
-/// A half spectrum in space and time for each channel.
+/// The parametrization of a clip by a half spectrum in space and time for each channel.
 #[derive(Clone)]
 pub struct Fourier3d {
     extent: Extent,
     options: Fourier3dOptions,
     colors: Colors,
     spectrum: Spectrum,
-    /// The factor of each frequency of time, 1/√T of the transform included.
+    /// The factor of each temporal frequency, including the Fourier transform's 1/√T.
     in_time: Vec<f32>,
     forward: Arc<dyn Fft<f32>>,
     inverse: Arc<dyn Fft<f32>>,
 }
 
 impl Fourier3d {
-    /// The spectra of a clip of this extent; a still is a clip of one frame.
+    /// Makes the parametrization for clips of this extent; a still is a clip of one frame.
     ///
     /// # Errors
     ///
-    /// If the colours are to be decorrelated by data that `sources` does not have for C channels.
+    /// If colours are to be decorrelated by data, but `sources` has none for C channels.
     pub fn new(
         extent: impl Into<Extent>,
         options: Fourier3dOptions,
@@ -107,12 +110,12 @@ impl Fourier3d {
         })
     }
 
-    /// Parameters of one frame of one channel.
+    /// Returns the number of parameters of one frame of one channel.
     fn plane_len(&self) -> usize {
         2 * self.spectrum.len()
     }
 
-    /// Transforms each entry of a channel's spectra along time, with a factor for every frequency.
+    /// Transforms each entry of a channel's spectrum along time, with a factor for every temporal frequency.
     fn along_time(&self, fft: &dyn Fft<f32>, from: &[f32], to: &mut [f32], factors: Factors<'_>) {
         let (frames, len) = (self.extent.frames, self.plane_len());
         let mut lines = vec![Complex32::default(); BLOCK * frames];
@@ -140,17 +143,17 @@ impl Fourier3d {
     }
 }
 
-/// Entries of a spectrum that are transformed in time together.
+/// How many entries of a spectrum are transformed along time together.
 const BLOCK: usize = 64;
 
-/// Where the frequencies of time get their factors.
+/// Whether the temporal frequencies' factors are applied before or after the transform.
 #[derive(Clone, Copy)]
 enum Factors<'a> {
     Before(&'a [f32]),
     After(&'a [f32]),
 }
 
-/// s(f) of each frequency of time, over √T.
+/// Returns s(f) · 1/√T for each temporal frequency, with `still` as an extra factor at frequency 0.
 fn in_time(frames: usize, decay: f32, still: f32) -> Vec<f32> {
     let n = frames as f64;
     let frequency = |k: usize| k.min(frames - k) as f64 / n;
@@ -193,7 +196,7 @@ impl Param for Fourier3d {
         {
             self.spectrum.parameters_of(plane, &mut work, params);
         }
-        // The transform without normalisation and back is T-fold.
+        // An unnormalised transform and its inverse together multiply by T.
         let n = self.extent.frames as f32;
         let back: Vec<f32> = self.in_time.iter().map(|s| 1.0 / (n * s)).collect();
         let mut params = vec![0.0; self.len()];
@@ -279,7 +282,7 @@ mod tests {
         assert!(ours.iter().zip(&theirs).all(|(a, b)| (a - b).abs() < 1e-6));
     }
 
-    /// Mean square of differences in time, over that of frames about their mean.
+    /// Returns the mean square difference of successive frames, relative to the values' variance.
     fn change(options: Fourier3dOptions) -> f64 {
         let extent = extent([1, 16, 16, 16]);
         let param = made(extent, Fourier3dOptions { squash: Squash::Identity, ..options });

@@ -1,4 +1,4 @@
-//! A pyramid of images (Lucid, `optvis/param/spatial.py`, `laplacian_pyramid_image`).
+//! A parametrization by a pyramid of images (Lucid, `optvis/param/spatial.py`, `laplacian_pyramid_image`).
 //!
 //! The parameters are `[C, H/2ⁿ, W/2ⁿ]` for n = levels − 1, …, 0, the lowest resolution first;
 //!
@@ -16,7 +16,7 @@ use crate::rng::Stream;
 use oneiro_image::Extent;
 use serde::{Deserialize, Serialize};
 
-/// Levels in Lucid.
+/// Number of levels of Lucid's pyramid.
 const LUCID_LEVELS: usize = 4;
 /// Most levels. Any further level would be a single pixel even for the largest pictures.
 const MAX_LEVELS: usize = 16;
@@ -27,7 +27,7 @@ const MAX_LEVELS: usize = 16;
 pub struct LaplacianOptions {
     /// Number of resolutions, from that of the image downwards, each half the previous one.
     pub levels: usize,
-    /// The source of the decorrelated colours.
+    /// Where the decorrelated colours come from.
     pub decorrelate: Decorrelate,
     /// The function that limits values. With [`Squash::Identity`], the mean colour of photographs (or of the
     /// data) is added.
@@ -37,7 +37,7 @@ pub struct LaplacianOptions {
 }
 
 impl Default for LaplacianOptions {
-    /// Lucid's settings.
+    /// The default is the settings of Lucid.
     fn default() -> LaplacianOptions {
         LaplacianOptions {
             levels: LUCID_LEVELS,
@@ -48,7 +48,7 @@ impl Default for LaplacianOptions {
     }
 }
 
-/// A pyramid for each plane.
+/// A parametrization with a pyramid for each plane of the image.
 #[derive(Debug, Clone)]
 pub struct Laplacian {
     extent: Extent,

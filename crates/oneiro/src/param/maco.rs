@@ -55,7 +55,7 @@ pub struct MacoOptions {
 }
 
 impl Default for MacoOptions {
-    /// The settings of Xplique and Horama.
+    /// The default is the settings of Xplique and Horama.
     fn default() -> MacoOptions {
         MacoOptions { standardize: true, contrast: 1.0, squash: Squash::Sigmoid, init_std: 1.0 }
     }
@@ -64,26 +64,26 @@ impl Default for MacoOptions {
 /// How an entry of the half spectrum depends on other entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
-    /// Free, and no other entry depends on it.
+    /// A free entry on which no other entry depends.
     Free,
     /// Free, and the entry in this row of the same column is its conjugate.
     Mirrored(usize),
-    /// The conjugate of an entry above it.
+    /// The complex conjugate of an entry above it.
     Mirror,
-    /// Real.
+    /// A real number.
     Real,
     /// The sum over the plane: real, with a magnitude that depends on its phase.
     Constant,
 }
 
-/// The parametrization: phases for each channel.
+/// The parametrization MACO: one phase for each frequency and channel.
 #[derive(Clone)]
 pub struct Maco {
     extent: Extent,
     options: MacoOptions,
     colors: Colors,
     spectrum: Spectrum,
-    /// Magnitudes, `[C, H, W/2 + 1]`.
+    /// The fixed magnitudes of the spectrum, `[C, H, W/2 + 1]`.
     magnitude: Vec<f32>,
 }
 
@@ -187,7 +187,7 @@ impl Maco {
     fn entries_adjoint(&self, pairs: &[f32], gradient: &[f32], out: &mut [f32]) {
         let half = self.spectrum.half();
         for (at, out) in out.iter_mut().enumerate() {
-            // d(re, im)/dφ = (−im, re).
+            // The derivative of an entry (re, im) with respect to its phase is (−im, re).
             let turn =
                 |at: usize| pairs[2 * at] * gradient[2 * at + 1] - pairs[2 * at + 1] * gradient[2 * at];
             *out = match self.role(at) {
@@ -295,7 +295,7 @@ impl Param for Maco {
 
     fn work(&self) -> Work {
         let plane = || Work {
-            // Pairs and standardised phases as stored by `image`, and gradients of the pairs.
+            // Room for pairs (re, im) and standardised phases, and for gradients of the pairs.
             squashed: vec![0.0; 2 * self.spectrum.len()],
             image: vec![0.0; 2 * self.spectrum.len()],
             spectrum: self.spectrum.work(),
@@ -367,7 +367,7 @@ mod tests {
     use crate::statistics::ColorAccumulator;
     use std::sync::Arc;
 
-    /// Statistics of noise with C channels.
+    /// Returns statistics of noise images with this number of channels.
     fn sources(channels: usize, size: [usize; 2]) -> ParamSources {
         let mut rng = Stream::new(4, 0);
         let images: Vec<Vec<f32>> =
@@ -420,7 +420,7 @@ mod tests {
                 let params = checks::start_of(&param, seed);
                 let found = magnitudes(&param, &params);
                 let pairs = found.iter().zip(param.magnitude()).enumerate();
-                // Compares all entries but the constants.
+                // Compares the magnitudes of all frequencies except zero.
                 for (_, (found, given)) in pairs.filter(|(at, _)| at % param.spectrum.len() != 0) {
                     let error = f64::from((found - given).abs() / largest);
                     assert!(error < 2e-5, "{param:?}: {found} {given}");

@@ -7,11 +7,11 @@ use crate::rng::Stream;
 use oneiro_image::Extent;
 use std::ops::Range;
 
-/// A parametrization with a mask.
+/// A parametrization of which a mask selects the part that is optimised.
 #[derive(Debug)]
 pub struct Masked {
     inner: Box<dyn Param>,
-    /// The mask, `[H, W]`.
+    /// The mask m, `[H, W]`.
     mask: Vec<f32>,
     /// (1 − m)·base, with the extent of the image.
     outside: Vec<f32>,

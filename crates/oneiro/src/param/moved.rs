@@ -1,12 +1,13 @@
-//! A still moved by an optimised flow: texture and motion apart.
+//! A clip as a still picture moved by a velocity field: texture and motion are optimised separately.
 //!
-//! The parameters are those of a still, a half spectrum as in [`Fourier`](super::Fourier), and a velocity
-//! field for each pair of successive frames on a coarse grid, `[T − 1, 2, h, w]`: x before y. With D(t) the
-//! sum of the velocities, enlarged bilinearly, from the middle frame to frame t,
+//! The parameters are a still's half spectrum, as in [`Fourier`](super::Fourier), and a velocity field for
+//! each pair of successive frames on a coarse grid, `[T − 1, 2, h, w]`, x before y. Let D(t) be the
+//! displacement from the middle frame to frame t: the sum of the velocities in between, enlarged bilinearly.
+//! Then
 //!
-//! frame t at position p = still(p − D(t, p)),
+//! frame t at position p = still(p − D(t, p)).
 //!
-//! bilinearly, with the still continued periodically, as its spectrum is.
+//! The still is sampled bilinearly and continued periodically, as its Fourier series is.
 
 use std::fmt;
 
@@ -22,17 +23,17 @@ use crate::rng::Stream;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MovedOptions {
-    /// The power by which the still's scale falls with frequency.
+    /// Exponent with which the still's scale falls with frequency.
     pub decay: f32,
-    /// Where the decorrelated colours come from.
+    /// Source of the matrix that decorrelates colours.
     pub decorrelate: Decorrelate,
-    /// The last function before the still.
+    /// Last function of the still, which maps its values to 0–1.
     pub squash: Squash,
-    /// Standard deviation of the still's first parameters.
+    /// Standard deviation of the still's random initial parameters.
     pub init_std: f32,
-    /// Pixels between the nodes of the grid of velocities.
+    /// Distance in pixels between the nodes of the velocity grid.
     pub cell: usize,
-    /// Pixels per frame that a parameter of 1 moves.
+    /// Velocity, in pixels per frame, that a parameter of 1 stands for.
     pub speed: f32,
 }
 
@@ -50,22 +51,22 @@ impl Default for MovedOptions {
     }
 }
 
-/// A still, and how it moves.
+/// The parametrization of a clip by a still and its motion.
 #[derive(Clone)]
 pub struct Moved {
     extent: Extent,
     options: MovedOptions,
     still: Fourier,
-    /// Rows and columns of the grid.
+    /// Rows and columns of the velocity grid.
     grid: [usize; 2],
 }
 
 impl Moved {
-    /// For clips of this extent.
+    /// Makes the parametrization for clips of this extent.
     ///
     /// # Errors
     ///
-    /// If the cell has no pixel, or as [`Fourier::new`].
+    /// If the cell is 0 pixels, and the errors of [`Fourier::new`].
     pub fn new(extent: impl Into<Extent>, options: MovedOptions, sources: &ParamSources) -> Result<Moved> {
         let extent = extent.into();
         if options.cell == 0 {
@@ -83,17 +84,17 @@ impl Moved {
         Ok(Moved { extent, options, still, grid })
     }
 
-    /// Numbers of one component of one velocity field.
+    /// Returns the number of grid nodes, which is the length of one component of a velocity field.
     fn nodes(&self) -> usize {
         self.grid[0] * self.grid[1]
     }
 
-    /// The frame that is the still itself.
+    /// Returns the index of the frame that is not displaced.
     fn middle(&self) -> usize {
         self.extent.frames / 2
     }
 
-    /// The displacement of every frame on the grid, `[T, 2, h, w]`, in pixels.
+    /// Returns the displacement of every frame on the grid, `[T, 2, h, w]`, in pixels.
     fn displacements(&self, velocities: &[f32]) -> Vec<f32> {
         let (len, middle) = (2 * self.nodes(), self.middle());
         let mut out = vec![0.0; self.extent.frames * len];
@@ -111,7 +112,7 @@ impl Moved {
         out
     }
 
-    /// The gradient on the velocities, given that on the displacements.
+    /// Computes the gradient with respect to the velocities from that with respect to the displacements.
     fn displacements_adjoint(&self, gradient: &mut [f32], velocities: &mut [f32]) {
         let (len, middle) = (2 * self.nodes(), self.middle());
         for t in (middle + 1..self.extent.frames).rev() {
@@ -128,7 +129,7 @@ impl Moved {
         }
     }
 
-    /// The four nodes around a pixel, with their weights.
+    /// Returns the four grid nodes around a pixel, with their bilinear weights.
     fn around(&self, y: usize, x: usize) -> [(usize, f32); 4] {
         let cell = self.options.cell;
         let [fy, fx] = [y, x].map(|n| (n % cell) as f32 / cell as f32);
@@ -141,7 +142,7 @@ impl Moved {
         ]
     }
 
-    /// Where a pixel of a frame comes from: the four pixels of the still, and the fractions between them.
+    /// Returns where a pixel of a frame comes from: four pixels of the still, and the fractions between them.
     fn source(&self, moved: &[f32], nodes: &[(usize, f32); 4], y: usize, x: usize) -> Source {
         let Extent { height, width, .. } = self.extent;
         let (dx, dy) = moved.split_at(self.nodes());
@@ -197,7 +198,7 @@ impl Param for Moved {
         params
     }
 
-    /// A clip is no still that moves.
+    /// A clip cannot be converted: in general, no still and motion reproduce it.
     fn from_image(&self, image: &[f32]) -> Option<Vec<f32>> {
         check_image(image, self.extent);
         None
@@ -205,7 +206,7 @@ impl Param for Moved {
 
     fn work(&self) -> Work {
         let still = self.extent.channels * self.extent.plane();
-        // The still and its gradient, and the memory of its spectrum.
+        // Buffers for the still and its gradient, and for the still's spectrum.
         let kept = Work { image: vec![0.0; still], ..Work::default() };
         Work { image: vec![0.0; still], planes: vec![self.still.work(), kept], ..Work::default() }
     }
@@ -259,7 +260,8 @@ impl Param for Moved {
                     slope_y += g * ((1.0 - fx) * (values[2] - values[0]) + fx * (values[3] - values[1]));
                     slope_x += g * ((1.0 - fy) * (values[1] - values[0]) + fy * (values[3] - values[2]));
                 }
-                // A pixel comes from its position less the displacement.
+                // A pixel is sampled at its position minus the displacement, so the gradient has a minus
+                // sign.
                 for (at, weight) in nodes {
                     gradient[at] -= weight * slope_x;
                     gradient[self.nodes() + at] -= weight * slope_y;
@@ -283,7 +285,7 @@ mod tests {
 
     #[test]
     fn gradient() {
-        // Bilinear sampling has kinks where a pixel crosses a node of the still, so that steps are small.
+        // Steps are small, because bilinear sampling has kinks where a pixel crosses a node of the still.
         for frames in [1, 2, 5] {
             let options = MovedOptions { speed: 0.05, cell: 4, ..MovedOptions::default() };
             checks::assert_gradient(&moved(frames, options), 0.3, 1e-2, 1e-2);

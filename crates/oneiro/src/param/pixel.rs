@@ -1,4 +1,4 @@
-//! The parametrization by the image itself.
+//! A parametrization by the pixels themselves.
 
 use super::{INIT_STD, Param, ParamSources, Squash, Work, check_image, normal_numbers};
 use crate::error::{Error, Result};
@@ -32,7 +32,7 @@ pub struct PixelOptions {
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum PixelInit {
-    /// Normal with mean `init_mean`.
+    /// A normal distribution with mean `init_mean`.
     #[default]
     Normal,
     /// Uniform in ±1, divided by its 95th percentile, times `init_std` (Mahendran & Vedaldi 2016, §4).
@@ -104,7 +104,7 @@ impl Pixel {
         Ok(Pixel { extent, options, center })
     }
 
-    /// Number of values in a channel.
+    /// Number of values in one channel of the image.
     fn positions(&self) -> usize {
         self.extent.positions()
     }

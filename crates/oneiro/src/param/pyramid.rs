@@ -27,7 +27,7 @@ fn taps(from: usize, to: usize) -> Vec<Tap> {
     (0..to).map(tap).collect()
 }
 
-/// Bilinear upsampling of one plane.
+/// Bilinear upsampling of one plane of a level.
 #[derive(Debug, Clone)]
 struct Upsample {
     from: [usize; 2],
@@ -45,7 +45,7 @@ impl Upsample {
         self.from[0] * self.from[1]
     }
 
-    /// out ← out + up(small).
+    /// Adds the upsampled plane `small` to `out`.
     fn add(&self, small: &[f32], wide: &mut Vec<f32>, out: &mut [f32]) {
         if self.from == self.to {
             out.iter_mut().zip(small).for_each(|(o, s)| *o += s);
@@ -66,7 +66,7 @@ impl Upsample {
         }
     }
 
-    /// small ← upᵀ(gradient).
+    /// Applies the transpose of upsampling to a gradient and stores the result in `small`.
     fn adjoint(&self, gradient: &[f32], wide: &mut Vec<f32>, small: &mut [f32]) {
         if self.from == self.to {
             small.copy_from_slice(gradient);
@@ -121,7 +121,7 @@ impl Pyramid {
         Pyramid { extent, levels: factors.iter().map(level).collect() }
     }
 
-    /// Number of values in all levels.
+    /// Number of values in all levels together.
     pub fn len(&self) -> usize {
         self.extent.planes() * self.levels.iter().map(Upsample::len).sum::<usize>()
     }
@@ -148,7 +148,7 @@ impl Pyramid {
         });
     }
 
-    /// Computes the gradient of every level.
+    /// Computes the gradient of every level from that of the image.
     pub fn adjoint(&self, gradient: &[f32], planes: &mut [Work], grad_params: &mut [f32]) {
         assert_eq!(grad_params.len(), self.len(), "the levels of an image of {}", self.extent);
         let mut rest = grad_params;

@@ -7,7 +7,7 @@
 //!
 //! image = squash(M · (weight · Σ up(low resolution) + t)).
 //!
-//! The low resolutions are [`Param::shared`].
+//! The low resolutions are the parameters that [`Param::shared`] names.
 
 use super::colors::Colors;
 use super::fourier::{Fourier, FourierOptions};
@@ -30,7 +30,7 @@ pub enum Detail {
     Fourier,
     /// One number for each value of the image.
     Pixel,
-    /// None: all images are equal and blurred.
+    /// No detail: all images are equal and blurred.
     None,
 }
 
@@ -44,7 +44,7 @@ pub struct SharedOptions {
     pub weight: f32,
     /// The parameters that each image has for itself.
     pub detail: Detail,
-    /// The source of the decorrelated colours.
+    /// Where the decorrelated colours come from.
     pub decorrelate: Decorrelate,
     /// The function that limits values. With [`Squash::Identity`], the mean colour of photographs (or of the
     /// data) is added.
@@ -68,7 +68,7 @@ impl Default for SharedOptions {
     }
 }
 
-/// Shared low resolutions, and detail.
+/// A parametrization with shared low resolutions, and detail for each image.
 #[derive(Debug, Clone)]
 pub struct Shared {
     extent: Extent,

@@ -1,4 +1,5 @@
-//! Settings of single inputs, where a network has several: the appearance and the motion of a video.
+//! Settings of individual inputs of a network with several inputs: for a video network, appearance and
+//! motion.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,33 +8,33 @@ use crate::card::InputKind;
 use crate::regularizer::Regularizer;
 use crate::transform::Chain;
 
-/// What is other than in the rest of a recipe for one input, or for all inputs of a kind.
+/// The settings that differ from the rest of a preset for one input, or for all inputs of a kind.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct InputSettings {
-    /// Parameters → picture, clip or flow.
+    /// The parametrization of the input's picture, clip or flow.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub param: Option<ParamSpec>,
     /// Random transforms before the network.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transform: Option<Chain>,
-    /// A shift before the transforms.
+    /// Random shift before the transforms.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jitter: Option<Jitter>,
-    /// Penalties and bounds.
+    /// Penalties and bounds on the input's values.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub regularizer: Option<Regularizer>,
-    /// What the objective counts, in the place of [`Preset::unit_weight`].
+    /// Weight of the objective for this input, in place of [`Preset::unit_weight`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unit_weight: Option<f64>,
-    /// Factor on the learning rate.
+    /// Factor on the learning rate for this input.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<f32>,
 }
 
 impl Preset {
-    /// The recipe as it holds for one input: with the settings of its kind ("image", "clip", "flow"), then
-    /// those of its name.
+    /// Returns the preset for one input: with the settings of its kind ("image", "clip", "flow"), then those
+    /// of its name.
     pub fn of_input(&self, name: &str, kind: InputKind) -> Preset {
         let mut own = Preset { inputs: Default::default(), ..self.clone() };
         for settings in [kind.name(), name].iter().filter_map(|key| self.inputs.get(*key)) {
@@ -48,14 +49,14 @@ impl Preset {
         own
     }
 
-    /// The recipes as they hold for each input that has settings of its own, with the input's name or kind.
+    /// Returns a preset for each input that has settings of its own, with the input's name or kind.
     pub(super) fn of_inputs(&self) -> impl Iterator<Item = (&str, Preset)> {
-        // A kind and a name are looked up alike, so that either finds its own settings.
+        // A name and a kind are both keys of the map, so a key can be looked up as either.
         self.inputs.keys().map(|key| (key.as_str(), self.of_input(key, InputKind::Tensor)))
     }
 
-    /// Sets κ and γ of the total variation, for all inputs that have a regularizer. `None` leaves one as it
-    /// is.
+    /// Sets κ and γ of the total variation for all inputs that have a regularizer. `None` leaves a value
+    /// unchanged.
     pub fn set_variation(&mut self, kappa: Option<f64>, gamma: Option<f64>) {
         let others = self.inputs.values_mut().filter_map(|input| input.regularizer.as_mut());
         for regularizer in self.regularizer.iter_mut().chain(others) {

@@ -10,7 +10,7 @@ use crate::transform::{Chain, Length, Transform, Values};
 
 /// Side of Lucid's default canvas (`lucid/optvis/render.py`).
 const LUCID_SIZE: usize = 128;
-/// Steps of Lucid's default run.
+/// Number of steps of Lucid's default run.
 const LUCID_STEPS: usize = 512;
 /// Lucid's default learning rate for Adam.
 const LUCID_RATE: f32 = 0.05;
@@ -21,9 +21,9 @@ const DEFAULT_STEPS: usize = 128;
 const DEFAULT_VIEWS: usize = 2;
 const DEFAULT_RATE: f32 = 0.12;
 const DEFAULT_DECAY: f32 = 1.1;
-/// Side of the canvas of Conveiro's CDFS.
+/// Side in pixels of the canvas in Conveiro's method CDFS.
 const CONVEIRO_SIZE: usize = 224;
-/// Steps of Conveiro's CDFS.
+/// Number of steps in Conveiro's method CDFS.
 const CONVEIRO_STEPS: usize = 512;
 /// Conveiro's published learning rate for gradient descent.
 const CONVEIRO_RATE: f32 = 0.01;
@@ -36,7 +36,7 @@ const PREIMAGE_WEIGHT: f64 = 100.0;
 /// The weight of a unit, before it is divided by ρ² and the unit's largest activation (Mahendran & Vedaldi
 /// 2016, their code).
 const UNIT_WEIGHT: f64 = 1e4;
-/// Momentum of the first version (Mahendran & Vedaldi 2015, §4).
+/// Momentum in the first version of pre-images (Mahendran & Vedaldi 2015, §4).
 const FIRST_MOMENTUM: f32 = 0.9;
 /// Weight of the first version's total variation relative to the second version's: the middle of 1, 10 and
 /// 100.
@@ -48,13 +48,13 @@ const FIRST_RATE: f32 = 4000.0;
 const VIDEO_ALPHA: f64 = 3.0;
 const VIDEO_GAMMA: f64 = 1.0;
 const MOTION_TV_FACTOR: f64 = 10.0;
-/// Rate, in levels of 255, and steps; ours.
+/// Learning rate, in levels of 255, and number of steps for clips and flow. The values are our own.
 const VIDEO_RATE: f32 = 4.0;
 const VIDEO_STEPS: usize = 300;
-/// Frames that a clip is moved in time by; ours.
+/// Largest shift of a clip in time, in frames. The value is our own.
 const CLIP_JITTER: usize = 2;
-/// Steps, views a step, γ, force of the objective, rate of images, and largest shifts of the recipe for clips
-/// and flow; ours.
+/// Settings of the recipe for clips and flow, from a study of our own: steps, views for each step, γ, size of
+/// the objective's gradient, rate of images, and largest shifts.
 const OWN_VIDEO_STEPS: usize = 160;
 const OWN_VIDEO_VIEWS: usize = 2;
 const OWN_VIDEO_GAMMA: f64 = 3.0;
@@ -64,7 +64,7 @@ const OWN_IMAGE_RATE: f32 = 2.5;
 const OWN_SHIFT: f64 = 12.5;
 const OWN_FLOW_SHIFT: f64 = 37.5;
 const OWN_CLIP_JITTER: usize = 4;
-/// Rate and steps of the dense generator; ours: more saturates the picture.
+/// Learning rate and steps of the dense generator. The values are our own; more would saturate the picture.
 const DENSE_RATE: f32 = 0.2;
 const DENSE_STEPS: usize = 256;
 /// Side of MACO's pictures and the number of its steps and crops: Xplique's and Horama's.
@@ -197,9 +197,10 @@ impl Preset {
     }
 
     /// Spatiotemporal activation maximisation (Feichtenhofer, Pinz, Wildes & Zisserman, "Deep Insights into
-    /// Convolutional Networks for Video Recognition", IJCV 2020): pixels and flow vectors, bounded, with
-    /// separate penalties of variation in space and in time. The paper gives neither steps nor rate; those
-    /// here are from a study of convergence (docs/video.md). Frames are averaged where the paper sums them.
+    /// Convolutional Networks for Video Recognition", IJCV 2020). Pixels and flow vectors are bounded, with
+    /// separate penalties on variation in space and in time. The paper gives neither steps nor learning rate;
+    /// those here are from a study of convergence (docs/video.md). The paper sums over frames, this preset
+    /// averages over them.
     pub fn feichtenhofer20() -> Self {
         let regularizer = Regularizer {
             alpha: VIDEO_ALPHA,
@@ -240,8 +241,8 @@ impl Preset {
         }
     }
 
-    /// The recipe for clips and flow where none is chosen; ours (docs/video.md has the study). Images are
-    /// made in Lucid's Fourier space, clips as a still that moves, flow in pixels under the penalties of
+    /// The default recipe for clips and flow, from a study of our own (docs/video.md). Images are optimised
+    /// in Lucid's Fourier space, clips as a moving still, and flow in pixels with the penalties of
     /// [`Preset::feichtenhofer20`]. The objective's gradient is scaled, so that neither a unit's scale nor
     /// its largest activation has to be known.
     pub fn video() -> Self {
@@ -383,7 +384,7 @@ impl Preset {
         }
     }
 
-    /// All named presets.
+    /// Returns all named presets.
     pub fn all() -> Vec<Self> {
         vec![
             Self::oneiro(),
@@ -408,7 +409,7 @@ impl Preset {
     }
 }
 
-/// The default preset, [`Preset::oneiro`].
+/// The default is the preset [`Preset::oneiro`].
 impl Default for Preset {
     fn default() -> Self {
         Self::oneiro()

@@ -1,4 +1,4 @@
-//! Parametrizations by name, as presets hold them.
+//! Parametrizations that presets choose by name.
 
 use oneiro_image::Extent;
 use serde::{Deserialize, Serialize};
@@ -19,12 +19,12 @@ pub const PARAMS: [&str; 10] =
 /// Allowed decay of a spectrum. Beyond it, the scales exceed the range of f32.
 const DECAY_RANGE: Range = Range::Within(-8.0, 8.0);
 
-/// A parametrization with its options.
+/// The name of a parametrization, with its options.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum ParamSpec {
-    /// The image itself.
+    /// The pixels of the image themselves.
     Pixel(PixelOptions),
     /// The image's spectrum, with decorrelated colours.
     Fourier(FourierOptions),
@@ -36,13 +36,13 @@ pub enum ParamSpec {
     Cppn(CppnOptions),
     /// The weights of a dense layer with one constant input.
     Dense(DenseOptions),
-    /// Phases, with the magnitudes of photographs.
+    /// The phases of the spectrum, with the magnitudes of photographs.
     Maco(MacoOptions),
     /// The spectrum of a clip in space and time.
     Fourier3d(Fourier3dOptions),
-    /// The same, with an appearance that all frames share and motion as its detail.
+    /// The spectrum of a clip, with an appearance that all frames share and with motion as its detail.
     Steady(Fourier3dOptions),
-    /// A still moved by a flow.
+    /// A still picture that a flow moves.
     Moved(MovedOptions),
 }
 
@@ -126,7 +126,7 @@ impl ParamSpec {
     ///
     /// # Errors
     ///
-    /// Those of [`ParamSpec::build`].
+    /// The errors of [`ParamSpec::build`].
     pub fn build_with_alpha(
         &self,
         extent: impl Into<Extent>,
@@ -185,7 +185,7 @@ impl ParamSpec {
         matches!(self, Self::Shared(_))
     }
 
-    /// The name on the command line.
+    /// The parametrization's name on the command line.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Pixel(_) => "pixel",

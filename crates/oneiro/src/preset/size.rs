@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Deserializer;
 use serde::de::{Error, SeqAccess, Visitor};
 
-/// Reads a size, if there is one.
+/// Reads the size of a picture from a preset, if it is given.
 pub(super) fn optional<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<[usize; 2]>, D::Error> {
     deserializer.deserialize_any(Size).map(Some)
 }

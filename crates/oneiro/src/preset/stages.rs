@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "String", into = "String")]
 #[non_exhaustive]
 pub enum Jitter {
-    /// No jitter.
+    /// The picture is not shifted.
     #[default]
     None,
     /// A jitter of this number of pixels.
@@ -24,7 +24,7 @@ pub enum Jitter {
     Stride,
 }
 
-/// The largest jitter that is allowed.
+/// The largest jitter that is allowed, in pixels.
 const MAX_JITTER: usize = 4096;
 
 impl Jitter {
@@ -50,7 +50,7 @@ impl fmt::Display for Jitter {
     }
 }
 
-/// A text that names no jitter.
+/// The error for a text that names no jitter.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 #[error("\"{0}\" is no jitter; it is a number of pixels up to {MAX_JITTER}, stride/4, stride or none")]
@@ -90,7 +90,7 @@ impl From<Jitter> for String {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settle {
-    /// The number of steps.
+    /// The number of final steps.
     pub steps: usize,
     /// The learning rate relative to that of the other steps.
     pub rate: f32,
@@ -103,7 +103,7 @@ pub struct Settle {
 pub struct Upkeep {
     /// Standard deviation of a Gaussian blur, in pixels; 0 for none.
     pub blur: f32,
-    /// Number of steps between blurs.
+    /// Number of steps between two blurs.
     pub blur_every: usize,
     /// Percentage of pixels that are set to the mean colour because their norm is smallest.
     pub small_values: f32,

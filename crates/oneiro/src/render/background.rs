@@ -24,7 +24,7 @@ impl Background {
         Ok(Self { work: param.work(), image: vec![0.0; extent.values()], param })
     }
 
-    /// Draws a new background.
+    /// Draws a new random background.
     pub fn draw(&mut self, rng: &mut Stream) {
         let params = self.param.init(rng, &mut Stream::new(0, 0));
         self.param.image(&params, &mut self.work, &mut self.image);

@@ -23,7 +23,7 @@ pub(super) struct BatchItem {
 }
 
 impl BatchItem {
-    /// Creates the item before its first step.
+    /// Creates a batch item before its first step.
     pub fn new(states: Vec<ImageState>, transforms: Stream) -> Self {
         Self {
             states,
@@ -130,7 +130,7 @@ impl BatchItem {
         }
     }
 
-    /// Ends the optimisation of this item.
+    /// Ends the optimisation of this batch item.
     pub fn end(&mut self, stop: Stop) {
         self.stop = Some(stop);
         for state in &mut self.states {

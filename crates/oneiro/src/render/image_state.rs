@@ -33,7 +33,7 @@ pub(super) struct View {
 
 /// One input's picture during a rendering: parameters and all buffers of a step, allocated once.
 pub(super) struct ImageState {
-    /// The network input that shows it.
+    /// The network input that shows the picture.
     pub input: PictureInput,
     /// Extent of the picture with its margin for jitter; transparency is a channel.
     pub extent: Extent,
@@ -60,25 +60,24 @@ pub(super) struct ImageState {
     regularizer: Option<BoundRegularizer>,
     bound: Option<f32>,
     keeper: Option<Keeper>,
-    /// Factor of the learning rate.
+    /// The factor by which the learning rate is multiplied.
     pub rate_factor: f32,
-    /// Factor on the gradient of the objective: what it counts at this input, relative to the input at which
-    /// it counts least.
+    /// Factor on the objective's gradient at this input, relative to the weight that all inputs have in
+    /// common.
     pub objective_factor: f32,
-    /// The root mean square that the objective's gradient gets, times the positions, in the regularizer's
-    /// units;
-    /// `None` leaves it as it is.
+    /// If given, the objective's gradient is scaled so that its root mean square, times the number of
+    /// positions, has this value in the regularizer's units.
     pub force: Option<f64>,
-    /// The factor that gave it that in the last step.
+    /// The factor by which the last step scaled the objective's gradient to reach `force`.
     forced: f64,
-    /// What the regularizer counted in the last step.
+    /// The regularizer's parts in the last step.
     shares: Shares,
     background: Option<Background>,
 }
 
 impl ImageState {
-    /// Regularizers and pixels are counted from the mean colour of pictures. `preset` is the recipe as it
-    /// holds for this input, `rate` a factor on its learning rates.
+    /// Creates the state of one input's picture. `preset` has the settings for this input, and `rate` is a
+    /// factor on its learning rates. Regularizers and pixels count from the mean colour of pictures.
     pub fn new(
         input: PictureInput,
         param: Box<dyn Param>,
@@ -110,12 +109,13 @@ impl ImageState {
         let composed = if background.is_some() { colors.values() } else { 0 };
         let fill = match preset.outside {
             Outside::Mean => input.preprocess.mean_color(),
-            // Its numbers are colours; outside of flow nothing moves.
+            // The chain's fill numbers are colours. Flow outside the picture is zero instead: nothing moves
+            // there.
             Outside::Chain if is_flow => vec![0.0],
             Outside::Chain => chain.fill.clone(),
         };
         let span = input.preprocess.span();
-        // Upkeep is of parameters, for which no motion is middle grey.
+        // Upkeep acts on parameters, in which no motion is middle grey.
         let kept = if is_flow { vec![MIDDLE_GREY] } else { mean.clone() };
         Ok(Self {
             rate_factor: preset.rate_factor(input.extent.size()) * rate,
@@ -152,7 +152,7 @@ impl ImageState {
         self.extent.with_channels(self.extent.channels - usize::from(self.background.is_some()))
     }
 
-    /// Computes the picture from its parameters.
+    /// Computes the picture from its current parameters.
     pub fn draw(&mut self) {
         self.param.image(&self.params, &mut self.work, &mut self.image);
     }
@@ -291,14 +291,14 @@ impl ImageState {
         self.shares.penalty()
     }
 
-    /// Scales the gradient of the objective to the force.
+    /// Scales the objective's gradient to the size that `force` prescribes.
     fn apply_force(&mut self) {
         let Some(force) = self.force else { return };
         let gradient = &mut self.image_gradient;
         let squares: f64 = gradient.iter().map(|g| f64::from(*g).powi(2)).sum();
         let unit = f64::from(self.input.preprocess.span() / UNITS) * self.extent.positions() as f64;
         let size = (squares / gradient.len() as f64).sqrt() * unit;
-        // No gradient stays none.
+        // A gradient of zero stays zero.
         if size > 0.0 && size.is_finite() {
             self.forced = force / size;
             let factor = self.forced as f32;
@@ -306,7 +306,8 @@ impl ImageState {
         }
     }
 
-    /// What objective and regularizer counted in the last step, of an objective of this weighted value.
+    /// Returns the parts of objective and regularizer in the last step. `objective` is the objective's
+    /// weighted value.
     pub fn shares(&self, objective: f64) -> Shares {
         Shares { objective: objective * f64::from(self.objective_factor) * self.forced, ..self.shares }
     }

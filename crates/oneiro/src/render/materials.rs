@@ -1,4 +1,4 @@
-//! Materials of a rendering besides its preset.
+//! Pictures and statistics that a rendering needs besides its preset.
 
 use std::fmt;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ impl fmt::Debug for CustomParam {
     }
 }
 
-/// Pictures and statistics for a rendering.
+/// Pictures and statistics that a rendering needs.
 #[derive(Debug, Clone, Default)]
 pub struct Materials {
     /// For each objective the picture from which it starts, of the result's size; `None` for noise.
@@ -42,11 +42,11 @@ pub struct Materials {
     /// The mask of pixels that may change: the luma of this picture, RGB or one plane, of the result's size.
     /// Elsewhere the start stays.
     pub mask: Option<Reference>,
-    /// Statistics for colours and spectra.
+    /// Statistics of a data set's colours and spectra.
     pub statistics: Option<Arc<Statistics>>,
     /// Statistics of optical flow, in pixels per frame, in the place of those of colours.
     pub flow_statistics: Option<Arc<Statistics>>,
-    /// A custom parametrization.
+    /// A parametrization that the caller defines.
     pub param: Option<CustomParam>,
 }
 
@@ -76,7 +76,7 @@ impl Materials {
         let sources = ParamSources { statistics: statistics.clone(), mean };
         let start = self.starts.get(entry).and_then(Option::as_ref);
         let colors = extent.with_channels(extent.channels - usize::from(preset.alpha));
-        // Also where a parametrization would not read them.
+        // Statistics of other channels are refused, even if the parametrization would not read them.
         statistics.as_ref().map_or(Ok(()), |s| s.require_channels(colors.channels))?;
         let start = start.map(|s| with_margin(s, colors, margin)).transpose()?;
         let mut param = if let Some(CustomParam(make)) = &self.param {

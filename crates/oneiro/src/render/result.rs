@@ -10,11 +10,11 @@ use crate::regularizer::Shares;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Stop {
-    /// All steps are done.
+    /// All steps of the preset are done.
     Steps,
     /// The objective stopped rising.
     Converged,
-    /// The caller stopped it.
+    /// The caller stopped the optimisation.
     Asked,
 }
 
@@ -29,12 +29,12 @@ impl Stop {
     }
 }
 
-/// An optimised input.
+/// The optimised picture of one network input.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Picture {
     /// Name of the network's input.
     pub input: String,
-    /// What that input takes.
+    /// What that input takes: images, clips or flow.
     pub kind: InputKind,
     /// RGB in 0–1, or bands, not clipped; flow in pixels per frame, `[2, T, H, W]`.
     pub image: Image,
@@ -53,8 +53,9 @@ impl Picture {
         self.image.opacity()
     }
 
-    /// Returns the planes that are drawn, `[3, H, W]`: of a clip those of its middle frame, of flow the
-    /// middle field with its components as red and green, grey where nothing moves, and its length as blue.
+    /// Returns the planes that are drawn, `[3, H, W]`. Of a clip, these are the planes of its middle frame.
+    /// Of flow, they are the components of the middle field as red and green, grey where nothing moves, and
+    /// the length as blue.
     pub fn rgb(&self) -> Vec<f32> {
         let frames = self.image.frames;
         let plane = |channel: usize| self.image.plane(channel * frames + frames / 2);
@@ -78,7 +79,7 @@ impl Picture {
         }
     }
 
-    /// Returns the values as files of tensors hold them: flow as u0, v0, u1, v1, …, others as they are.
+    /// Returns the values in the order of tensor files: flow as u0, v0, u1, v1, …, others unchanged.
     pub fn raw_data(&self) -> Vec<f32> {
         if self.kind != InputKind::Flow {
             return self.image.data.clone();
@@ -114,7 +115,7 @@ impl Picture {
     }
 }
 
-/// The result for one objective.
+/// The result of a rendering for one objective.
 #[derive(Debug, Clone)]
 pub struct Rendered {
     /// The objective that was maximised.
@@ -125,9 +126,9 @@ pub struct Rendered {
     pub value: f64,
     /// The objective's value before the first step.
     pub value_at_start: f64,
-    /// What objective and regularizer counted for each picture in the last step.
+    /// How much objective and regularizer contributed for each picture in the last step.
     pub shares: Vec<Shares>,
-    /// Steps taken.
+    /// Number of optimisation steps taken.
     pub steps: usize,
     /// The reason why the optimisation ended.
     pub stop: Stop,
@@ -137,7 +138,7 @@ pub struct Rendered {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Progress<'a> {
-    /// Number of steps that are done.
+    /// Number of optimisation steps that are done.
     pub step: usize,
     /// The largest number of steps that the run may take.
     pub steps: usize,

@@ -24,7 +24,7 @@ pub(super) fn margin(
         Jitter::QuarterStride | Jitter::Stride => {
             let fields = fields(model, &layers(model, preset)?, objectives)?;
             let of_input = fields.iter().filter(|(of, _)| *of == input);
-            // The axes of a plane are the last.
+            // Height and width are the last axes of a plane.
             let strides = of_input.flat_map(|(_, field)| field.stride.iter().rev().take(2));
             preset.jitter.pixels(strides.copied().max().unwrap_or(1)) - 1
         }

@@ -26,12 +26,12 @@ pub enum StatisticsError {
     /// The colours and the spectra were computed from different numbers of images.
     #[error("colours are of {colors} images, spectra of {spectra}; both should be of the same")]
     Counts {
-        /// Number of images for the colours.
+        /// Number of images from which the colours were computed.
         colors: u64,
-        /// Number of images for the spectra.
+        /// Number of images from which the spectra were computed.
         spectra: u64,
     },
-    /// The spectrum is zero everywhere.
+    /// The spectrum is zero at all frequencies.
     #[error("the spectrum of the statistics is 0 everywhere")]
     NoSpectrum,
     /// A parametrization needs statistics, but there are none.

@@ -9,7 +9,7 @@ const TRUNCATE: f64 = 4.0;
 /// A Gaussian kernel for lines of one length.
 #[derive(Debug, Clone, Default)]
 pub struct Kernel {
-    /// Weights at the distances 0, 1, ….
+    /// Weights of the blur at distances of 0, 1, … pixels.
     weights: Vec<f32>,
     /// For each cell of the line, one divided by the sum of the weights of the cells inside the line.
     norms: Vec<f32>,
@@ -57,7 +57,7 @@ impl Blur {
         Self { kernels, width: size[1], scratch: vec![0.0; size[0] * size[1]] }
     }
 
-    /// Blurs one plane.
+    /// Blurs one plane of an image.
     pub fn apply(&mut self, plane: &mut [f32]) {
         rows(&self.kernels[1], self.width, plane, &mut self.scratch);
         columns(&self.kernels[0], self.width, &self.scratch, 0, plane);
@@ -82,7 +82,7 @@ fn correlate(weights: &[f32], input: &[f32], out: &mut [f32]) {
     }
 }
 
-/// Blurs each row.
+/// Blurs each row of a plane.
 pub fn rows(kernel: &Kernel, width: usize, input: &[f32], out: &mut [f32]) {
     for (input, out) in input.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
         correlate(&kernel.weights, input, out);
@@ -105,7 +105,7 @@ pub fn columns(kernel: &Kernel, width: usize, input: &[f32], first: usize, out: 
     mix_rows(&kernel.weights, width, input, first, out, |_, to| kernel.norms[to]);
 }
 
-/// Adjoint of [`columns`].
+/// Applies the adjoint (transpose) of [`columns`] to a gradient.
 pub fn columns_adjoint(kernel: &Kernel, width: usize, grad_out: &[f32], first: usize, grad_in: &mut [f32]) {
     mix_rows(&kernel.weights, width, grad_out, first, grad_in, |from, _| kernel.norms[from]);
 }

@@ -1,4 +1,4 @@
-//! Chains as text: `pad(12)|jitter(8)|scale(0.9..1.1)|rotate(-10..10)|jitter(4)`.
+//! Reads chains of transforms from text: `pad(12)|jitter(8)|scale(0.9..1.1)|rotate(-10..10)|jitter(4)`.
 //!
 //! Formatting a chain and parsing the text gives the same chain.
 
@@ -28,9 +28,9 @@ const FORMS: [(&str, &str); 16] = [
     ("speed", "speed(low..high)"),
     ("fill", "fill(value) or fill(red,green,blue)"),
 ];
-/// The text of a chain without transforms.
+/// The text that stands for a chain without transforms.
 const NONE: &str = "none";
-/// Probability of `flip` without an argument.
+/// Probability with which `flip` without an argument mirrors.
 const FAIR: f64 = 0.5;
 /// Bounds on arguments, so that a typing error requests neither gigabytes nor an empty image.
 const MAX_FRAMES: usize = 4096;
@@ -65,7 +65,7 @@ pub enum TransformError {
         part: String,
         /// What is wrong with the argument.
         problem: String,
-        /// The transform's notation.
+        /// How the transform is written.
         form: &'static str,
     },
 }

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-/// The largest length in pixels.
+/// The largest length that may be given in pixels.
 const MAX_PIXELS: usize = 4096;
-/// The largest length in percent.
+/// The largest length that may be given in percent.
 const MAX_PERCENT: f64 = 400.0;
 
 /// A length in pixels or relative to the canvas.
@@ -25,7 +25,7 @@ impl Length {
         }
     }
 
-    /// Parses `12` or `7.5%`.
+    /// Parses a length such as `12` or `7.5%`.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let Some(percent) = text.strip_suffix('%') else {
             return count(text, "pixels", MAX_PIXELS).map(Self::Pixels);

@@ -52,7 +52,7 @@ pub fn apply(window: &[f32], fill: f32, input: &[f32], out: &mut [f32]) {
     out.iter_mut().zip(input).zip(window).for_each(|((out, x), w)| *out = fill + w * (x - fill));
 }
 
-/// Adjoint of [`apply`].
+/// Applies the adjoint (transpose) of [`apply`] to a gradient.
 pub fn adjoint(window: &[f32], grad_out: &[f32], grad_in: &mut [f32]) {
     grad_in.iter_mut().zip(grad_out).zip(window).for_each(|((grad, g), w)| *grad = w * g);
 }

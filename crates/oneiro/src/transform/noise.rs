@@ -7,7 +7,7 @@
 use crate::rng::Stream;
 use std::f32::consts::{FRAC_PI_4, LN_2, SQRT_2};
 
-/// The distribution of the noise.
+/// The distribution of added noise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Law {

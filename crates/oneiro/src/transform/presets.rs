@@ -7,7 +7,7 @@ use super::{Chain, Length, PadMode, Transform, Values};
 /// (`horama/common.py`). Both apply it in the units of the network's input, whose range the caller chooses;
 /// here it is in display units.
 const MACO_XPLIQUE_NOISE: f64 = 0.08;
-/// Horama's value; see [`MACO_XPLIQUE_NOISE`].
+/// The noise in Horama's MACO; see [`MACO_XPLIQUE_NOISE`].
 const MACO_HORAMA_NOISE: f64 = 0.05;
 
 /// Mirrored border of an activation grid's cells, so that no view shows grey at its border. `GRID_JITTER` is

@@ -51,7 +51,7 @@ impl Taps {
         taps
     }
 
-    /// Resizes a line.
+    /// Resizes a line of pixels.
     fn mix(&self, input: &[f32], out: &mut [f32]) {
         if let [only] = input {
             out.fill(*only);
@@ -184,7 +184,8 @@ mod tests {
 
     #[test]
     fn resizing_has_half_pixel_centres() {
-        // Expected: torch.nn.functional.interpolate([0, 4], 4, mode="bilinear", align_corners=False).
+        // The expected numbers are those of torch.nn.functional.interpolate([0, 4], 4, mode="bilinear",
+        // align_corners=False).
         assert_near(&scaled(&[0.0, 4.0], [1, 2], [1, 4]), &[0.0, 1.0, 3.0, 4.0]);
         assert_near(&scaled(&[0.0, 1.0, 2.0, 3.0], [4, 1], [2, 1]), &[0.5, 2.5]);
         assert_near(&scaled(&[7.0], [1, 1], [2, 2]), &[7.0; 4]);

@@ -118,7 +118,7 @@ impl Row {
 /// Maximum number of blocks whose source positions are stored, in 3 MiB. They suffice for pictures of up to
 /// 500 pixels a side. In larger ones, every plane computes the remaining blocks again.
 const SHARED_BLOCKS: usize = 4096;
-/// Number of blocks that one task computes.
+/// Number of pixel blocks that one task computes.
 const TASK_BLOCKS: usize = 64;
 
 impl Turn {
@@ -349,7 +349,7 @@ mod tests {
 
     #[test]
     fn the_fast_middle_of_a_row_equals_the_careful_way() {
-        // The rows have more than two blocks.
+        // The rows of this image have more than two blocks.
         let size = [60, 150];
         let image: Vec<f32> = (0..9000).map(|k| ((k * 7919) % 101) as f32).collect();
         for degrees in [-170.0, -90.0, -33.0, -3.0, 0.1, 10.0, 45.0, 90.0, 123.0] {

@@ -17,7 +17,7 @@ pub struct Sampled {
     steps: Vec<Step>,
     /// For each step, data that all planes share.
     tables: Vec<Tables>,
-    /// Fill colour of each plane.
+    /// The fill colour, one number for each plane.
     fill: Vec<f32>,
     frames: usize,
     source: [usize; 2],
@@ -28,9 +28,9 @@ pub struct Sampled {
 
 #[derive(Debug, Clone)]
 enum Step {
-    /// Mixes frames. Their size does not change.
+    /// Mixes frames of a clip. Their size does not change.
     Time(FrameTaps),
-    /// Maps every plane by itself.
+    /// Applies the same map to every plane by itself.
     Map(Stage),
 }
 
@@ -135,7 +135,7 @@ impl Sampled {
         }
     }
 
-    /// Returns the extent of the result.
+    /// Returns channels, frames, height and width of the result.
     pub fn out_extent(&self) -> Extent {
         let [height, width] = self.canvas;
         Extent { channels: self.fill.len() / self.frames.max(1), frames: self.frames, height, width }

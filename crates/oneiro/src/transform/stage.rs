@@ -25,19 +25,19 @@ pub enum Map {
     Reflect { p: usize },
     /// out(y + dy, x + dx) = in(y, x), modulo the size.
     Roll { dy: usize, dx: usize },
-    /// Mirrors horizontally.
+    /// Mirrors the image horizontally.
     Flip,
     /// Resizes a box bilinearly. `boxed` holds the box's start and length along each axis.
     Stretch { boxed: [[f64; 2]; 2] },
-    /// Rotates bilinearly about the centre.
+    /// Rotates the image bilinearly about its centre.
     Rotate { sin: f32, cos: f32 },
-    /// Gaussian blur along x.
+    /// Blurs with a Gaussian along x.
     BlurRows { sigma: f64 },
-    /// Gaussian blur along y.
+    /// Blurs with a Gaussian along y.
     BlurColumns { sigma: f64 },
     /// Adds noise of this distribution and size.
     Noise { law: Law, seed: u64, size: f32 },
-    /// Shows the image through a window.
+    /// Shows the image through a window, and the fill colour outside.
     Mask(Mask),
 }
 
@@ -94,7 +94,7 @@ impl Stage {
         (crops(0, next_dy) && crops(1, next_dx)).then_some(Stage { from: self.from, to: next.to, map })
     }
 
-    /// Computes the tables of this stage.
+    /// Computes the tables of weights that this stage needs.
     pub fn prepare(&self, tables: &mut Tables) {
         match self.map {
             Map::Stretch { boxed } => {

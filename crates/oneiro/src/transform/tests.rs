@@ -1,4 +1,4 @@
-//! Properties that hold for every chain.
+//! Tests properties that hold for every chain of transforms.
 
 use super::*;
 use crate::rng::Stream;
@@ -53,7 +53,7 @@ fn every_chain_passes_the_adjoint_test() {
     ];
     let images = [[3, 8, 9], [1, 1, 1], [2, 7, 5], [4, 1, 6], [1, 6, 1], [3, 16, 16]].map(Extent::from);
     let clips = [[2, 5, 6, 7], [1, 2, 1, 1], [3, 4, 5, 5]].map(Extent::from);
-    // These planes have more than one band.
+    // These planes are processed in more than one band of rows.
     let large = [Extent::from([1, 150, 140]), Extent::from([1, 3, 130, 160])];
     for text in chains {
         for (shape, seeds) in images.into_iter().chain(clips).map(|s| (s, 4)).chain(large.map(|s| (s, 1))) {

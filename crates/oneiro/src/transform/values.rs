@@ -3,12 +3,12 @@
 use crate::rng::Stream;
 use std::fmt;
 
-/// The distribution of a random parameter.
+/// The distribution of a transform's random parameter.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Values {
     /// Every entry is equally likely; an entry that occurs twice is twice as likely.
     List(Vec<f64>),
-    /// Uniform between two numbers.
+    /// A uniform distribution between two numbers.
     Uniform(f64, f64),
     /// Uniform between two bounds that change linearly over the run, from the first pair to the second.
     Schedule([f64; 2], [f64; 2]),
@@ -57,7 +57,7 @@ impl Values {
     }
 }
 
-/// Parses a number within bounds.
+/// Parses a number that must lie within bounds.
 pub(super) fn number(text: &str, [low, high]: [f64; 2]) -> Result<f64, String> {
     let value: f64 = text.parse().map_err(|_| format!("`{text}` is not a number"))?;
     if (low..=high).contains(&value) {

@@ -11,7 +11,7 @@ pub struct ClassResponse {
     pub sum: f64,
     /// The largest activation in any of the images; minus infinity if there is none.
     pub maximum: f32,
-    /// The image with the largest activation.
+    /// Index of the image with the largest activation.
     pub best: u32,
 }
 
@@ -27,7 +27,7 @@ impl ClassResponse {
         (self.count > 0).then(|| self.sum / f64::from(self.count))
     }
 
-    /// Adds an image of the class.
+    /// Adds the unit's response to an image of the class.
     pub fn add(&mut self, response: &Response) {
         let Response { image, largest, moments, .. } = response;
         if moments.count > 0 {

@@ -1,4 +1,4 @@
-//! Statistics of all units of a layer.
+//! Statistics of all units of a layer over a data set.
 
 use std::collections::BTreeMap;
 
@@ -19,10 +19,10 @@ pub struct Source {
     pub listed: bool,
 }
 
-/// A layer's responses to an image.
+/// The responses of a layer's units to one image.
 #[derive(Debug, Clone)]
 pub struct Seen<'a> {
-    /// The image.
+    /// The image to which the layer responded.
     pub source: Source,
     /// The summaries of all channels, in consecutive pieces.
     pub pieces: Vec<Summaries<'a>>,
@@ -98,7 +98,7 @@ impl LayerStatistics {
                 for piece in pieces {
                     let [low, high] = piece.clip;
                     let of = |channel| piece.of(channel).samples().get(sample).copied().unwrap_or(f32::NAN);
-                    // NaN stays NaN.
+                    // A NaN stays a NaN, which `max` and `min` would replace.
                     let clipped = |value: f32| if value.is_nan() { value } else { value.max(low).min(high) };
                     self.samples.extend((0..piece.channels).map(|channel| clipped(of(channel))));
                 }

@@ -1,19 +1,19 @@
 //! Mean, variance and maximum of a unit's activations.
 
-/// Moments over positions of images.
+/// Statistics of a unit's activations over positions of images.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Moments {
-    /// Number of finite positions.
+    /// Number of positions with a finite activation.
     pub count: u64,
     /// Number of positions that are not finite (NaN or infinite). No other field includes them.
     pub not_finite: u64,
-    /// Number of positions above zero.
+    /// Number of positions with an activation above zero.
     pub active: u64,
     /// Largest activation; minus infinity if there is none.
     pub maximum: f32,
-    /// Mean activation; 0 if there is none.
+    /// Mean activation; 0 without positions.
     pub mean: f64,
-    /// Sum of squared differences from the mean.
+    /// Sum of squared differences of activations from the mean.
     pub spread: f64,
 }
 

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-/// Which images a list keeps.
+/// Which images a list keeps, and in which order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
     /// The images with the largest values, largest first.
@@ -33,7 +33,7 @@ pub struct Example {
 pub struct Ranking {
     order: Order,
     capacity: usize,
-    /// The images, sorted by the order.
+    /// The images of the list, in its order.
     examples: Vec<Example>,
 }
 
@@ -53,7 +53,7 @@ impl Ranking {
         self.capacity
     }
 
-    /// Returns the images in their order.
+    /// Returns the images of the list in their order.
     pub fn examples(&self) -> &[Example] {
         &self.examples
     }

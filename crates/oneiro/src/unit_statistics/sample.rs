@@ -27,12 +27,13 @@ pub fn histogram(sample: &[f32], [low, high]: [f32; 2], bins: usize) -> Vec<u64>
     counts
 }
 
-/// Activations of a unit at sampled positions, without their mean and of length 1: what correlations are of.
+/// Activations of a unit at sampled positions, shifted and scaled to mean 0 and length 1. Their inner
+/// products are correlations.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NormalSample(Vec<f32>);
 
 impl NormalSample {
-    /// Of a sample; `None` if it is constant, or holds what is no number.
+    /// Normalizes a sample. Returns `None` if it is constant, or contains NaN or infinite values.
     pub fn new(sample: &[f32]) -> Option<Self> {
         let mean = sample.iter().map(|x| f64::from(*x)).sum::<f64>() / sample.len().max(1) as f64;
         let length = sample.iter().map(|x| (f64::from(*x) - mean).powi(2)).sum::<f64>().sqrt();
@@ -40,14 +41,14 @@ impl NormalSample {
         (length.is_finite() && length > 0.0).then(|| Self(sample.iter().map(normal).collect()))
     }
 
-    /// Pearson's correlation with another unit's sample at the same positions, from −1 to 1. Samples of
-    /// different lengths are not of the same positions: their correlation is 0.
+    /// Returns Pearson's correlation with another unit's sample at the same positions, from −1 to 1. Returns
+    /// 0 for samples of different lengths, which cannot be of the same positions.
     pub fn correlation(&self, other: &Self) -> f32 {
         if self.0.len() == other.0.len() { dot(&self.0, &other.0).clamp(-1.0, 1.0) } else { 0.0 }
     }
 }
 
-/// The inner product, in chains that fill registers.
+/// Computes the inner product in parallel partial sums that fill vector registers.
 fn dot(a: &[f32], b: &[f32]) -> f32 {
     const LANES: usize = 16;
     let mut sums = [0.0f32; LANES];

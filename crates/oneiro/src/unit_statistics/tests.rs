@@ -167,7 +167,7 @@ fn quantiles_and_histograms_of_a_sample() {
     assert_eq!(quantiles(&[], &[0.5]), None);
 }
 
-/// Pearson's correlation as it is written in books.
+/// Pearson's correlation, computed by its textbook formula.
 fn reference_correlation(a: &[f32], b: &[f32]) -> f64 {
     let n = a.len() as f64;
     let mean = |x: &[f32]| x.iter().map(|v| f64::from(*v)).sum::<f64>() / n;

@@ -1,4 +1,4 @@
-//! Questions to a scan that are jobs of their own: drivers, groups, spectra.
+//! The flags of `oneiro units` that run jobs of their own: `--drivers`, `--groups` and `--spectra`.
 
 use std::process::ExitCode;
 
@@ -18,9 +18,9 @@ use crate::inputs;
 use crate::outputs;
 use crate::results::{self, Results};
 
-/// The spectra of layers.
+/// Plots the spectra of layers, for `--spectra`.
 pub(super) fn spectra(context: &Context, args: &Args, scan: &ScanFile) -> Result<ExitCode> {
-    /// Units of each layer when not chosen.
+    /// Default number of units measured in each layer.
     const UNITS: usize = 16;
     let mut results = Results::default().and(Role::Plot, "--out", args.out.as_ref());
     if let Some(out) = &args.out {
@@ -54,9 +54,9 @@ pub(super) fn spectra(context: &Context, args: &Args, scan: &ScanFile) -> Result
     Ok(ExitCode::SUCCESS)
 }
 
-/// Groups of a layer's units.
+/// Groups units of a layer that respond to the same positions, for `--groups`.
 pub(super) fn groups(context: &Context, args: &Args, scan: &ScanFile, correlation: f64) -> Result<ExitCode> {
-    /// Groups that are printed.
+    /// Largest number of groups that are printed.
     const PRINTED: usize = 20;
     let mut results = Results::default();
     if let Some(out) = &args.out {
@@ -99,7 +99,7 @@ pub(super) fn groups(context: &Context, args: &Args, scan: &ScanFile, correlatio
     Ok(ExitCode::SUCCESS)
 }
 
-/// What drives units, and what they feed.
+/// Computes which units drive the given units and which classes these feed, for `--drivers`.
 pub(super) fn drivers(context: &Context, args: &Args, scan: &ScanFile) -> Result<Vec<ContributionsReport>> {
     let model = scan.model(context, args.model.as_deref())?;
     let mut reports = Vec::new();

@@ -1,4 +1,4 @@
-//! What is printed of a scan: its layers, units in order, one unit.
+//! Prints the content of a scan: its layers, a table of units, or one unit.
 
 use std::process::ExitCode;
 
@@ -12,12 +12,12 @@ use oneiro_jobs::store::read::{Breadth, ExampleRecord, LayerRecord};
 use super::{Args, Chosen, Sort};
 use crate::context::Context;
 
-/// Examples that are printed of each list.
+/// Number of example images printed of each list.
 const PRINTED: usize = 5;
-/// Classes that are printed of a unit.
+/// Number of classes printed for a unit.
 const CLASSES: usize = 10;
 
-/// The scan as a whole.
+/// Prints an overview of a scan: its images, classes and layers.
 pub(super) fn overview(context: &Context, scan: &ScanFile) -> Result<()> {
     let meta = |key: &str| scan.meta(key).unwrap_or_default();
     let (seen, all) = (scan.image_count()?, meta("images"));
@@ -44,7 +44,7 @@ pub(super) fn overview(context: &Context, scan: &ScanFile) -> Result<()> {
     Ok(())
 }
 
-/// The scan as a whole, as JSON.
+/// Prints the overview of a scan as JSON.
 pub(super) fn overview_json(context: &Context, scan: &ScanFile) -> Result<ExitCode> {
     let (known, right) = scan.accuracy()?;
     let layer = |layer: &LayerRecord| {
@@ -64,7 +64,7 @@ pub(super) fn overview_json(context: &Context, scan: &ScanFile) -> Result<ExitCo
     Ok(ExitCode::SUCCESS)
 }
 
-/// Units in order, a line each.
+/// Prints a table of units, one line for each.
 pub(super) fn table(context: &Context, args: &Args, scan: &ScanFile, chosen: &[Chosen<'_>]) -> Result<()> {
     let by = match (&args.class, args.sort) {
         (Some(class), Sort::Max) => format!("largest activation for {}", scan.class(class)?.1.name),
@@ -83,7 +83,7 @@ pub(super) fn table(context: &Context, args: &Args, scan: &ScanFile, chosen: &[C
         let value = chosen.value.map_or_else(String::new, short);
         let mean = chosen.unit.mean.map_or_else(String::new, short);
         let active = chosen.unit.fraction_active.map_or(0.0, |share| 100.0 * share);
-        // Of a class's score the sign says nothing.
+        // The share of active positions says nothing about logits, whose sign has no meaning.
         let active = if chosen.layer.is_classes { "      ".into() } else { format!("{active:4.0} %") };
         let best = chosen.unit.best.first().map_or("", |example| example.file.as_str());
         let class = match scan.selectivity(&chosen.unit)? {
@@ -95,7 +95,7 @@ pub(super) fn table(context: &Context, args: &Args, scan: &ScanFile, chosen: &[C
     Ok(())
 }
 
-/// One unit.
+/// Prints a unit: its statistics, classes and example images.
 pub(super) fn describe(
     context: &Context,
     scan: &ScanFile,
@@ -141,7 +141,7 @@ pub(super) fn describe(
     Ok(())
 }
 
-/// What drives a unit, and what it feeds.
+/// Prints which units drive a unit, and which classes it feeds.
 pub(super) fn drivers(context: &Context, report: &ContributionsReport) -> Result<()> {
     let images = report.examples.len();
     context.print(&format!(

@@ -48,7 +48,7 @@ class Block(nn.Module):
 
 
 class ClassToken(nn.Module):
-    """Patches of 4 pixels, 36 of them, and as many channels as tokens; a class token and two registers."""
+    """A transformer with 36 patches of 4 pixels and as many channels as tokens, a class token and two registers."""
 
     layers = {"embed": ("NCHW", 0), "block.norm1": ("last", 3), "block.fc1": ("last", 3), "block.attn.qkv": ("last", 3), "norm": ("last", 3)}
 
@@ -70,7 +70,7 @@ class ClassToken(nn.Module):
 
 
 class Registers(ClassToken):
-    """Four registers behind the patches, no class token, fused attention."""
+    """A transformer with four register tokens after the patches, no class token, and fused attention."""
 
     layers = {"block.norm2": ("last", (0, 4)), "block.fc1": ("last", (0, 4)), "norm": ("last", (0, 4))}
 
@@ -82,7 +82,7 @@ class Registers(ClassToken):
 
 
 class Windows(nn.Module):
-    """Windows of 3x3 of a map that is shifted, and four neighbours merged, as Swin has them."""
+    """Swin's windows of 3x3 positions on a shifted map, and the merging of four neighbours."""
 
     layers = {"norm": ("last", 0), "block.fc1": ("last", 0), "block.attn.proj": ("last", 0), "merge": ("last", 0), "last": ("last", 0)}
 
@@ -102,7 +102,7 @@ class Windows(nn.Module):
 
 
 class Mixer(nn.Module):
-    """A product over tokens, which has no channel of its own, and one over channels."""
+    """A product over tokens, which has no channel axis, and a product over channels."""
 
     layers = {"norm": ("last", 0), "fc": ("last", 0), "last": ("last", 0)}
 
@@ -118,7 +118,7 @@ class Mixer(nn.Module):
 
 
 def channel(y, kind, prefix, c):
-    """The mean of channel c over positions, tokens that are no patches left out."""
+    """Returns the mean of channel c over positions, without tokens that are no patches."""
     if kind == "NCHW":
         return y[:, c].mean()
     before, after = prefix if isinstance(prefix, tuple) else (prefix, 0)

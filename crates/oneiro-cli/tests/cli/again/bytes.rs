@@ -1,4 +1,4 @@
-//! Everything that is made is made again, with what changes its bytes.
+//! Every kind of result is made again byte for byte, also with settings that change its bytes.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ fn everything_that_is_made_is_made_again_byte_for_byte_though_card_and_labels_ch
     for (name, args) in MADE {
         let place = place();
         place.succeed(args);
-        // Not the card beside the model counts, but what the picture says.
+        // The picture's own record counts, and not the card beside the model, which now differs.
         place.write(
             "models/net.toml",
             "labels = \"gone.txt\"\n[[input]]\nname = \"x\"\nmean = [0.9, 0.9, 0.9]\n",
@@ -26,13 +26,13 @@ fn everything_that_is_made_is_made_again_byte_for_byte_though_card_and_labels_ch
     report.finish();
 }
 
-/// A PNG without its job, as version 0.1.0 wrote it.
+/// Returns a PNG without its record of the job, as version 0.1.0 wrote it.
 fn without_job(png: &[u8]) -> Vec<u8> {
     const SIGNATURE: usize = 8;
     let mut out = png[..SIGNATURE].to_vec();
     let mut at = SIGNATURE;
     while at < png.len() {
-        // Length, type, data, checksum.
+        // A PNG chunk: length, type, data, checksum.
         let length = u32::from_be_bytes(png[at..at + 4].try_into().unwrap()) as usize;
         let chunk = &png[at..at + 12 + length];
         if !chunk[8..].starts_with(b"oneiro:job\0") {

@@ -1,4 +1,4 @@
-//! Models and pictures that moved, and pictures that cannot be made again.
+//! Models and photos that were moved, and pictures that cannot be made again.
 
 use crate::again::{MADE, place};
 use crate::bad_input::refuse_all;
@@ -16,7 +16,7 @@ fn a_model_that_moved_is_named_and_one_beside_the_picture_is_found() {
     let stdout = place.succeed(&["again", "unit.png", "--model", "elsewhere.onnx"]);
     assert!(stdout.contains("unit.again.png: identical to unit.png"), "{stdout}");
     assert_eq!(place.read("unit.again.png"), place.read("unit.png"));
-    // A folder with pictures and models together may move as a whole.
+    // A folder that contains both pictures and models may be moved as a whole.
     place.write("moved/models/net.onnx", &moved);
     place.write("moved/unit.png", place.read("unit.png"));
     let stdout = place.succeed(&["again", "moved/unit.png"]);
@@ -58,7 +58,7 @@ fn pictures_that_cannot_be_made_again_are_refused_by_name() {
         let image = oneiro_media::read_image(place.path("unit.png")).unwrap();
         oneiro_media::write_png(place.path(name), &image, &text).unwrap();
     };
-    // Version 0.1.0 wrote no job.
+    // Version 0.1.0 did not record the job.
     with(|text| text.0.retain(|(key, _)| key != "settings" && key != "job"), "without.png");
     with(
         |text| {
@@ -183,12 +183,12 @@ fn what_a_picture_was_made_from_is_found_beside_it_or_where_image_says() {
         inside(&[command, flags].concat());
     }
     let pictures = ["invert.png", "from.png", "style.png", "map.png", "dream.png"];
-    // Another folder, the photo beside the picture.
+    // The program runs in another folder; the photo lies beside the picture.
     for name in pictures {
         let again = place.json(&["again", &format!("made/{name}"), "--out", "x.png", "--json", "-q"]);
         assert_eq!(again["identical"], true, "{name}");
     }
-    // The photos elsewhere, under other names.
+    // The photos lie elsewhere, under other names.
     std::fs::rename(place.path("made/cat.png"), place.path("a.png")).unwrap();
     std::fs::rename(place.path("made/half.png"), place.path("b.png")).unwrap();
     for name in pictures {

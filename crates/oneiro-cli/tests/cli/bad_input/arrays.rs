@@ -1,11 +1,11 @@
-//! Arrays and reference numbers that do not fit the network.
+//! Arrays and reference values ("golden" files) that do not fit the network.
 
 use crate::bad_input::{place, refuse_all};
 use crate::files::{Tensors, npy, safetensors, wave};
 use crate::onnx::CLASSES;
 use crate::place::fixture;
 
-/// Numbers for the tiny network: a true input and whatever else is given.
+/// Returns a file of reference values for the tiny network: a valid input, and the given tensors.
 fn golden(tensors: &[(&str, &[usize])], objectives: &str) -> Vec<u8> {
     let mut file = Tensors::from([("input/x".to_owned(), (vec![1, 3, 8, 8], wave(192)))]);
     for (name, shape) in tensors {

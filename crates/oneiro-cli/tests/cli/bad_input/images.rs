@@ -1,4 +1,4 @@
-//! Files that are no images, and networks that see none.
+//! Files that are no images, and networks without an image input.
 
 use crate::bad_input::{place, refuse_all};
 use crate::files::picture;
@@ -47,7 +47,7 @@ fn images_that_are_none() {
             ),
         ],
     );
-    // Small pictures are enlarged.
+    // Pictures smaller than the network's input are enlarged, not refused.
     for (name, width, height) in [("one.png", 1, 1), ("wide.png", 300, 1), ("high.png", 1, 300)] {
         place.write(name, picture(width, height));
         assert!(place.succeed(&["classify", "net.onnx", name]).contains('%'), "{name}");

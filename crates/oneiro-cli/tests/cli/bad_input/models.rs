@@ -1,4 +1,4 @@
-//! Files that are no models, cards and labels that do not fit, weights and operators that cannot be used.
+//! Files that are no models, cards and labels that do not fit the model, and unusable weights and operators.
 
 use crate::bad_input::{place, refuse_all};
 use crate::files::picture;
@@ -30,7 +30,8 @@ fn models_that_are_none() {
             ("a command that does not exist", "paint net.onnx", &["paint"]),
         ],
     );
-    // Wherever a file is cut off, and whatever a byte of it becomes, the program says so or works.
+    // A model file that is cut off anywhere, or has any byte changed, gives an error or works; it never
+    // panics.
     let mut report = Report::default();
     for cut in (0..whole.len()).step_by(whole.len() / 24) {
         place.write("cut.onnx", &whole[..cut]);

@@ -1,4 +1,4 @@
-//! Places where no result can go.
+//! Output paths to which no result can be written.
 
 use crate::bad_input::{place, refuse, refuse_all};
 use crate::files::{npy, wave};
@@ -81,7 +81,7 @@ fn places_where_no_picture_can_go() {
     let mut report = Report::default();
     let command = format!("render net.onnx -u left.conv:1 --size 24 --steps 1 --out {long}.png");
     report.case("a name too long", refuse(&place, &command, &["xxx"]));
-    // Not even root can write here.
+    // Not even the root user can write to `/proc`.
     #[cfg(target_os = "linux")]
     {
         let command = "render net.onnx -u left.conv:1 --out /proc/a.png";
@@ -111,7 +111,7 @@ fn a_folder_without_permission_is_refused_before_the_work() {
     refuse(&place, "render net.onnx -u left.conv:1 --out locked/a.png", &["locked"]).unwrap();
 }
 
-/// Files may hold 64 blocks here; what is written behind them fails, as on a full disk.
+/// The process's limit on file size makes later writes fail, as on a full disk.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_write_that_fails_midway_leaves_no_half_picture() {

@@ -1,4 +1,4 @@
-//! Words on the command line that cannot be read.
+//! Command-line arguments that cannot be parsed.
 
 use crate::bad_input::{place, refuse_all};
 

@@ -1,4 +1,4 @@
-//! `classify`: classes, and folders of them.
+//! `oneiro classify`: its JSON, and the classes of folders.
 
 use std::collections::BTreeSet;
 
@@ -42,7 +42,7 @@ fn folders_of_classes_are_scored_by_name_else_by_position_with_a_word_about_it()
         (truth, outcome.stderr)
     };
     let (truth, said) = truths(&["dog", "n02119022_red_fox", "OWL"]);
-    // Folders come in sorted order: OWL, dog, n02119022_red_fox.
+    // Folders are listed in sorted order: OWL, dog, n02119022_red_fox.
     let shown = "note: 3 images: resized from 30x30 to 28x28, cropped about the centre to 24x20\n";
     assert_eq!((truth, said.as_str()), (vec![Some(3), Some(1), Some(2)], shown));
     let (truth, said) = truths(&["c1", "c2", "c3", "c4"]);

@@ -1,4 +1,4 @@
-//! `layers`: what is listed, by which names.
+//! `oneiro layers`: which layers are listed, and their names.
 
 use std::collections::BTreeSet;
 
@@ -61,7 +61,7 @@ fn every_name_of_a_layer_means_that_layer() {
             place.json(&[&["layers", "net.onnx", "--json", "--preprocess", "unit"], args].concat())
         };
         let layers = list(more);
-        // Every name becomes a short name of a card, which has to lead to the same layer again.
+        // Each listed name is used as a short name in a card, and must lead to the same layer.
         let mut card = String::new();
         for input in layers
             .as_array()
@@ -95,7 +95,7 @@ fn every_name_of_a_layer_means_that_layer() {
     report.finish();
 }
 
-/// VGG-16's receptive fields (`algorithms.md`, §8; Araujo et al. 2019).
+/// Receptive fields of VGG-16 (Araujo et al. 2019).
 const VGG_FIELDS: [(&str, usize); 14] = [
     ("conv1_1", 3),
     ("conv1_2", 5),
@@ -137,7 +137,7 @@ fn receptive_fields_of_vgg_are_those_of_the_literature() {
 #[test]
 fn the_embedded_network_has_labels_and_short_names() {
     let place = Place::new();
-    // A folder of that name does not hide it.
+    // A folder with the name of the embedded network must not hide the network.
     std::fs::create_dir(place.path("squeezenet1_1")).unwrap();
     let layers = place.json(&["layers", "squeezenet1_1", "--json"]);
     let names: BTreeSet<&str> =

@@ -1,4 +1,4 @@
-//! `run` and `check`: activations, gradients and reference numbers.
+//! `oneiro run` and `oneiro check`: activations, gradients and reference values.
 
 use crate::contracts::place;
 use crate::files::{Tensors, npy, read_safetensors, safetensors, wave};
@@ -38,12 +38,12 @@ fn run_stores_activations_value_and_gradients() {
     ];
     assert_eq!(shapes, expected);
     assert_eq!(result["act/x"].1, wave(2 * 3 * 72));
-    // The value is the mean over the batch of the mean over positions.
+    // The value is the mean over the batch, and within each entry the mean over positions.
     let activations = &result["act/left.conv"].1;
     let entry = |n: usize| activations[(n * LEFT + 2) * 72..][..72].iter().sum::<f32>() / 72.0;
     let mean = (entry(0) + entry(1)) / 2.0;
     assert!((result["value"].1[0] - mean).abs() < 1e-5);
-    // Gradients alone need no capture, captures no gradient.
+    // `--grad` and `--capture` may be given without each other.
     place.succeed(&["run", "net.onnx", "--input", "x=x.npy", "--grad", "logit(1)", "--out", "result.st"]);
     let (result, _) = read_safetensors(&place.read("result.st"));
     assert_eq!(result.keys().collect::<Vec<_>>(), ["grad/x", "value"]);
@@ -83,7 +83,7 @@ fn check_exits_with_0_where_all_agrees_and_with_1_where_anything_differs() {
             let compared = tensors.keys().filter(|k| !k.starts_with("input/")).count();
             let lines = fine.stdout.lines().filter(|l| l.contains("  ok")).count();
             report.case(&name, check(lines == compared, || format!("{lines} lines for {compared} tensors")));
-            // A tolerance of nothing, and each kind of number off.
+            // A tolerance of 0, and each kind of value changed, must make the check fail.
             let strict = run(&["--rtol", "0", "--grad-rtol", "0"]);
             report.case(
                 &name,

@@ -1,4 +1,4 @@
-//! `render` and `sheet`: what is reported, and which files there are.
+//! `oneiro render` and `oneiro sheet`: their JSON and their files.
 
 use std::collections::BTreeSet;
 
@@ -8,11 +8,11 @@ use crate::contracts::{keys, place, set};
 use crate::files::{npy, read_safetensors, text_of};
 use crate::onnx::{LEFT, Network};
 
-/// What is reported about one picture.
+/// Keys of the JSON that is reported for one picture.
 const UNIT_KEYS: [&str; 9] =
     ["unit", "objective", "preset", "seed", "steps", "stop", "value", "value_at_start", "value_saved"];
 
-/// What a PNG of one unit says.
+/// Keys of the metadata in the PNG of one unit.
 const PNG_KEYS: [&str; 15] = [
     "version",
     "kernels",
@@ -76,7 +76,7 @@ fn render_reports_the_same_in_json_png_and_tensors() {
             (&json!("oneiro"), &json!(7), &json!(3))
         );
         let (value, saved) = (unit["value"].as_f64().unwrap(), unit["value_saved"].as_f64().unwrap());
-        // 8 bits move a value by about 1/255 of what it may range over.
+        // Rounding the picture to 8 bits changes the value by about 1/255 of its range.
         assert!((value - saved).abs() < 0.02 * (1.0 + value.abs()), "{unit:#?}");
         assert!(value > unit["value_at_start"].as_f64().unwrap(), "{unit:#?}");
     }
@@ -109,11 +109,11 @@ fn render_reports_the_same_in_json_png_and_tensors() {
         for (key, field) in
             [("value", "value"), ("value-saved", "value_saved"), ("value-at-start", "value_at_start")]
         {
-            // serde_json reads numbers to within a rounding.
+            // The JSON parser of serde_json may round the last digit differently.
             let (in_png, in_json) = (get(key).parse::<f64>().unwrap(), unit[field].as_f64().unwrap());
             assert!((in_png - in_json).abs() <= 1e-15 * in_json.abs(), "{key}: {in_png} {in_json}");
         }
-        // The picture is what the tensor holds, in 8 bits.
+        // The picture's pixels are the values of the stored tensor, rounded to 8 bits.
         let picture = oneiro_media::read_image(&path).unwrap();
         assert_eq!((picture.height, picture.width), (24, 20));
         let (_, data) = &tensors[&format!("x/{i}")];
@@ -125,7 +125,8 @@ fn render_reports_the_same_in_json_png_and_tensors() {
 
 #[test]
 fn the_reported_value_is_that_of_the_stored_tensor() {
-    // As another program would compute it: prepared as the card says, without transforms, through `run`.
+    // The value is computed again from the stored tensor by `oneiro run`, prepared as the card says and
+    // without transforms, as another program could do.
     let place = place();
     let objective = "channel(right.conv,2) - 0.5*layer(left.conv)";
     let object = place.json(&[
@@ -206,7 +207,7 @@ fn a_sheet_reports_what_is_on_it() {
             .iter()
             .all(|k| text.get(k).is_some())
     );
-    // A layer's first units are shown where none are chosen, and a layer may have fewer.
+    // Without a choice of units, a layer's first units are shown; a layer may have fewer.
     let object =
         place.json(&["sheet", "net.onnx", "-l", "left.conv", "--size", "16", "--steps", "0", "--json"]);
     assert_eq!(object["units"].as_array().unwrap().len(), LEFT);
@@ -228,7 +229,8 @@ fn a_network_that_takes_one_size_only_gets_it_with_a_word_about_it() {
     let (outcome, sizes) = render(&["--size", "128"]);
     assert_eq!((outcome.code, sizes), (Some(1), [None, None]));
     assert!(outcome.stderr.contains("/head/Gemm") && !place.path("p").exists(), "{outcome:?}");
-    // Lucid's canvas is 128, the card says 24x20; all pictures of a run have one size.
+    // The preset's picture size is 128, but the network accepts 24x20 only. All pictures of a run have the
+    // same size.
     let (outcome, sizes) = render(&[]);
     assert_eq!((outcome.code, sizes), (Some(0), [Some((24, 20)); 2]), "{outcome:?}");
     assert!(
@@ -236,7 +238,7 @@ fn a_network_that_takes_one_size_only_gets_it_with_a_word_about_it() {
         "{outcome:?}"
     );
     assert!(text_of(&place.path("p/class-owl.png")).get("settings").unwrap().contains("size = [24, 20]"));
-    // Other layers take any size.
+    // Layers before the dense one accept any picture size.
     let stdout =
         place.succeed(&["render", "net.onnx", "-u", "left.conv:1", "--steps", "0", "--out", "a.png"]);
     assert!(stdout.contains("a.png"), "{stdout}");

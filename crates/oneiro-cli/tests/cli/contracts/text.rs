@@ -1,4 +1,4 @@
-//! Help, the page of the demo, and what quiet runs say.
+//! Help texts, the page of `oneiro demo`, and the output of quiet runs.
 
 use crate::contracts::place;
 use crate::files::{npy, picture, wave};
@@ -12,7 +12,7 @@ fn quiet_runs_say_nothing_but_results() {
     place.write("photo.png", picture(24, 24));
     place.write("x.npy", npy(&[1, 3, 8, 8], &wave(192)));
     let mut report = Report::default();
-    // What is guessed without a card matters where images are prepared.
+    // Guesses about a model without a card are reported only by commands that prepare images.
     for (guesses, args) in [
         (false, &["layers", "bare.onnx"][..]),
         (true, &["classify", "bare.onnx", "photo.png"]),
@@ -39,13 +39,13 @@ fn the_page_of_the_demo_shows_its_pictures_and_how_to_make_them() {
     let page = String::from_utf8(place.read("new/demo/index.html")).unwrap();
     let mut files = place.listing();
     files.retain(|_, content| content.is_some());
-    // The page holds its pictures; they lie beside it as well.
+    // The page contains its pictures, which also lie beside it.
     let shown = page.matches("<img src=\"data:image/png;base64,").count();
     assert!(shown >= 12 && files.len() == shown + 1, "{shown} {:?}", files.keys());
     let again = place.json(&["again", "new/demo/index.html", "--json"]);
     assert_eq!(again["identical"], true, "{again}");
     assert!(place.succeed(&["info", "new/demo/index.html"]).contains("steps"));
-    // The command beside a picture makes the same bytes.
+    // The command shown beside a picture makes the same bytes.
     let commands: Vec<String> = page
         .split("<code>")
         .skip(1)
@@ -54,7 +54,7 @@ fn the_page_of_the_demo_shows_its_pictures_and_how_to_make_them() {
     assert_eq!(commands.len(), shown);
     let mut report = Report::default();
     for command in [&commands[0], &commands[commands.len() / 2], &commands[commands.len() - 1]] {
-        // Only the unit is quoted.
+        // In the shown commands, only the unit is in quotes.
         let parts: Vec<&str> = command.split('"').collect();
         assert_eq!(parts.len(), 3, "{command}");
         let args: Vec<&str> =

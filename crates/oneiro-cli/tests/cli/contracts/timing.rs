@@ -1,4 +1,4 @@
-//! `bench`: what is measured.
+//! `oneiro bench`: the JSON of its measurements.
 
 use crate::contracts::{keys, place, set};
 
@@ -30,7 +30,7 @@ fn bench_reports_seconds_speed_memory_and_threads() {
 
 #[test]
 fn bench_times_networks_of_few_classes_too() {
-    // The output has fewer than six channels, and the gradient is usually that of channel 5.
+    // By default the gradient is that of channel 5, but this network's output has fewer than six channels.
     let outcome = place().run(&["bench", "net.onnx", "--quiet"]);
     assert!(
         outcome.code == Some(0) && outcome.stderr.is_empty() && outcome.stdout.contains("ms"),

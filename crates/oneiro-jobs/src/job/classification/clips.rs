@@ -19,15 +19,15 @@ use crate::source::clips::find::Clip;
 use crate::source::clips::{ClipReader, ClipSampling, VideoClips};
 use crate::task::Task;
 
-/// Classifies clips.
+/// A job that classifies video clips.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClipClassificationJob {
-    /// The clips.
+    /// The video clips to classify.
     pub clips: Vec<Clip>,
     /// The number of classes that are listed for each clip, at least 1.
     pub top: usize,
-    /// How clips are taken of a video. Of several clips, the mean of their probabilities counts.
+    /// How clips are taken from a video. If several are taken, their probabilities are averaged.
     #[serde(default)]
     pub sampling: ClipSampling,
 }
@@ -35,9 +35,9 @@ pub struct ClipClassificationJob {
 /// The frames of a video that a network saw.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct VideoSeen {
-    /// Number of the video's frames.
+    /// Number of frames of the whole video.
     pub frames: usize,
-    /// The first frame of each clip.
+    /// Index of the first frame of each clip.
     pub starts: Vec<usize>,
     /// Frames from the first to the last of a clip, the first frame after the last flow field included.
     pub span: usize,
@@ -49,7 +49,7 @@ pub struct VideoSeen {
     pub flow: Option<String>,
 }
 
-/// The name of computed flow.
+/// Name under which reports list optical flow that was computed, not read.
 const COMPUTED: &str = "tv-l1";
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
@@ -74,7 +74,8 @@ impl Job for ClipClassificationJob {
         let mut classified = Classified { photos: Vec::new(), unread: Vec::new() };
         let mut remarks = ClipRemarks::default();
         let mut progress = Task::new(context, "classifying", self.clips.len() as u64);
-        // Each thread reads one clip at a time; the network then uses all threads.
+        // Each thread reads one clip at a time. The network then runs on one clip after the other, with all
+        // threads.
         let at_once = context.threads().max(1);
         for (clips, truths) in self.clips.chunks(at_once).zip(truths.chunks(at_once)) {
             context.check()?;
@@ -83,7 +84,7 @@ impl Job for ClipClassificationJob {
             for ((clip, truth), video) in clips.iter().zip(truths).zip(videos) {
                 let video = match video.during(|| Step::ReadClip { path: clip.file.clone() }) {
                     Ok(video) => video,
-                    // If there is only one clip, its error is the job's error.
+                    // If the job has only one clip, the clip's error is the job's error.
                     Err(error) if self.clips.len() == 1 => return Err(error),
                     Err(error) => {
                         classified.unread.push(crate::error::chain(&error));
@@ -134,7 +135,7 @@ impl Job for ClipClassificationJob {
     }
 }
 
-/// A network ready to see clips, one at a time.
+/// A compiled network that classifies one clip at a time.
 struct Network<'a> {
     context: &'a Context,
     session: ObjectiveSession,
@@ -148,7 +149,7 @@ impl<'a> Network<'a> {
         let shapes = model.model.input_shapes(1, None)?;
         let logits = model.model.logits()?;
         let activation = model.model.head()?.activation;
-        // A session needs an objective to compile. Only the logits are read.
+        // A session needs an objective to compile; this one is never used. Only the logits are read.
         let objective = [Objective::logit(0)];
         let session =
             context.compute(|| ObjectiveSession::new(&model.model, &objective, &[logits], shapes, false))?;

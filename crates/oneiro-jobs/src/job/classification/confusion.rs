@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use super::{Classified, Guess, Verdict};
 
-/// The photos of one folder.
+/// A row of the confusion matrix: the photos of one class folder.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClassRow {
-    /// Name of the folder.
+    /// Name of the class folder.
     pub folder: String,
-    /// The class of the folder, if it is known.
+    /// The network's class that the folder's name means, if it is known.
     pub class: Option<usize>,
-    /// Number of photos in the folder.
+    /// Number of photos in the class folder.
     pub photos: usize,
     /// The predicted classes, each with its index, label and number of photos, most frequent first.
     pub named: Vec<(usize, String, usize)>,
@@ -20,15 +20,15 @@ pub struct ClassRow {
 /// Photos of one folder for which the network predicts the same wrong class.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mistake {
-    /// Name of the folder.
+    /// Name of the class folder.
     pub folder: String,
-    /// Number of photos in the folder.
+    /// Number of photos in the class folder.
     pub of: usize,
-    /// The predicted class.
+    /// The class, wrong for this folder, that the network predicts.
     pub class: usize,
     /// Label of the predicted class.
     pub label: String,
-    /// Number of photos for which this class is predicted.
+    /// Number of the folder's photos for which this class is predicted.
     pub photos: usize,
 }
 
@@ -44,7 +44,7 @@ impl Classified {
         folders.into_iter().map(|(folder, verdicts)| row(folder, &verdicts)).collect()
     }
 
-    /// Returns the mistakes, most frequent first.
+    /// Returns the wrong predictions of each class folder, most frequent first.
     pub fn mistakes(&self) -> Vec<Mistake> {
         let of_row = |row: ClassRow| {
             let wrong =

@@ -12,11 +12,11 @@ use crate::remark::ClassRemark;
 use crate::source::dataset::images_below;
 use crate::source::listing::entries;
 
-/// A photo and its class folder.
+/// A photo to classify, and its class folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Photo {
-    /// The photo's file.
+    /// Path of the photo's file.
     pub file: String,
     /// Name of the class folder that contains the photo.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -36,7 +36,7 @@ pub fn find_photos(paths: &[PathBuf]) -> Result<Vec<Photo>> {
             photos.push(Photo { file: name(path.clone()), folder: None });
             continue;
         }
-        // A given folder that cannot be listed is an error.
+        // Fails early if a given folder cannot be listed; unreadable subfolders are not errors.
         entries(path)?;
         let found = images_below(path).into_iter();
         photos.extend(found.map(|(file, folder)| Photo { file: name(file), folder }));
@@ -75,7 +75,8 @@ pub(crate) fn classes_of_folders(
     let mut found: Vec<Option<usize>> = folders.iter().map(by_name).collect();
     if let Some(unknown) = found.iter().position(Option::is_none) {
         let unknown = folders[unknown].to_owned();
-        // A single name at another place shows that the folders are not in the order of the classes.
+        // A name that means a class at another place shows that the folders are not in the order of the
+        // classes.
         let agrees = found.iter().enumerate().all(|(place, class)| class.is_none_or(|class| class == place));
         if folders.len() == classes && agrees {
             found = (0..classes).map(Some).collect();

@@ -11,11 +11,11 @@ use crate::job::render::work::UnitRequest;
 use crate::model::LoadedModel;
 use crate::model::unit_list::CLASSES;
 
-/// Number of layers on the page.
+/// Number of layers that the demo's page shows.
 const LAYERS: usize = 5;
-/// Number of units of each layer.
+/// Number of units that the page shows of each layer.
 const UNITS: usize = 6;
-/// Number of classes on the page.
+/// Number of classes that the demo's page shows.
 const SHOWN_CLASSES: usize = 12;
 /// The smallest number of channels of a layer of features. Layers with fewer hold scores or intermediate
 /// values.
@@ -29,7 +29,7 @@ const KINDS: [&[&str]; 3] = [
     &["MatMul", "Gemm"],
 ];
 
-/// Returns the sections of a network's page.
+/// Returns the sections of a page about a network.
 ///
 /// # Errors
 /// If the network's layers are not known, or if there are no units to show.

@@ -1,4 +1,4 @@
-//! A field as a film's frame.
+//! Draws a flow field as a frame of a film.
 
 use oneiro_media::flow::{ArrowOptions, FlowScaling, draw_arrows, flow_colors_within, flow_wheel};
 use oneiro_media::{Image, enlarge_pixels};
@@ -8,7 +8,7 @@ use super::spool::Spooled;
 use super::{FlowJob, FlowStyle};
 use crate::error::Result;
 
-/// Draws fields on the scale of all.
+/// Draws flow fields with colours or arrows scaled by the extremes of all fields.
 pub struct Drawing<'j> {
     job: &'j FlowJob,
     range: oneiro_media::flow::FlowRange,
@@ -22,7 +22,7 @@ impl<'j> Drawing<'j> {
         Self { job, range, largest, longest_arrow: fields.longest_arrow }
     }
 
-    /// Returns the picture of a field.
+    /// Returns the picture of one flow field.
     pub fn of(&self, spooled: &Spooled) -> Result<Image> {
         let field = &spooled.field;
         let colors = match self.job.style {

@@ -1,4 +1,4 @@
-//! The fields of a job: computed from a video, or read.
+//! The flow fields of a flow job: computed from a video, or read from files.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -18,26 +18,26 @@ use crate::job::error::JobError;
 use crate::remark::Remark;
 use crate::task::Task;
 
-/// Frames per second of films of frames that have no rate.
+/// Frames per second of a film whose input has no frame rate, such as a folder of frames.
 const DEFAULT_RATE: f64 = 25.0;
 
-/// All fields, in a temporary file, and their extremes.
+/// All flow fields of a job in a temporary file, with statistics over all fields.
 pub struct Fields {
     pub spool: Spool,
-    /// The lowest and highest values.
+    /// Lowest and highest value of u, v and vector length in all fields.
     pub range: FlowRange,
-    /// Length of the longest arrow, if arrows are drawn.
+    /// Length, in pixels per field, of the longest arrow in all fields, if arrows are drawn.
     pub longest_arrow: f32,
-    /// Frames per second of a film.
+    /// Frames per second of the film.
     pub rate: f64,
     /// Sum of the lengths of all finite vectors, and their number.
     lengths: (f64, u64),
-    /// Time for which flow was computed; `None` if it was read.
+    /// Total time for computing flow; `None` if flow was read from a file.
     computing: Option<Duration>,
 }
 
 impl Fields {
-    /// Computes the job's fields, or reads them if its input is flow.
+    /// Computes the job's flow fields, or reads them if the job's input is flow.
     pub fn of(run: &Run<'_>, job: &FlowJob) -> Result<Self> {
         let places = run.places();
         let path = places.of(&job.input);
@@ -48,7 +48,7 @@ impl Fields {
         }
     }
 
-    /// Returns the report.
+    /// Returns the job's report on the fields.
     pub fn report(&self, job: &FlowJob) -> FlowReport {
         let (sum, count) = self.lengths;
         let fields = self.spool.len();
@@ -65,7 +65,7 @@ impl Fields {
         }
     }
 
-    /// Length of the longest finite vector.
+    /// Returns the length of the longest finite vector in all fields.
     pub fn largest(&self) -> f32 {
         self.range.0[2].1.max(0.0)
     }
@@ -142,7 +142,8 @@ impl Fields {
         let mut frames = Frames { reader, job, size: [height, width], read: 0 };
         let mut progress = Task::new(context, "flow", expected as u64);
         let mut computing = Duration::ZERO;
-        // The pairs of a batch are computed at the same time; its last frame begins the next batch.
+        // The frame pairs of a batch are computed in parallel. The last frame of a batch is the first one of
+        // the next.
         let mut batch: Vec<Frame> = frames.next()?.into_iter().collect();
         loop {
             while batch.len() <= context.threads() {
@@ -187,20 +188,20 @@ fn flow_of(job: &FlowJob, batch: &[Frame]) -> Result<Flow> {
     })
 }
 
-/// A frame in the size in which flow is computed.
+/// A video frame at the size at which flow is computed.
 struct Frame {
     luminance: Luminance,
-    /// Interleaved 8-bit colours.
+    /// The frame's interleaved 8-bit RGB values.
     rgb: Vec<u8>,
 }
 
-/// The chosen frames of a video.
+/// The frames of a video that the job's range selects.
 struct Frames<'j> {
     reader: VideoReader,
     job: &'j FlowJob,
-    /// Height and width.
+    /// Height and width to which frames are scaled.
     size: [usize; 2],
-    /// Number of chosen frames that were read.
+    /// Number of selected frames read so far.
     read: usize,
 }
 

@@ -1,4 +1,4 @@
-//! Films that are written as their frames come.
+//! Writes films frame by frame.
 
 use std::io::Write;
 
@@ -6,8 +6,9 @@ use oneiro_media::{ApngWriter, Film, FilmFormat, FilmOptions, FrameRate, Image, 
 
 use crate::error::Result;
 
-/// A film of frames of one size at a constant rate. PNG, MP4 and WebM need the memory of a few frames. GIF
-/// and WebP hold all frames: a GIF has one palette for all, and the encoder of WebP needs them.
+/// Writes a film of equally large frames at a constant rate. PNG, MP4 and WebM need the memory of a few
+/// frames. GIF and WebP keep all frames in memory: a GIF's palette depends on all of them, and the WebP
+/// encoder takes them all at once.
 pub enum FilmWriter<'w> {
     Apng(ApngWriter<&'w mut dyn Write>),
     Video(Box<VideoWriter>, &'w mut dyn Write),
@@ -34,7 +35,7 @@ impl<'w> FilmWriter<'w> {
         })
     }
 
-    /// Adds a frame.
+    /// Adds one frame to the film.
     pub fn push(&mut self, frame: &Image) -> Result<()> {
         match self {
             Self::Apng(writer) => writer.push(frame, 1)?,
@@ -44,7 +45,7 @@ impl<'w> FilmWriter<'w> {
         Ok(())
     }
 
-    /// Ends the film.
+    /// Ends the film and writes what is still missing.
     pub fn finish(self) -> Result<()> {
         match self {
             Self::Apng(writer) => writer.finish()?,

@@ -1,4 +1,4 @@
-//! Settings of flow.
+//! Settings of flow jobs.
 
 use std::path::Path;
 
@@ -6,16 +6,17 @@ use oneiro_media::FilmFormat;
 use oneiro_media::flow::TvL1Options;
 use serde::{Deserialize, Serialize};
 
-/// A part of a video: every `every`-th frame from `start` on, at most `count` frames. Of flow, fields.
+/// A part of a video: every `every`-th frame from `start` on, at most `count` of them. If the input is flow,
+/// it selects flow fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FrameRange {
-    /// Index of the first frame, from 0.
+    /// Index of the first frame or flow field, from 0.
     pub start: usize,
-    /// Number of frames at most; all by default.
+    /// Largest number of frames or flow fields; all by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub count: Option<usize>,
-    /// Step from each frame to the next one. Motion is that of a whole step.
+    /// Step from each selected frame to the next. Flow is the motion over the whole step.
     pub every: usize,
 }
 
@@ -26,25 +27,25 @@ impl Default for FrameRange {
 }
 
 impl FrameRange {
-    /// Returns how many of this number of frames are chosen.
+    /// Returns how many of `frames` frames the range selects.
     pub fn chosen_of(&self, frames: usize) -> usize {
         let rest = frames.saturating_sub(self.start).div_ceil(self.every.max(1));
         self.count.map_or(rest, |count| count.min(rest))
     }
 }
 
-/// A size to which frames are scaled.
+/// The size to which a video's frames are scaled before flow is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FlowSize {
-    /// The shorter side in pixels; the aspect is kept.
+    /// The shorter side in pixels; the aspect ratio is kept.
     Shorter(usize),
-    /// Height and width.
+    /// Height and width in pixels.
     Exact([usize; 2]),
 }
 
 impl FlowSize {
-    /// Returns height and width for frames of this height and width.
+    /// Returns the scaled height and width for frames of this height and width.
     pub fn of(self, height: usize, width: usize) -> [usize; 2] {
         match self {
             Self::Exact(size) => size,
@@ -58,7 +59,7 @@ impl FlowSize {
     }
 }
 
-/// What a film of flow shows.
+/// How a film shows flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -67,39 +68,39 @@ pub enum FlowStyle {
     /// highest value in all fields ([`oneiro_media::flow::flow_colors`]).
     #[default]
     Channels,
-    /// As `Channels`, with one scale for all three.
+    /// Like `Channels`, but with one common scale for all three channels.
     Joint,
     /// Middlebury's colour wheel: the hue is the direction ([`oneiro_media::flow::flow_wheel`]).
     Wheel,
-    /// Arrows over the dimmed frames, or over a dark ground if only flow is given.
+    /// Arrows over the dimmed frames, or over a dark background if the input is flow.
     Arrows,
 }
 
-/// The form in which flow is written.
+/// The file format in which flow is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum FlowOutput {
-    /// A film in animated PNG.
+    /// A film as animated PNG.
     Apng,
-    /// A film in GIF.
+    /// A film as GIF.
     Gif,
-    /// A film in WebP.
+    /// A film as animated WebP.
     Webp,
-    /// A film in MP4.
+    /// A film as MP4.
     Mp4,
-    /// A film in WebM.
+    /// A film as WebM.
     Webm,
-    /// An array `[T, 2, H, W]`, float32.
+    /// A NumPy array `[T, 2, H, W]` of float32.
     Npy,
-    /// A field in Middlebury's format.
+    /// A single flow field in Middlebury's `.flo` format.
     Flo,
     /// A gray JPEG for each component of each field: `flow_x_00001.jpg`, `flow_y_00001.jpg`, ….
     Pairs,
 }
 
 impl FlowOutput {
-    /// Returns the output for a file name's extension.
+    /// Returns the output format for a file name's ending, or `None`.
     pub fn of_name(path: &Path) -> Option<Self> {
         match FilmFormat::of_name(path) {
             Some(FilmFormat::Apng) => Some(Self::Apng),
@@ -116,7 +117,7 @@ impl FlowOutput {
         }
     }
 
-    /// Returns the format of a film.
+    /// Returns the film format of this output; `None` if the output is no film.
     pub fn film(self) -> Option<FilmFormat> {
         match self {
             Self::Apng => Some(FilmFormat::Apng),
@@ -128,13 +129,14 @@ impl FlowOutput {
         }
     }
 
-    /// Whether this is a film.
+    /// Whether the output is a film.
     pub fn is_film(self) -> bool {
         self.film().is_some()
     }
 }
 
-/// Parameters of TV-L1. The defaults are OpenCV's; [`TvL1Options`] says what each is.
+/// Parameters of TV-L1 optical flow, as jobs store them. The defaults are OpenCV's; [`TvL1Options`] explains
+/// each.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[allow(missing_docs)]
@@ -181,7 +183,7 @@ impl Default for TvL1Settings {
 }
 
 impl TvL1Settings {
-    /// Returns the parameters as the algorithm takes them.
+    /// Returns the parameters in the type that the TV-L1 implementation takes.
     pub fn options(&self) -> TvL1Options {
         let Self {
             tau,

@@ -1,4 +1,4 @@
-//! A temporary file of flow fields.
+//! A temporary file that holds flow fields until all are computed.
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
@@ -8,13 +8,13 @@ use oneiro_media::flow::Flow;
 use crate::error::Result;
 use crate::job::error::JobError;
 
-/// Bytes of a number.
+/// Bytes of one number in the file.
 const NUMBER: usize = size_of::<f32>();
-/// Colours of a pixel.
+/// Colour channels of a frame's pixel.
 const COLORS: usize = 3;
 
-/// Flow fields of one size in a temporary file, each with its frame if frames are kept. The file disappears
-/// with this value.
+/// A temporary file of equally large flow fields, each with its video frame if frames are kept. The file is
+/// deleted when this value is dropped.
 pub struct Spool {
     height: usize,
     width: usize,
@@ -23,35 +23,35 @@ pub struct Spool {
     file: BufWriter<File>,
 }
 
-/// A field, and the frame that it begins at as interleaved 8-bit colours.
+/// A flow field and, as interleaved 8-bit RGB, the video frame from which its motion starts.
 pub struct Spooled {
     pub field: Flow,
     pub rgb: Option<Vec<u8>>,
 }
 
 impl Spool {
-    /// Begins a file of fields of this size.
+    /// Creates an empty temporary file for fields of this height and width.
     pub fn new(height: usize, width: usize, has_frames: bool) -> Result<Self> {
         let file = tempfile::tempfile().map_err(|source| refused(height, width, source))?;
         Ok(Self { height, width, has_frames, len: 0, file: BufWriter::new(file) })
     }
 
-    /// Returns the number of fields.
+    /// Returns the number of flow fields in the file.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Returns the fields' rows.
+    /// Returns the number of rows of each field.
     pub fn height(&self) -> usize {
         self.height
     }
 
-    /// Returns the pixels of a field's row.
+    /// Returns the number of pixels in each row of a field.
     pub fn width(&self) -> usize {
         self.width
     }
 
-    /// Adds a field of this size, with its frame if frames are kept.
+    /// Appends a flow field, with its video frame if frames are kept.
     pub fn push(&mut self, field: &Flow, rgb: Option<&[u8]>) -> Result<()> {
         let bytes: Vec<u8> = field.data.iter().flat_map(|value| value.to_le_bytes()).collect();
         let written = self.file.write_all(&bytes).and_then(|()| match rgb.filter(|_| self.has_frames) {
@@ -63,7 +63,7 @@ impl Spool {
         Ok(())
     }
 
-    /// Calls `each` with every field, from the first one on.
+    /// Calls `each` with the index and the content of every field, in order.
     pub fn read(&mut self, mut each: impl FnMut(usize, Spooled) -> Result<()>) -> Result<()> {
         let (height, width) = (self.height, self.width);
         let refused = |source| refused(height, width, source);

@@ -10,7 +10,7 @@ use crate::job::{Kept, NewFolder, Place, Role};
 use crate::observer::{Cancelled, Observer, Silent};
 use crate::{Context, Folder};
 
-/// A texture that has moved by this many pixels to the right and half as many down.
+/// Returns a frame of a texture that is shifted `moved` pixels to the right and half as many down.
 fn frame(moved: f32) -> Image {
     let (width, height) = (40, 32);
     let value = |x: f32, y: f32| 0.5 + 0.2 * (0.4 * x).sin() + 0.2 * (0.3 * y + 0.1 * x).cos();
@@ -19,11 +19,11 @@ fn frame(moved: f32) -> Image {
     Image::rgb(width, height, [plane.clone(), plane.clone(), plane].concat()).unwrap()
 }
 
-/// A lossless film of a texture that moves faster and faster.
+/// Writes a lossless film of a texture whose motion speeds up; returns the film's path.
 fn video(folder: &Path, frames: usize) -> String {
     let mut film = Film::at_rate(FrameRate::new(10.0).unwrap());
     (0..frames).for_each(|t| film.push(&frame((t * t) as f32 / 4.0), 1).unwrap());
-    // The still image of this format is its first frame, and no frame of its own.
+    // In a WebP film the still image is the first frame; a PNG film stores a separate one.
     let bytes = film.to_webp(&PngText::default()).unwrap();
     let path = folder.join(format!("video{frames}.webp"));
     std::fs::write(&path, bytes).unwrap();
@@ -38,7 +38,7 @@ fn run(job: &FlowJob, threads: usize) -> Result<(FlowReport, Vec<u8>)> {
     Ok((report, kept.take(place).unwrap()))
 }
 
-/// A folder, and a file in it.
+/// Writes a file into a new temporary folder; returns both.
 fn saved(name: &str, bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
@@ -158,7 +158,7 @@ fn a_folder_of_frames_that_has_moved_is_found_and_a_changed_one_is_not() {
     let path = folder.path().join("flow.gif");
     std::fs::write(&path, run(&job, 1).unwrap().1).unwrap();
     std::fs::rename(&before, &after).unwrap();
-    // What is no frame does not count.
+    // A file that is no picture must not count as a frame.
     std::fs::write(after.join("notes.txt"), "of no matter").unwrap();
     let find = |given: &[PathBuf]| {
         Again::find(&context, Original::read(&path).unwrap(), &Kinds::default(), None, given, false)
@@ -193,7 +193,7 @@ fn flow_is_converted_and_drawn_without_being_computed() {
     std::fs::write(file("b.npy"), run(&back, 1).unwrap().1).unwrap();
     let read = read_flow(file("b.npy")).unwrap();
     assert_eq!((read.frames, read.height, read.width), (3, 32, 40));
-    // Steps of 20/255 pixels, and what JPEG loses.
+    // The tolerance covers gray steps of 20/255 pixels and the losses of JPEG.
     let largest = read.data.iter().zip(&stack.data).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     assert!(largest < 0.5, "{largest}");
     let arrows = FlowJob { style: FlowStyle::Arrows, ..FlowJob::new(file("a.flo"), FlowOutput::Apng) };
@@ -272,7 +272,8 @@ fn requests_that_cannot_be_met_say_why() {
 
 #[test]
 fn a_cancelled_job_leaves_nothing() {
-    /// Cancels at the request after this many. Nine come before the film of five frames.
+    /// An observer that cancels after this many requests. Nine come before the film of five frames is
+    /// written.
     struct After(std::sync::atomic::AtomicUsize);
     impl Observer for After {
         fn is_cancelled(&self) -> bool {

@@ -1,4 +1,4 @@
-//! Writes the fields of a job.
+//! Writes the flow fields of a job in the requested format.
 
 use oneiro_media::flow::{encode_flo, encode_flow_pair, npy_header};
 use oneiro_media::{Ffmpeg, FilmFormat, FrameRate, PngText};
@@ -13,14 +13,15 @@ use crate::job::{Place, Role, Run, Sink};
 use crate::provenance::{seal, text_of_program};
 use crate::task::Task;
 
-/// What a film says of itself, as far as it is known before flow is computed.
+/// The part of a film's metadata that is known before flow is computed.
 pub struct Text {
-    /// Name and version of the program that writes the film, if one does.
+    /// Name and version of `ffmpeg`, if it writes the film.
     ffmpeg: Option<String>,
 }
 
 impl Text {
-    /// Asks the program that writes MP4 and WebM for its version, so that it is missed before any work.
+    /// Asks `ffmpeg` for its version if the film needs it, so that a missing program is reported before any
+    /// work.
     pub fn new(job: &FlowJob) -> Result<Self> {
         let is_needed = job.output.film().is_some_and(FilmFormat::needs_ffmpeg);
         let ffmpeg = is_needed.then(|| Ffmpeg::default().version()).transpose()?;
@@ -50,7 +51,7 @@ impl Text {
     }
 }
 
-/// Passes the fields to the sink in the job's form.
+/// Passes the flow fields to the sink in the job's output format.
 pub fn write(
     run: &Run<'_>,
     job: &FlowJob,
@@ -119,7 +120,7 @@ fn flo(fields: &mut Fields, sink: &mut dyn Sink) -> Result<()> {
     })
 }
 
-/// Each picture is a result: u of field 0, v of field 0, u of field 1, ….
+/// Writes each component of each field as a picture of its own: u of field 0, v of field 0, u of field 1, ….
 fn pairs(run: &Run<'_>, job: &FlowJob, fields: &mut Fields, sink: &mut dyn Sink) -> Result<()> {
     let mut progress = Task::new(run.context, "pictures", fields.spool.len() as u64);
     fields.spool.read(|t, spooled| {

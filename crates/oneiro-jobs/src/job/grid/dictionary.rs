@@ -33,16 +33,16 @@ const FRAMES: [[u8; 3]; 7] = [
     [204, 121, 167],
     [0, 114, 178],
 ];
-/// Thickness of the frames in pixels.
+/// Thickness of the coloured frames in pixels.
 const FRAME: usize = 3;
 
 /// The positions of a dictionary, and the number of channels shown for each.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dictionary {
-    /// The positions.
+    /// The positions of the layer's map that are shown.
     pub places: Positions,
-    /// Number of channels for each position.
+    /// Number of channels that are shown for each position.
     pub top: usize,
 }
 
@@ -52,7 +52,7 @@ pub struct Dictionary {
 pub enum Positions {
     /// This many positions with the largest magnitude or attribution, no two of them neighbours.
     Strongest(usize),
-    /// These positions, as rows and columns.
+    /// The positions with these rows and columns.
     At(Vec<[usize; 2]>),
 }
 

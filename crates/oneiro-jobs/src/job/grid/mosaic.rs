@@ -21,7 +21,7 @@ const OVERLAP: usize = 16;
 const CUT: usize = 4;
 /// Background colour around smaller cells and behind transparent ones.
 const PAPER: [f32; 3] = [1.0; 3];
-/// Colour of a cell without activations.
+/// The grey of a cell whose activations are all zero.
 const SILENT: [f32; 3] = [0.5; 3];
 
 /// Settings of an activation grid.
@@ -39,9 +39,9 @@ pub struct Mosaic {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scale {
-    /// The cell's area.
+    /// The cell's area shows the value.
     Size,
-    /// The cell's opacity.
+    /// The cell's opacity shows the value.
     Opacity,
 }
 
@@ -122,7 +122,7 @@ impl Mosaic {
         Ok(Made { sheet, cells, finished })
     }
 
-    /// Arranges photo and grid side by side.
+    /// Draws the photo and the grid side by side.
     fn sheet(
         &self,
         recipe: &GridSettings,

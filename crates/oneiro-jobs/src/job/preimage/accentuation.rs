@@ -18,9 +18,9 @@ use crate::source::stem;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AccentuationJob {
-    /// Files of the photos.
+    /// Paths of the photos.
     pub images: Vec<String>,
-    /// The objectives to increase.
+    /// The objectives that are increased in each photo.
     #[serde(rename = "wishes")]
     pub objectives: Vec<NamedObjective>,
     /// The layer whose features keep results similar to their photo.

@@ -16,21 +16,21 @@ use crate::source::references::Files;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CaricatureJob {
-    /// Files of the photos.
+    /// Paths of the photos.
     pub images: Vec<String>,
-    /// The layers.
+    /// The layers whose activations are exaggerated.
     pub layers: Vec<String>,
     /// Exponent of the cosine between a position's activations and the photo's.
     pub power: f64,
     /// The start picture of all caricatures. Without one, each starts from its photo.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<String>,
-    /// Whether caricatures start from noise.
+    /// Whether caricatures start from noise instead of the photo.
     #[serde(default)]
     pub from_noise: bool,
     /// How the pictures are rendered.
     pub rendering: Rendering,
-    /// What captions contain.
+    /// What the captions below the pictures contain.
     #[serde(default)]
     pub captions: Captions,
 }

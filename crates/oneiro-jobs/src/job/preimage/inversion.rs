@@ -29,9 +29,9 @@ const PLOT: &str = "plot";
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InversionJob {
-    /// Files of the photos.
+    /// Paths of the photos.
     pub images: Vec<String>,
-    /// The layers.
+    /// The layers whose activations are inverted.
     pub layers: Vec<String>,
     /// If given, only this many central rows and columns of the map are used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -47,30 +47,30 @@ pub struct InversionJob {
     pub start: Option<String>,
     /// How the pictures are rendered.
     pub rendering: Rendering,
-    /// What captions contain.
+    /// What the captions below the pictures contain.
     #[serde(default)]
     pub captions: Captions,
 }
 
-/// The report on inversions.
+/// The report on all inversions of the job.
 #[derive(Debug, Clone, Serialize)]
 pub struct InversionReport {
-    /// The inversions, row by row.
+    /// The inversions, in the sheet's order row by row.
     pub units: Vec<InvertedUnit>,
     /// A line of text for each layer and strength.
     #[serde(skip)]
     pub summary: Vec<String>,
 }
 
-/// One inversion.
+/// The report on one inversion: a photo at a layer.
 #[derive(Debug, Clone, Serialize)]
 pub struct InvertedUnit {
-    /// The report as for any unit.
+    /// What is reported of any rendered unit.
     #[serde(flatten)]
     pub report: UnitReport,
-    /// The layer.
+    /// Name of the layer.
     pub layer: String,
-    /// The photo.
+    /// Path of the photo.
     pub image: String,
     /// The weight of the features relative to the regularizers.
     pub strength: f64,
@@ -163,7 +163,7 @@ impl Job for InversionJob {
         let photos = self.images.iter().map(|path| {
             let preset = finished_preset(&self.rendering.work.settings[0].preset, finished);
             let photo = materials::start(model, &preset, path)?;
-            // The PSNR compares the drawn bands, with the colours that the network reads.
+            // The PSNR is computed over the drawn bands, in the colours that the network reads.
             Ok((path.as_str(), references::visible(model, &photo)?.data))
         });
         let photos = photos.collect::<Result<Vec<_>>>()?;
@@ -212,7 +212,7 @@ fn finished_preset(preset: &Preset, finished: &[Finished]) -> Preset {
     preset
 }
 
-/// A case and its result.
+/// One inversion that was requested, and its result.
 struct Outcome<'a> {
     case: &'a Case,
     finished: &'a Finished,
@@ -328,5 +328,5 @@ fn plot(job: &InversionJob, title: &str, results: &[Outcome<'_>]) -> Result<onei
     Ok(plot.y_range(0.0, HEADROOM * highest).render()?)
 }
 
-/// Height and width of the plot.
+/// Height and width of the plot in pixels.
 const PLOT_SIZE: [usize; 2] = [500, 800];

@@ -53,7 +53,7 @@ pub fn render_all(run: &Run<'_>, work: &PreparedUnits<'_>, options: &Options) ->
     Ok(finished)
 }
 
-/// An error if a unit depends on clips or flow, which stills do not show.
+/// Returns an error if a unit depends on clips or flow, which still pictures cannot show.
 fn only_stills(work: &PreparedUnits<'_>) -> Result<()> {
     let model = &work.model.model;
     for unit in &work.units {

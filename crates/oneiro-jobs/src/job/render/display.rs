@@ -16,12 +16,12 @@ const OUTSIDE: f64 = 0.01;
 /// Standard deviation of the values with [`Display::Standardize`] (`visstd`, Conveiro's `deep_dream.py`).
 const DEVIATION: f64 = 0.3;
 
-/// How values become colours.
+/// How optimised pixel values are displayed as colours.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 #[non_exhaustive]
 pub enum Display {
-    /// 0 is black, 1 is white.
+    /// The value 0 is black, and 1 is white.
     #[default]
     Clip,
     /// In each picture, black and white are near the picture's own smallest and largest values.
@@ -30,7 +30,7 @@ pub enum Display {
     AutoShared,
     /// Each picture is shifted and scaled to a mean of one half and a fixed standard deviation.
     Standardize,
-    /// These two values are black and white.
+    /// The first value is black, and the second is white.
     Range(f32, f32),
 }
 
@@ -85,7 +85,7 @@ impl From<Display> for String {
 }
 
 impl Display {
-    /// Whether pictures are shown unchanged.
+    /// Whether pixel values are displayed unchanged.
     pub fn is_clip(&self) -> bool {
         *self == Self::Clip
     }
@@ -155,7 +155,7 @@ fn visible_values(result: &Finished) -> Result<Vec<f32>> {
 }
 
 impl Finished {
-    /// Returns the picture as it is displayed.
+    /// Returns the rendered picture as it is displayed.
     pub fn shown(&self) -> Result<Image> {
         match self.report.display_range {
             None => Ok(self.picture.clone()),

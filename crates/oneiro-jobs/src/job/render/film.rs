@@ -9,7 +9,7 @@ use crate::job::film_kind::FilmKind;
 use crate::job::render::colors;
 use crate::job::render::display::Display;
 
-/// Maximum number of frames.
+/// Most frames that a film of an optimisation has.
 const MAX_FRAMES: usize = 100;
 /// Duration of a film in seconds without its last frame, if the frames allow it.
 const SECONDS: usize = 5;

@@ -7,7 +7,7 @@ use crate::job::error::{JobError, Setting};
 
 /// Maximum side of a picture. Larger pictures would exceed memory.
 pub const MAX_SIDE: usize = 8192;
-/// Maximum number of steps.
+/// Most optimisation steps that a job may request.
 pub const MAX_STEPS: u32 = 1_000_000;
 
 /// Returns an error unless command-line flags could give this preset. Used for settings that come from a

@@ -35,7 +35,7 @@ pub struct PreparedUnits<'a> {
     pub settings: Vec<Setting>,
     /// Inputs that all units share, other than the settings.
     pub materials: Materials,
-    /// Path of the statistics in `materials`.
+    /// Path of the file of image statistics in `materials`.
     pub statistics_path: Option<String>,
     /// Adds the job to the metadata of a unit's picture.
     pub(super) seal: Option<Seal<'a>>,

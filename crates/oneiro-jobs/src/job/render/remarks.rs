@@ -14,10 +14,10 @@ use crate::remark::{Relus, ResultRemark};
 
 /// Number of units that a remark names. Further units are only counted.
 const NAMED: usize = 4;
-/// Number of steps below which no result is expected of a picture.
+/// With fewer steps than this, a picture is not expected to show anything.
 const ENOUGH_STEPS: usize = 64;
 
-/// Remarks, before the work, on what the settings lack.
+/// Tells the user, before the work begins, what the settings lack.
 pub fn on_units(context: &Context, work: &PreparedUnits<'_>) {
     let guessed = work.units.iter().any(|job| {
         let preset = &work.settings[job.setting].preset;
@@ -55,7 +55,7 @@ fn relu_behind(model: &LoadedModel, value: ValueId) -> Option<String> {
     model.model.names().of(model.relu_behind(value)?).into_iter().next()
 }
 
-/// Remarks on problems of the results.
+/// Tells the user about results that failed or show nothing.
 pub fn on_results(context: &Context, work: &PreparedUnits<'_>, finished: &[Finished], all_inputs: bool) {
     if let Some([first, rest @ ..]) = finished.first().map(|f| &f.rendered.images[..])
         && !rest.is_empty()

@@ -9,9 +9,9 @@ use crate::numbers::{is_zero, short};
 /// The report on one optimisation, in `--json` and in the metadata of `--raw`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct UnitReport {
-    /// The unit's name.
+    /// Name of the rendered unit.
     pub unit: String,
-    /// The maximised objective as an expression.
+    /// The objective that was maximised, as an expression.
     pub objective: String,
     /// The start picture, if it is not noise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -19,14 +19,14 @@ pub struct UnitReport {
     /// The index among pictures of the same objective.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub copy: usize,
-    /// Name of the preset.
+    /// Name of the preset with which the unit was rendered.
     pub preset: String,
-    /// Index of the sheet's setting.
+    /// Index of the unit's setting among those of the sheet.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub setting: usize,
-    /// Random seed.
+    /// Random seed of the rendering.
     pub seed: u64,
-    /// Number of steps taken.
+    /// Number of optimisation steps taken.
     pub steps: usize,
     /// The reason why the optimisation ended.
     pub stop: String,
@@ -43,13 +43,14 @@ pub struct UnitReport {
     /// γ of the total variation, for clips and flow with a regularizer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gamma: Option<f64>,
-    /// What objective and regularizer counted for each input in the last step, if there is a regularizer.
+    /// How much objective and regularizer contributed for each input in the last step, if there is a
+    /// regularizer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shares: Vec<(String, Shares)>,
     /// The objective's values after disturbances of the picture, if they were measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub robustness: Option<Robustness>,
-    /// How values become colours.
+    /// How pixel values are displayed as colours.
     #[serde(default, skip_serializing_if = "Display::is_clip")]
     pub display: Display,
     /// The values that are shown as black and white, if they are not 0 and 1.

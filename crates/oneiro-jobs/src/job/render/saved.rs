@@ -12,7 +12,7 @@ use super::report::Robustness;
 use crate::error::Result;
 use crate::job::error::JobError;
 
-/// Quality of the JPEG disturbance.
+/// Quality of the JPEG file with which pictures are disturbed.
 const QUALITY: u8 = 90;
 
 /// Rounds a value as an 8-bit file does.
@@ -20,8 +20,8 @@ fn level(value: f32) -> f32 {
     f32::from((value.clamp(0.0, 1.0) * 255.0).round() as u8) / 255.0
 }
 
-/// Returns the values of a picture as 8-bit files hold them: from black to white; of flow from the least to
-/// the largest value of each component.
+/// Returns the values of a picture in the 256 levels of an 8-bit file. The levels go from black to white; for
+/// flow, from the smallest to the largest value of each component.
 pub(crate) fn levels_of(picture: &Picture) -> Vec<f32> {
     let mut data = picture.colors().to_vec();
     if picture.kind != InputKind::Flow {
@@ -46,14 +46,15 @@ pub fn variation(preset: &Preset, pictures: &[Picture]) -> Option<[f64; 2]> {
     own.next().map(|regularizer| [regularizer.kappa, regularizer.gamma])
 }
 
-/// Returns what objective and regularizer counted for each input that has a regularizer.
+/// Returns how much objective and regularizer contributed, for each input with a regularizer.
 pub fn shares(preset: &Preset, rendered: &Rendered) -> Vec<(String, Shares)> {
     let pictures = rendered.images.iter().zip(&rendered.shares);
     let regular = pictures.filter(|(p, _)| preset.of_input(&p.input, p.kind).regularizer.is_some());
     regular.map(|(picture, shares)| (picture.input.clone(), *shares)).collect()
 }
 
-/// Returns the drawn channels of the first input's picture, unclipped; of a clip the middle frame.
+/// Returns the drawn channels of the first input's picture, without clipping. Of a clip, it returns the
+/// middle frame.
 pub fn colors(pictures: &[Picture]) -> Result<Image> {
     let picture = first(pictures)?;
     let (h, w) = (picture.image.height, picture.image.width);
@@ -70,15 +71,15 @@ fn first(pictures: &[Picture]) -> Result<&Picture> {
     pictures.first().ok_or_else(|| JobError::NoPicture.into())
 }
 
-/// The pictures of all inputs in 8-bit levels, with all channels that the network reads, drawn or not.
+/// The pictures of all inputs in 8-bit levels, with all channels that the network reads.
 #[derive(Clone)]
 pub struct SavedImage {
-    /// Planes, H, W of the first input.
+    /// Planes, height and width of the first input's picture.
     shape: [usize; 3],
     pub data: Vec<f32>,
     /// The first picture's opacity, if it has one.
     pub alpha: Option<Vec<f32>>,
-    /// The values of the further inputs.
+    /// The pixel values of the further inputs' pictures.
     others: Vec<Vec<f32>>,
 }
 
@@ -92,7 +93,7 @@ impl SavedImage {
         Ok(Self { shape: [data.len() / (height * width), height, width], data, alpha, others })
     }
 
-    /// Returns the picture composited over grey.
+    /// Returns the picture composited over middle grey.
     fn over_grey(&self) -> Self {
         let mut opaque = Self { alpha: None, ..self.clone() };
         if let Some(alpha) = &self.alpha {

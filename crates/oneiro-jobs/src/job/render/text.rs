@@ -1,4 +1,4 @@
-//! Metadata of a unit's picture.
+//! The metadata that a rendered picture carries.
 
 use oneiro::objective::Objective;
 use oneiro_media::PngText;
@@ -15,7 +15,7 @@ use crate::provenance::{number, required, text_of_model, toml as toml_entry};
 use crate::source::places;
 use crate::source::references;
 
-/// Adds a preset and its random seed.
+/// Adds a preset and its random seed to the metadata.
 pub fn push_setting(text: &mut PngText, setting: &Setting) -> Result<()> {
     text.push("preset", &setting.preset.name);
     text.push("settings", toml::to_string(&setting.preset)?);
@@ -66,7 +66,7 @@ pub fn png_text(work: &PreparedUnits<'_>, unit: usize, report: &UnitReport, role
     let members = work.companions(unit);
     let place = members.iter().position(|&i| i == unit).unwrap_or(0);
     if members.len() > 1 {
-        // A picture's metadata hold only one setting.
+        // A picture's metadata hold one setting, so its index becomes 0.
         let of = |&i: &usize| UnitRequest { setting: 0, ..UnitRequest::of(&work.units[i]) };
         text.push("batch", serde_json::to_string(&members.iter().map(of).collect::<Vec<_>>())?);
         text.push("place", place.to_string());
@@ -96,13 +96,13 @@ fn push_display(text: &mut PngText, report: &UnitReport) {
     }
 }
 
-/// One of several settings of a sheet.
+/// One of several settings in the metadata of a sheet.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StoredSetting {
-    /// The preset in TOML.
+    /// The preset's settings in TOML.
     pub settings: String,
-    /// The random seed.
+    /// The random seed of the setting.
     pub seed: u64,
 }
 
@@ -111,7 +111,7 @@ impl StoredSetting {
         Ok(Self { settings: toml::to_string(&setting.preset)?, seed: setting.seed })
     }
 
-    /// Parses the setting.
+    /// Parses the preset of the stored setting.
     pub(crate) fn read(&self) -> Result<Setting> {
         let preset = toml_entry("its settings", &self.settings)?;
         check_preset(&preset).during(|| Step::Settings)?;
@@ -119,7 +119,7 @@ impl StoredSetting {
     }
 }
 
-/// Reads the setting that [`push_setting`] added.
+/// Reads the setting that [`push_setting`] added to the metadata.
 pub(crate) fn setting(text: &PngText) -> Result<Setting> {
     let seed = number("its seed", &required(text, "seed")?)?;
     StoredSetting { settings: required(text, "settings")?, seed }.read()

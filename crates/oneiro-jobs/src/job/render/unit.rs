@@ -1,4 +1,4 @@
-//! Units to render, and their results.
+//! Units that are to be rendered, and their results.
 
 use oneiro::objective::{Objective, Reference};
 use oneiro::preset::Preset;
@@ -15,9 +15,9 @@ use crate::job::film_kind::FilmKind;
 /// A unit to render: its name, objective, start picture and setting.
 #[derive(Debug, Clone)]
 pub struct RenderUnit {
-    /// The unit's name.
+    /// Name of the unit.
     pub unit: String,
-    /// The objective that is maximised.
+    /// The objective that is maximised for the unit.
     pub objective: Objective,
     /// The start picture; noise if there is none.
     pub start: Option<Reference>,
@@ -25,7 +25,7 @@ pub struct RenderUnit {
     pub mask: Option<Reference>,
     /// The index among units of the same objective. Each has its own random noise.
     pub copy: usize,
-    /// Index of the setting.
+    /// Index of the unit's setting among those of the job.
     pub setting: usize,
 }
 
@@ -36,13 +36,13 @@ impl RenderUnit {
     }
 }
 
-/// A preset with a random seed.
+/// A setting of a rendering: a preset with a random seed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Setting {
-    /// The preset.
+    /// The preset with which units are rendered.
     pub preset: Preset,
-    /// The random seed.
+    /// The random seed of the rendering.
     pub seed: u64,
 }
 
@@ -50,7 +50,7 @@ impl Setting {
     /// Returns a preset by its name, with a random seed.
     ///
     /// # Errors
-    /// If there is no such preset.
+    /// If there is no preset of this name.
     pub fn named(preset: &str, seed: u64) -> Result<Self> {
         let preset = Preset::named(preset).ok_or_else(|| JobError::UnknownRecipe {
             name: preset.to_owned(),
@@ -60,7 +60,7 @@ impl Setting {
     }
 }
 
-/// A finished unit.
+/// A unit that has been rendered.
 pub struct Finished {
     pub rendered: Rendered,
     pub report: UnitReport,
@@ -69,7 +69,7 @@ pub struct Finished {
     pub picture: Image,
     /// All channels that the network reads, in 8-bit levels.
     pub levels: Vec<f32>,
-    /// The picture's opacity, if it has one.
+    /// The opacity of the picture, if it has transparency.
     pub alpha: Option<Vec<f32>>,
     /// The film of the optimisation as bytes, if one was requested.
     pub film: Option<Vec<u8>>,

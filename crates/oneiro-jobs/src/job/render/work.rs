@@ -1,4 +1,4 @@
-//! Units to render as plain data.
+//! Units to render, as plain data that files can store.
 
 use oneiro::objective::{AnyNames, Objective, Unit};
 use serde::{Deserialize, Serialize};
@@ -30,7 +30,7 @@ pub struct UnitRequest {
     /// The index among units of the same objective. Each has its own random noise.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub copy: usize,
-    /// Index of the setting.
+    /// Index of the unit's setting among those of the work.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub setting: usize,
 }
@@ -41,7 +41,7 @@ impl UnitRequest {
         Self { unit: unit.into(), objective: None, start: None, copy: 0, setting: 0 }
     }
 
-    /// Converts a unit back to plain data.
+    /// Converts a resolved unit back to plain data.
     pub fn of(unit: &RenderUnit) -> Self {
         Self {
             unit: unit.unit.clone(),
@@ -52,7 +52,7 @@ impl UnitRequest {
         }
     }
 
-    /// Resolves the unit's names for a network.
+    /// Finds what the unit's names mean in a network.
     fn resolve(&self, model: &LoadedModel, settings: &[Setting]) -> Result<RenderUnit> {
         let Some(Setting { preset, .. }) = settings.get(self.setting) else {
             let (unit, setting) = (self.unit.clone(), self.setting);
@@ -74,7 +74,7 @@ impl UnitRequest {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Work {
-    /// The units.
+    /// The units to render.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub units: Vec<UnitRequest>,
     /// Presets with random seeds. Units refer to them by index.
@@ -91,7 +91,7 @@ pub struct Work {
     /// Whether to measure the objectives' values after disturbances.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub robustness: bool,
-    /// How values become colours.
+    /// How pixel values are displayed as colours.
     #[serde(default, skip_serializing_if = "Display::is_clip")]
     pub display: Display,
 }
@@ -116,7 +116,7 @@ impl Work {
         prepare(run.context, model, self.settings.clone(), units, extras, self.keep_size)
     }
 
-    /// Resolves all units for a network.
+    /// Finds what the names of all units mean in a network.
     ///
     /// # Errors
     /// The error names a unit whose objective cannot be parsed.
@@ -148,7 +148,7 @@ impl Work {
     /// Returns an error if no network could be used with the settings.
     ///
     /// # Errors
-    /// The error names the setting.
+    /// An error that names the setting.
     pub fn check(&self) -> Result<()> {
         if let Some(of) = self.units.iter().find(|u| u.setting >= self.settings.len()) {
             return Err(JobError::NoSuchSetting { unit: of.unit.clone(), setting: of.setting }.into());

@@ -1,4 +1,4 @@
-//! What a block has seen so far, kept while it is not finished.
+//! Saves the intermediate result of an unfinished block of a scan, so that an interrupted scan can continue.
 
 use std::ops::Range;
 
@@ -9,10 +9,10 @@ use crate::job::error::JobError;
 use crate::job::parts::{Part, Parts, Stored};
 use crate::task::Task;
 
-/// A block that has seen some of its images.
+/// The intermediate result of a block after some of its images.
 #[derive(Debug, Clone, PartialEq)]
 struct Begun {
-    /// The first image that it has not seen.
+    /// Index of the first image that the block does not include yet.
     next: usize,
     block: Block,
 }
@@ -34,13 +34,13 @@ impl Stored for Begun {
     }
 }
 
-/// The part that holds what a block has seen while it is not finished.
+/// Returns the part under which a block's intermediate result is saved.
 pub(super) fn part(whole: &Part) -> Part {
     Part::new(&format!("{}-begun", whole.name), &[&whole.key, "begun"])
 }
 
-/// A block of images. What it has seen is kept after every `step` images where `keep` says, and taken from
-/// there if an earlier run has begun.
+/// Processes a block of images. Its intermediate result is saved after every `step` images in `keep`, and the
+/// block continues from a saved one, if there is any.
 pub(super) fn block(
     gatherer: &mut Gatherer<'_>,
     images: Range<usize>,
@@ -57,7 +57,7 @@ pub(super) fn block(
         let to = images.end.min(next + step);
         gatherer.add(next..to, &mut block, progress)?;
         next = to;
-        // A block of one step is kept as a whole alone.
+        // At the end of the block there is no intermediate result to save: the caller saves the block itself.
         if let Some((parts, part)) = keep.filter(|_| next < images.end) {
             let begun = Begun { next, block };
             if begun.is_final() {

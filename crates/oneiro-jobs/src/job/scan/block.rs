@@ -1,4 +1,4 @@
-//! What a run of consecutive images does to all layers: the part in which a scan works.
+//! The statistics of all layers over a block of consecutive images, the unit in which a scan works.
 
 use oneiro::unit_statistics::{
     ClassResponse, Example, LayerStatistics, Moments, Order, Ranking, UnitStatistics,
@@ -9,38 +9,39 @@ use crate::job::error::JobError;
 use crate::job::parts::Stored;
 use crate::source::dataset::{Problem, ProblemKind};
 
-/// An image that the network has seen.
+/// An image that the network was run on.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SeenImage {
-    /// Its number in the data set.
+    /// Index of the image in the data set.
     pub image: u32,
-    /// Height and width of the file's picture.
+    /// Height and width of the picture in the image's file.
     pub size: [u32; 2],
-    /// The class that the network names first, with its probability.
+    /// The class that the network predicts, and its probability.
     pub named: Option<(u32, f32)>,
 }
 
-/// What images do to all layers.
+/// Statistics of all scanned layers over some images.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Block {
-    /// The layers, in the order of the scan.
+    /// Statistics of each layer, in the order of the scan's layers.
     pub layers: Vec<LayerStatistics>,
-    /// The images, in order.
+    /// The images that the network was run on, in order.
     pub images: Vec<SeenImage>,
-    /// The images that could not be seen, and why.
+    /// Problems with the images that could not be used.
     pub problems: Vec<Problem>,
-    /// Images whose logits are not finite.
+    /// Number of images with a logit that is not finite.
     pub not_finite: u32,
 }
 
 impl Block {
-    /// Nothing yet. `channels`: those of each layer; lists hold `examples` images.
+    /// Creates a block without images. `channels` has each layer's number of channels; example lists hold
+    /// `examples` images.
     pub fn new(channels: &[usize], examples: usize) -> Self {
         let layers = channels.iter().map(|channels| LayerStatistics::new(*channels, examples)).collect();
         Self { layers, images: Vec::new(), problems: Vec::new(), not_finite: 0 }
     }
 
-    /// Takes the block behind.
+    /// Appends the block of the images that follow.
     pub fn merge(&mut self, other: Self) {
         self.layers.iter_mut().zip(&other.layers).for_each(|(own, other)| own.merge(other));
         self.images.extend(other.images);
@@ -68,7 +69,7 @@ impl Stored for Block {
     }
 
     fn is_final(&self) -> bool {
-        // A file that could not be read may be there next time.
+        // A block with a file that could not be read is not final: the file may be readable next time.
         let passing = [ProblemKind::Unreadable, ProblemKind::Missing];
         !self.problems.iter().any(|problem| passing.contains(&problem.kind))
     }
@@ -94,7 +95,7 @@ fn read(from: &mut Reader<'_>) -> Option<Block> {
     Some(Block { layers, images, problems: serde_json::from_slice(from.0).ok()?, not_finite })
 }
 
-/// Numbers as bytes, the lowest first.
+/// Writes numbers as bytes, in little-endian order.
 struct Writer(Vec<u8>);
 
 impl Writer {
@@ -150,7 +151,7 @@ impl Writer {
     }
 }
 
-/// Reads what [`Writer`] wrote; `None` where the bytes end early.
+/// Reads numbers that [`Writer`] wrote; returns `None` if the bytes end early.
 struct Reader<'a>(&'a [u8]);
 
 impl Reader<'_> {

@@ -1,4 +1,4 @@
-//! How a scan takes clips of videos.
+//! Settings by which a scan takes clips from videos.
 
 use std::path::{Path, PathBuf};
 
@@ -12,13 +12,13 @@ use crate::source::clips::find::{FlowSource, flow_of};
 use crate::source::dataset::{DataImage, Dataset};
 use crate::source::places::hash;
 
-/// How a scan takes a clip of each video.
+/// How a scan takes a clip from each video.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ScannedClips {
-    /// Distance, in frames of the video, of two frames or flow fields of a clip.
+    /// Distance, in frames of the video, between two frames or flow fields of a clip.
     pub stride: usize,
-    /// Where optical flow comes from.
+    /// Where the clips' optical flow comes from: files, or computation.
     pub flow: FlowSource,
 }
 
@@ -38,7 +38,7 @@ impl ScannedClips {
         ClipSampling { stride: self.stride, clips: 1, crop }
     }
 
-    /// Returns an error if the given flow is not there, or one file for all clips.
+    /// Returns an error if the given flow does not exist, or is one file for all clips.
     pub(super) fn check_flow(&self, dataset: &Dataset) -> Result<()> {
         match &self.flow {
             FlowSource::From(flow) if !flow.exists() => {
@@ -52,7 +52,7 @@ impl ScannedClips {
         }
     }
 
-    /// The flow file of each clip, if it has one.
+    /// Returns the flow file of each clip, if it has one.
     pub(super) fn flow_files(&self, dataset: &Dataset) -> Vec<Option<PathBuf>> {
         let flow = |clip: &DataImage| self.flow_file(&dataset.path(clip), &clip.file);
         dataset.images.iter().map(flow).collect()
@@ -71,7 +71,8 @@ impl ScannedClips {
     }
 }
 
-/// What tells whether a file, or a folder of files, has changed.
+/// Returns a text that differs if a file, or a folder of files, has changed: path, length and modification
+/// time.
 fn state(path: &Path) -> String {
     let data = std::fs::metadata(path);
     format!("{} {:?}", path.display(), data.map(|data| (data.len(), data.modified().ok())).ok())

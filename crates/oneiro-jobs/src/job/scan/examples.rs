@@ -1,4 +1,4 @@
-//! The images that excite units most, beside the units' own pictures.
+//! Shows the images that excite units most beside the units' rendered pictures.
 
 use std::path::Path;
 
@@ -19,14 +19,14 @@ use crate::remark::ScanRemark;
 use crate::store::read::UnitRecord;
 use crate::store::{FILE, ScanFile};
 
-/// Images that excite units, from a scan, or from a data set that is scanned for them.
+/// Example images of units. They come from a given scan, or from a data set that is scanned for them.
 pub(crate) struct Examples {
     scan: ScanFile,
-    /// Holds a scan that was made for this alone.
+    /// The temporary folder of a scan that was made only for these examples.
     _folder: Option<TempDir>,
 }
 
-/// Whether a path is that of a scan.
+/// Whether a path is a scan's folder or file.
 pub fn is_scan(data: &Path) -> bool {
     data.join(FILE).is_file() || data.extension().is_some_and(|e| e == "sqlite") && data.is_file()
 }
@@ -53,10 +53,11 @@ pub fn largest_of(scan: &ScanFile, model: &LoadedModel, unit: &str) -> Result<f6
 }
 
 impl Examples {
-    /// Of these units of the run's network. `images`: where a scan's images lie, if they have moved.
+    /// Finds example images of these units of the run's network. `images` is the folder of a scan's images,
+    /// if they have moved.
     ///
     /// # Errors
-    /// If the data is a scan of another network, or cannot be scanned, or a unit is not one channel of a
+    /// If the data is a scan of another network, cannot be scanned, or a unit is not a single channel of a
     /// layer.
     pub(crate) fn of(run: &Run<'_>, data: &str, images: Option<&str>, units: &[&str]) -> Result<Self> {
         let model = run.model()?;
@@ -86,7 +87,7 @@ impl Examples {
             job.run(&Run::new(model, run.context), &mut Folder::new(folder.path()))?;
             Self { scan: ScanFile::open(folder.path())?, _folder: Some(folder) }
         };
-        // What is missing is found before anything is rendered.
+        // Missing units are reported before anything is rendered.
         units.iter().try_for_each(|unit| found.unit(unit).map(|_| ()))?;
         Ok(found)
     }
@@ -101,8 +102,8 @@ impl Examples {
         Ok(self.scan.unit_named(unit)?.0)
     }
 
-    /// For each unit its nine best crops in a square of this side, crossed out if no image excites it, and
-    /// a line about them.
+    /// Returns for each unit a square picture, `side` pixels wide, of its nine best crops, and a line of text
+    /// about them. The picture is crossed out if no image excites the unit.
     ///
     /// # Errors
     /// If the scan cannot be read.
@@ -120,7 +121,7 @@ impl Examples {
                 crossed_out(&mut image);
                 return Ok((image, "no image excites it".to_owned()));
             }
-            // The objective of a channel is its mean over positions.
+            // For comparison with the rendered picture: a channel's objective is its mean over positions.
             let mean =
                 record.best_by_mean.first().filter(|_| named.form.is_none() && !named.layer.is_classes);
             let mean = mean.filter(|_| self.scan.ranked_by() == "activation");
@@ -138,7 +139,7 @@ impl Examples {
     }
 }
 
-/// The layer that a unit is a channel of.
+/// Returns the layer of a unit that is a single channel.
 fn layer_of(unit: &str) -> Result<String> {
     let refused = || JobError::NoExamples { unit: unit.to_owned() };
     match unit.parse::<Unit>().map_err(|_| refused())?.target {

@@ -1,4 +1,4 @@
-//! Runs images through the network, and gathers what they do to its layers.
+//! Runs images through the network and collects statistics of its layers.
 
 use std::io::ErrorKind;
 use std::ops::Range;
@@ -27,42 +27,42 @@ use crate::source::dataset::{Dataset, Problem, ProblemKind};
 use crate::source::framing::{Framing, framed};
 use crate::task::Task;
 
-/// Images of a batch for each thread: what one reads from memory for all of them, and what waits for the
-/// slowest.
+/// Images of a batch for each thread. Weights are then read from memory once for many images, and threads
+/// wait less for the slowest one.
 const BATCH_PER_THREAD: usize = 8;
-/// Images of a data set up to which each one's framing is kept for the remark on it.
+/// Up to this number of images in a data set, each image's crop and size are recorded for a remark.
 const FRAMINGS: usize = 4096;
 
-/// Positions that are sampled of each unit, in all images together.
+/// How many positions of each unit are sampled over all images.
 pub(super) const SAMPLES: usize = 1024;
 
-/// A network ready to see images.
+/// A compiled network that is run on images, batch by batch.
 pub(super) struct Gatherer<'a> {
     context: &'a Context,
     model: &'a LoadedModel,
     dataset: &'a Dataset,
     session: SummarySession,
-    /// What ranks images, if not their activations.
+    /// Computes relevance, if images are ranked by it and not by activation.
     relevance: Option<RelevanceSession>,
-    /// The network's class for each class of the data set.
+    /// The network's class for each class of the data set, if it is known.
     labels: Vec<Option<usize>>,
     activation: Option<Activation>,
     crop: Option<f64>,
     examples: usize,
-    /// What reads clips, and the flow file of each; none for networks of images.
+    /// Reads clips, with the flow file of each clip; `None` for networks of images.
     clips: Option<(ClipReader, Vec<Option<PathBuf>>)>,
     remarks: ClipRemarks,
 }
 
-/// An image or a clip on its way to the network.
+/// An image or clip that waits until its batch is full.
 struct Waiting {
     image: u32,
-    /// One for each input.
+    /// The display image for each input of the network.
     pictures: Vec<Image>,
     size: [usize; 2],
 }
 
-/// What was read of an image or a clip.
+/// An image or clip after reading, with how it was cropped and resized.
 struct Read {
     pictures: Vec<Image>,
     framing: Framing,
@@ -86,7 +86,7 @@ impl<'a> Gatherer<'a> {
             PictureInput::of_photographs(&model.model, &model.model.input_shapes(1, None)?)?;
         }
         let values: Vec<_> = units.iter().flat_map(|unit| unit.parts.iter().map(|part| part.read)).collect();
-        // A map of features at the end of a network names no classes.
+        // A network that ends in a map of features has no classes.
         let logits = model.model.class_count().is_some();
         let samples = samples_of(dataset.images.len()).max(1);
         let compile = |batch: usize| -> oneiro::Result<SummarySession> {
@@ -95,12 +95,12 @@ impl<'a> Gatherer<'a> {
             context.compute(|| compile(&model.model, &units, logits, &shapes, samples))
         };
         let batch = match model.model.keeps_pictures_apart(&values, None) {
-            // A clip is as large as many images.
+            // A clip has as much data as many images, so batches are smaller.
             true if of_clips => context.threads(),
             true => context.threads() * BATCH_PER_THREAD,
             false => 1,
         };
-        // A network may take one picture at a time.
+        // If a network cannot take a batch, it is run on one picture at a time.
         let session = match compile(batch) {
             Err(error) if batch > 1 => compile(1).map_err(|_| error)?,
             session => session?,
@@ -143,12 +143,12 @@ impl<'a> Gatherer<'a> {
         })
     }
 
-    /// The frames that a clip spans; `None` for networks of images.
+    /// Returns the number of video frames that a clip spans; `None` for networks of images.
     pub(super) fn span(&self) -> Option<usize> {
         self.clips.as_ref().map(|(reader, _)| reader.span().frames())
     }
 
-    /// Makes remarks on the clips that were read.
+    /// Adds remarks on the clips that were read.
     pub(super) fn say(self) {
         if let Some((_, flow)) = self.clips.as_ref().filter(|(reader, _)| reader.needs_flow()) {
             let from_files = flow.iter().flatten().count();
@@ -157,23 +157,23 @@ impl<'a> Gatherer<'a> {
         self.remarks.say(self.context);
     }
 
-    /// Channels of each layer.
+    /// Returns the number of channels of each scanned layer.
     fn channels(&self) -> Vec<usize> {
         self.session.layers().iter().map(|layer| layer.channels).collect()
     }
 
-    /// The layers as they are summarized.
+    /// Returns the layers whose statistics are collected.
     pub(super) fn summarized(&self) -> &[oneiro::layer_summaries::SummarizedLayer] {
         self.session.layers()
     }
 
-    /// A block that has seen nothing.
+    /// Returns a block without images.
     pub(super) fn empty(&self) -> Block {
         Block::new(&self.channels(), self.examples)
     }
 
-    /// Adds to a block what a run of images does, the images behind those that it has seen. Where runs end
-    /// changes no bit of a block.
+    /// Adds images to a block's statistics; they must follow the images that it already includes. The block's
+    /// bits do not depend on how its images are divided among calls.
     pub(super) fn add(
         &mut self,
         images: Range<usize>,
@@ -213,7 +213,8 @@ impl<'a> Gatherer<'a> {
         Ok(())
     }
 
-    /// An image as the network sees it, how it was brought there, and the size that it had.
+    /// Reads an image or clip as the network takes it, with its original size and how it was cropped and
+    /// resized.
     fn read(&self, i: usize) -> Result<Read, Problem> {
         let image = &self.dataset.images[i];
         let path = self.dataset.path(image);
@@ -245,12 +246,12 @@ impl<'a> Gatherer<'a> {
         Ok(Read { pictures: vec![picture], framing: framing.on_black(on_black), size, video: None })
     }
 
-    /// Shows images, a batch at most, and takes what they do.
+    /// Runs the network on at most a batch of images, and adds the results to a block.
     fn see(&mut self, images: &[Waiting], block: &mut Block) {
         let (context, dataset) = (self.context, self.dataset);
         let last = images.len() - 1;
         let session = &mut self.session;
-        // A batch that is not full is filled up with its last image, which is not looked at.
+        // A batch that is not full is filled up with its last image, whose additional results are ignored.
         context.compute(|| {
             session.run(
                 |entry| images[entry.min(last)].image % (MAX_SEED + 1),
@@ -311,17 +312,19 @@ impl<'a> Gatherer<'a> {
     }
 }
 
-/// The place of the largest number, of equal ones the first.
+/// Returns the index of the largest number; of several equal ones, the first.
 fn largest(numbers: &[f32]) -> usize {
     (0..numbers.len()).max_by(|&a, &b| numbers[a].total_cmp(&numbers[b]).then(b.cmp(&a))).unwrap_or(0)
 }
 
-/// Samples that one image gives at most, of a data set of so many.
+/// Returns how many positions of a unit are sampled from one image at most, for a data set of this many
+/// images.
 fn samples_of(images: usize) -> usize {
     SAMPLES.div_ceil(images.max(1))
 }
 
-/// Samples that an image gives: all together give [`SAMPLES`], evenly spread over the data set.
+/// Returns how many positions are sampled from this image. Over the data set they add up to [`SAMPLES`],
+/// evenly spread.
 fn samples_from(image: usize, images: usize) -> usize {
     let before = |image: usize| image as u128 * SAMPLES as u128 / images.max(1) as u128;
     (before(image + 1) - before(image)) as usize

@@ -1,4 +1,4 @@
-//! The layers of a scan.
+//! Chooses the layers of a scan.
 
 use oneiro::model::unit_layers::{Form, UnitLayer};
 use oneiro_net::analysis::ReceptiveField;
@@ -8,40 +8,40 @@ use crate::error::Result;
 use crate::job::error::JobError;
 use crate::model::LoadedModel;
 
-/// What the units of a layer are.
+/// What the units of a scanned layer are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LayerKind {
-    /// Channels of features.
+    /// Channels of a hidden layer.
     Features,
-    /// The network's classes, by their logits.
+    /// The network's classes; their activations are the logits.
     Classes,
-    /// Directions in the channels of a layer.
+    /// Directions in the space of a layer's channels, from a file.
     Directions,
 }
 
-/// A layer of a scan.
+/// A layer of the network that a scan records.
 #[derive(Debug, Clone)]
 pub struct ScannedLayer {
-    /// What is read.
+    /// The network's values that are read as the layer's units.
     pub unit: UnitLayer,
-    /// Its name.
+    /// The layer's name.
     pub name: String,
-    /// Its other names.
+    /// The layer's other names.
     pub aliases: Vec<String>,
-    /// Names of values of which it is the last form, such as the convolution in front of its ReLU, each
-    /// with the layer's channel that its first channel is.
+    /// Names of earlier forms of the layer's values, such as the convolution before its ReLU. Each has the
+    /// layer's channel to which the form's first channel corresponds.
     pub forms: Vec<(String, usize)>,
-    /// Its kind.
+    /// What the layer's units are: channels, classes or directions.
     pub kind: LayerKind,
-    /// The receptive field of its positions in the picture.
+    /// The receptive field, in the input picture, of the layer's positions.
     pub field: Option<ReceptiveField>,
 }
 
-/// The layers of these names; without names, all with units and the classes.
+/// Returns the layers with these names; without names, all layers that have units, and the classes.
 ///
 /// # Errors
-/// If a name means no layer, or its channels are not known.
+/// If a name matches no layer, or the number of its channels is not known.
 pub(super) fn chosen(model: &LoadedModel, names: &[String]) -> Result<Vec<ScannedLayer>> {
     let shapes = model.model.input_shapes(1, None)?;
     let layered = model.model.all_layered(&shapes)?;
@@ -100,5 +100,5 @@ pub(super) fn chosen(model: &LoadedModel, names: &[String]) -> Result<Vec<Scanne
     Ok(units.into_iter().map(layer).chain(directions).collect())
 }
 
-/// The name under which the class logits are asked for.
+/// The name by which users refer to the layer of class logits.
 pub const CLASSES: &str = "class";

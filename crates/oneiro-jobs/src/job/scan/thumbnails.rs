@@ -1,4 +1,4 @@
-//! Small pictures of the images in lists, as the network saw them.
+//! Makes small pictures (thumbnails) of example images, as the network saw them.
 
 use std::collections::BTreeSet;
 
@@ -14,11 +14,11 @@ use crate::source::dataset::Dataset;
 use crate::source::framing::framed;
 use crate::task::Task;
 
-/// Images that are read at once.
+/// How many images are read in parallel.
 const AT_ONCE: usize = 32;
 
-/// The pictures of all images that stand in a list: JPEG, or PNG in a build without it. Of clips that `span`
-/// so many frames, the middle frame is shown.
+/// Returns thumbnails of all images in example lists: JPEG, or PNG in a build without JPEG. A clip of `span`
+/// frames is shown by its middle frame.
 pub(super) fn of_lists(
     context: &Context,
     dataset: &Dataset,
@@ -46,7 +46,7 @@ pub(super) fn of_lists(
     };
     for some in images.chunks(AT_ONCE) {
         context.check()?;
-        // What has vanished in the meantime has no thumbnail.
+        // An image whose file has disappeared since it was scanned gets no thumbnail.
         let made: Vec<Result<(u32, Vec<u8>)>> = context.compute(|| some.par_iter().map(picture).collect());
         pictures.extend(made.into_iter().flatten());
         progress.advance(some.len() as u64);

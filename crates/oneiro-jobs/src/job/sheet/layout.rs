@@ -10,13 +10,13 @@ use crate::numbers::{is_zero, short};
 pub struct SheetLayout {
     /// The title above the sheet.
     pub title: String,
-    /// The subtitle.
+    /// The subtitle below the title of the sheet.
     #[serde(default)]
     pub subtitle: String,
     /// What the line below each unit's caption shows.
     #[serde(default)]
     pub measure: Measure,
-    /// Number of pictures side by side.
+    /// Number of pictures side by side in the sheet.
     pub columns: usize,
     /// Minimum side of a picture in pixels. Smaller ones are enlarged by an integer factor; 0 enlarges none.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -27,12 +27,12 @@ pub struct SheetLayout {
     /// The folder that the scan's images lie in, if they have moved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub images: Option<String>,
-    /// The rows.
+    /// The rows of the sheet.
     pub rows: Vec<LayoutRow>,
 }
 
 impl SheetLayout {
-    /// Returns the number of units.
+    /// Returns the number of units in the sheet.
     pub fn cells(&self) -> usize {
         self.rows.iter().map(|row| row.captions.len()).sum()
     }
@@ -52,7 +52,7 @@ impl SheetLayout {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Measure {
-    /// The objective's value.
+    /// The value of the objective.
     #[default]
     Value,
     /// The relative error of an inversion, ‖Φ − Φ0‖/‖Φ0‖.
@@ -78,7 +78,7 @@ pub fn relative_error(value: f64) -> f64 {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LayoutRow {
-    /// The label beside the row.
+    /// The label beside the row of pictures.
     pub title: String,
     /// Pictures that are shown unchanged, before the units.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -91,7 +91,7 @@ pub struct LayoutRow {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SheetPhoto {
-    /// The picture's file.
+    /// Path of the picture's file.
     pub path: String,
     /// The text below the picture.
     pub caption: String,

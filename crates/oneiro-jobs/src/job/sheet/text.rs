@@ -1,4 +1,4 @@
-//! Metadata of a sheet.
+//! The metadata that a sheet carries.
 
 use std::ops::Range;
 
@@ -23,7 +23,7 @@ fn sheet_sources(work: &PreparedUnits<'_>, layout: &SheetLayout, units: Range<us
     names
 }
 
-/// The text of a sheet of these units.
+/// Returns the metadata of a sheet of these units.
 pub fn sheet_text(
     work: &PreparedUnits<'_>,
     layout: &SheetLayout,

@@ -20,7 +20,7 @@ use crate::tensors::{RawTensor, to_bytes};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TensorInput {
-    /// The input.
+    /// Name of the input.
     pub name: String,
     /// A .npy file with the values that the network reads.
     pub file: String,
@@ -33,27 +33,27 @@ pub struct TensorInput {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ActivationsJob {
-    /// A tensor for every input.
+    /// A tensor for every input of the network.
     pub inputs: Vec<TensorInput>,
-    /// Layers whose activations are stored.
+    /// Names of the layers whose activations are stored.
     pub layers: Vec<String>,
     /// The objective whose value and gradient are stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub objective: Option<String>,
-    /// How gradients pass ReLUs.
+    /// The rule for the gradients of ReLUs.
     pub relu: ReluGradient,
-    /// How gradients pass max-pooling.
+    /// The rule for the gradients of max-pooling.
     pub max_pool: MaxPoolGradient,
 }
 
 /// The report on a tensor of the result.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ActivationsReport {
-    /// The tensor's name.
+    /// Name of the stored tensor.
     pub name: String,
-    /// The tensor's shape.
+    /// Shape of the stored tensor.
     pub shape: Vec<usize>,
-    /// The tensor's Euclidean norm.
+    /// Euclidean norm of the stored tensor.
     pub norm: f64,
 }
 
@@ -142,7 +142,7 @@ impl Job for ActivationsJob {
 }
 
 impl ActivationsJob {
-    /// Reads the tensors of the inputs.
+    /// Reads the tensors with which inputs are fed.
     fn read(&self) -> Result<Vec<RawTensor>> {
         let read = |input: &TensorInput| {
             let (shape, data) = oneiro_media::read_npy(&input.file)?;

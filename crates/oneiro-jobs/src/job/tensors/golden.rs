@@ -26,22 +26,22 @@ const NEARBY: u64 = 64;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GoldenJob {
-    /// The safetensors file of reference values.
+    /// Path of the safetensors file of reference values.
     pub file: String,
     /// Largest allowed relative error of activations and values.
     pub tolerance: f64,
-    /// Largest allowed relative error of gradients.
+    /// Largest relative error of gradients that is allowed.
     pub gradient_tolerance: f64,
 }
 
 /// The comparison of a tensor with its reference.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Comparison {
-    /// The tensor's name in the file.
+    /// Name of the tensor in the file of reference values.
     pub name: String,
-    /// Largest allowed error.
+    /// Largest error of the tensor that is allowed.
     pub tolerance: f64,
-    /// The result.
+    /// How the network's tensor agrees with the file's.
     #[serde(flatten)]
     pub agreement: Agreement,
 }
@@ -54,22 +54,22 @@ pub struct Comparison {
 pub enum Agreement {
     /// The shapes agree.
     Numbers {
-        /// The error.
+        /// The relative error of the whole tensor.
         error: f64,
     },
     /// The gradients agree at an input that differs from the given one only by rounding. An activation is
     /// then zero up to rounding, and the gradient depends on which side of the ReLU's kink rounding puts it.
     Nearby {
-        /// The error at the given inputs.
+        /// The relative error when the network runs on the given inputs.
         here: f64,
         /// The smallest error at inputs that differ by rounding.
         error: f64,
     },
-    /// The shapes differ.
+    /// The shapes of the two tensors differ.
     Shapes {
-        /// The shape of this network's tensor.
+        /// Shape of the tensor that the network computes.
         ours: Vec<usize>,
-        /// The shape in the file.
+        /// Shape of the tensor in the file.
         theirs: Vec<usize>,
     },
 }

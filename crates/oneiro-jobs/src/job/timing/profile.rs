@@ -12,23 +12,23 @@ pub(super) struct Profile {
     backward: Vec<Vec<f64>>,
 }
 
-/// A step with its median times.
+/// A step of the network's plan, with its median times.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StepTime {
     /// Name of the value that the step computes.
     pub name: String,
-    /// ONNX operator type.
+    /// ONNX operator type of the step.
     #[serde(rename = "op")]
     pub op_type: String,
     /// The kernel, and what is fused into it.
     pub method: String,
-    /// Seconds in the forward pass.
+    /// Seconds that the step takes in the forward pass.
     #[serde(rename = "forward_seconds")]
     pub forward: f64,
-    /// Seconds in the backward pass.
+    /// Seconds that the step takes in the backward pass.
     #[serde(rename = "backward_seconds")]
     pub backward: f64,
-    /// Floating-point operations of both passes.
+    /// Floating-point operations of the step in both passes.
     pub flops: u64,
 }
 

@@ -1,4 +1,4 @@
-//! Units with their examples, drawn: one unit in detail, or many side by side.
+//! Draws units with their example images: one unit in detail, or many side by side.
 
 use oneiro_media::{Cell, Figure, Filter, Image, Number, Page, PngText, Section, Sheet, resize};
 
@@ -13,31 +13,31 @@ use crate::numbers::short;
 use crate::store::ScanFile;
 use crate::store::read::{Breadth, ExampleRecord, LayerRecord, UnitRecord};
 
-/// Side of a crop as it is drawn.
+/// Side in pixels of an example crop on the sheet.
 const TILE: usize = 128;
-/// Side of a crop on a page at most.
+/// Largest side in pixels of an example crop on a page.
 const ON_PAGE: usize = 224;
-/// Side of a map of activations in a picture at most.
+/// Largest side in pixels of an activation map on the sheet.
 const MAP: usize = 176;
-/// Side of a mosaic of crops.
+/// Side in pixels of a unit's mosaic of example crops.
 const MOSAIC: usize = 240;
 
-/// Units to be drawn.
+/// Units to draw, with everything that is drawn of them.
 pub(super) struct Drawn<'a> {
     pub scan: &'a ScanFile,
     pub crops: &'a Crops<'a>,
     pub units: &'a [(UnitRecord, &'a LayerRecord)],
-    /// Rendered pictures of the units.
+    /// Rendered pictures of the units, if they were requested.
     pub pictures: Option<Vec<Image>>,
-    /// For each unit its best images with its map of activations over them.
+    /// For each unit its best example images with its activation map drawn over them.
     pub heat: Option<Vec<Vec<Image>>>,
-    /// What drives each unit, if that is drawn.
+    /// For each unit, the units that drive it, if they were requested.
     pub driven: Vec<Driven<'a>>,
-    /// Examples of each list.
+    /// Number of example images drawn of each list.
     pub examples: usize,
 }
 
-/// The heading of maps of activations.
+/// Heading of the activation maps.
 const HEAT: &str = "activation map";
 
 impl Drawn<'_> {
@@ -48,7 +48,7 @@ impl Drawn<'_> {
         })
     }
 
-    /// All as one picture.
+    /// Returns a contact sheet of all units.
     pub(super) fn sheet(&self) -> Result<Sheet> {
         let about = match self.units {
             [(unit, layer)] => numbers(unit, layer),
@@ -62,7 +62,7 @@ impl Drawn<'_> {
             .min_cell_width(MIN_CELL_WIDTH);
         let alone = self.units.len() == 1;
         for (i, (unit, layer)) in self.units.iter().enumerate() {
-            // Of several units only the strongest examples.
+            // If there are several units, only the list of the largest activations is drawn.
             let lists = lists(self.scan, unit, layer);
             let shown = if alone { lists.len() } else { 1 };
             for (row, (heading, examples)) in lists.into_iter().take(shown).enumerate() {
@@ -104,7 +104,7 @@ impl Drawn<'_> {
         self.heat.as_ref().and_then(|heat| heat.get(unit)).map_or(&[], Vec::as_slice)
     }
 
-    /// All as a page.
+    /// Returns an HTML page of all units.
     pub(super) fn page(&self, text: PngText) -> Result<Page> {
         let meta = |key: &str| self.scan.meta(key).unwrap_or_default();
         let sections = match self.units {
@@ -136,7 +136,7 @@ impl Drawn<'_> {
         Ok(Page { title: self.title()?, intro, sections, footer, text })
     }
 
-    /// One unit: its lists, image by image, and its plots.
+    /// Returns the page's sections for a single unit: its example images list by list, and its plots.
     fn in_detail(&self, unit: &UnitRecord, layer: &LayerRecord) -> Result<Vec<Section>> {
         let mut sections = Vec::new();
         for (at, (heading, examples)) in lists(self.scan, unit, layer).into_iter().enumerate() {
@@ -171,7 +171,7 @@ impl Drawn<'_> {
         Ok(sections)
     }
 
-    /// Many units: a figure each, in an order that the reader chooses.
+    /// Returns the page's sections for many units: one figure for each unit, which the reader can sort.
     fn side_by_side(&self) -> Result<Vec<Section>> {
         let mut sections: Vec<Section> = Vec::new();
         for (i, (unit, layer)) in self.units.iter().enumerate() {
@@ -195,7 +195,7 @@ impl Drawn<'_> {
         Ok(sections)
     }
 
-    /// A unit with its strongest crops, and its picture before them if there is one.
+    /// Returns a unit's figure: its strongest crops, after its rendered picture if there is one.
     fn of_unit(&self, i: usize, unit: &UnitRecord, layer: &LayerRecord) -> Result<Figure> {
         let mut parts = Vec::new();
         for example in unit.best.iter().take(self.examples) {
@@ -247,7 +247,7 @@ impl Drawn<'_> {
         figures::with_jpeg(figure, &drawn)
     }
 
-    /// A unit's numbers and the classes that it answers, in words.
+    /// Returns a unit's statistics and the classes that it responds to, in words.
     fn about(&self, unit: &UnitRecord, layer: &LayerRecord) -> Result<String> {
         let (numbers, answers) = (numbers(unit, layer), self.answers(unit)?);
         Ok(if answers.is_empty() { numbers } else { format!("{numbers}. Answers {answers}.") })
@@ -267,7 +267,7 @@ impl Drawn<'_> {
     }
 }
 
-/// A picture whose longer side is this long at most.
+/// Shrinks a picture so that its longer side has at most `most` pixels.
 fn reduced(picture: Image, most: usize) -> Result<Image> {
     let longest = picture.height.max(picture.width);
     if longest <= most {
@@ -277,7 +277,7 @@ fn reduced(picture: Image, most: usize) -> Result<Image> {
     Ok(resize(&picture, height.max(1), width.max(1), Filter::Triangle)?)
 }
 
-/// An example with its picture.
+/// Returns the page's figure of an example image.
 fn figure(example: &ExampleRecord, picture: Image) -> Result<Figure> {
     let picture = reduced(picture, ON_PAGE)?;
     let class = example.class.as_deref().map_or("", plain_class);

@@ -1,4 +1,4 @@
-//! What drives a unit and what it feeds, drawn: each unit by its own best crop.
+//! Draws the units that drive a unit and those that it feeds, each by its own best example crop.
 
 use oneiro_media::{Cell, Figure, Filter, Image, Section, Sheet, resize};
 
@@ -11,36 +11,36 @@ use crate::numbers::short;
 use crate::store::ScanFile;
 use crate::store::read::{LayerRecord, UnitRecord};
 
-/// Side of a unit's picture.
+/// Side in pixels of a unit's picture.
 const TILE: usize = 128;
 
-/// Units that have a share in a unit, or in which it has one.
+/// A list of units that contribute to a unit, or to which it contributes.
 struct List {
     heading: String,
     note: String,
     units: Vec<Share>,
 }
 
-/// A unit with its share.
+/// A unit of the list with its contribution.
 struct Share {
     name: String,
     value: f64,
-    /// Its place among [`Driven::units`]; `None` if the scan does not have it.
+    /// Index of the unit in [`Driven::units`]; `None` if the scan does not contain it.
     at: Option<usize>,
 }
 
-/// What drives a unit and what it feeds, with what is drawn of each.
+/// The units that drive a unit and those that it feeds, with what is drawn of each.
 pub(super) struct Driven<'a> {
     unit: String,
     lists: Vec<List>,
     units: Vec<(UnitRecord, &'a LayerRecord)>,
-    /// Rendered pictures of the units.
+    /// Rendered pictures of the units, if they were requested.
     pictures: Option<Vec<Image>>,
 }
 
 impl<'a> Driven<'a> {
-    /// Of these contributions at most `most` in each list. `render` makes pictures of units, if they are
-    /// wanted.
+    /// Takes at most `most` units of each list of the report. `render` returns pictures of units, if they
+    /// were requested.
     pub(super) fn new(
         scan: &'a ScanFile,
         report: &ContributionsReport,
@@ -97,7 +97,7 @@ impl<'a> Driven<'a> {
         Ok(())
     }
 
-    /// A unit's best crop, with its rendered picture above it if there is one.
+    /// Returns a unit's best example crop, below its rendered picture if there is one.
     fn drawn(&self, at: usize, crops: &Crops<'_>) -> Result<Image> {
         let (unit, layer) = &self.units[at];
         let mut crop = match unit.best.first() {
@@ -105,7 +105,8 @@ impl<'a> Driven<'a> {
             None => Image::filled(TILE, TILE, [1.0; 3]),
         };
         crop = tile(&crop)?;
-        // Classes have scores of any sign.
+        // A picture is crossed out if nothing activates the unit. Class logits are exempt, because they may
+        // be negative.
         if unit.maximum.unwrap_or(0.0) <= 0.0 && !layer.is_classes {
             crossed_out(&mut crop);
         }
@@ -115,7 +116,7 @@ impl<'a> Driven<'a> {
         }
     }
 
-    /// The sheet with a row for each list.
+    /// Adds a row to a contact sheet for each list.
     pub(super) fn on_sheet(&self, mut sheet: Sheet, crops: &Crops<'_>, is_alone: bool) -> Result<Sheet> {
         for List { heading, units, .. } in &self.lists {
             sheet = sheet.row(self.heading(heading, is_alone));
@@ -128,7 +129,7 @@ impl<'a> Driven<'a> {
         Ok(sheet)
     }
 
-    /// A section of a page for each list.
+    /// Returns a section of an HTML page for each list.
     pub(super) fn sections(&self, crops: &Crops<'_>, is_alone: bool) -> Result<Vec<Section>> {
         let mut sections = Vec::new();
         for List { heading, note, units } in &self.lists {
@@ -152,7 +153,7 @@ impl<'a> Driven<'a> {
     }
 }
 
-/// A picture in a square of [`TILE`]; few pixels stay squares.
+/// Resizes a picture to a square with side [`TILE`]. The pixels of a small picture stay visible as squares.
 fn tile(picture: &Image) -> Result<Image> {
     let filter = if picture.height.max(picture.width) < TILE { Filter::Area } else { Filter::Triangle };
     Ok(resize(picture, TILE, TILE, filter)?)

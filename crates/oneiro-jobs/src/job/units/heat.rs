@@ -1,4 +1,4 @@
-//! Maps of activations over the images that excite a unit.
+//! Draws a unit's activation maps over the images that excite it.
 //!
 //! The network is run on each image again. The unit's map is enlarged bilinearly: a number of the map stands
 //! at the centre of what its position sees. Of a clip, the map at the time of the largest activation lies
@@ -23,11 +23,11 @@ use crate::source::clips::ClipReader;
 use crate::store::ScanFile;
 use crate::store::read::{ExampleRecord, LayerRecord, UnitRecord};
 
-/// For each unit its best images, at most `examples`, each with the unit's activations over it in colours.
-/// The strongest colour is the largest activation in these images.
+/// Returns for each unit at most `examples` of its best images, with its activation map over them in colours.
+/// The strongest colour is the largest activation in the unit's images.
 ///
 /// # Errors
-/// If the run's network is another one, or a unit's layer is no map of rows and columns.
+/// If the run's network is not the scanned one, or a unit's layer is no map of rows and columns.
 pub(super) fn over_images(
     run: &Run<'_>,
     scan: &ScanFile,
@@ -64,7 +64,7 @@ pub(super) fn over_images(
     Ok(drawn)
 }
 
-/// Pictures with maps over them, all on one scale.
+/// Draws activation maps over pictures, all with the same colour scale.
 fn overlaid(maps: Vec<(Image, Vec<f32>)>, layer: &LayerRecord) -> Result<Vec<Image>> {
     let numbers = || maps.iter().flat_map(|(_, map)| map).copied().filter(|value| value.is_finite());
     let scale = f64::from(numbers().fold(0.0f32, |scale, value| scale.max(value.abs())));
@@ -122,14 +122,15 @@ fn enlarged(map: &[f32], layer: &LayerRecord, size: [usize; 2]) -> Vec<f32> {
     large
 }
 
-/// A network that gives the maps of a layer.
+/// A compiled network that computes the activation maps of one layer.
 struct MapReader {
     session: ObjectiveSession,
     inputs: Vec<PictureInput>,
     /// Reads the clips of a scan of clips.
     clips: Option<ClipReader>,
     map: FeatureMap,
-    /// How the channels are taken to units, if the units are directions, and whether these are rectified.
+    /// The matrix from channels to units, if the units are directions, and whether negative results become
+    /// zero.
     directions: Option<(Projection, bool)>,
 }
 
@@ -243,7 +244,7 @@ mod tests {
 
     #[test]
     fn maps_are_enlarged_between_the_centres_of_their_positions() {
-        // Two positions of two pixels each: centres at 0.5 and 2.5.
+        // Two positions that cover two pixels each have their centres at 0.5 and 2.5.
         let large = enlarged(&[0.0, 4.0], &layer([1, 2]), [1, 4]);
         assert_eq!(large, [0.0, 1.0, 3.0, 4.0]);
         let field = oneiro_net::analysis::ReceptiveField {
@@ -253,7 +254,7 @@ mod tests {
             is_regular: true,
             strides_differ: false,
         };
-        // Centres at 0 and 2.
+        // With this receptive field, the two positions have their centres at pixels 0 and 2.
         let large = enlarged(&[0.0, 4.0], &LayerRecord { field: Some(field), ..layer([1, 2]) }, [1, 4]);
         assert_eq!(large, [0.0, 2.0, 4.0, 4.0]);
     }

@@ -1,4 +1,4 @@
-//! Plots of a unit: the classes that it answers, and the histogram of its activations.
+//! Plots of a unit: the classes that it responds to, and the histogram of its activations.
 
 use oneiro::unit_statistics::{histogram, quantiles};
 use oneiro_media::{Image, Plot, Series};
@@ -8,21 +8,21 @@ use crate::error::Result;
 use crate::store::ScanFile;
 use crate::store::read::{ClassRecord, UnitRecord};
 
-/// Height and width.
+/// Height and width of a plot in pixels.
 const SIZE: [usize; 2] = [260, 420];
-/// Classes that are shown.
+/// Number of classes in a plot.
 const CLASSES: usize = 10;
-/// Bars of the histogram.
+/// Number of bars in a histogram.
 const BINS: usize = 32;
 
-/// The plots of a unit.
+/// Returns all plots of a unit.
 pub(super) fn of_unit(scan: &ScanFile, unit: &UnitRecord) -> Result<Vec<Image>> {
     let mut plots: Vec<Image> = of_classes(unit)?.into_iter().collect();
     plots.extend(of_sample(&scan.samples(unit.number)?)?);
     Ok(plots)
 }
 
-/// The classes with the largest activations, the largest first.
+/// Returns the classes with the unit's largest activations, largest first.
 pub(super) fn classes(unit: &UnitRecord) -> Vec<(&str, f64)> {
     let known = |class: &ClassRecord| Some(f64::from(class.maximum?));
     let mut classes: Vec<(&str, f64)> =
@@ -48,7 +48,7 @@ pub(crate) fn of_classes(unit: &UnitRecord) -> Result<Option<Image>> {
     Ok(Some(plot.render()?))
 }
 
-/// `None` if the sample has fewer than two different numbers.
+/// Plots the histogram of sampled activations; `None` if the sample has fewer than two different numbers.
 fn of_sample(sample: &[f32]) -> Result<Option<Image>> {
     let Some(ends) = quantiles(sample, &[0.0, 1.0]).filter(|ends| ends[1] > ends[0]) else { return Ok(None) };
     let (low, high) = (ends[0] as f32, ends[1] as f32);
@@ -56,7 +56,7 @@ fn of_sample(sample: &[f32]) -> Result<Option<Image>> {
     let all = counts.iter().sum::<u64>().max(1) as f64;
     let edge = |i: usize| ends[0] + (ends[1] - ends[0]) * i as f64 / BINS as f64;
     let edges: Vec<f64> = (0..=BINS).map(edge).collect();
-    // What is nowhere has no bar on a logarithmic axis.
+    // An empty bin is a gap, because a logarithmic axis cannot show zero.
     let shares: Vec<f64> =
         counts.iter().map(|count| if *count > 0 { *count as f64 / all } else { f64::NAN }).collect();
     let plot = Plot::new(SIZE[1], SIZE[0])
@@ -67,12 +67,12 @@ fn of_sample(sample: &[f32]) -> Result<Option<Image>> {
     Ok(Some(plot.render()?))
 }
 
-/// The histogram of a sample as a strip of bars of this width, without letters; each bar's height is the
-/// logarithm of its share.
+/// Draws the histogram of a sample as a strip of bars without text, `width` pixels wide. A bar's height is
+/// the logarithm of the bin's share.
 pub(super) fn strip(sample: &[f32], width: usize) -> Image {
-    /// Height of the strip.
+    /// Height of the strip in pixels.
     const HEIGHT: usize = 36;
-    /// Share that has no height.
+    /// Bins with this share of the sample or less have no bar.
     const LEAST: f64 = 1e-4;
     let mut strip = Image::filled(width, HEIGHT, [1.0; 3]);
     let Some(ends) = quantiles(sample, &[0.0, 1.0]).filter(|ends| ends[1] > ends[0]) else { return strip };

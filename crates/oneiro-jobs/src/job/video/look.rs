@@ -13,23 +13,23 @@ use crate::error::Result;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FlowLook {
-    /// Red is horizontal, green vertical flow and blue the magnitude, each scaled from its least to its
-    /// largest value over the sequence (Feichtenhofer et al. 2020, §4).
+    /// Red is horizontal flow, green is vertical flow, and blue is the magnitude. Each is scaled from its
+    /// smallest to its largest value over the sequence (Feichtenhofer et al. 2020, §4).
     #[default]
     Channels,
-    /// The same with one scale for both components.
+    /// Like `Channels`, but with one common scale for all three channels.
     Joint,
-    /// The colour wheel of the Middlebury benchmark.
+    /// The colour wheel of the Middlebury benchmark: the hue shows the direction.
     Wheel,
-    /// Arrows, over the image if the network takes one.
+    /// Arrows, drawn over the rendered image if the network has an image input.
     Arrows,
 }
 
 impl FlowLook {
-    /// The names on the command line.
+    /// Names of the drawing styles on the command line.
     pub const NAMES: [&'static str; 4] = ["channels", "joint", "wheel", "arrows"];
 
-    /// Returns the look with a name.
+    /// Returns the drawing style with this name.
     pub fn named(name: &str) -> Option<Self> {
         Some(match name {
             "channels" => Self::Channels,
@@ -44,7 +44,7 @@ impl FlowLook {
         *self == Self::default()
     }
 
-    /// Draws a picture of one of a unit's inputs: flow as colours or arrows, others as they are.
+    /// Draws the picture of one of a unit's inputs: flow as colours or arrows, other inputs as they are.
     pub(super) fn drawn(self, picture: &Picture, all: &[Picture]) -> Result<Image> {
         if picture.kind != InputKind::Flow {
             return colors_of(picture);

@@ -1,4 +1,4 @@
-//! A page on which the clips of all units play side by side, in step.
+//! An HTML page on which the clips of all units play side by side, in step.
 
 use oneiro_media::{Figure, Image, Page, PngText, Section};
 
@@ -10,7 +10,7 @@ use crate::job::units::plots;
 use crate::job::{Run, figures};
 use crate::numbers::short;
 
-/// The text that explains the page.
+/// Introduction of the page.
 const ABOUT: &str = "Each clip was found by optimisation: starting from noise, the inputs of the network were changed step by \
      step so that one unit answers as strongly as possible. Clips loop in step; a pointer over one stops it. γ counts changes \
      between frames: the larger, the slower the motion. κ counts differences within a frame: the larger, the smoother.";
@@ -36,7 +36,7 @@ fn of_data(run: &Run<'_>, examples: &Examples, unit: &str) -> Result<Vec<Figure>
 }
 
 impl VideoJob {
-    /// Returns the page, with a section for each unit.
+    /// Returns the HTML page, with a section for each unit.
     pub(super) fn page(
         &self,
         run: &Run<'_>,
@@ -90,7 +90,7 @@ impl VideoJob {
         })
     }
 
-    /// Adds a clip to a figure, as a strip of its frames.
+    /// Adds a clip to a page's figure, as a strip of its frames side by side.
     fn with_film(&self, figure: Figure, clip: &Image) -> Result<Figure> {
         let (h, w, frames) = (clip.height, clip.width, clip.frames);
         let mut data = vec![0.0; clip.data.len()];

@@ -29,7 +29,7 @@ pub fn numbers(card: &InputCard) -> String {
 
 /// Formats a list of numbers, with an ellipsis if it is long.
 pub fn list(numbers: &[f32]) -> String {
-    /// The number of values that are written.
+    /// Most values that a remark lists.
     const SHOWN: usize = 4;
     let shown: Vec<String> = numbers.iter().take(SHOWN).map(|n| number(*n)).collect();
     let more = if numbers.len() > SHOWN { " …" } else { "" };

@@ -6,10 +6,10 @@ use crate::numbers::ListError;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UnitListError {
-    /// Only a scan can determine the unit.
+    /// The unit is described by a property that only a scan knows.
     #[error("{unit}: which unit answers a class most is known from a scan of images; none is given")]
     NeedsScan {
-        /// The unit.
+        /// The unit as the user wrote it.
         unit: String,
     },
     /// A list of numbers cannot be parsed.

@@ -1,4 +1,4 @@
-//! Computed flow, kept in files as a network sees it.
+//! Caches computed optical flow in files, scaled and cropped as the network takes it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,18 +13,19 @@ use crate::error::Result;
 use crate::files::create_folder;
 use crate::source::places::hash;
 
-/// The computed flow of one video.
+/// The cache of the optical flow computed from one video.
 pub(super) struct Cache<'a> {
     folder: &'a Path,
-    /// A hash of the video and of all that the flow depends on.
+    /// Hash of the video file's state and of everything else that the flow depends on.
     key: String,
-    /// Index and fields of each flow input, and the number of clips.
+    /// Index and number of flow fields of each flow input.
     inputs: Vec<(usize, usize)>,
     clips: usize,
 }
 
 impl<'a> Cache<'a> {
-    /// Of a video that inputs see in this way. A video that is changed has other flow.
+    /// Makes the cache for a video and the inputs that see it. If the video file changes, the cache's key
+    /// changes.
     pub(super) fn new(
         folder: &'a Path,
         video: &Path,
@@ -33,7 +34,7 @@ impl<'a> Cache<'a> {
     ) -> Self {
         let data = std::fs::metadata(video).map(|data| (data.len(), data.modified().ok()));
         let place = std::fs::canonicalize(video).unwrap_or_else(|_| video.to_owned());
-        // The span of the clip depends on all inputs.
+        // The key includes all inputs, because they determine the span of the clip.
         let seen: Vec<_> = inputs.iter().map(|input| (input.kind, input.extent)).collect();
         let method = (TvL1Options::default(), crate::provenance::VERSION);
         let key = hash(format!("{place:?} {data:?} {seen:?} {sampling:?} {method:?}").as_bytes());
@@ -43,7 +44,7 @@ impl<'a> Cache<'a> {
         Self { folder, key, inputs, clips: sampling.clips }
     }
 
-    /// The flow of each input, clip by clip; `None` if a part of it is not there, or damaged.
+    /// Returns the cached flow of each input, clip by clip; `None` if any of it is missing or damaged.
     pub(super) fn read(&self) -> Option<BTreeMap<usize, Vec<Image>>> {
         let of_input = |&(at, fields): &(usize, usize)| {
             let flow = read_flow(self.file(at)).ok().filter(|flow| flow.frames == fields * self.clips)?;
@@ -53,7 +54,7 @@ impl<'a> Cache<'a> {
         self.inputs.iter().map(of_input).collect()
     }
 
-    /// Keeps the flow of an input, `[2, T, H, W]` of each clip.
+    /// Stores the flow of an input: `[2, T, H, W]` for each clip.
     pub(super) fn write(&self, input: usize, clips: &[Image]) -> Result<()> {
         create_folder(self.folder)?;
         let mut fields = Vec::new();
@@ -71,7 +72,7 @@ impl<'a> Cache<'a> {
     }
 }
 
-/// Some fields as a display image, all u first.
+/// Returns some flow fields as a display image, with u of all fields before v.
 fn displayed(flow: &Flow, first: usize, fields: usize) -> Result<Image, MediaError> {
     let fields_of = first..first + fields;
     let planes = fields_of.clone().map(|t| flow.u(t)).chain(fields_of.map(|t| flow.v(t)));

@@ -1,4 +1,4 @@
-//! Flow fields for a network: from files, or by TV-L1.
+//! Prepares optical flow for a network: read from files, or computed by TV-L1.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -11,14 +11,15 @@ use crate::error::Result;
 use crate::source::error::SourceError;
 use crate::source::framing::kept_share;
 
-/// The largest ratio of the aspects of flow and video. Extraction tools round sides: 340×256 for 320×240.
+/// The largest ratio of the aspect ratios of flow and video. Flow extraction tools round sides: 340×256 for
+/// 320×240.
 const ASPECT_TOLERANCE: f64 = 1.1;
 
-/// Returns an error unless flow from a file can belong to a video of `total` frames of a height and width.
-/// A file may lack the last field, or have one for the last frame.
+/// Returns an error unless flow from a file can belong to a video of `total` frames with this height and
+/// width. A file may lack the last field, or have one more for the last frame.
 ///
 /// # Errors
-/// [`SourceError::Flow`].
+/// [`SourceError::Flow`], which says what does not fit.
 pub(super) fn check(flow: &Flow, file: &Path, video: &Path, total: usize, size: [usize; 2]) -> Result<()> {
     let aspect = |height: usize, width: usize| width as f64 / height as f64;
     let ratio = aspect(flow.height, flow.width) / aspect(size[0], size[1]);
@@ -40,8 +41,8 @@ pub(super) fn check(flow: &Flow, file: &Path, video: &Path, total: usize, size: 
     Err(SourceError::Flow { file: file.to_owned(), clip, why }.into())
 }
 
-/// Returns a frame's luminance, scaled down if the network sees it smaller: flow of large frames takes long,
-/// and its details are lost. The scale is that of pictures before the crop.
+/// Returns a frame's luminance, scaled down if the network's input is smaller: flow of large frames takes
+/// long to compute, and its details would be lost. The scale is that of pictures before the crop.
 pub(super) fn luminance(frame: &Image, size: [usize; 2], crop: Option<f64>) -> Result<Luminance> {
     let from = [frame.height, frame.width];
     let (height, width) = scaled(from, size, crop);
@@ -55,13 +56,13 @@ pub(super) fn luminance(frame: &Image, size: [usize; 2], crop: Option<f64>) -> R
     Ok(luminance_of(frame)?.swap_remove(0))
 }
 
-/// Height and width of a picture before the crop.
+/// Returns height and width to which a picture is scaled before the crop.
 fn scaled(from: [usize; 2], size: [usize; 2], crop: Option<f64>) -> (usize, usize) {
     classify_scale((from[0], from[1]), size[0], size[1], kept_share(from, size, crop))
 }
 
-/// Computes fields by TV-L1: field t from frame t to frame t + 1. A field whose second frame is missing has
-/// no motion.
+/// Computes flow fields by TV-L1; field t leads from frame t to frame t + 1. A field whose second frame is
+/// missing has no motion.
 pub(super) fn computed<'f>(
     wanted: &BTreeSet<usize>,
     frame: impl Fn(usize) -> Option<&'f Luminance> + Sync,
@@ -79,15 +80,15 @@ pub(super) fn computed<'f>(
     Ok(fields.into_iter().flatten().collect())
 }
 
-/// Scales and crops flow of a video's size as [`framed`](crate::source::framing::framed) does with pictures.
-/// Vectors are scaled with the field, each component with its axis. Returns `[2, T, H, W]`, all fields' u
-/// first.
+/// Scales and crops flow as [`framed`](crate::source::framing::framed) does with pictures of that size.
+/// Vectors are scaled too, each component by the factor of its axis. Returns `[2, T, H, W]`, with u of all
+/// fields first.
 pub(super) fn framed(flow: &Flow, size: [usize; 2], crop: Option<f64>) -> Result<Image, MediaError> {
     framed_at(flow, size, crop, [flow.height, flow.width])
 }
 
-/// Scales and crops flow like [`framed`], with the crop for a video of another size: flow may have been
-/// computed of frames that [`luminance`] scaled down.
+/// Scales and crops flow like [`framed`], but with the crop for a video of another size: [`luminance`] may
+/// have scaled the frames down before flow was computed.
 pub(super) fn framed_at(
     flow: &Flow,
     size: [usize; 2],
@@ -115,7 +116,7 @@ pub(super) fn framed_at(
 mod tests {
     use super::*;
 
-    /// A field of one vector everywhere.
+    /// Makes a flow field with the same vector everywhere.
     fn even(height: usize, width: usize, [u, v]: [f32; 2]) -> Flow {
         let plane = |value: f32| vec![value; height * width];
         Flow::new(1, height, width, [plane(u), plane(v)].concat()).unwrap()
@@ -128,7 +129,7 @@ mod tests {
         assert_eq!(image.shape(), [2, 2, 5, 10]);
         let values: Vec<f32> = image.data.chunks(50).map(|plane| plane[7]).collect();
         assert_eq!(values, [1.0, 2.0, -0.5, 0.25]);
-        // A field of the network's size stays as it is.
+        // A flow field of the network's input size stays as it is.
         let image = framed(&flow, [10, 20], None).unwrap();
         assert_eq!(image.data[..200], [2.0; 200]);
     }
@@ -139,7 +140,7 @@ mod tests {
         let small = luminance(&frame, [32, 32], Some(0.8)).unwrap();
         assert_eq!((small.height, small.width), (40, 60));
         let flow = even(40, 60, [1.0, 1.0]);
-        // It is only cropped.
+        // The flow already has the network's scale, so it is only cropped.
         let image = framed_at(&flow, [32, 32], Some(0.8), [60, 90]).unwrap();
         assert!(image.shape() == [2, 32, 32] || image.shape() == [2, 1, 32, 32]);
         assert!(image.data.iter().all(|&value| value == 1.0));

@@ -10,10 +10,10 @@ use crate::error::Result;
 use crate::source::error::SourceError;
 use crate::source::listing::{entries, is_shown};
 
-/// Endings of flow files, in the order in which they are looked for.
+/// Endings of flow files, in order of preference.
 const FLOW_EXTENSIONS: [&str; 3] = ["npz", "npy", "flo"];
 
-/// A clip, its class folder, and its flow.
+/// A clip to classify, its class folder, and its flow file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Clip {
@@ -22,24 +22,24 @@ pub struct Clip {
     /// Name of the class folder that contains the clip.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folder: Option<String>,
-    /// The file or folder with the clip's optical flow. Without one, flow is computed.
+    /// The file or folder with the clip's optical flow; `None` computes the flow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flow: Option<String>,
 }
 
-/// Where the flow of clips comes from.
+/// Where the optical flow of clips comes from.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum FlowSource {
-    /// From the file beside a clip, with the clip's name and the ending `.npz`, `.npy` or `.flo`; for clips
-    /// without such a file, by TV-L1.
+    /// From the file beside a clip, with the clip's name and the ending `.npz`, `.npy` or `.flo`. For clips
+    /// without such a file, flow is computed by TV-L1.
     #[default]
     Beside,
-    /// By TV-L1.
+    /// Computed by TV-L1, even if there are flow files.
     TvL1,
-    /// From a folder whose names are those of the clips; of a single clip also a file, or the folder of its
-    /// pictures.
+    /// From a folder in which flow files have the clips' names. For a single clip it may also be the flow
+    /// file itself, or the folder of its pictures.
     From(PathBuf),
 }
 
@@ -51,11 +51,11 @@ pub enum FlowSource {
 /// clips.
 pub fn find_clips(paths: &[PathBuf], flow: &FlowSource) -> Result<Vec<Clip>> {
     let name = |path: &Path| path.to_string_lossy().into_owned();
-    // Each clip, with its path relative to the given folder.
+    // For each clip its path, its path relative to the given folder, and its class folder.
     let mut found: Vec<(PathBuf, PathBuf, Option<String>)> = Vec::new();
     for path in paths {
         if path.is_dir() {
-            // A given folder that cannot be listed is an error.
+            // Fails early if a given folder cannot be listed; unreadable subfolders are not errors.
             entries(path)?;
         }
         if !path.is_dir() || is_frames(path) {
@@ -115,7 +115,7 @@ pub(crate) fn clips_below(root: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Whether a folder is a clip of its own: it has pictures, all of which are stills, and no video.
+/// Whether a folder is itself a clip: it contains pictures, the first of which is a still, and no video.
 pub(crate) fn is_frames(folder: &Path) -> bool {
     let Ok(entries) = entries(folder) else { return false };
     let is_hidden =
@@ -131,7 +131,7 @@ pub(crate) fn is_frames(folder: &Path) -> bool {
     !has_video && first.is_some_and(|first| !is_animation(first))
 }
 
-/// The flow of a clip, if it does not have to be computed. A name in a given folder that does not exist is
+/// Returns the path of a clip's flow, or `None` if it must be computed. A missing file in a given folder is
 /// returned as well, so that reading it reports what is missing.
 pub(crate) fn flow_of(from: &FlowSource, path: &Path, relative: &Path, is_only: bool) -> Option<PathBuf> {
     match from {
@@ -152,7 +152,7 @@ pub(crate) fn flow_of(from: &FlowSource, path: &Path, relative: &Path, is_only: 
     }
 }
 
-/// Names of flow files for a clip: with its ending replaced, then with an ending more.
+/// Returns possible names of a clip's flow file: with the ending replaced, then with an ending appended.
 fn flow_files(clip: &Path) -> Vec<PathBuf> {
     let more = |ending: &&str| PathBuf::from(format!("{}.{ending}", clip.to_string_lossy()));
     let replaced = FLOW_EXTENSIONS.iter().map(|ending| clip.with_extension(ending));
@@ -206,7 +206,7 @@ mod tests {
         let one = find_clips(&[root.join("a/run")], &FlowSource::TvL1).unwrap();
         assert_eq!(one, [Clip { file: path("a/run"), folder: None, flow: None }]);
         let error = find_clips(&[root.join(".hidden/none")], &FlowSource::Beside).map(|clips| clips.len());
-        // A file that is not there is named when it is read.
+        // A file that does not exist counts as a clip here; reading it later reports the error.
         assert_eq!(error.unwrap(), 1);
         fs::create_dir(root.join("empty")).unwrap();
         let error = find_clips(&[root.join("empty")], &FlowSource::Beside).unwrap_err().to_string();
@@ -228,7 +228,7 @@ mod tests {
         assert_eq!(flows(&["v/a/1.mp4"], "f/a/1.npz"), [path("f/a/1.npz")]);
         assert_eq!(flows(&["v/a/1.mp4"], "f/a"), [path("f/a/1.npz")]);
         assert_eq!(flows(&["v/a/1.mp4"], "f/a/2"), [path("f/a/2")]);
-        // A missing file is named.
+        // Flow files that are missing in the given folder are named nevertheless.
         assert_eq!(flows(&["v"], "f/a"), [path("f/a/a/1.npz"), path("f/a/a/2.npz")]);
     }
 }

@@ -1,20 +1,20 @@
-//! Which frames of a video the inputs of a network see.
+//! Computes which frames of a video the inputs of a network see.
 //!
-//! All inputs of a clip lie in one span of frames, as long as the longest of them, and each is centred in it.
-//! A video of `total` frames has `P = max(1, total - span + 1)` possible starts. The k-th of K clips starts
-//! at `P · (2k + 1) / (2K)`, rounded down, as in [`oneiro_media::Sampling`].
+//! All inputs of a clip lie in one span of frames, as long as the longest input needs, and each input is
+//! centred in it. A video of `total` frames has `P = max(1, total - span + 1)` possible starts. The k-th of K
+//! clips starts at `P · (2k + 1) / (2K)`, rounded down, as in [`oneiro_media::Sampling`].
 
-/// What an input takes of a span.
+/// The part of a span that an input takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
-    /// A number of frames.
+    /// The part has this number of frames.
     Frames(usize),
-    /// A number of flow fields. Field t leads from frame t to frame t + 1.
+    /// This number of flow fields; field t leads from frame t to frame t + 1.
     Fields(usize),
 }
 
 impl Part {
-    /// Frames that it spans.
+    /// Returns the number of frames that the part spans.
     fn span(self, stride: usize) -> usize {
         let reach = |count: usize| count.max(1).saturating_sub(1).saturating_mul(stride);
         match self {
@@ -29,7 +29,8 @@ impl Part {
         }
     }
 
-    /// The last frame, or field, of a video. A video of one frame has a field: one without motion.
+    /// Returns the index of the last frame or flow field of a video. A video of one frame has one field,
+    /// without motion.
     fn last(self, total: usize) -> usize {
         match self {
             Self::Frames(_) => total.saturating_sub(1),
@@ -38,7 +39,7 @@ impl Part {
     }
 }
 
-/// The frames that all inputs of a clip span.
+/// The range of frames that all inputs of a clip cover together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Span {
     parts: Vec<Part>,
@@ -47,30 +48,31 @@ pub struct Span {
 }
 
 impl Span {
-    /// Creates a span for inputs whose frames or fields are `stride` frames of the video apart.
+    /// Makes a span for inputs whose frames or flow fields are `stride` frames of the video apart.
     pub fn new(parts: Vec<Part>, stride: usize) -> Self {
         let frames = parts.iter().map(|part| part.span(stride)).max().unwrap_or(1);
         Self { parts, stride, frames }
     }
 
-    /// Number of frames.
+    /// Returns the span's number of frames.
     pub fn frames(&self) -> usize {
         self.frames
     }
 
-    /// The first frame of each of `count` clips of a video of `total` frames.
+    /// Returns the first frame of each of `count` clips of a video with `total` frames.
     pub fn starts(&self, total: usize, count: usize) -> Vec<usize> {
         let possible = total.saturating_sub(self.frames) + 1;
-        // In 128 bits, lest the product overflows.
+        // The product is taken in 128 bits, because it might overflow 64.
         (0..count).map(|k| (possible as u128 * (2 * k as u128 + 1) / (2 * count as u128)) as usize).collect()
     }
 
-    /// The middle frame of a span.
+    /// Returns the middle frame of the span that begins at frame `start`.
     pub fn middle(&self, start: usize, total: usize) -> usize {
         (start + self.frames.min(total) / 2).min(total.saturating_sub(1))
     }
 
-    /// The frames, or fields, of an input. The last one of the video stands for those behind its end.
+    /// Returns the indices of an input's frames or flow fields. Indices beyond the video's end become the
+    /// last one's.
     pub fn indices(&self, part: usize, start: usize, total: usize) -> Vec<usize> {
         let part = self.parts[part];
         let there = self.frames.min(total);
@@ -86,7 +88,7 @@ mod tests {
 
     #[test]
     fn a_frame_and_flow_lie_in_the_middle_of_each_other() {
-        // The convention of two-stream networks: a frame, and the flow around it.
+        // The convention of two-stream networks: a single frame, and the flow around it.
         let span = Span::new(vec![Part::Frames(1), Part::Fields(10)], 1);
         assert_eq!(span.starts(16, 1), [3]);
         assert_eq!(span.indices(0, 3, 16), [8]);

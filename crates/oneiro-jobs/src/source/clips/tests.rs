@@ -23,7 +23,7 @@ const CARD: &str = r#"
     range = 20.0
 "#;
 
-/// The three inputs of a network that takes an image, a clip and flow.
+/// Returns the three inputs of a network that takes an image, a clip and flow.
 fn inputs() -> Vec<PictureInput> {
     let mut net = Builder::new();
     let mut input = |name, shape: &[usize]| {
@@ -41,7 +41,7 @@ fn inputs() -> Vec<PictureInput> {
     (0..3).map(|index| PictureInput::new(&model, index, &shapes).unwrap()).collect()
 }
 
-/// A clip whose frames are even: frame t has the value t / 20.
+/// Returns the bytes of a film whose frames are uniform: frame t has the value t / 20.
 fn film(frames: usize, height: usize, width: usize) -> Vec<u8> {
     let plane = |t: usize| vec![t as f32 / 20.0; height * width];
     let data: Vec<f32> = (0..3).flat_map(|_| (0..frames).flat_map(plane)).collect();
@@ -59,7 +59,7 @@ fn a_video_gives_every_input_what_it_takes() {
     assert!(reader.needs_flow());
     let read = reader.read(&video, None).unwrap();
     assert_eq!((read.frames, read.missing, read.size), (9, 0, [6, 8]));
-    // Six starts: the middles of both halves.
+    // There are six possible starts; the two clips start in the middles of the two halves.
     assert_eq!(read.starts, [1, 4]);
     assert_eq!(read.middles, [3, 6]);
     for (clip, start) in read.clips.iter().zip([1, 4]) {
@@ -87,7 +87,8 @@ fn flow_from_a_file_is_taken_around_the_frame() {
     let reader = ClipReader::new(only.clone(), &ClipSampling::default()).unwrap();
     let read = reader.read(&video, Some(&file)).unwrap();
     let values: Vec<f32> = read.clips[0][0].data.chunks(48).map(|plane| plane[0]).collect();
-    // Four frames of nine begin at 3: fields 3, 4 and 5, their u before their v.
+    // A clip of four frames in a video of nine begins at frame 3: fields 3, 4 and 5, with their u before
+    // their v.
     assert_eq!(values, [6.0, 8.0, 10.0, 7.0, 9.0, 11.0]);
     let strided = ClipSampling { stride: 2, ..ClipSampling::default() };
     let read = ClipReader::new(only, &strided).unwrap().read(&video, Some(&file)).unwrap();

@@ -8,22 +8,22 @@ use crate::error::Result;
 use crate::model::unit_list::CLASS_BEST;
 use crate::store::error::StoreError;
 
-/// A layer that was found by a name.
+/// A layer of the scan that was found by its name.
 #[derive(Debug, Clone, Copy)]
 pub struct Named<'a> {
-    /// The layer.
+    /// The layer that was found.
     pub layer: &'a LayerRecord,
-    /// If the name is that of a value whose last form the layer is, such as the convolution before its ReLU:
-    /// the layer's channel that corresponds to the value's first channel.
+    /// If the name belongs to an earlier form of the layer's values, such as the convolution before its ReLU:
+    /// the layer's channel that corresponds to the form's first channel.
     pub form: Option<usize>,
 }
 
 impl ScanFile {
-    /// Finds a layer: by its name, by an alias, by a value whose last form it is, or by the end of a name.
-    /// `class` is the layer of the network's classes.
+    /// Finds a layer by its name, by an alias, by an earlier form of its values, or by the end of its name.
+    /// The name `class` means the layer of the network's classes.
     ///
     /// # Errors
-    /// If the name fits no layer of the scan, or several.
+    /// If the name fits no layer of the scan, or several layers.
     pub fn layer(&self, name: &str) -> Result<Named<'_>> {
         let layers = self.layers();
         let find = |fits: &dyn Fn(&LayerRecord) -> bool| {
@@ -49,7 +49,7 @@ impl ScanFile {
         Err(StoreError::Layer { name: name.to_owned(), known }.into())
     }
 
-    /// A unit as people write it; for a class with its name.
+    /// Returns a unit's name as users write it: `LAYER:CHANNEL`, or `class:NAME` for a class.
     ///
     /// # Errors
     /// If the file cannot be read.
@@ -60,11 +60,11 @@ impl ScanFile {
         })
     }
 
-    /// A unit of the scan: `LAYER:CHANNEL`, `class:NAME`, or `class-best:CLASS@LAYER`, the unit of a layer
-    /// with the largest activation in images of a class.
+    /// Finds a unit of the scan by its name: `LAYER:CHANNEL`, `class:NAME`, or `class-best:CLASS@LAYER`. The
+    /// last one is the unit of a layer with the largest activation in images of a class.
     ///
     /// # Errors
-    /// If the text is no channel of a layer of the scan.
+    /// If the text names no channel of a scanned layer.
     pub fn unit_named(&self, text: &str) -> Result<(UnitRecord, Named<'_>)> {
         if let Some(rest) = text.strip_prefix(CLASS_BEST) {
             return self.class_best(text, rest);
@@ -106,11 +106,11 @@ impl ScanFile {
         }
     }
 
-    /// Finds a class of the scanned images by its name, without a leading WordNet id, or by the network's
-    /// class.
+    /// Finds a class of the scanned images: by its name, by the name without a leading WordNet id, or by the
+    /// network's class that it corresponds to.
     ///
     /// # Errors
-    /// If the name fits no class, or several.
+    /// If the name fits no class, or several classes.
     pub fn class(&self, name: &str) -> Result<(usize, &DataClass)> {
         let classes = self.classes()?;
         let exact = classes.iter().position(|class| class.name == name);
@@ -131,7 +131,7 @@ impl ScanFile {
     }
 }
 
-/// Names in the order of their likeness to a name, the nearest first.
+/// Returns names ordered by their similarity to a name, most similar first.
 fn nearest(name: &str, known: impl Iterator<Item = String>) -> Vec<String> {
     let likeness = |known: String| (strsim::jaro_winkler(name, &known), known);
     let mut known: Vec<(f64, String)> = known.map(likeness).collect();

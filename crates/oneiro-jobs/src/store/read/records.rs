@@ -1,10 +1,10 @@
-//! Records in a scan's file: layers, units, examples, classes.
+//! Records of a scan's file: layers, units, examples, classes.
 
 use oneiro_net::analysis::ReceptiveField;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-/// A layer of a scan.
+/// A layer of a scan, as its file describes it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LayerRecord {
     /// The layer's index in the scan.
@@ -13,26 +13,26 @@ pub struct LayerRecord {
     pub name: String,
     /// The layer's other names.
     pub aliases: Vec<String>,
-    /// Names of the values whose last form the layer is, such as the convolution before its ReLU. With each,
-    /// the layer's channel that corresponds to the value's first channel.
+    /// Names of earlier forms of the layer's values, such as the convolution before its ReLU. Each has the
+    /// layer's channel to which the form's first channel corresponds.
     pub forms: Vec<(String, usize)>,
-    /// Whether the units are the network's classes.
+    /// Whether the layer's units are the network's classes.
     pub is_classes: bool,
-    /// Number of channels.
+    /// Number of the layer's channels.
     pub channels: usize,
-    /// Extents of the map: height and width, or as many axes as the layer has.
+    /// Height and width of the layer's map, or its extents along other axes.
     pub map: Vec<usize>,
-    /// The receptive field of one position.
+    /// The receptive field of the layer's positions.
     pub field: Option<ReceptiveField>,
 }
 
 impl LayerRecord {
-    /// Whether its map has more than one position.
+    /// Whether the layer's map has more than one position.
     pub fn has_positions(&self) -> bool {
         self.map.iter().product::<usize>() > 1
     }
 
-    /// The index along each axis of a position that is counted row by row.
+    /// Converts a position's number, counted row by row, to its index along each axis of the map.
     pub fn position(&self, place: usize) -> Vec<usize> {
         let mut rest = place;
         let mut position: Vec<usize> = self
@@ -49,8 +49,8 @@ impl LayerRecord {
         position
     }
 
-    /// Returns the receptive field of a position, which may extend beyond the picture's border. Along each
-    /// axis, it is the first pixel and the one after the last. Returns `None` if it is not known.
+    /// Returns the receptive field of a position, which may extend beyond the picture's border: along each
+    /// axis the first pixel, and the pixel after the last. Returns `None` if it is not known.
     pub fn field_at(&self, position: &[usize], size: [usize; 2]) -> Option<[[i64; 2]; 2]> {
         let field = self.field.as_ref()?;
         if !field.is_regular || field.extent.len() != 2 || position.len() != 2 {
@@ -66,9 +66,8 @@ impl LayerRecord {
         Some([along(0), along(1)])
     }
 
-    /// Returns the part of a position's receptive field that lies inside a picture of this height and width.
-    /// Along each axis, it is the first pixel and the one after the last. Returns the whole picture if it is
-    /// not known.
+    /// Returns the part of a position's receptive field inside a picture of this height and width: along each
+    /// axis the first pixel, and the pixel after the last. If it is not known, returns the whole picture.
     pub fn seen(&self, position: &[usize], size: [usize; 2]) -> [[usize; 2]; 2] {
         let field = self.field.as_ref().and_then(|field| field.of_position(position, &size));
         match field.as_deref() {
@@ -78,18 +77,18 @@ impl LayerRecord {
     }
 }
 
-/// An image in a list of a unit.
+/// An example image in one of a unit's lists.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ExampleRecord {
-    /// The image's index.
+    /// Index of the image in the scan.
     pub image: u32,
-    /// The image's file, relative to the scanned folder.
+    /// Path of the image's file, relative to the scanned folder.
     pub file: String,
-    /// The image's class.
+    /// The image's class, if it is known.
     pub class: Option<String>,
-    /// The unit's value.
+    /// The unit's value by which the list is ordered.
     pub value: f64,
-    /// The value before the layer's ReLU.
+    /// The unit's value before the layer's ReLU.
     pub before: f64,
     /// The position of the largest activation in the layer's map.
     pub position: Vec<usize>,
@@ -108,10 +107,10 @@ impl Serialize for ExampleRecord {
     }
 }
 
-/// A unit's responses to the images of a class.
+/// Statistics of a unit over the images of one class.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClassRecord {
-    /// The class.
+    /// The class's name.
     pub name: String,
     /// Mean over the class's images and all positions; `None` without images.
     pub mean: Option<f32>,
@@ -121,14 +120,14 @@ pub struct ClassRecord {
     pub best: Option<u32>,
 }
 
-/// A unit of a scan.
+/// A unit of a scan, with its statistics.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UnitRecord {
-    /// The unit's index in the file.
+    /// Index of the unit in the scan's file.
     pub number: i64,
-    /// The unit's layer.
+    /// Name of the unit's layer.
     pub layer: String,
-    /// The unit's channel.
+    /// Index of the unit's channel in the layer.
     pub channel: usize,
     /// Largest activation; `None` if no position of any image is finite.
     pub maximum: Option<f64>,
@@ -136,19 +135,19 @@ pub struct UnitRecord {
     pub mean: Option<f64>,
     /// Variance over all positions of all images.
     pub variance: Option<f64>,
-    /// Share of positions above zero.
+    /// Share of positions whose activation is above zero.
     pub fraction_active: Option<f64>,
-    /// Number of finite positions.
+    /// Number of positions with a finite activation.
     pub positions: u64,
-    /// Number of positions that are not finite.
+    /// Number of positions whose activation is not finite.
     pub not_finite: u64,
     /// Images with the largest activations, largest first.
     pub best: Vec<ExampleRecord>,
     /// Images whose largest activation is the smallest, smallest first.
     pub worst: Vec<ExampleRecord>,
-    /// Images with the largest means, largest first.
+    /// Images with the largest mean activations, largest first.
     pub best_by_mean: Vec<ExampleRecord>,
-    /// The responses to the images of each class.
+    /// Statistics of the unit over the images of each class.
     pub classes: Vec<ClassRecord>,
 }
 
@@ -185,26 +184,26 @@ impl Serialize for UnitRecord {
 /// A class of the scanned images.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DataClass {
-    /// The class's name.
+    /// The class's name in the data set.
     pub name: String,
-    /// The network's class that corresponds to the class.
+    /// Index of the network's class that corresponds to this class, if it is known.
     pub label: Option<usize>,
-    /// Number of the class's images that were read.
+    /// Number of images of the class that could be read.
     pub images: usize,
-    /// Number of these images for which the network predicts the class.
+    /// Number of these images for which the network predicts the right class.
     pub right: usize,
 }
 
-/// An image of a scan.
+/// An image of a scan, with the network's prediction.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ImageRecord {
-    /// The image's file, relative to the scanned folder.
+    /// Path of the image's file, relative to the scanned folder.
     pub file: String,
-    /// The image's class.
+    /// The image's class in the data set, if it is known.
     pub class: Option<String>,
-    /// The class that the network predicts.
+    /// Index of the class that the network predicts.
     pub named: Option<usize>,
-    /// The probability of the predicted class.
+    /// Probability of the predicted class.
     pub probability: Option<f64>,
     /// Size of the file in bytes at the time of the scan.
     pub bytes: u64,

@@ -1,4 +1,4 @@
-//! Determines which units respond to which classes, and to how many.
+//! Determines which units respond to which classes, and to how many classes a unit responds.
 
 use rusqlite::Row;
 use serde::Serialize;
@@ -6,21 +6,21 @@ use serde::Serialize;
 use super::{ClassRecord, LayerRecord, ScanFile, UnitRecord};
 use crate::error::Result;
 
-/// Minimum number of images of a class whose mean is meaningful.
+/// Classes with fewer images than this are ignored, because their mean says little.
 const ENOUGH_IMAGES: usize = 5;
 /// A unit responds to a class if the class's mean is at least this share of the largest class mean.
 const ANSWERED: f64 = 0.5;
 
-/// The value by which units are ordered.
+/// The quantity by which a layer's units are ordered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Strength {
-    /// The largest activation.
+    /// The unit's largest activation.
     #[default]
     Maximum,
-    /// The mean activation.
+    /// The unit's mean activation.
     Mean,
-    /// How much the class's mean exceeds the mean over the other classes.
+    /// How much the unit's mean over the class exceeds its mean over the other classes.
     Selectivity,
 }
 
@@ -35,12 +35,12 @@ pub enum Breadth {
     Nothing,
     /// The unit responds to one class.
     One {
-        /// The class.
+        /// Name of the class.
         class: String,
     },
     /// The unit responds to several classes, but at most half of all.
     Several {
-        /// The classes, strongest response first.
+        /// Names of the classes, strongest response first.
         classes: Vec<String>,
     },
     /// The unit responds to more than half of all classes.
@@ -98,8 +98,8 @@ impl ScanFile {
         self.all(sql, [layer.number as i64], read)
     }
 
-    /// The class that a unit is most selective for, and by how much its mean exceeds that of the others, as
-    /// a share of their sum; `None` without classes.
+    /// Returns the class for which a unit is most selective, and the selectivity: the difference between the
+    /// class's mean and the others' mean, as a share of their sum. Returns `None` without classes.
     ///
     /// # Errors
     /// If the file cannot be read.
@@ -108,7 +108,7 @@ impl ScanFile {
         let means: Vec<f32> = unit.classes.iter().map(|class| class.mean.unwrap_or(f32::NAN)).collect();
         let known = selectivities(&means, &counts).into_iter().zip(&unit.classes);
         let known = known.filter_map(|(value, class)| Some((class.name.clone(), value?)));
-        // Of equal ones the first.
+        // If several classes are equally selective, the first one is returned.
         Ok(known.reduce(|best, other| if other.1 > best.1 { other } else { best }))
     }
 
@@ -197,7 +197,7 @@ mod tests {
         assert_eq!(of(&[3.0, 0.2, 4.0, -1.0]), Breadth::Several { classes: vec!["c".into(), "a".into()] });
         assert_eq!(of(&[3.0, 2.2, 4.0, 0.0]), Breadth::Most);
         assert_eq!(of(&[-3.0, -2.0, 0.0, -1.0]), Breadth::Nothing);
-        // Classes with few images are ignored.
+        // Classes with too few images are ignored.
         assert_eq!(breadth(&classes(&[1.0, 0.0]), &[9, 4]), Breadth::Unknown);
     }
 

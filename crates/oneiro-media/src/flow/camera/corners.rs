@@ -1,26 +1,26 @@
-//! Corners: J. Shi, C. Tomasi, "Good Features to Track", CVPR 1994.
+//! Detects corners: J. Shi, C. Tomasi, "Good Features to Track", CVPR 1994.
 
 use crate::flow::Luminance;
 
-/// Pixels on each side of the window over which the structure tensor is summed.
+/// How many pixels the window, over which the structure tensor is summed, reaches to each side.
 const REACH: usize = 2;
-/// Pixels at the border without corners: patches around them have to lie inside.
+/// Width of the border, in pixels, without corners: the patches around corners must lie inside the frame.
 pub(super) const MARGIN: usize = 6;
-/// Response of the weakest corner, relative to the strongest one.
+/// The lowest response that counts as a corner, relative to the strongest response of the frame.
 const QUALITY: f32 = 0.001;
-/// Least distance of two corners in pixels, along either axis.
+/// Two corners are farther apart than this many pixels, along at least one axis.
 const DISTANCE: usize = 4;
 
-/// A pixel where the picture changes in both directions.
+/// A corner: a pixel where brightness changes in both directions.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Corner {
     pub x: usize,
     pub y: usize,
-    /// The place of the response's maximum, by a parabola along each axis: column, row.
+    /// The response's maximum with subpixel precision, from a parabola along each axis: column, row.
     pub exact: [f64; 2],
 }
 
-/// At most `count` corners, the strongest first.
+/// Returns at most `count` corners of a frame, the strongest first.
 pub(super) fn corners(frame: &Luminance, count: usize) -> Vec<Corner> {
     let (height, width) = (frame.height, frame.width);
     if height.min(width) <= 2 * MARGIN {
@@ -35,7 +35,7 @@ pub(super) fn corners(frame: &Luminance, count: usize) -> Vec<Corner> {
         here > 0.0 && near.into_iter().all(|(x, y)| at(x, y) <= here)
     });
     let mut peaks: Vec<(usize, usize)> = peaks.collect();
-    // Stable, so that equal responses stay in reading order.
+    // A stable sort keeps equal responses in reading order.
     peaks.sort_by(|&(ax, ay), &(bx, by)| at(bx, by).total_cmp(&at(ax, ay)));
     let least = peaks.first().map_or(0.0, |&(x, y)| QUALITY * at(x, y));
     let mut taken = vec![false; response.len()];
@@ -60,7 +60,7 @@ pub(super) fn corners(frame: &Luminance, count: usize) -> Vec<Corner> {
     corners
 }
 
-/// Where the parabola through three values has its maximum, from the middle one.
+/// Returns the maximum of the parabola through three values, as an offset from the middle one.
 fn peak_offset(before: f32, here: f32, after: f32) -> f64 {
     let curvature = f64::from(before) + f64::from(after) - 2.0 * f64::from(here);
     if curvature < 0.0 {
@@ -70,7 +70,7 @@ fn peak_offset(before: f32, here: f32, after: f32) -> f64 {
     }
 }
 
-/// The smaller eigenvalue of the structure tensor, summed over a window; 0 at the border.
+/// Returns the smaller eigenvalue of each pixel's structure tensor, summed over a window; 0 at the border.
 fn response(frame: &Luminance) -> Vec<f32> {
     let (height, width) = (frame.height, frame.width);
     let mut tensor = vec![[0.0f32; 3]; height * width];

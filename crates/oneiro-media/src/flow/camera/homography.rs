@@ -1,32 +1,32 @@
-//! Homographies, and their fit to matches.
+//! Homographies (projective maps of the plane), and their least-squares fit to point matches.
 
 use super::Match;
 
-/// A map of the plane that keeps lines straight. With `[a, b, w] = H [x, y, 1]`, the point x, y goes to a/w,
-/// b/w. Points are in pixels, column and row, with the middle of the first pixel at 0, 0.
+/// A homography: a map of the plane that keeps lines straight. With `[a, b, w] = H [x, y, 1]`, the point (x,
+/// y) goes to (a/w, b/w). Points are in pixels, column and row; the centre of the first pixel is (0, 0).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Homography(
-    /// The matrix, row after row; the last element is 1.
+    /// The matrix H row by row; its last element is 1.
     pub [f64; 9],
 );
 
-/// Equations of a homography with 1 as its last element: eight unknowns.
+/// Number of unknowns of a homography whose last element is fixed to 1.
 const UNKNOWNS: usize = 8;
 
 impl Homography {
-    /// The map that leaves each point where it is.
+    /// The map that leaves every point where it is.
     pub const IDENTITY: Homography = Homography([1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]);
 
-    /// Where a point goes: column, row. Not finite for points on the map's horizon.
+    /// Maps a point (column, row). The result is not finite for points on the horizon, where w = 0.
     pub fn apply(&self, [x, y]: [f64; 2]) -> [f64; 2] {
         let Homography([a, b, c, d, e, f, g, h, i]) = self;
         let w = g * x + h * y + i;
         [(a * x + b * y + c) / w, (d * x + e * y + f) / w]
     }
 
-    /// The homography through four matches, or that of weighted least squares for more: R. Hartley, A.
-    /// Zisserman, "Multiple View Geometry", 2003, section 4.1, with coordinates normalized as in section 4.4.
-    /// `None` if the points determine none.
+    /// Fits a homography to four matches, or by weighted least squares to more (R. Hartley, A. Zisserman,
+    /// "Multiple View Geometry", 2003, section 4.1). Coordinates are normalized as in section 4.4. Returns
+    /// `None` if the points determine no homography.
     pub(super) fn fit(matches: &[Match], weight: impl Fn(&Match) -> f64) -> Option<Homography> {
         let (from, to) = (Scale::of(matches, |m| m.from)?, Scale::of(matches, |m| m.to)?);
         let mut normal = [[0.0; UNKNOWNS + 1]; UNKNOWNS];
@@ -44,7 +44,7 @@ impl Homography {
             }
         }
         let [a, b, c, d, e, f, g, h] = solve(normal)?;
-        // Back to pixels: the inverse of `to`, times the matrix, times `from`.
+        // Undo the normalization: the inverse of `to`, times the matrix, times `from`.
         let rows = [[a, b, c], [d, e, f], [g, h, 1.0]].map(|row| from.undo_right(row));
         let [upper, middle, lower] = rows;
         let back = |row: [f64; 3], center: f64| -> [f64; 3] {
@@ -58,7 +58,7 @@ impl Homography {
     }
 }
 
-/// Moves and scales points so that their mean is 0 and their distance from it √2 on average.
+/// Normalization of points: moves their mean to 0 and scales their mean distance from it to √2.
 struct Scale {
     center: [f64; 2],
     factor: f64,
@@ -77,16 +77,16 @@ impl Scale {
         std::array::from_fn(|i| (point[i] - self.center[i]) * self.factor)
     }
 
-    /// A row of a matrix times this map's matrix.
+    /// Returns a row vector times the matrix of this normalization.
     fn undo_right(&self, [a, b, c]: [f64; 3]) -> [f64; 3] {
         let (a, b) = (a * self.factor, b * self.factor);
         [a, b, c - a * self.center[0] - b * self.center[1]]
     }
 }
 
-/// Solves equations with their right side in the last column, by elimination with pivots.
+/// Solves a linear system, whose last column is the right side, by Gaussian elimination with pivots.
 fn solve(mut rows: [[f64; UNKNOWNS + 1]; UNKNOWNS]) -> Option<[f64; UNKNOWNS]> {
-    /// Pivots of normalized coordinates below this mean that points lie on a line.
+    /// A smaller pivot, with normalized coordinates, means that the points lie on a line.
     const LEAST_PIVOT: f64 = 1e-9;
     for i in 0..UNKNOWNS {
         let pivot = (i..UNKNOWNS).max_by(|&a, &b| rows[a][i].abs().total_cmp(&rows[b][i].abs()))?;

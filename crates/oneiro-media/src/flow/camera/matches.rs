@@ -1,19 +1,20 @@
-//! Matches of corners by the correlation of the patches around them.
+//! Matches corners of two frames by the correlation of the patches around them.
 
 use super::corners::{Corner, MARGIN};
 use super::{CameraOptions, Match};
 use crate::flow::Luminance;
 
-/// Pixels of a patch on each side of its middle; corners keep this far from the border.
+/// How many pixels a patch reaches from its centre to each side; corners keep farther from the border.
 const REACH: usize = 5;
 const _: () = assert!(REACH < MARGIN);
-/// Pixels of a patch.
+/// Number of pixels in a patch.
 const PATCH: usize = (2 * REACH + 1) * (2 * REACH + 1);
 
-/// A patch of mean 0 and length 1, so that a correlation is a scalar product.
+/// The pixels of a patch with mean 0 and norm 1, so that the correlation of two patches is their scalar
+/// product.
 type Patch = [f32; PATCH];
 
-/// Pairs of corners each of which is the best for the other.
+/// Returns the pairs of corners that are each other's best match.
 pub(super) fn matches(
     a: &Luminance,
     from: &[Corner],
@@ -25,7 +26,7 @@ pub(super) fn matches(
         corners.iter().map(|corner| patch(frame, corner)).collect()
     };
     let (from_patches, to_patches) = (patches(a, from), patches(b, to));
-    // The best partner of each corner so far, with the correlation.
+    // Best partner so far of each corner, and the correlation with it.
     let mut best_to: Vec<Option<(usize, f32)>> = vec![None; from.len()];
     let mut best_from: Vec<Option<(usize, f32)>> = vec![None; to.len()];
     for (i, corner) in from.iter().enumerate() {
@@ -61,7 +62,7 @@ fn patch(frame: &Luminance, corner: &Corner) -> Patch {
     let mean = patch.iter().sum::<f32>() / PATCH as f32;
     patch.iter_mut().for_each(|value| *value -= mean);
     let length = patch.iter().map(|value| value * value).sum::<f32>().sqrt();
-    // A corner has a gradient, so no patch is flat.
+    // The norm is above 0, since a patch around a corner is never flat.
     patch.iter_mut().for_each(|value| *value /= length.max(f32::MIN_POSITIVE));
     patch
 }

@@ -1,19 +1,20 @@
-//! RANSAC: M. Fischler, R. Bolles, "Random Sample Consensus", Communications of the ACM 1981.
+//! RANSAC (M. Fischler, R. Bolles, "Random Sample Consensus", Communications of the ACM 1981) for
+//! homographies.
 
 use super::{CameraOptions, Homography, Match};
 
-/// Matches that determine a homography.
+/// Number of matches that determine a homography.
 const SAMPLE: usize = 4;
-/// Weighted fits to all agreeing matches, after the search.
+/// How many reweighted least-squares fits to the agreeing matches follow the random search.
 const REFINEMENTS: usize = 10;
-/// Distance at which a match has a quarter of its weight, in tolerances: matches of slow objects agree within
-/// the tolerance, and must not pull the camera with them.
+/// Distance at which a match has a quarter of its weight, as a share of the tolerance. Matches on slowly
+/// moving objects lie within the tolerance, and must not pull the estimate with them.
 const SCALE: f64 = 0.25;
 
-/// The homography that matches agree with best, fitted to all that agree; `None` if too few do.
+/// Returns the homography with which matches agree best, fitted to all that agree, or `None` if too few do.
 ///
-/// Trials, and the camera at rest, are compared by the robust cost of all matches, as in P. Torr, A.
-/// Zisserman, "MLESAC", CVIU 2000. The fit minimizes that cost by reweighted least squares.
+/// Random homographies, and a camera at rest, are compared by the robust cost of all matches, as in P. Torr,
+/// A. Zisserman, "MLESAC", CVIU 2000. The final fit minimizes that cost by reweighted least squares.
 pub(super) fn fit(matches: &[Match], options: &CameraOptions) -> Option<Homography> {
     if matches.len() < SAMPLE {
         return None;
@@ -43,11 +44,11 @@ pub(super) fn fit(matches: &[Match], options: &CameraOptions) -> Option<Homograp
     Some(homography)
 }
 
-/// Four different matches.
+/// Draws four different matches at random.
 fn sample(matches: &[Match], random: &mut SplitMix) -> [Match; SAMPLE] {
     let mut chosen = [0; SAMPLE];
     for i in 0..SAMPLE {
-        // The remaining matches are numbered without those chosen before.
+        // The index counts only matches that are not yet chosen; skip the chosen ones.
         let mut index = random.below(matches.len() - i);
         chosen[..i].sort_unstable();
         for &before in &chosen[..i] {
@@ -66,8 +67,8 @@ fn agreeing<'a>(
     matches.iter().filter(move |m| squared_error(m, homography) <= tolerance * tolerance)
 }
 
-/// The cost of Geman and McClure ("Statistical methods for tomographic image reconstruction", 1987): from 0
-/// for a match that agrees exactly to its weight.
+/// The robust cost of Geman and McClure ("Statistical methods for tomographic image reconstruction", 1987),
+/// summed over matches. A match costs 0 if it agrees exactly, and at most its weight.
 fn cost(matches: &[Match], homography: &Homography, tolerance: f64) -> f64 {
     let cost = |m: &Match| {
         let relative = relative_error(m, homography, tolerance);
@@ -76,23 +77,24 @@ fn cost(matches: &[Match], homography: &Homography, tolerance: f64) -> f64 {
     matches.iter().map(cost).sum()
 }
 
-/// The squared error over the square of [`SCALE`].
+/// Returns the squared error of a match in units of (`SCALE` · tolerance)².
 fn relative_error(m: &Match, homography: &Homography, tolerance: f64) -> f64 {
     squared_error(m, homography) / (SCALE * tolerance).powi(2)
 }
 
-/// The squared distance in pixels of a match from where the homography takes its point.
+/// Returns the squared distance, in pixels, of a match from the homography's prediction.
 fn squared_error(m: &Match, homography: &Homography) -> f64 {
     let [x, y] = homography.apply(m.from);
     let (x, y) = (x - m.to[0], y - m.to[1]);
     x * x + y * y
 }
 
-/// G. Steele, D. Lea, C. Flood, "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014.
+/// The random number generator SplitMix: G. Steele, D. Lea, C. Flood, "Fast Splittable Pseudorandom Number
+/// Generators", OOPSLA 2014.
 struct SplitMix(u64);
 
 impl SplitMix {
-    /// A number below `end`.
+    /// Returns a random number from 0 up to but not including `end`.
     fn below(&mut self, end: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut bits = self.0;

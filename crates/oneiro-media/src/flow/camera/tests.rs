@@ -4,12 +4,13 @@ use crate::flow::tests::texture;
 const WIDTH: usize = 160;
 const HEIGHT: usize = 120;
 
-/// The object: a square of pixels that moves by itself.
+/// The test scene's moving object: left, top, width and height of a square in pixels, and its motion per
+/// frame.
 const OBJECT: [usize; 4] = [70, 50, 30, 30];
 const OBJECT_MOTION: [f64; 2] = [2.5, -1.5];
 
-/// A scene whose background moves by a homography. The background's texture is fixed to the first frame; the
-/// object's moves with it.
+/// Returns two frames whose background moves by a homography. The background's texture is fixed in the first
+/// frame; the object's texture moves with the object.
 fn scene(camera: &Homography) -> [Luminance; 2] {
     let [left, top, width, height] = OBJECT.map(|side| side as f64);
     let is_object = |x: f64, y: f64| (left..left + width).contains(&x) && (top..top + height).contains(&y);
@@ -33,7 +34,7 @@ fn scene(camera: &Homography) -> [Luminance; 2] {
     [a.unwrap(), b.unwrap()]
 }
 
-/// The inverse map, from matches of a grid.
+/// Returns the inverse of a homography, fitted to five point matches.
 fn inverse(map: &Homography) -> Homography {
     let points = [[0.0, 0.0], [150.0, 0.0], [0.0, 110.0], [150.0, 110.0], [70.0, 50.0]];
     Homography::fit(&points.map(|to| Match::new(map.apply(to), to)), |_| 1.0).unwrap()
@@ -41,7 +42,7 @@ fn inverse(map: &Homography) -> Homography {
 
 #[test]
 fn the_background_rests_and_the_object_keeps_its_own_motion() {
-    // A turn of one degree with a zoom and a shift, and the same with perspective.
+    // Cameras: a turn of one degree with zoom and shift, and the same turn with perspective.
     let affine = Homography([1.0148, -0.0175, 2.0, 0.0175, 1.0148, -3.0, 0.0, 0.0, 1.0]);
     let perspective = Homography([1.0148, -0.0175, 2.0, 0.0175, 1.0148, -3.0, 6e-5, -4e-5, 1.0]);
     for camera in [Homography::IDENTITY, affine, perspective] {
@@ -118,7 +119,8 @@ fn flat_frames_have_a_camera_at_rest() {
     assert!(estimate_camera(&flat, &flat, &flow, &options).is_err());
 }
 
-/// As a hand before a wall whose texture is too faint for corners: all corners move, and the wall rests.
+/// Like a hand before a wall whose texture is too faint for corners: every corner moves, yet the camera
+/// rests.
 #[test]
 fn a_background_without_corners_counts_too() {
     let object = |x: f32, y: f32| (60.0..100.0).contains(&x) && (40.0..90.0).contains(&y);

@@ -1,4 +1,4 @@
-//! Flow as arrows on a grid, over frames or a dark ground.
+//! Draws optical flow as arrows on a grid, over the video's frames or a dark background.
 
 use oneiro_image::{Filter, resize};
 
@@ -7,44 +7,44 @@ use crate::flow::Flow;
 use crate::font::blend;
 use crate::{Image, MediaError, Result};
 
-/// Distance of arrows in pixels of the drawing, about.
+/// Default distance between arrows, in pixels of the drawing.
 const SPACING: usize = 16;
-/// The shorter side of a drawing at least, if its enlargement is chosen here.
+/// The default enlargement makes a drawing's shorter side at least this many pixels.
 const LEAST_SIDE: usize = 256;
-/// Length of the longest arrow, in distances of arrows.
+/// Length of the longest arrow, as a multiple of the distance between arrows.
 const LONGEST: f32 = 1.25;
-/// Half the width of a stroke, and of the dark line around it, in pixels.
+/// Half the width, in pixels, of an arrow's stroke, and of its dark outline.
 const STROKE: f32 = 0.8;
 const OUTLINE: f32 = 1.8;
-/// Length of an arrow's head in pixels, and as a share of the arrow at most.
+/// Length of an arrow's head in pixels, and its largest share of the arrow's length.
 const HEAD: f32 = 5.0;
 const HEAD_SHARE: f32 = 0.5;
-/// Half the angle of the head, as a slope.
+/// Tangent of half the angle of an arrow's head.
 const HEAD_SLOPE: f32 = 0.55;
-/// Arrows shorter than this are drawn as dots.
+/// Arrows shorter than this many pixels are drawn as dots.
 const DOT: f32 = 1.0;
 const GROUND: [f32; 3] = [0.09, 0.09, 0.11];
 const DARK: [f32; 3] = [0.0, 0.0, 0.0];
-/// Weight of the outline's colour.
+/// Opacity of the arrows' dark outline.
 const OUTLINE_INK: f32 = 0.7;
-/// Brightness of frames behind arrows.
+/// Factor that darkens the frames behind the arrows.
 const DIMMED: f32 = 0.6;
 
-/// How arrows are drawn. The default chooses each value from the flow's size.
+/// Settings for drawing flow as arrows. Each value left out is chosen from the flow's size.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct ArrowOptions {
-    /// Pixels of the drawing for each pixel of the flow; by default, such that the shorter side has at least
-    /// 256.
+    /// Pixels of the drawing for each pixel of the flow. By default the shorter side of the drawing gets at
+    /// least 256 pixels.
     pub enlargement: Option<usize>,
-    /// Distance of arrows in pixels of the flow; by default some 16 pixels of the drawing.
+    /// Distance of arrows in pixels of the flow; the default gives about 16 pixels in the drawing.
     pub step: Option<usize>,
-    /// Length in pixels per frame of the longest arrow, 1.25 distances; by default that of the longest mean
-    /// vector of a cell.
+    /// Flow, in pixels per frame, that is drawn as the longest arrow (1.25 distances between arrows). The
+    /// default is the longest mean vector of a grid cell.
     pub longest: Option<f32>,
 }
 
 impl ArrowOptions {
-    /// Pixels of the drawing for each pixel of flow of this size.
+    /// Returns how many pixels of the drawing each pixel of a flow of this size gets.
     pub fn enlargement_of(&self, height: usize, width: usize) -> usize {
         let shorter = height.min(width).max(1);
         self.enlargement.unwrap_or_else(|| LEAST_SIDE.div_ceil(shorter))
@@ -55,8 +55,8 @@ impl ArrowOptions {
     }
 }
 
-/// The longest mean vector of a cell, in pixels per frame: the default of [`ArrowOptions::longest`]. Stacks
-/// that are drawn in parts need the longest of all parts.
+/// Returns the length in pixels per frame of the longest mean vector of a grid cell, the default of
+/// [`ArrowOptions::longest`]. A flow that is drawn in parts needs the longest of all parts.
 pub fn longest_arrow(flow: &Flow, options: &ArrowOptions) -> f32 {
     let step = options.step_of(flow).max(1);
     longest(&(0..flow.frames).map(|frame| cells(flow, frame, step)).collect::<Vec<_>>())
@@ -66,12 +66,12 @@ fn longest(cells: &[Vec<Cell>]) -> f32 {
     cells.iter().flatten().map(|cell| cell.motion[0].hypot(cell.motion[1])).fold(0.0, f32::max)
 }
 
-/// Draws flow as arrows: each is the mean flow of a cell of the grid, and begins at the cell's middle. Its
-/// hue is the direction, as in [`flow_wheel`](super::flow_wheel). Cells that rest have a dot.
+/// Draws flow as arrows. Each arrow is the mean flow of a grid cell and begins at the cell's centre. Its hue
+/// is the direction, as in [`flow_wheel`](super::flow_wheel). Cells at rest get a dot.
 ///
-/// `frames` is drawn behind them, enlarged and dimmed: a still for all fields, or a clip with as many frames
-/// as there are fields, or more. Without it, the ground is dark. Returns a clip `[3, T, H·e, W·e]` for
-/// enlargement e, a still for one field.
+/// `frames` is drawn behind the arrows, enlarged and dimmed: a still for all fields, or a clip with at least
+/// as many frames as there are fields. Without it, the background is dark. Returns a clip `[3, T, H·e, W·e]`
+/// for enlargement e, or a still for one field.
 ///
 /// # Errors
 ///
@@ -119,10 +119,10 @@ pub fn draw_arrows(flow: &Flow, frames: Option<&Image>, options: &ArrowOptions) 
     Ok(Image::new([3, flow.frames, height, width], data)?)
 }
 
-/// What is behind the arrows of a field.
+/// Returns the picture behind the arrows of a flow field.
 fn ground(frames: Option<&Image>, frame: usize, height: usize, width: usize) -> Result<Image> {
     let Some(frames) = frames else {
-        // The check of the size is that of resizing.
+        // Resizing one pixel also checks the requested size.
         let dot = Image::filled(1, 1, GROUND);
         return Ok(resize(&dot, height, width, Filter::Area)?);
     };
@@ -134,11 +134,11 @@ fn ground(frames: Option<&Image>, frame: usize, height: usize, width: usize) -> 
     Ok(large)
 }
 
-/// A cell of the grid.
+/// A cell of the grid of arrows.
 struct Cell {
-    /// Its middle in pixels of the flow: column, row.
+    /// The cell's centre in pixels of the flow: column, row.
     center: [f32; 2],
-    /// The mean of its finite vectors: right, down.
+    /// The mean of the cell's finite flow vectors: right, down.
     motion: [f32; 2],
 }
 
@@ -165,14 +165,15 @@ fn cells(flow: &Flow, frame: usize, step: usize) -> Vec<Cell> {
     cells
 }
 
-/// A colour of the wheel halfway to white, as pure blue is too dark for lines; white for rest.
+/// Mixes a colour of the wheel with white, because pure blue is too dark for thin lines; black (no flow)
+/// becomes white.
 fn bright(color: [f32; 3]) -> [f32; 3] {
-    /// Share of white.
+    /// Share of white in the mixture.
     const WHITE: f32 = 0.45;
     if color == [0.0; 3] { [1.0; 3] } else { color.map(|value| value * (1.0 - WHITE) + WHITE) }
 }
 
-/// Draws one arrow, antialiased: first its outline, then its strokes.
+/// Draws one antialiased arrow: first its dark outline, then its strokes.
 fn draw(canvas: &mut Image, from: [f32; 2], motion: [f32; 2], color: [f32; 3]) {
     let length = motion[0].hypot(motion[1]);
     let tip = [from[0] + motion[0], from[1] + motion[1]];
@@ -202,7 +203,7 @@ fn draw(canvas: &mut Image, from: [f32; 2], motion: [f32; 2], color: [f32; 3]) {
     }
 }
 
-/// The corners of the rectangle that holds all strokes.
+/// Returns the corners of a rectangle, with margins, that contains all strokes.
 fn bounds(strokes: &[[[f32; 2]; 2]]) -> ([f32; 2], [f32; 2]) {
     let points = || strokes.iter().flatten();
     let extreme = |start: f32, pick: fn(f32, f32) -> f32, margin: f32| {
@@ -212,7 +213,7 @@ fn bounds(strokes: &[[[f32; 2]; 2]]) -> ([f32; 2], [f32; 2]) {
     (extreme(f32::INFINITY, f32::min, -margin), extreme(f32::NEG_INFINITY, f32::max, margin))
 }
 
-/// The distance of a point from a line segment.
+/// Returns the distance of a point from a line segment.
 fn distance(point: [f32; 2], [from, to]: &[[f32; 2]; 2]) -> f32 {
     let (line, offset) = ([to[0] - from[0], to[1] - from[1]], [point[0] - from[0], point[1] - from[1]]);
     let squared = line[0] * line[0] + line[1] * line[1];

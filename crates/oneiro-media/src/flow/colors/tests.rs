@@ -46,7 +46,7 @@ fn a_stack_has_the_colours_of_its_fields_within_its_range() {
 
 #[test]
 fn the_wheel_has_the_colours_of_middlebury() {
-    // Right is red, left cyan; rest is white; twice the fullest length is darker.
+    // Right is red, left cyan, rest white; a vector twice as long as the fully saturated one is darker.
     let flow = flow(&[[1.0, 0.0], [0.0, 0.0], [0.5, 0.0], [2.0, 0.0], [f32::NAN, 0.0]]);
     let picture = flow_wheel(&flow, Some(1.0)).unwrap();
     let expected = [[1.0, 0.0, 0.0], [1.0; 3], [1.0, 0.5, 0.5], [0.75, 0.0, 0.0], [0.0; 3]];
@@ -66,7 +66,8 @@ fn arrows_point_where_the_flow_goes() {
     let picture = draw_arrows(&flow, None, &options).unwrap();
     assert_eq!((picture.width, picture.height, picture.frames), (256, 256, 1));
     let light = |x: usize, y: usize| picture.pixel(x, y).iter().sum::<f32>();
-    // Cells have 64 pixels; the first arrow begins at 32,32 and has 80. Pixels between rows of arrows rest.
+    // A grid cell has 64 drawn pixels. The first arrow begins at (32, 32) and is 80 long. Between rows of
+    // arrows the drawing is empty.
     assert!(light(36, 32) > 1.5 && light(100, 32) > 1.5 && light(36, 60) < 0.4);
     let columns: Vec<usize> = (0..256).filter(|&x| light(x, 32) > 1.5).collect();
     assert!(columns[0] >= 30 && columns[columns.len() - 1] > 250);

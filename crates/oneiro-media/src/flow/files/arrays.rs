@@ -1,23 +1,23 @@
-//! Arrays as flow: which axis holds what.
+//! Converts NumPy arrays to optical flow and back; recognises which axis holds the components u and v.
 
 use crate::flow::Flow;
 use crate::npy::{self, Array};
 
-/// The shapes that are read.
+/// Lists for error messages the array shapes that can be read as flow.
 const KNOWN: &str = "[T, 2, H, W], [T, H, W, 2], [2, H, W], [H, W, 2] and [2T, H, W] are read";
 
-/// The bytes of a `.npy` file: float32, `[T, 2, H, W]`.
+/// Returns the flow as the bytes of a `.npy` file: float32, `[T, 2, H, W]`.
 pub fn encode_npy(flow: &Flow) -> Vec<u8> {
     npy::encode(&[flow.frames, 2, flow.height, flow.width], &flow.data)
 }
 
-/// The beginning of the `.npy` file of a stack, up to its values: float32, `[T, 2, H, W]`. Values follow in
-/// the order of [`Flow::data`], little-endian.
+/// Returns the beginning of a flow's `.npy` file, up to its values: float32, `[T, 2, H, W]`. The values
+/// follow in the order of [`Flow::data`], little-endian.
 pub fn npy_header(frames: usize, height: usize, width: usize) -> Vec<u8> {
     npy::encode(&[frames, 2, height, width], &[])
 }
 
-/// The flow that an array is, or why it is none.
+/// Converts an array to flow; the error says why its shape or values are none.
 pub(super) fn flow_of(array: Array) -> Result<Flow, String> {
     let Array { shape, values, .. } = array;
     let (frames, height, width, last) = match shape[..] {
@@ -37,7 +37,7 @@ pub(super) fn flow_of(array: Array) -> Result<Flow, String> {
     Flow::new(frames, height, width, data).map_err(|error| error.to_string())
 }
 
-/// Fields of pairs as fields of two planes.
+/// Reorders fields of interleaved pairs (u, v) to a plane of u and a plane of v for each field.
 fn components_first(values: &[f32], pixels: usize) -> Vec<f32> {
     let fields = values.chunks_exact(pixels.saturating_mul(2).max(1));
     fields.flat_map(|field| (0..2).flat_map(|i| field.iter().skip(i).step_by(2))).copied().collect()

@@ -3,18 +3,18 @@
 
 use crate::flow::Flow;
 
-/// The number 202021.25 as a little-endian float.
+/// First bytes of a `.flo` file: the number 202021.25 as a little-endian float.
 pub(super) const MAGIC: &[u8] = b"PIEH";
-/// Components beyond this mark unknown flow.
+/// Flow components larger than this in a `.flo` file mean that the flow is unknown there.
 const UNKNOWN_ABOVE: f32 = 1e9;
-/// Written for flow that is not finite.
+/// The value that is written to a `.flo` file for flow that is not finite.
 const UNKNOWN: f32 = 1e10;
 
-/// Reads the bytes of a `.flo` file: a stack of one field. Unknown flow becomes NaN.
+/// Decodes the bytes of a `.flo` file to one flow field. Unknown flow becomes NaN.
 ///
 /// # Errors
 ///
-/// What is wrong with the bytes.
+/// A message that says what is wrong with the bytes.
 pub fn decode_flo(bytes: &[u8]) -> Result<Flow, String> {
     let rest = bytes.strip_prefix(MAGIC).ok_or("it does not start as a .flo file")?;
     let short = || "it ends within the header".to_owned();
@@ -42,11 +42,11 @@ pub fn decode_flo(bytes: &[u8]) -> Result<Flow, String> {
     Flow::new(1, height, width, component(0).chain(component(1)).collect()).map_err(|error| error.to_string())
 }
 
-/// The bytes of a `.flo` file. Flow that is not finite is marked as unknown.
+/// Returns one flow field as the bytes of a `.flo` file. Flow that is not finite is marked as unknown.
 ///
 /// # Errors
 ///
-/// If there are several fields, or a side does not fit the header.
+/// If the flow has several fields, or a side is too long for the header.
 pub fn encode_flo(flow: &Flow) -> Result<Vec<u8>, String> {
     if flow.frames != 1 {
         return Err(format!(

@@ -1,39 +1,40 @@
-//! NumPy's `.npz`: a ZIP archive of `.npy` files, stored or deflated.
+//! Reads NumPy's `.npz`: a ZIP archive of `.npy` files, stored or deflated.
 //!
-//! Format: PKWARE, "APPNOTE.TXT – .ZIP File Format Specification", 6.3.10. Archives beyond 4 GiB (ZIP64) are
-//! read where NumPy writes them: with sizes that fit the central directory.
+//! Format: PKWARE, "APPNOTE.TXT – .ZIP File Format Specification", 6.3.10. Archives with ZIP64 records are
+//! read as NumPy writes them, with sizes in the central directory that fit 32 bits.
 
-/// The first bytes of every archive.
+/// The first bytes of every ZIP archive.
 pub(super) const MAGIC: &[u8] = b"PK";
-/// Signatures of the records (sections 4.3.7, 4.3.12, 4.3.16).
+/// Signatures of the ZIP records: local file, central directory, end of directory (sections 4.3.7, 4.3.12,
+/// 4.3.16).
 const LOCAL: &[u8] = b"PK\x03\x04";
 const CENTRAL: &[u8] = b"PK\x01\x02";
 const END: &[u8] = b"PK\x05\x06";
-/// Bytes of the last record without its comment.
+/// Bytes of the end-of-directory record without its comment.
 const END_LENGTH: usize = 22;
-/// Bytes of the other records without names.
+/// Bytes of a central directory record, and of a local file record, without their names.
 const CENTRAL_LENGTH: usize = 46;
 const LOCAL_LENGTH: usize = 30;
-/// The largest array that is unpacked, bytes.
+/// The largest array that is unpacked, in bytes: a limit against decompression bombs.
 const MAX_UNPACKED: usize = 1 << 30;
-/// The array's name, if there are several.
+/// Name of the array that is read if the archive has several.
 const NAME: &str = "flow";
 
-/// One file of the archive.
+/// One file of the ZIP archive.
 #[derive(Debug)]
 struct Entry {
     name: String,
-    /// 0 stored, 8 deflated.
+    /// Compression method: 0 is stored, 8 is deflated.
     method: u16,
     encrypted: bool,
     crc: u32,
     packed: usize,
     unpacked: usize,
-    /// Where its local record begins.
+    /// Offset of the file's local record in the archive, in bytes.
     start: usize,
 }
 
-/// The bytes of the array `flow`, or of the only one.
+/// Returns the bytes of the archive's array `flow`, or of its only array.
 pub(super) fn array(bytes: &[u8]) -> Result<Vec<u8>, String> {
     let entries = directory(bytes)?;
     let stem = |entry: &Entry| entry.name.strip_suffix(".npy").unwrap_or(&entry.name).to_owned();
@@ -51,7 +52,7 @@ pub(super) fn array(bytes: &[u8]) -> Result<Vec<u8>, String> {
 fn directory(bytes: &[u8]) -> Result<Vec<Entry>, String> {
     let cut = || "the archive is cut off; copy it again".to_owned();
     let last = bytes.len().checked_sub(END_LENGTH).ok_or_else(cut)?;
-    // A comment of at most 65535 bytes may follow the record.
+    // A comment of at most 65535 bytes may follow the end-of-directory record.
     let first = last.saturating_sub(usize::from(u16::MAX));
     let end = (first..=last).rev().find(|&at| bytes[at..].starts_with(END)).ok_or_else(cut)?;
     let count = u16_at(bytes, end + 10).ok_or_else(cut)?;

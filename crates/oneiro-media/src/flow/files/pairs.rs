@@ -1,8 +1,9 @@
-//! Folders of pictures, one for each component of each field: how flow of UCF101 and HMDB51 is distributed.
+//! Folders of gray pictures, one for each component (u, v) of each flow field. Flow of the data sets UCF101
+//! and HMDB51 is distributed like this.
 //!
 //! K. Simonyan, A. Zisserman, "Two-Stream Convolutional Networks for Action Recognition in Videos", NIPS
-//! 2014, store components as gray JPEG. L. Wang et al., "Temporal Segment Networks", ECCV 2016, map −20 to 20
-//! pixels to 0 to 255.
+//! 2014, store flow components as gray JPEG. L. Wang et al., "Temporal Segment Networks", ECCV 2016, map
+//! motions of −20 to 20 pixels to gray values 0 to 255.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,18 +11,18 @@ use std::path::{Path, PathBuf};
 use crate::flow::Flow;
 use crate::{MediaError, Result, has_image_name, read_image, write_atomic};
 
-/// The motion in pixels per frame that white stands for, if nothing else is known.
+/// Default motion in pixels per frame that white stands for; black stands for its negative.
 pub const FLOW_BOUND: f32 = 20.0;
 
-/// Names of the pictures of both components.
+/// Beginnings of the file names of the pictures of u and v.
 const PREFIXES: [&str; 2] = ["flow_x_", "flow_y_"];
-/// Folders of the pictures of both components.
+/// Names of the subfolders that hold the pictures of u and v, if they are kept apart.
 const FOLDERS: [&str; 2] = ["u", "v"];
 
-/// Reads a folder of gray pictures: black is `-bound` pixels per frame, white `bound`. Either the folder
-/// holds `flow_x_00001.jpg`, `flow_y_00001.jpg` and so on, or folders `u` and `v` hold pictures of equal
-/// names. Fields are ordered by the numbers in the names. Rest is stored as 128, which reads as 1/255 of the
-/// bound.
+/// Reads flow from a folder of gray pictures, in which black is `-bound` pixels per frame and white is
+/// `bound`. The folder holds `flow_x_00001.jpg`, `flow_y_00001.jpg` and so on, or subfolders `u` and `v` with
+/// pictures of equal names. Fields are ordered by the numbers in the names. No motion is stored as 128, which
+/// reads as 1/255 of the bound.
 ///
 /// # Errors
 ///
@@ -78,15 +79,15 @@ fn is_split(folder: &Path) -> bool {
     FOLDERS.iter().all(|name| folder.join(name).is_dir())
 }
 
-/// Whether a folder holds pictures of flow, by their names.
+/// Whether a folder holds pictures of flow components, judged by their names.
 pub(super) fn is_folder_of_pairs(folder: &Path) -> Result<bool> {
     Ok(is_split(folder) || !pictures(folder, PREFIXES[0])?.is_empty())
 }
 
-/// A picture's place in the order: the last number of its name, and the name without its ending.
+/// Sort key of a picture file: the last number in its name, then the name without its ending.
 type Key = (u64, String);
 
-/// Pictures of a folder whose names begin with `prefix`, in order.
+/// Returns a folder's pictures whose names begin with `prefix`, ordered by the number in the name.
 fn pictures(folder: &Path, prefix: &str) -> Result<BTreeMap<Key, PathBuf>> {
     let refused = |source| MediaError::Read { path: folder.into(), source };
     let mut found = BTreeMap::new();
@@ -109,12 +110,12 @@ fn check_bound(bound: f32) -> Result<(), String> {
     Err(format!("the bound of the motion is {bound}; it has to be above 0"))
 }
 
-/// Writes `flow_x_00001.jpg`, `flow_y_00001.jpg` and so on into a folder that exists: gray JPEG of quality
-/// 95. Motions beyond `bound` pixels per frame are cut off, and motions that are not finite become rest.
+/// Writes `flow_x_00001.jpg`, `flow_y_00001.jpg` and so on into an existing folder: gray JPEG of quality 95.
+/// Motions beyond `bound` pixels per frame are clamped, and motions that are not finite become 0.
 ///
 /// # Errors
 ///
-/// A bound that is not above 0, a build without JPEG, and those of [`write_atomic`].
+/// A bound that is not above 0, a build without JPEG, and the errors of [`write_atomic`].
 pub fn write_flow_pairs(folder: impl AsRef<Path>, flow: &Flow, bound: f32) -> Result<()> {
     let folder = folder.as_ref();
     check_bound(bound).map_err(|reason| MediaError::WriteFlow { path: folder.into(), reason })?;
@@ -126,7 +127,7 @@ pub fn write_flow_pairs(folder: impl AsRef<Path>, flow: &Flow, bound: f32) -> Re
     Ok(())
 }
 
-/// The pictures of u and v of one field, as [`write_flow_pairs`] writes them.
+/// Returns the JPEG pictures of u and v of one flow field, as [`write_flow_pairs`] writes them.
 ///
 /// # Errors
 ///
@@ -141,7 +142,7 @@ pub fn encode_flow_pair(flow: &Flow, frame: usize, bound: f32) -> Result<[Vec<u8
     Ok([picture(flow.u(frame))?, picture(flow.v(frame))?])
 }
 
-/// A motion as a gray value.
+/// Maps a motion in −bound to bound to a gray value in 0 to 255; motion that is not finite becomes 0 first.
 fn gray(motion: f32, bound: f32) -> u8 {
     let motion = if motion.is_finite() { motion } else { 0.0 };
     oneiro_image::quantize((motion / bound + 1.0) / 2.0)
@@ -149,7 +150,7 @@ fn gray(motion: f32, bound: f32) -> u8 {
 
 #[cfg(feature = "jpeg")]
 fn jpeg(width: usize, height: usize, gray: &[u8]) -> Result<Vec<u8>> {
-    /// As of other pictures of this crate.
+    /// JPEG quality, equal to that of this crate's other JPEG files.
     const QUALITY: u8 = 95;
     let refused =
         |reason: String| MediaError::Shape { what: format!("flow cannot be written as JPEG: {reason}") };

@@ -1,6 +1,6 @@
 use super::*;
 
-/// Two fields of 3×4 pixels with different values everywhere.
+/// Two flow fields of 3×4 pixels, all of whose values differ.
 fn flow() -> Flow {
     Flow::new(2, 4, 3, (0..48).map(|i| i as f32 * 0.25 - 5.0).collect()).unwrap()
 }
@@ -50,7 +50,7 @@ fn shapes_are_recognised_or_refused() {
         let values: Vec<f32> = (0..shape.iter().product()).map(|i: usize| i as f32).collect();
         read_flow(write(&folder, "a.npy", &crate::npy::encode(shape, &values)))
     };
-    // Shape, fields, height, width, and the vector at column 1 of row 0 of the last field.
+    // Array shape; fields, height and width; and the vector at column 1, row 0 of the last field.
     let cases: [(&[usize], [usize; 3], [f32; 2]); 6] = [
         (&[2, 2, 3, 4], [2, 3, 4], [25.0, 37.0]),
         (&[2, 3, 4, 2], [2, 3, 4], [26.0, 27.0]),
@@ -81,7 +81,7 @@ fn sides_whose_product_overflows_are_refused() {
     }
 }
 
-/// A ZIP archive of files, deflated or stored.
+/// Builds a ZIP archive of files, deflated or stored.
 fn archive(files: &[(&str, &[u8])], deflated: bool) -> Vec<u8> {
     let (mut bytes, mut directory) = (Vec::new(), Vec::new());
     for (name, content) in files {
@@ -173,7 +173,7 @@ fn pairs_of_pictures_are_read_as_they_were_written() {
     let check = |read: &Flow| {
         assert_eq!((read.frames, read.height, read.width), (11, 16, 24));
         let worst = read.data.iter().zip(&flow.data).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        // One gray value, and as much for the losses of JPEG.
+        // The error is at most one gray value from rounding and one from JPEG compression.
         assert!(worst <= 2.0 * 2.0 * FLOW_BOUND / 255.0, "{worst}");
     };
     check(&read_flow(folder.path()).unwrap());
@@ -181,7 +181,7 @@ fn pairs_of_pictures_are_read_as_they_were_written() {
     for (name, prefix) in [("u", "flow_x_"), ("v", "flow_y_")] {
         std::fs::create_dir(split.path().join(name)).unwrap();
         for i in 1..=11 {
-            // Numbers without leading zeros: order is by number.
+            // Numbers without leading zeros must still be ordered as numbers.
             let from = folder.path().join(format!("{prefix}{i:05}.jpg"));
             std::fs::copy(from, split.path().join(name).join(format!("frame{i}.jpg"))).unwrap();
         }

@@ -1,8 +1,9 @@
-//! The iterations of one level: bands of rows, each with what it needs of its neighbours.
+//! The TV-L1 iterations of one pyramid level. Rows are divided into bands, each with copies of the
+//! neighbouring rows that it needs.
 //!
-//! An iteration computes the primal variable (the flow) of a row and then the dual variable of the row above,
-//! so that one pass over memory does both. The dual variable of a band's last row needs the new flow of the
-//! next band's first row: the band computes that row itself, from a copy of its old state.
+//! An iteration updates the primal variable (the flow) of a row and then the dual variable of the row above.
+//! One pass over memory thus does both. The dual variable of a band's last row needs the new flow of the next
+//! band's first row. The band computes that row itself, from a copy of its old state.
 
 use rayon::prelude::*;
 
@@ -11,61 +12,62 @@ use super::median::median_row;
 use super::pyramid::Plane;
 use super::warp::Target;
 
-/// Fewest pixels and rows of a band: below, starting tasks and copies of neighbouring rows cost too much.
+/// Fewest pixels and rows of a band. Smaller bands cost too much for starting tasks and copying rows.
 const LEAST_PIXELS: usize = 4096;
 const LEAST_ROWS: usize = 8;
 
-/// All rows of a level.
+/// All rows of a pyramid level, divided into bands.
 pub(super) struct Bands {
     bands: Vec<Band>,
     height: usize,
     width: usize,
 }
 
-/// Flow and dual variables of one row. `p[i]` is the dual variable of component `i`: right, down.
+/// Flow `u` and dual variables of one row, for both components of the flow. The dual variable has a part to
+/// the right and a part down.
 #[derive(Debug, Clone)]
 struct Row {
-    /// Both components of the flow, with one more value than pixels: a copy of the last one.
+    /// Both components of the flow, with one value more than pixels: a copy of the last pixel's.
     u: [Vec<f32>; 2],
-    /// To the right, with a zero before the first pixel.
+    /// The dual variable's part to the right, with a zero before the first pixel.
     right: [Vec<f32>; 2],
     down: [Vec<f32>; 2],
 }
 
-/// The linearized brightness difference along one row.
+/// The linearized brightness difference of the two frames along one row.
 #[derive(Debug, Clone)]
 struct Data {
-    /// Derivatives of the warped second frame, right and down.
+    /// Derivatives of the warped second frame: to the right and down.
     slope: [Vec<f32>; 2],
-    /// One over the squared length of the gradient.
+    /// One over the squared norm of the gradient, for each pixel.
     inverse: Vec<f32>,
-    /// The difference at flow 0.
+    /// The linearized brightness difference where the flow is 0.
     rest: Vec<f32>,
 }
 
 struct Band {
-    /// The band's first row.
+    /// Index of the band's first row in the level.
     top: usize,
     rows: Vec<Row>,
-    /// Data of the rows, and of the row below if there is one.
+    /// Brightness data of the band's rows, and of the row below the band if there is one.
     data: Vec<Data>,
-    /// Dual variables down of the row above; zeros above the first row.
+    /// The downward dual variables of the row above the band; zeros above the level's first row.
     above: [Vec<f32>; 2],
-    /// The state of the row below before an iteration, if there is one.
+    /// A copy of the row below the band before an iteration, if there is such a row.
     below: Option<Row>,
-    /// Squared changes of a row's pixels.
+    /// Squared changes of the flow at each pixel of a row.
     changes: Vec<f32>,
-    /// The sum of them for each row.
+    /// Sums of the squared changes, one for each row.
     sums: Vec<f32>,
 }
 
-/// Numbers that an iteration needs at every pixel.
+/// Constants that an iteration needs at every pixel.
 #[derive(Debug, Clone, Copy)]
 struct Weights {
     theta: f32,
-    /// `λθ`, the longest step along the gradient.
+    /// `λθ`, the longest step of the flow along the gradient.
     limit: f32,
-    /// `τ/θ`, the step of the dual variable.
+    /// `τ/θ`, the step size of the dual variable.
     step: f32,
 }
 
@@ -85,7 +87,7 @@ impl Row {
 }
 
 impl Bands {
-    /// At most `count` bands, with dual variables 0.
+    /// Divides a level into at most `count` bands, with all dual variables 0.
     pub fn new(height: usize, width: usize, count: usize) -> Bands {
         Self::exactly(height, width, count.min(height / LEAST_ROWS).min(height * width / LEAST_PIXELS).max(1))
     }
@@ -116,12 +118,12 @@ impl Bands {
         }
     }
 
-    /// Linearizes the brightness difference around a flow.
+    /// Linearizes the brightness difference around a flow, for all rows.
     pub fn linearize(&mut self, frame: &Plane, target: &Target, u: &[Plane; 2]) {
         self.each(|band| band.linearize(frame, target, u));
     }
 
-    /// Takes over a flow.
+    /// Copies the flow from planes into the bands.
     pub fn load(&mut self, u: &[Plane; 2]) {
         let width = self.width;
         for band in &mut self.bands {
@@ -134,7 +136,7 @@ impl Bands {
         }
     }
 
-    /// Writes the flow into planes.
+    /// Copies the flow from the bands into planes.
     pub fn store(&self, u: &mut [Plane; 2]) {
         let width = self.width;
         for band in &self.bands {
@@ -146,7 +148,7 @@ impl Bands {
         }
     }
 
-    /// Replaces the flow by the medians of a stored one.
+    /// Replaces the bands' flow by the medians of the flow in planes.
     pub fn median(&mut self, u: &[Plane; 2], side: usize) {
         self.each(|band| {
             for (y, row) in (band.top..).zip(&mut band.rows) {
@@ -160,7 +162,7 @@ impl Bands {
         });
     }
 
-    /// One iteration; returns the sum of squared changes of the flow.
+    /// Runs one iteration; returns the sum of the flow's squared changes.
     pub fn iterate(&mut self, options: &TvL1Options) -> f32 {
         self.exchange_borders();
         let weights = Weights {
@@ -170,11 +172,11 @@ impl Bands {
         };
         self.each(|band| band.iterate(weights));
         debug_assert_eq!(self.bands.iter().map(|band| band.sums.len()).sum::<usize>(), self.height);
-        // Row by row, so that the sum does not depend on the bands.
+        // The sum runs row by row, so that it does not depend on the division into bands.
         self.bands.iter().flat_map(|band| &band.sums).map(|&sum| f64::from(sum)).sum::<f64>() as f32
     }
 
-    /// Copies the rows beside each border to the band on its other side.
+    /// Copies the rows at each border between two bands to the band on the other side.
     fn exchange_borders(&mut self) {
         for i in 1..self.bands.len() {
             let (before, after) = self.bands.split_at_mut(i);
@@ -198,7 +200,7 @@ impl Band {
                 let [value, right, down, _] = target.sample(x as f32 + u[x], y as f32 + v[x]);
                 data.slope[0][x] = right;
                 data.slope[1][x] = down;
-                // Where the gradient is 0, the step along it is 0, whatever the factor.
+                // Where the gradient is 0, the step along it is 0 too, so any finite factor will do.
                 data.inverse[x] = 1.0 / (right * right + down * down).max(f32::MIN_POSITIVE);
                 data.rest[x] = value - right * u[x] - down * v[x] - frame[x];
             }
@@ -229,9 +231,9 @@ impl Band {
     }
 }
 
-/// Updates a row's flow: a step along the gradient that reduces the brightness difference (Zach et al. 2007,
-/// proposition 3), and the divergence of the dual variable (proposition 2). `above` holds the dual variables
-/// down of the row above.
+/// Updates a row's flow. A step along the gradient reduces the brightness difference (Zach et al. 2007,
+/// proposition 3), and the dual variable's divergence is added (proposition 2). `above` holds the downward
+/// dual variables of the row above.
 fn primal(row: &mut Row, above: &[Vec<f32>; 2], data: &Data, weights: Weights, changes: &mut [f32]) {
     let ([u, v], [right_u, right_v], [down_u, down_v]) = (&mut row.u, &row.right, &row.down);
     let ([slope_x, slope_y], [above_u, above_v]) = (&data.slope, above);
@@ -242,7 +244,7 @@ fn primal(row: &mut Row, above: &[Vec<f32>; 2], data: &Data, weights: Weights, c
     );
 }
 
-/// [`primal`] on slices. As arguments, the compiler knows that they do not overlap, and vectorizes.
+/// The loop of [`primal`] on separate slices: as arguments they are known not to overlap, so it vectorizes.
 #[inline(never)]
 fn primal_row(
     u: &mut [f32],
@@ -286,7 +288,7 @@ fn primal_row(
     v[width] = v[width - 1];
 }
 
-/// `value` between `-limit` and `limit`, by comparisons, which vectorize.
+/// Clamps `value` to `-limit`…`limit` by comparisons, which vectorize.
 fn clamp(value: f32, limit: f32) -> f32 {
     let value = if value < limit { value } else { limit };
     if value > -limit { value } else { -limit }
@@ -296,12 +298,12 @@ fn clamp(value: f32, limit: f32) -> f32 {
 fn dual(row: &mut Row, below: Option<&[Vec<f32>; 2]>, step: f32) {
     for i in 0..2 {
         let u = &row.u[i];
-        // Without a row below, the derivative down is 0.
+        // In the last row the flow is compared with itself, so that the derivative down is 0.
         dual_row(u, below.map_or(u, |below| &below[i]), &mut row.right[i], &mut row.down[i], step);
     }
 }
 
-/// [`dual`] of one component, on slices.
+/// The loop of [`dual`] for one component of the flow, on separate slices.
 #[inline(never)]
 fn dual_row(u: &[f32], below: &[f32], right: &mut [f32], down: &mut [f32], step: f32) {
     let width = down.len();
@@ -316,7 +318,7 @@ fn dual_row(u: &[f32], below: &[f32], right: &mut [f32], down: &mut [f32], step:
     }
 }
 
-/// The sum of a row, in a fixed order that vectorizes.
+/// Sums a row in a fixed order that vectorizes.
 fn total(values: &[f32]) -> f32 {
     let mut lanes = [0.0f32; 16];
     let (chunks, rest) = values.as_chunks::<16>();

@@ -1,16 +1,17 @@
-//! Median filters of 3×3 and 5×5 pixels by networks of comparators, which vectorize.
+//! Median filters of 3×3 and 5×5 pixels, by sorting networks of comparators, which vectorize.
 
 use super::pyramid::Plane;
 
-/// Pixels whose medians are computed together. They lie in arrays of their own, so that the compiler sees
-/// that nothing overlaps, and vectorizes.
+/// How many pixels' medians are computed together. Fixed-size arrays of this length let the compiler
+/// vectorize.
 const BLOCK: usize = 32;
-/// Pixels that the filter of 5×5 reaches beyond its middle.
+/// How many pixels the 5×5 filter reaches beyond its centre.
 const REACH: usize = 2;
-/// Columns of pixels that a block reads.
+/// How many columns of the picture are read for a block of medians.
 const COLUMNS: usize = BLOCK + 2 * REACH;
 
-/// The medians of the `side` × `side` pixels (3 or 5) around each pixel of row `y`; the border repeats.
+/// Writes the medians of the `side` × `side` pixels (3 or 5) around each pixel of row `y`; the border is
+/// repeated.
 pub(super) fn median_row(plane: &Plane, y: usize, side: usize, out: &mut [f32]) {
     let width = plane.width;
     let rows: [&[f32]; 5] =
@@ -38,19 +39,19 @@ pub(super) fn median_row(plane: &Plane, y: usize, side: usize, out: &mut [f32]) 
     }
 }
 
-/// Exchanges pairs of elements so that the first is the smaller one.
+/// Orders pairs of array elements so that the first is the smaller one: the comparators of a sorting network.
 macro_rules! exchange {
     ($values:ident: $($a:literal $b:literal),+) => {
         $(
             let (a, b) = ($values[$a], $values[$b]);
-            // A comparison instead of `f32::min`: it is one instruction, and no value is NaN.
+            // A comparison instead of `f32::min`: it compiles to one instruction, and no value is NaN.
             $values[$a] = if a < b { a } else { b };
             $values[$b] = if a < b { b } else { a };
         )+
     };
 }
 
-/// Sorts three values, or five of an array's row from `x` on.
+/// Sorts the three or five values given, by a sorting network.
 macro_rules! sorted {
     (3: $($value:expr),+) => {{
         let mut values = [$($value),+];
@@ -64,8 +65,8 @@ macro_rules! sorted {
     }};
 }
 
-/// Medians of 3×3 pixels: the median of the largest low, the median middle and the smallest high value of the
-/// sorted columns.
+/// Medians of 3×3 pixels. Columns are sorted first; the median is that of the largest minimum, the median of
+/// the middle values, and the smallest maximum.
 #[inline(never)]
 fn median3(pixels: &[[f32; COLUMNS]; 5], out: &mut [f32; BLOCK]) {
     let mut ranks = [[0.0; COLUMNS]; 3];
@@ -83,11 +84,11 @@ fn median3(pixels: &[[f32; COLUMNS]; 5], out: &mut [f32; BLOCK]) {
     }
 }
 
-/// Medians of 5×5 pixels, whose columns it sorts.
+/// Medians of 5×5 pixels. Columns are sorted first.
 ///
-/// Sorting the values of each rank as well leaves 13 values that can be the median: six others are certainly
-/// not above it, and six not below. A network of 19 comparators, found by a search over all 0-1 inputs that
-/// such sorted windows can have, selects the median of the 13.
+/// Sorting the values of equal rank as well leaves 13 values that can be the median: six others are certainly
+/// not above it, and six not below it. A network of 19 comparators selects the median of the 13. It was found
+/// by a search over all 0-1 inputs that such sorted windows can have.
 #[inline(never)]
 fn median5(ranks: &mut [[f32; COLUMNS]; 5], out: &mut [f32; BLOCK]) {
     for x in 0..COLUMNS {
@@ -121,7 +122,7 @@ fn median5(ranks: &mut [[f32; COLUMNS]; 5], out: &mut [f32; BLOCK]) {
 mod tests {
     use super::*;
 
-    /// The median of the pixels around one pixel, by sorting.
+    /// Reference implementation: the median around one pixel, by sorting.
     fn reference(plane: &Plane, x: usize, y: usize, side: usize) -> f32 {
         let reach = side / 2;
         let near = |at: usize, end: usize, i: usize| (at + i).saturating_sub(reach).min(end - 1);
@@ -134,7 +135,7 @@ mod tests {
 
     #[test]
     fn networks_give_what_sorting_gives() {
-        // Few levels give many ties, as binary images do; many levels give none.
+        // Few distinct values give many ties, as in binary images; many distinct values give none.
         let mut state = 1u32;
         for (height, width, levels) in [(3, 3, 2), (40, 50, 2), (40, 70, 5), (17, 33, 1 << 16), (4, 3, 9)] {
             let mut random = || {

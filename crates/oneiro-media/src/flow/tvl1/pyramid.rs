@@ -1,11 +1,11 @@
-//! Levels of TV-L1: planes and their resizing.
+//! Image pyramids of TV-L1: planes of numbers and their resizing.
 
 use crate::flow::{Luminance, TvL1Options};
 
-/// Smallest side of a level in pixels, as in OpenCV.
+/// Shortest side of a pyramid level in pixels, as in OpenCV.
 const SMALLEST_SIDE: usize = 16;
 
-/// One plane of a level, `[H, W]`.
+/// A plane of numbers on one pyramid level, `[H, W]`.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::flow) struct Plane {
     pub height: usize,
@@ -22,7 +22,7 @@ impl Plane {
         &self.data[y * self.width..][..self.width]
     }
 
-    /// Resizes to the given size, with values multiplied by `factor`.
+    /// Resizes the plane, and multiplies its values by `factor`: flow vectors grow with the picture.
     pub fn enlarged(&self, height: usize, width: usize, factor: f32) -> Plane {
         let steps = [self.height as f64 / height as f64, self.width as f64 / width as f64];
         let mut plane = self.resized(height, width, steps);
@@ -30,8 +30,8 @@ impl Plane {
         plane
     }
 
-    /// Bilinear interpolation without a low-pass filter. `steps` are the distances of neighbouring samples in
-    /// source pixels, down and right; pixels are squares, and the border is repeated.
+    /// Resizes by bilinear interpolation without a low-pass filter. `steps` are the distances of neighbouring
+    /// samples in source pixels, down and right. Pixels are squares, and the border is repeated.
     fn resized(&self, height: usize, width: usize, steps: [f64; 2]) -> Plane {
         let rows = samples(self.height, height, steps[0]);
         let columns = samples(self.width, width, steps[1]);
@@ -47,7 +47,7 @@ impl Plane {
     }
 }
 
-/// For each new sample along an axis: both neighbours and the second one's weight.
+/// Returns, for each new sample along an axis, its two old neighbours and the weight of the second.
 fn samples(old: usize, new: usize, step: f64) -> Vec<(usize, usize, f32)> {
     let sample = |i: usize| {
         let at = ((i as f64 + 0.5) * step - 0.5) as f32;
@@ -63,7 +63,7 @@ fn samples(old: usize, new: usize, step: f64) -> Vec<(usize, usize, f32)> {
     (0..new).map(sample).collect()
 }
 
-/// The frame at each scale, the finest first.
+/// Returns the frame at each scale, the finest first.
 pub(super) fn pyramid(frame: &Luminance, options: &TvL1Options) -> Vec<Plane> {
     let mut levels = vec![Plane { height: frame.height, width: frame.width, data: frame.data.clone() }];
     while levels.len() < options.scales {
@@ -73,7 +73,7 @@ pub(super) fn pyramid(frame: &Luminance, options: &TvL1Options) -> Vec<Plane> {
         if height.min(width) < SMALLEST_SIDE {
             break;
         }
-        // The step is that of the scale, though the size was rounded: as in OpenCV.
+        // The step is the exact scale, although the size was rounded, as in OpenCV.
         levels.push(finer.resized(height, width, [1.0 / options.scale_step; 2]));
     }
     levels

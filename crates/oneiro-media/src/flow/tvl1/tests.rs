@@ -1,7 +1,7 @@
 use super::*;
 use crate::flow::tests::texture;
 
-/// Frames of a texture that moves by a constant vector.
+/// Returns frames of a texture that moves by a constant vector per frame.
 fn moving(width: usize, height: usize, [u, v]: [f32; 2], count: usize) -> Vec<Luminance> {
     let frame = |t: usize| {
         Luminance::from_fn(width, height, |x, y| texture(x - u * t as f32, y - v * t as f32)).unwrap()
@@ -9,7 +9,7 @@ fn moving(width: usize, height: usize, [u, v]: [f32; 2], count: usize) -> Vec<Lu
     (0..count).map(frame).collect()
 }
 
-/// The mean distance in pixels from a constant vector, without a border.
+/// Returns the mean distance, in pixels, of a flow from a constant vector, without the border.
 fn mean_error(flow: &Flow, [u, v]: [f32; 2], border: usize) -> f64 {
     let inside =
         (border..flow.height - border).flat_map(|y| (border..flow.width - border).map(move |x| (x, y)));

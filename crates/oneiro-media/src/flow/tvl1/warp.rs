@@ -1,21 +1,22 @@
-//! The second frame and its gradient at the places where the flow points.
+//! Samples the second frame and its gradient at the places where the flow points.
 
 use super::pyramid::Plane;
 
-/// Zero pixels around a target, so that all taps of a clamped position exist. The cubic kernel has four.
+/// Width of the zero border around a frame, so that all four taps of the cubic kernel exist at a clamped
+/// place.
 const PAD: usize = 4;
 
 /// Slope parameter of the cubic kernel (R. Keys, "Cubic Convolution Interpolation", 1981); OpenCV's value.
 const CUBIC: f32 = -0.75;
 
-/// The second frame of a pair, its derivative to the right and its derivative down, interleaved and padded.
+/// The second frame of a pair with its derivatives to the right and down, interleaved and padded.
 pub(in crate::flow) struct Target {
-    /// Places beyond these, one pixel behind the last row and column, read zeros only.
+    /// Places beyond these limits, one pixel after the last row and column, read zeros only.
     bottom: f32,
     right: f32,
-    /// Pixels of a padded row.
+    /// Number of pixels in a padded row.
     stride: usize,
-    /// Pixels of `[value, right, down, 0]`: four numbers fill one register.
+    /// Pixels as `[value, right, down, 0]`: four numbers fill one vector register.
     data: Vec<[f32; 4]>,
 }
 
@@ -29,7 +30,7 @@ impl Target {
             let (above, below) = (frame.row(y.saturating_sub(1)), frame.row((y + 1).min(height - 1)));
             let pixels = &mut data[(y + PAD) * stride + PAD..][..width];
             for (x, pixel) in pixels.iter_mut().enumerate() {
-                // At the border the difference is one-sided, and halved nevertheless: as in OpenCV.
+                // At the border the one-sided difference is halved as well, as in OpenCV.
                 let right = 0.5 * (row[(x + 1).min(width - 1)] - row[x.saturating_sub(1)]);
                 let down = 0.5 * (below[x] - above[x]);
                 *pixel = [row[x], right, down, 0.0];
@@ -38,7 +39,7 @@ impl Target {
         Target { bottom: height as f32 + 1.0, right: width as f32 + 1.0, stride, data }
     }
 
-    /// Frame and gradient at a place in pixels, by cubic convolution; zero beyond the border.
+    /// Returns the frame and its gradient at a place in pixels, by cubic convolution; zero beyond the border.
     pub fn sample(&self, x: f32, y: f32) -> [f32; 4] {
         let (column, across) = taps(x, self.right);
         let (row, down) = taps(y, self.bottom);
@@ -60,17 +61,17 @@ impl Target {
     }
 }
 
-/// The first padded index of four taps around a place, and their weights. Places further out than `last` or
-/// two pixels before the first read zeros only, so they are clamped.
+/// Returns the index of the first of four taps around a place, in the padded frame, and their weights. Places
+/// beyond `last`, or two pixels before the first, read zeros only, so they are clamped.
 fn taps(at: f32, last: f32) -> (usize, [f32; 4]) {
     let at = at.clamp(-2.0, last);
-    // Rounded down without `floor`, a call to a library on processors of 2003.
+    // Rounds down without `floor`, which is a slow library call on processors before SSE 4.1.
     let toward_zero = at as i32;
     let first = toward_zero - i32::from((toward_zero as f32) > at);
     ((first + PAD as i32 - 1) as usize, cubic(at - first as f32))
 }
 
-/// Weights of the pixels at −1, 0, 1, 2 for a place `t` between 0 and 1.
+/// Returns the cubic kernel's weights of the pixels at −1, 0, 1, 2 for a place `t` between 0 and 1.
 fn cubic(t: f32) -> [f32; 4] {
     let near = |t: f32| ((CUBIC + 2.0) * t - (CUBIC + 3.0)) * t * t + 1.0;
     let far = |t: f32| ((CUBIC * t - 5.0 * CUBIC) * t + 8.0 * CUBIC) * t - 4.0 * CUBIC;

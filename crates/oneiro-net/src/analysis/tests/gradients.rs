@@ -1,4 +1,4 @@
-//! Tests of receptive fields by formulas against non-zero gradients.
+//! Compares receptive fields computed by formulas with the positions at which gradients are not zero.
 
 use super::*;
 
@@ -48,10 +48,10 @@ fn measured(graph: &Graph, shape: &[usize], target: ValueId) -> (Vec<usize>, Vec
     (extents, strides)
 }
 
-/// A network: its name, and a function that builds it on the input.
+/// A test network: its name, and a function that adds its layers to an input.
 type Case = (&'static str, fn(&mut Net, ValueId) -> ValueId);
 
-/// Height and width of the pictures of [`CASES`].
+/// Height and width of the pictures for [`CASES`].
 const SIDES: [usize; 2] = [128, 96];
 
 const CASES: &[Case] = &[

@@ -60,7 +60,7 @@ fn given(names: &[String], i: usize) -> bool {
     names.get(i).is_some_and(|n| !n.is_empty())
 }
 
-/// The nodes of a function under construction.
+/// The nodes to which an ONNX function is expanded, while they are collected.
 struct Body(Vec<NodeProto>);
 
 impl Body {

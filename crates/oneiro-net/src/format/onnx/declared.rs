@@ -1,4 +1,4 @@
-//! Reads a file's declarations of inner tensors.
+//! Reads which shapes and element types a file declares for tensors between inputs and outputs.
 
 use std::collections::BTreeMap;
 

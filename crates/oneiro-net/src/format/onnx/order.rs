@@ -1,4 +1,4 @@
-//! Sorts nodes topologically.
+//! Sorts the nodes of a file so that each comes after the nodes whose results it reads.
 
 use crate::error::{Error, Result};
 use crate::graph::{Input, Node, Value};

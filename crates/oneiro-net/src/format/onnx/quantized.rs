@@ -36,16 +36,16 @@ pub(super) fn expand(graph: &mut GraphProto) -> Vec<String> {
 
 #[derive(Default)]
 struct Expander {
-    /// Known element types of values.
+    /// Element types of the values of which they are known.
     types: HashMap<String, i32>,
-    /// Values that are constants in the file.
+    /// Names of values that are constants in the file.
     constants: HashSet<String>,
     out: Vec<NodeProto>,
     /// Number of values added so far. It makes their names unique.
     made: usize,
     /// Number of nodes that quantize values on data.
     on_data: usize,
-    /// Number of constants that are dequantized.
+    /// Number of constants (weights) that are converted from integers to real numbers.
     weights: usize,
 }
 
@@ -99,7 +99,7 @@ impl Expander {
     /// Returns the element type of a zero point. If its type is unknown, returns an invalid code, so that the
     /// operator is refused rather than guessed.
     fn type_of_zero(&self, zero: Option<&String>) -> i64 {
-        /// Not a code of `TensorProto.DataType`.
+        /// A number that no element type of ONNX (`TensorProto.DataType`) has.
         const UNKNOWN: i64 = -1;
         match zero.filter(|z| !z.is_empty()) {
             None => (DataType::Uint8 as i32).into(),
@@ -301,7 +301,7 @@ impl Expander {
         self.push(node, "QuantizeLinear", inputs, output, kind, false);
     }
 
-    /// Adds a constant 1.
+    /// Adds a constant that holds the number 1, and returns its name.
     fn one(&mut self, node: &NodeProto) -> String {
         let output = self.made(node, "one");
         let tensor = TensorProto {

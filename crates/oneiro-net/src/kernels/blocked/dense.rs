@@ -56,7 +56,7 @@ enum Weights {
 struct Panel {
     /// Index of the panel's first output block in its group.
     first: usize,
-    /// Number of output blocks.
+    /// Number of blocks of output channels in the panel.
     blocks: usize,
     /// Offset of the panel's weights within the weights of its group.
     weights: usize,
@@ -67,7 +67,7 @@ struct Panel {
 struct Pass {
     first_block: usize,
     blocks: usize,
-    /// Number of channels in each block.
+    /// Number of channels that are used of each block.
     steps: usize,
 }
 

@@ -28,7 +28,7 @@ pub struct Depthwise {
     isa: Isa,
     /// Shape `[blocks][taps][16]`; lanes without a channel hold zeros.
     weights: Packed,
-    /// Shape `[blocks][16]`.
+    /// The bias, one number for each channel: shape `[blocks][16]`.
     bias: Packed,
 }
 
@@ -133,7 +133,7 @@ impl Depthwise {
     }
 }
 
-/// One line of outputs.
+/// Arguments of the computation of one line of outputs.
 struct Line<'a> {
     taps: &'a [LineTap],
     interior: (usize, usize),

@@ -19,15 +19,15 @@ const CHAIN: usize = 64;
 /// value a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Map {
-    /// a.
+    /// The result is a.
     Copy,
-    /// a + b.
+    /// The result is a + b.
     Add,
-    /// a − b.
+    /// The result is a − b.
     Sub,
-    /// −a.
+    /// The result is −a.
     Neg,
-    /// a · b.
+    /// The result is a · b.
     Mul,
     /// a · b + c, where c has one value for each channel.
     Affine,
@@ -36,12 +36,12 @@ pub enum Map {
 /// An operand of a map: one value for each element, one for each channel, or none.
 #[derive(Clone, Copy, Debug)]
 pub enum Per<'a> {
-    /// One value for each element.
+    /// The operand has one value for each element.
     Element(&'a [f32]),
     /// One value for each channel: of every image (`[rows][16]`), the same for all images (`[blocks][16]`),
     /// or one block for all.
     Channel(&'a [f32]),
-    /// No operand.
+    /// The operand does not exist.
     None,
 }
 
@@ -165,7 +165,7 @@ isa_dispatch! {
 }
 
 isa_dispatch! {
-    /// Sums over the positions of one row.
+    /// Sums a, or a · b, over the positions of one row.
     fn run_sum(&Sum) = sum_of
 }
 

@@ -15,7 +15,7 @@ use crate::kernels::scratch::{AlignedBuffer, Disjoint};
 use crate::kernels::team;
 use std::cell::Cell;
 
-/// Most channels of a merged position.
+/// Most channels of a position into which several pixels are merged.
 const MOST_CHANNELS: usize = 64;
 
 thread_local! {
@@ -39,7 +39,7 @@ struct Merged {
     pixels: Pixels,
 }
 
-/// The algorithm that computes the merged correlation.
+/// The algorithm that computes the correlation over merged pixels.
 #[derive(Debug)]
 enum Engine {
     Dense(Box<Dense>),
@@ -55,7 +55,7 @@ impl Engine {
     }
 }
 
-/// How pixels are merged into positions.
+/// How neighbouring pixels are merged into one position with more channels.
 #[derive(Clone, Copy, Debug)]
 struct Pixels {
     /// Number of pixels along each side of a merged position.
@@ -67,7 +67,7 @@ struct Pixels {
 }
 
 impl Pixels {
-    /// Extents after merging: depth, height, width.
+    /// Extents of the image after merging pixels: depth, height, width.
     fn merged(&self) -> [usize; 3] {
         let [depth, height, width] = self.plane;
         [depth, height.div_ceil(self.factor), width.div_ceil(self.factor)]
@@ -247,7 +247,7 @@ impl Merged {
     }
 }
 
-/// All taps in a box of offsets. Each comes with its index in depth.
+/// Returns all kernel taps in a box of offsets, each with its index in depth.
 fn box_of(
     depth: impl Iterator<Item = isize>,
     rows: (isize, isize),
@@ -288,7 +288,7 @@ struct Line {
     row: usize,
 }
 
-/// Calls `work` for every line.
+/// Calls `work` for every line of merged pixels of every block of channels.
 fn each_line(pixels: &Pixels, work: impl Fn(Line) + Sync) {
     let [depth, rows, width] = pixels.merged();
     let blocks = blocks_of(pixels.merged_channels());

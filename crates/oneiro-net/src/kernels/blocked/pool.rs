@@ -35,7 +35,7 @@ pub enum Pooling {
     Max,
     /// The mean over the window, with or without its padding.
     Average {
-        /// Whether the divisor counts padding.
+        /// Whether the divisor of the mean counts positions in the padding.
         count_padding: bool,
     },
 }
@@ -134,7 +134,7 @@ pub fn pool_backward(
     });
 }
 
-/// Some lines of outputs of one plane.
+/// Arguments of the pooling of some lines of one plane.
 struct Piece<'a> {
     geometry: &'a PoolGeometry,
     pooling: Pooling,
@@ -163,11 +163,11 @@ isa_dispatch! {
 }
 
 isa_dispatch! {
-    /// The gradient of one plane.
+    /// Computes the gradient of one plane.
     fn run_back(&Back<'_>) = back
 }
 
-/// Returns the reciprocal of an average's divisor.
+/// Returns 1/n, where n is the number of positions over which a window's mean is taken.
 #[inline(always)]
 fn share(geometry: &PoolGeometry, line: usize, x: usize, count_padding: bool) -> f32 {
     let (oz, oy) = (line / geometry.dst[1], line % geometry.dst[1]);

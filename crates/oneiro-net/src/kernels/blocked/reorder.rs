@@ -6,7 +6,7 @@ use crate::kernels::isa::{Isa, multiversion};
 use crate::kernels::scratch::Disjoint;
 use crate::kernels::team;
 
-/// Positions that one task converts.
+/// Number of positions that one task converts to another layout.
 const PIECE: usize = 1024;
 
 /// Converts plain layout to blocks of channels. Lanes without a channel become 0. With `accumulate`, the

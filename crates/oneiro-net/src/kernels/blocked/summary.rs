@@ -11,7 +11,7 @@ const CHAIN: usize = 64;
 
 /// Number of values in a summary, samples not counted.
 pub(crate) const NUMBERS: usize = 8;
-/// Index of each value in a summary.
+/// The place of each statistic in a channel's summary.
 pub(crate) const LARGEST: usize = 0;
 pub(crate) const PLACE: usize = 1;
 pub(crate) const MEAN: usize = 2;
@@ -56,7 +56,7 @@ pub(crate) fn summarize(
     });
 }
 
-/// Summarizes sixteen channels, `[plane][16]`.
+/// Computes the summaries of sixteen channels of one image. `x` is `[plane][16]`.
 pub(crate) fn summarize_row(isa: Isa, clip: Clip, x: &[f32], seed: u32, dst: &mut [f32]) {
     let plane = x.len() / LANES;
     assert!(
@@ -127,13 +127,13 @@ struct Sums {
     clip: Clip,
     /// For each channel, the index of the first chain that holds the largest value.
     chunks: [u32; LANES],
-    /// The largest number of each channel.
+    /// The largest value of each channel.
     largest: [f32; LANES],
     /// Number of values above zero, for each channel.
     active: [f32; LANES],
-    /// Moments of the values themselves.
+    /// Mean, and sum of squared distances from it, of the values before clipping.
     plain: Moments,
-    /// Moments of the values after clipping.
+    /// Mean, and sum of squared distances from it, of the values after clipping.
     clipped: Moments,
 }
 
@@ -176,7 +176,7 @@ impl Sums {
 }
 
 isa_dispatch! {
-    /// Sums over the positions of one row.
+    /// Updates the sums of sixteen channels with the positions of one row.
     fn run(&mut Sums) = sums_of
 }
 

@@ -1,4 +1,4 @@
-//! x·sigmoid(αx) and its slope, computed in registers.
+//! The activation function x·sigmoid(αx) and its slope, computed in registers.
 
 use super::lanes::Lanes;
 use crate::kernels::functions::{EXP_TERMS, LN_2, ROUND};

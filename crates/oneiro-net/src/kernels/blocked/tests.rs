@@ -103,7 +103,7 @@ impl Engine {
     }
 }
 
-/// Every engine that takes a correlation.
+/// Every algorithm that can compute this correlation.
 fn engines(
     isa: Isa,
     c: &Correlation,

@@ -13,18 +13,18 @@ use super::lanes::{LANES, Lanes};
 use crate::kernels::epilogue::EpilogueAddresses;
 use crate::kernels::isa::Isa;
 
-/// Arguments of one tile.
+/// Arguments of the computation of one register tile.
 #[derive(Clone, Copy)]
 pub(crate) struct TileCall {
-    /// Address to which the offsets are relative.
+    /// Address in the source to which the offsets are relative.
     pub(crate) src: *const f32,
-    /// Offset of each run.
+    /// Offset in the source of each run of products.
     pub(crate) offsets: *const usize,
-    /// Number of runs.
+    /// Number of runs of products.
     pub(crate) runs: usize,
     /// Number of channels in each run, at most 16.
     pub(crate) steps: usize,
-    /// Weights, `[runs][steps][V][16]`.
+    /// Weights of the tile, `[runs][steps][V][16]`.
     pub(crate) weights: *const f32,
     /// Weights that a later tile will read, prefetched by this tile. The address need not be valid.
     pub(crate) ahead: *const f32,
@@ -33,7 +33,7 @@ pub(crate) struct TileCall {
     /// Distance in elements between the first value of a run in this tile and in the next. The next tile's
     /// source is prefetched, too: one position with each product.
     pub(crate) next: usize,
-    /// The first output.
+    /// Address of the tile's first output.
     pub(crate) out: *mut f32,
     /// Elements from one block of output channels to the next.
     pub(crate) out_block: usize,

@@ -50,9 +50,9 @@ const TASKS_PER_THREAD: usize = 2;
 /// Number of outputs of a tile along each side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outputs {
-    /// F(2×2, 3×3).
+    /// F(2×2, 3×3): tiles of 2×2 outputs.
     Two,
-    /// F(4×4, 3×3).
+    /// F(4×4, 3×3): tiles of 4×4 outputs.
     Four,
 }
 
@@ -64,7 +64,7 @@ impl Outputs {
         }
     }
 
-    /// Whether its rounding errors are no larger than those of the direct convolution.
+    /// Whether the rounding errors of this variant are no larger than those of the direct convolution.
     pub fn is_exact(self) -> bool {
         self == Outputs::Two
     }
@@ -87,10 +87,10 @@ pub struct Winograd {
     outputs: Outputs,
     /// Smallest offset of the taps along each axis.
     low: [isize; 3],
-    /// Number of taps in depth.
+    /// Number of taps of the kernel in depth.
     depth: usize,
     products: Products,
-    /// Shape `[blocks][16]`.
+    /// The bias, one number for each channel: shape `[blocks][16]`.
     bias: Packed,
 }
 
@@ -189,7 +189,7 @@ impl Winograd {
         team::each(tasks, 1, run);
     }
 
-    /// Number of tiles along an axis.
+    /// Number of Winograd tiles along an axis.
     fn tiles(&self, axis: usize) -> usize {
         self.correlation.dst[axis].div_ceil(self.outputs.count())
     }

@@ -192,7 +192,7 @@ struct Layout<'a> {
     first_segment: &'a [usize],
     taps: &'a [usize],
     width: usize,
-    /// Distance in elements between two panels.
+    /// Distance in elements between two panels of columns.
     distance: usize,
     /// Index of the channel's first row in every panel.
     row: usize,

@@ -15,9 +15,9 @@ pub struct ConvGeometry {
     pub c_in: usize,
     /// Number of output channels in each group.
     pub c_out: usize,
-    /// Extent of the input.
+    /// Extent of the input: depth, height, width.
     pub src: [usize; 3],
-    /// Extent of the output.
+    /// Extent of the output: depth, height, width.
     pub dst: [usize; 3],
     /// Extent of the kernel in taps.
     pub kernel: [usize; 3],

@@ -11,7 +11,7 @@ use super::{Correlation, Reading};
 /// Outputs that are contiguous in the slab and equally spaced in the destination.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Segment {
-    /// Number of outputs.
+    /// Number of outputs in the segment.
     pub(crate) len: usize,
     /// Position in the slab of tap 0 of the first output.
     pub(crate) base: usize,
@@ -39,13 +39,13 @@ pub(crate) struct Slab {
     /// Whether the source itself serves as the slab.
     pub(crate) direct: bool,
     pub(crate) pieces: Vec<Piece>,
-    /// Ranges of padding zeros.
+    /// Ranges of the slab that hold padding zeros.
     pub(crate) zeros: Vec<(usize, usize)>,
     /// Distance in the source between two positions of a piece.
     pub(crate) step: usize,
     /// Number of positions in the slab.
     pub(crate) len: usize,
-    /// For each line and remainder, the range that the outputs need.
+    /// For each source line and each remainder modulo the step, the range that the outputs read.
     needed: Vec<(usize, usize)>,
     width: usize,
 }

@@ -12,7 +12,7 @@ use std::cell::RefCell;
 /// then stays in a first-level cache of 32 KB beside the columns.
 const DEPTH_BLOCK: usize = 256;
 
-/// Memory of one thread.
+/// Working memory of one thread.
 struct Scratch {
     columns: Columns,
     /// Sums of a task whose destination is not contiguous.
@@ -38,7 +38,7 @@ pub(super) struct Block {
     pub(super) group: usize,
     /// Linear grid positions, first and end. The first begins a mask word.
     pub(super) columns: (usize, usize),
-    /// Weight panels, first and end.
+    /// Index of the first weight panel, and the index after the last.
     pub(super) panels: (usize, usize),
 }
 
@@ -79,7 +79,7 @@ impl Tiles {
 static ZEROS: [f32; MAX_ROWS] = [0.0; MAX_ROWS];
 
 impl Job<'_> {
-    /// Runs one task.
+    /// Computes the outputs of one task.
     pub(super) fn run(&self, block: Block) {
         SCRATCH.with_borrow_mut(|scratch| self.run_in(scratch, block));
     }

@@ -171,7 +171,7 @@ fn the_average_and_its_adjoint_equal_the_definition() {
     assert!(failures.is_empty(), "{failures:#?}");
 }
 
-/// The norm of every window, in f64.
+/// The Euclidean norm of every window, computed by its definition in f64.
 fn reference_norms(g: &PoolGeometry, x: &[f64]) -> Vec<f64> {
     let mut squares = vec![0.0; g.planes * volume(g.dst)];
     each_tap(g, |output, _, from| squares[output] += x[from] * x[from]);
@@ -184,7 +184,7 @@ fn the_smoothed_gradient_equals_its_definition_and_the_differences_of_an_l2_pool
     for g in cases() {
         let (x_len, y_len) = sizes(&g);
         let (mut x, dy, held) = (numbers(x_len, 1), numbers(y_len, 2), numbers(x_len, 3));
-        // Like the output of a ReLU: many zeros, and windows with nothing else.
+        // The input resembles the output of a ReLU: it has many zeros, and windows with only zeros.
         x.iter_mut().for_each(|v| *v = v.max(0.0));
         x[..x_len / 2].fill(0.0);
         let wide: Vec<f64> = x.iter().map(|&v| v.into()).collect();

@@ -10,13 +10,13 @@ use crate::ops::array::index_map::Origin;
 use crate::ops::{Attributes, Built, Fact, Facts, Operator, Reach, Site, axis};
 use crate::tensor::Tensor;
 
-/// The operator; inputs: data, requested extents.
+/// ONNX `CenterCropPad`. Its inputs are the data and the requested extents.
 #[derive(Debug, Clone)]
 struct CenterCropPad {
     axes: Option<Vec<i64>>,
 }
 
-/// Reads the operator's attributes.
+/// Reads the attributes of a `CenterCropPad` node.
 pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     Ok(Arc::new(CenterCropPad { axes: a.ints("axes")?.map(<[i64]>::to_vec) }))
 }

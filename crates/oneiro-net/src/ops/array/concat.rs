@@ -14,13 +14,13 @@ use crate::ops::{
 use crate::reads::Reads;
 use crate::tensor::{DType, Tensor, volume};
 
-/// The operator.
+/// ONNX `Concat`.
 #[derive(Debug, Clone)]
 pub struct Concat {
     axis: i64,
 }
 
-/// Reads the operator's attributes.
+/// Reads the attributes of a `Concat` node.
 pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     Ok(Arc::new(Concat { axis: a.int("axis")?.ok_or("attribute \"axis\" is missing")? }))
 }
@@ -134,7 +134,7 @@ impl Operator for Concat {
 #[derive(Debug)]
 struct SideBySide {
     row: usize,
-    /// Whether the output has a single row.
+    /// Whether the concatenated tensor has a single row.
     single: bool,
     parts: Vec<(usize, usize)>,
 }

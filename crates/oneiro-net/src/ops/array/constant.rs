@@ -21,27 +21,27 @@ pub const MAX_CLAIM: usize = 1 << 31;
 /// Most elements of a tensor that depends on the data.
 const MAX_VOLUME: usize = 1 << 33;
 
-/// The operators.
+/// ONNX operators whose result is a constant once shapes are known.
 #[derive(Debug, Clone)]
 pub enum Folding {
-    /// `Constant`.
+    /// `Constant`: the tensor that the model file gives.
     Constant(Tensor),
-    /// `Shape` from axis `start` to `end`.
+    /// `Shape`: the extents of a tensor, from axis `start` to `end`.
     Shape {
         /// First axis; negative values count from the end.
         start: i64,
         /// Axis after the last; negative values count from the end.
         end: i64,
     },
-    /// `Size`.
+    /// `Size`: the number of elements of a tensor.
     Size,
     /// `ConstantOfShape` with the value to repeat (one element).
     ConstantOfShape(Tensor),
-    /// `Range`.
+    /// `Range`: an arithmetic sequence.
     Range,
 }
 
-/// Reads the operator's attributes.
+/// Reads the attributes of a node whose operator this file implements.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     Ok(Arc::new(match op_type {
         "Shape" => Folding::Shape { start: a.int_or("start", 0)?, end: a.int_or("end", i64::MAX)? },

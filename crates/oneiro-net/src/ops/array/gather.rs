@@ -21,7 +21,7 @@ const CHUNK: usize = 1 << 14;
 /// Table entry of an element that is zero.
 const ZERO: u32 = u32::MAX;
 
-/// The operators.
+/// ONNX operators that copy elements by a table of positions.
 #[derive(Debug, Clone)]
 enum Pick {
     /// Moves channels into blocks of positions. `crd` says that the position in the block is the faster part
@@ -37,7 +37,7 @@ enum Pick {
     Trilu { upper: bool },
 }
 
-/// Reads the operator's attributes.
+/// Reads the attributes of a node whose operator this file implements.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     let block = || {
         usize::try_from(a.int("blocksize")?.unwrap_or(0))

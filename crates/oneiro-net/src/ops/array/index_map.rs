@@ -15,7 +15,7 @@ const CHUNK: usize = 1 << 14;
 /// position is `None` outside the input.
 #[derive(Debug, Clone)]
 pub(crate) struct Walked {
-    /// The input axis that is read.
+    /// The input axis that this axis of the output reads.
     pub axis: Option<usize>,
     /// The position on the input axis for every index of the output's axis.
     pub positions: Vec<Option<usize>>,
@@ -24,7 +24,7 @@ pub(crate) struct Walked {
 /// For every element of an output, the element of the input that it copies.
 #[derive(Debug, Clone)]
 pub(crate) struct Origin {
-    /// The input's shape.
+    /// Shape of the input.
     pub input: Vec<usize>,
     /// The maps of all axes of the output.
     pub axes: Vec<Walked>,
@@ -33,13 +33,13 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
-    /// The identity map of an input.
+    /// The map of an operator that copies its input unchanged.
     pub(crate) fn whole(input: &[usize]) -> Self {
         let axes = (0..input.len()).map(|i| Walked::whole(i, input[i])).collect();
         Self { input: input.to_vec(), axes, fill: 0.0 }
     }
 
-    /// Extents of the output.
+    /// Shape of the output.
     pub(crate) fn shape(&self) -> Vec<usize> {
         self.axes.iter().map(|a| a.positions.len()).collect()
     }
@@ -117,7 +117,7 @@ impl Origin {
 }
 
 impl Walked {
-    /// The identity map of an input axis.
+    /// The map of an output axis that copies an input axis unchanged.
     pub(crate) fn whole(axis: usize, extent: usize) -> Self {
         Self { axis: Some(axis), positions: (0..extent).map(Some).collect() }
     }

@@ -16,37 +16,37 @@ use crate::ops::array::lookup::Lookup;
 use crate::ops::{Attributes, Built, Fact, Facts, Operator, Reach, Site, axis, batch_independence};
 use crate::tensor::Tensor;
 
-/// The operators.
+/// ONNX operators that only move elements.
 #[derive(Debug, Clone)]
 pub enum Movement {
     /// Ranges with steps along some axes. They are attributes before operator set 10.
     Slice {
-        /// The ranges, if they are attributes.
+        /// The ranges, if they are given as attributes.
         attributes: Option<Ranges>,
     },
     /// A permutation of axes. Without one, the order is reversed.
     Transpose(Option<Vec<usize>>),
-    /// Repeats axes of extent 1.
+    /// `Expand`: repeats axes of extent 1.
     Expand,
-    /// Repeats the whole tensor along each axis.
+    /// `Tile`: repeats the whole tensor along each axis.
     Tile,
-    /// Slices by indices along one axis.
+    /// `Gather`: takes the slices at given indices along one axis.
     Gather {
-        /// The axis.
+        /// The axis along which slices are taken.
         axis: i64,
     },
-    /// Adds a border.
+    /// `Pad`: adds a border around the tensor.
     Pad {
-        /// How the border is filled.
+        /// How the elements of the border are filled.
         mode: PadMode,
-        /// Extents and value as attributes (before operator set 11).
+        /// Extents of the border and its value, as attributes (before operator set 11).
         attributes: Option<(Vec<i64>, f32)>,
     },
-    /// Divides the tensor along one axis.
+    /// `Split`: divides the tensor along one axis.
     Split {
-        /// The axis.
+        /// The axis along which the tensor is divided.
         axis: i64,
-        /// Extents as an attribute (before operator set 13).
+        /// Extents of the parts, as an attribute (before operator set 13).
         attributes: Option<Vec<i64>>,
         /// Number of equal parts (operator set 18).
         parts: Option<i64>,
@@ -55,31 +55,31 @@ pub enum Movement {
     },
 }
 
-/// The ranges of a `Slice`.
+/// The index ranges of an ONNX `Slice`.
 #[derive(Debug, Clone)]
 pub struct Ranges {
-    /// First indices.
+    /// First index of the range along each axis.
     starts: Vec<i64>,
-    /// Indices after the last.
+    /// Index after the last of the range along each axis.
     ends: Vec<i64>,
     /// Axes; by default the first ones in order.
     axes: Option<Vec<i64>>,
 }
 
-/// How a border is filled.
+/// How ONNX `Pad` fills the border.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PadMode {
-    /// The border has one value.
+    /// All elements of the border have one value.
     Constant,
     /// Each border element is a copy of the nearest element.
     Edge,
     /// The tensor is mirrored about its outermost elements.
     Reflect,
-    /// The tensor is repeated periodically.
+    /// The tensor is repeated periodically into the border.
     Wrap,
 }
 
-/// Reads the operator's attributes.
+/// Reads the attributes of a node whose operator this file implements.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     let list = |name: &str| a.ints(name).map(|v| v.map(<[i64]>::to_vec));
     Ok(Arc::new(match op_type {
@@ -154,7 +154,7 @@ impl Movement {
         if pads.len() == 2 * rank { Ok((pads, value)) } else { Err("the pads do not match the rank".into()) }
     }
 
-    /// Returns the index map of output `which`.
+    /// Returns, for output number `which`, the input position of every element.
     fn origin(&self, inputs: Facts<'_>, which: usize) -> Result<Origin, OpError> {
         let x = inputs.shape(0)?;
         let mut origin = Origin::whole(x);

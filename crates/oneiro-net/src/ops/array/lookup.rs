@@ -13,7 +13,7 @@ use crate::tensor::{DType, volume};
 /// threads.
 const CHUNK: usize = 1 << 14;
 
-/// Operands: the data, and indices into it.
+/// Reads of elements at indices that depend on the data. The operands are the data and the indices.
 #[derive(Debug)]
 pub(crate) enum Lookup {
     /// For each of `count` indices, a slice of `inner` elements on an axis of extent `n`.

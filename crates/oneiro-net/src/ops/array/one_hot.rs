@@ -12,13 +12,13 @@ use crate::ops::array::lookup::index;
 use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site, axis};
 use crate::tensor::{DType, Tensor, volume};
 
-/// The operator; inputs: indices, depth, values (off, on).
+/// ONNX `OneHot`. Inputs: indices, depth, and the two values (off, on).
 #[derive(Debug, Clone)]
 struct OneHot {
     axis: i64,
 }
 
-/// Reads the operator's attributes.
+/// Reads the attributes of an ONNX `OneHot` node.
 pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     Ok(Arc::new(OneHot { axis: a.int_or("axis", -1)? }))
 }

@@ -24,7 +24,7 @@ enum Reduction {
     Min,
 }
 
-/// The operators; inputs: data, indices, updates.
+/// `ScatterElements` and `ScatterND`. Their inputs are data, indices and updates.
 #[derive(Debug, Clone)]
 struct Scatter {
     /// The axis along which every update has an index. With `None`, updates are slices at tuples of indices.
@@ -32,7 +32,7 @@ struct Scatter {
     reduction: Reduction,
 }
 
-/// Reads the operator's attributes.
+/// Reads the attributes of a `ScatterElements` or `ScatterND` node.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     let reduction = match a.text_or("reduction", "none")? {
         "none" => Reduction::Replace,
@@ -80,7 +80,7 @@ impl Scatter {
         let (x, indices) = (inputs.shape(0)?, inputs.need_constant(1)?);
         let shape = indices.shape();
         let data = indices.as_ints()?;
-        // Pairs of (position, update).
+        // Pairs of a position in the data and the index of an update for it.
         let mut pairs: Vec<(u32, u32)> = Vec::with_capacity(inputs.need(2)?.len());
         match self.axis {
             Some(along) => {

@@ -15,7 +15,7 @@ use crate::ops::{
 };
 use crate::tensor::{DType, Tensor, volume};
 
-/// The operators.
+/// ONNX operators that find the largest or smallest elements.
 #[derive(Debug, Clone)]
 enum Select {
     /// The position of the largest (or smallest) element along an axis. Of equal ones the first is taken, or
@@ -27,7 +27,7 @@ enum Select {
     Hardmax { axis: i64, flattens: bool },
 }
 
-/// Reads the operator's attributes.
+/// Reads the attributes of a node whose operator this file implements.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     Ok(Arc::new(match op_type {
         "TopK" => Select::TopK {
@@ -48,7 +48,7 @@ pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpEr
     }))
 }
 
-/// Rows along one axis of a shape.
+/// The rows along one axis of a tensor.
 #[derive(Debug)]
 struct Rows {
     n: usize,

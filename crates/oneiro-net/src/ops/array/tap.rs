@@ -10,7 +10,7 @@ use crate::error::OpError;
 use crate::ops::nn::activation::Copy;
 use crate::ops::{Backward, Built, Fact, Facts, Forward, Kernel, Operator, Site, batch_independence};
 
-/// The operator; input: the value.
+/// The operator that copies a value, its only input.
 #[derive(Debug, Clone)]
 pub(crate) struct Tap;
 
@@ -36,7 +36,7 @@ impl Operator for Tap {
     }
 }
 
-/// A copy of a value that passes no gradient ([`crate::summary::detach`]); input: the value.
+/// An operator that copies its input but passes no gradient ([`crate::summary::detach`]).
 #[derive(Debug, Clone)]
 pub(crate) struct Given;
 
@@ -66,7 +66,7 @@ impl Operator for Given {
     }
 }
 
-/// A kernel that copies; its gradient is zero.
+/// The kernel of a copy whose gradient is zero.
 #[derive(Debug)]
 struct WithoutGradient;
 

@@ -10,25 +10,25 @@ use crate::ops::nn::activation::Copy;
 use crate::ops::{Attributes, Built, Fact, Facts, Operator, Reach, Site, axis, batch_independence};
 use crate::tensor::{DType, Tensor, volume};
 
-/// The operators.
+/// ONNX operators that change only the shape or the element type.
 #[derive(Debug, Clone)]
 pub enum View {
     /// Changes the shape to that of input 1 (an attribute in operator set 1). 0 copies an extent unless
     /// `allow_zero` is set.
     Reshape {
-        /// Whether 0 means an empty axis.
+        /// Whether an extent 0 in the requested shape means an empty axis.
         allow_zero: bool,
     },
     /// Reshapes to a matrix: axes before `axis` become rows, the others columns.
     Flatten {
-        /// First axis of the columns.
+        /// The first axis that becomes a part of the columns.
         axis: i64,
     },
     /// Removes axes of extent 1: the given ones (an attribute before operator set 13, then input 1) or all.
     Squeeze(Option<Vec<i64>>),
-    /// Adds axes of extent 1.
+    /// `Unsqueeze`: adds axes of extent 1.
     Unsqueeze(Option<Vec<i64>>),
-    /// `Identity`.
+    /// `Identity`: the tensor itself.
     Identity,
     /// `Dropout` of a network in inference mode, which drops nothing.
     Dropout {
@@ -42,7 +42,7 @@ pub enum View {
     CastLike,
 }
 
-/// Reads the operator's attributes.
+/// Reads the attributes of a node whose operator this file implements.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     let axes = || a.ints("axes").map(|v| v.map(<[i64]>::to_vec));
     Ok(Arc::new(match op_type {
@@ -52,7 +52,7 @@ pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpEr
         "Unsqueeze" => View::Unsqueeze(axes()?),
         "Dropout" => View::Dropout { mask: a.outputs > 1 },
         "CastLike" => View::CastLike,
-        // Codes of `TensorProto.DataType` in onnx.proto.
+        // The numbers are ONNX's codes of element types (`TensorProto.DataType` in onnx.proto).
         "Cast" => View::Cast(match a.int("to")?.ok_or("attribute \"to\" is missing")? {
             1 | 10 | 11 | 16 => DType::Float,
             2..=7 | 12 | 13 => DType::Int,

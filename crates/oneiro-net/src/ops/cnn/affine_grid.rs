@@ -16,7 +16,7 @@ struct AffineGrid {
     align_corners: bool,
 }
 
-/// Reads the operator's attributes.
+/// Reads the attributes of an ONNX `AffineGrid` node.
 pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     Ok(Arc::new(AffineGrid { align_corners: a.int_or("align_corners", 0)? != 0 }))
 }

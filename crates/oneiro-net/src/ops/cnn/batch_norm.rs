@@ -34,12 +34,12 @@ mod statistics;
 
 use statistics::Statistics;
 
-/// First operator set with the attribute `training_mode`.
+/// First version of ONNX's operator set in which `BatchNormalization` has the attribute `training_mode`.
 const OPSET_OF_TRAINING_MODE: i64 = 14;
-/// First operator set without the attribute `is_test`.
+/// First version of ONNX's operator set in which `BatchNormalization` lacks the attribute `is_test`.
 const OPSET_WITHOUT_IS_TEST: i64 = 7;
 
-/// The operator; inputs X (N,C,…), scale, bias, mean, variance (C each).
+/// ONNX `BatchNormalization`. Inputs: X (N,C,…), and scale, bias, mean and variance (C each).
 #[derive(Debug, Clone)]
 pub struct BatchNorm {
     epsilon: f32,
@@ -47,7 +47,7 @@ pub struct BatchNorm {
     training: bool,
 }
 
-/// Reads the operator's attributes.
+/// Reads the attributes of a `BatchNormalization` node.
 pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     if a.int_or("spatial", 1)? != 1 {
         return Err(OpError::Refused("spatial = 0 is not supported".into()));
@@ -168,7 +168,7 @@ impl Operator for BatchNorm {
     }
 }
 
-/// y[n, c, …] = x[n, c, …]·scale[c] + shift[c].
+/// The kernel of y[n, c, …] = x[n, c, …]·scale[c] + shift[c].
 #[derive(Debug)]
 struct Affine {
     scale: Vec<f32>,

@@ -21,12 +21,12 @@ use crate::ops::{
 
 mod blocked;
 
-/// The operator; inputs X (N,C,…), W (M,C/groups,…), optional B (M).
+/// ONNX `Conv`. Inputs: X (N,C,…), W (M,C/groups,…) and an optional bias B (M).
 #[derive(Debug, Clone)]
 pub struct Conv {
-    /// Window over the spatial axes.
+    /// Size, stride, dilation and padding of the kernel.
     pub window: WindowAttributes,
-    /// Number of groups.
+    /// Number of groups into which the channels are divided.
     pub groups: usize,
     /// Whether input 3 is added to the result. This is not in ONNX: a pass merges a sum into the convolution.
     pub adds: bool,
@@ -35,7 +35,7 @@ pub struct Conv {
     pub scale: Option<Arc<Vec<f32>>>,
 }
 
-/// Reads the operator's attributes.
+/// Reads the attributes of a `Conv` node.
 pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     let groups = usize::try_from(a.int_or("group", 1)?).ok().filter(|&g| g > 0);
     let groups = groups.ok_or_else(|| OpError::Refused("attribute \"group\" should be at least 1".into()))?;
@@ -75,16 +75,16 @@ impl Conv {
     }
 }
 
-/// Index of the weights among the inputs.
+/// Index of the weights among a convolution's inputs.
 pub(crate) const WEIGHTS: usize = 1;
 pub(crate) const BIAS: usize = 2;
 /// Index of the input that is added to the result, if there is one.
 pub(crate) const ADDED: usize = 3;
 
-/// A convolution at fixed shapes.
+/// A convolution at fixed input shapes.
 struct Parts<'a> {
     geometry: ConvGeometry,
-    /// The filters, `[M, C / groups, …]`.
+    /// The filters, of shape `[M, C / groups, …]`.
     data: Cow<'a, [f32]>,
     bias: Option<Vec<f32>>,
 }
@@ -207,7 +207,7 @@ struct Weighted {
 
 #[derive(Debug)]
 enum Weights {
-    /// A matrix product, for many channels.
+    /// Weights of a convolution that is computed as a matrix product, for many channels.
     Dense(PackedWeights),
     /// One input and one output channel for each group.
     Depthwise(Vec<f32>),

@@ -22,7 +22,7 @@ use crate::tensor::volume;
 /// Largest product of strides. A file with more counts as damaged.
 const MAX_PHASES: usize = 1 << 16;
 
-/// The operator; inputs X (N,C,…), W (C,M/groups,…), optional B (M).
+/// ONNX `ConvTranspose`. Inputs: X (N,C,…), W (C,M/groups,…) and an optional bias B (M).
 #[derive(Debug, Clone)]
 pub struct ConvTranspose {
     groups: usize,
@@ -42,7 +42,7 @@ impl ConvTranspose {
     }
 }
 
-/// Reads the operator's attributes.
+/// Reads the attributes of a `ConvTranspose` node.
 pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     let positive = |name: &str| match a.sizes(name)? {
         Some(v) if v.iter().any(|n| !(1..=MAX_EXTENT).contains(n)) => {

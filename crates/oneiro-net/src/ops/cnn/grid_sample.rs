@@ -28,7 +28,7 @@ enum Mode {
     Cubic,
 }
 
-/// Rule for positions outside the tensor.
+/// What a grid position outside the tensor reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outside {
     Zeros,
@@ -36,7 +36,7 @@ enum Outside {
     Reflection,
 }
 
-/// The operator; inputs: X (N,C,…), grid (N,…,axes).
+/// ONNX `GridSample`. Its inputs are X (N,C,…) and the grid (N,…,axes).
 #[derive(Debug, Clone, Copy)]
 struct GridSample {
     mode: Mode,
@@ -116,7 +116,7 @@ struct Sampler {
     /// Extents of the last three axes, filled up with 1.
     extents: [usize; 3],
     rank: usize,
-    /// Number of positions in one batch entry.
+    /// Number of grid positions in one batch entry.
     positions: usize,
 }
 
@@ -215,7 +215,7 @@ impl Sampler {
         taps
     }
 
-    /// Returns the taps of a position; `grid` is the part of its batch entry.
+    /// Returns the taps of a grid position along each axis. `grid` is the batch entry's part of the grid.
     fn taps(&self, grid: &[f32], position: usize) -> [Taps; 3] {
         let at = &grid[position * self.rank..][..self.rank];
         std::array::from_fn(|d| match (d + self.rank).checked_sub(3) {

@@ -12,15 +12,15 @@ use crate::ops::{
     Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site, batch_independence,
 };
 
-/// The operators.
+/// `LpPool` and `GlobalLpPool`.
 #[derive(Debug, Clone)]
 struct LpPool {
-    /// The window; `None` for the whole plane.
+    /// The pooling window. `None` pools the whole plane.
     window: Option<WindowAttributes>,
     p: i32,
 }
 
-/// Reads the operator's attributes.
+/// Reads the attributes of an `LpPool` or `GlobalLpPool` node.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     let p = i32::try_from(a.int_or("p", 2)?).ok().filter(|&p| p > 0);
     let window = if op_type == "LpPool" { Some(WindowAttributes::read(a)?) } else { None };

@@ -15,7 +15,7 @@ use crate::ops::{
 };
 use crate::tensor::volume;
 
-/// The operator.
+/// ONNX `LRN`, local response normalization.
 #[derive(Debug, Clone)]
 struct Lrn {
     size: usize,
@@ -24,7 +24,7 @@ struct Lrn {
     bias: f32,
 }
 
-/// Reads the operator's attributes.
+/// Reads the attributes of an `LRN` node.
 pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     let size =
         usize::try_from(a.int("size")?.ok_or("attribute \"size\" is missing")?).ok().filter(|&n| n > 0);
@@ -95,7 +95,7 @@ impl Response {
 }
 
 impl Response {
-    /// Returns s^−β.
+    /// Returns s^−β, the factor of local response normalization.
     fn power(&self, s: f32) -> f32 {
         // β = 0.75 (Krizhevsky et al. 2012), which all networks use, needs no logarithm.
         if self.op.beta == 0.75 { 1.0 / (s.sqrt() * s.sqrt().sqrt()) } else { s.powf(-self.op.beta) }

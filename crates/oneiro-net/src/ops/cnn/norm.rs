@@ -32,14 +32,14 @@ enum Rows {
     From { axis: i64, centred: bool },
 }
 
-/// The operators; inputs X, scale, optional bias.
+/// Normalizations by statistics of the data. Their inputs are X, a scale and an optional bias.
 #[derive(Debug, Clone)]
 pub struct Norm {
     rows: Rows,
     epsilon: f32,
 }
 
-/// Reads the operator's attributes.
+/// Reads the attributes of a normalization's node.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     if a.int_or("stash_type", 1)? != 1 {
         return Err("stash_type other than 1 (computing in f32) is not supported".into());
@@ -288,7 +288,7 @@ impl Kernel for Standardize {
             |(row, ((dx, x), dy))| {
                 let (mean, factor) = moments(x, self.centred, self.epsilon);
                 let normal = |k: usize| (f64::from(x[k]) - mean) * factor;
-                // Σ g and Σ g·x̂ with g = dy·scale.
+                // Σ g and Σ g·x̂, where g = dy·scale and x̂ is the normalized row.
                 let (mut shift, mut pull) = (0.0, 0.0);
                 self.parts(row, x.len(), |range, first, each| {
                     let scale = &self.scale[first..];

@@ -17,37 +17,37 @@ use crate::tensor::{DType, volume};
 
 mod blocked;
 
-/// The operator.
+/// Pooling operators of ONNX.
 #[derive(Debug, Clone)]
 pub enum Pool {
-    /// The largest value of a window.
+    /// `MaxPool`: the largest value of each window.
     Max {
-        /// The window.
+        /// Size, stride and padding of the window.
         window: WindowAttributes,
         /// Whether positions of maxima are counted along the first spatial axis first.
         columns_first: bool,
         /// Whether the node has the positions of the maxima as a second result.
         positions: bool,
-        /// The rule for the gradient.
+        /// The rule by which the gradient of max-pooling is computed.
         rule: MaxPoolRule,
     },
-    /// The mean of a window.
+    /// `AveragePool`: the mean of each window.
     Average {
-        /// The window.
+        /// Size, stride and padding of the window.
         window: WindowAttributes,
         /// Whether the padding counts as zeros in the mean.
         count_padding: bool,
     },
-    /// The largest value of each channel.
+    /// `GlobalMaxPool`: the largest value of each channel.
     GlobalMax {
-        /// The rule for the gradient.
+        /// The rule by which the gradient of max-pooling is computed.
         rule: MaxPoolRule,
     },
-    /// The mean of each channel.
+    /// `GlobalAveragePool`: the mean of each channel.
     GlobalAverage,
 }
 
-/// Reads the operator's attributes.
+/// Reads the attributes of a pooling node.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     Ok(Arc::new(match op_type {
         "GlobalMaxPool" => Pool::GlobalMax { rule: MaxPoolRule::Exact },

@@ -18,24 +18,24 @@ use crate::ops::{
 use crate::reads::Reads;
 use crate::tensor::{DType, Tensor, volume};
 
-/// Most taps of a running sum.
+/// Most taps of a `CumSum`, which are pairs of an input and an output index.
 const MAX_TAPS: usize = 1 << 22;
 
-/// The operators.
+/// ONNX operators that are linear maps along each axis.
 #[derive(Debug, Clone)]
 pub enum Resample {
-    /// `Resize` and `Upsample`.
+    /// `Resize` and `Upsample`: interpolate between samples.
     Resize(Resize),
     /// Running sums along the axis that input 1 names.
     CumSum {
         /// Whether an element is excluded from its own sum.
         exclusive: bool,
-        /// Whether sums run from the end.
+        /// Whether sums run from the end of the axis.
         reverse: bool,
     },
 }
 
-/// Reads the operator's attributes.
+/// Reads the attributes of a node whose operator this file implements.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     Ok(Arc::new(match op_type {
         "CumSum" => Resample::CumSum {

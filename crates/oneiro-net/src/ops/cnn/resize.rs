@@ -13,7 +13,7 @@ use crate::ops::{Attributes, Facts, axis};
 /// comparison with ONNX Runtime 1.32).
 const TIE: f64 = 4.0;
 
-/// How values between samples are computed.
+/// How `Resize` computes values between samples.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Mode {
     Nearest(Rounding),
@@ -22,7 +22,7 @@ enum Mode {
     Cubic(f64),
 }
 
-/// The neighbour that `nearest` takes.
+/// The neighbour that interpolation of mode `nearest` takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rounding {
     PreferFloor,
@@ -76,7 +76,7 @@ macro_rules! position {
     }};
 }
 
-/// The operators.
+/// `Resize` and `Upsample`.
 #[derive(Debug, Clone)]
 pub struct Resize {
     name: String,
@@ -89,7 +89,7 @@ pub struct Resize {
     axes: Option<Vec<i64>>,
     /// Scales as an attribute (`Upsample` of operator set 7).
     scales: Option<Vec<f32>>,
-    /// Index of the scales among the inputs.
+    /// Index of the scales among the node's inputs.
     scales_at: usize,
 }
 
@@ -141,7 +141,7 @@ impl Resize {
         })
     }
 
-    /// ONNX's name of the operator.
+    /// ONNX's name of the operator: `Resize` or `Upsample`.
     pub fn op_type(&self) -> &str {
         &self.name
     }
@@ -205,7 +205,7 @@ impl Resize {
         }
     }
 
-    /// Returns the linear map for these inputs.
+    /// Returns the linear map that resizes inputs of these shapes.
     pub fn map(&self, inputs: Facts<'_>) -> Result<Resampling, OpError> {
         let x = inputs.shape(0)?;
         let axes = self.axes(x.len())?;

@@ -10,6 +10,6 @@ pub type Taps = Option<Vec<(usize, f32)>>;
 pub struct Resampling {
     /// Taps of every output index of every axis.
     pub axes: Vec<Option<Vec<Taps>>>,
-    /// Value of outputs outside the input.
+    /// The value of outputs that lie outside the input.
     pub fill: f32,
 }

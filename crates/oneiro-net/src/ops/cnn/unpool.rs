@@ -28,7 +28,7 @@ struct Unpool {
     pads: Option<Vec<i64>>,
 }
 
-/// Reads the operator's attributes.
+/// Reads the attributes of a `MaxUnpool` node.
 pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     let list = |name: &str| a.ints(name).map(|v| v.map(<[i64]>::to_vec));
     Ok(Arc::new(Unpool {
@@ -103,7 +103,8 @@ impl Operator for Unpool {
     }
 
     fn reach(&self, _inputs: Facts<'_>) -> Reach {
-        // An element lies anywhere within the window whose maximum it was.
+        // The maximum of a window may have been anywhere in the window, so its value may be put anywhere
+        // there.
         let size = |list: &Option<Vec<i64>>, i: usize, default: i64| {
             let n = list.as_ref().and_then(|list| list.get(i).copied()).unwrap_or(default);
             usize::try_from(n).unwrap_or(0)

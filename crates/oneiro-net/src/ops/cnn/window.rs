@@ -5,7 +5,7 @@ use crate::ops::array::constant::MAX_EXTENT;
 use crate::ops::{Attributes, Reach};
 use crate::reads::Reads;
 
-/// Most spatial axes for which kernels exist.
+/// Most spatial axes that the kernels for windows support.
 pub const MAX_SPATIAL: usize = 3;
 
 /// How a window's padding is given (`auto_pad`).
@@ -18,7 +18,7 @@ pub(crate) enum AutoPad {
 }
 
 impl AutoPad {
-    /// Reads the attribute.
+    /// Reads the attribute `auto_pad` of a node.
     pub fn read(a: &Attributes<'_>) -> Result<Self, OpError> {
         Ok(match a.text_or("auto_pad", "NOTSET")? {
             "NOTSET" | "" => AutoPad::Explicit,
@@ -46,7 +46,7 @@ pub(crate) fn filled(
     }
 }
 
-/// Window attributes as a model gives them.
+/// The window of a convolution or pooling, as the model file gives it.
 #[derive(Debug, Clone)]
 pub struct WindowAttributes {
     kernel: Option<Vec<usize>>,
@@ -60,17 +60,17 @@ pub struct WindowAttributes {
 /// A window resolved for an input. Each field has one entry for each spatial axis.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Window {
-    /// Number of taps.
+    /// Number of taps of the window.
     pub kernel: Vec<usize>,
-    /// Distance between windows.
+    /// Distance between neighbouring windows.
     pub stride: Vec<usize>,
-    /// Distance between taps.
+    /// Distance between neighbouring taps of a window.
     pub dilation: Vec<usize>,
-    /// Padding before the first element.
+    /// Padding before the first element of the input.
     pub before: Vec<usize>,
-    /// Padding after the last element.
+    /// Padding after the last element of the input.
     pub after: Vec<usize>,
-    /// Number of windows.
+    /// Number of window positions, which is the output's extent.
     pub out: Vec<usize>,
 }
 
@@ -182,7 +182,7 @@ impl WindowAttributes {
 }
 
 impl Window {
-    /// A window that covers everything.
+    /// A single window that covers all positions.
     pub fn whole(spatial: &[usize]) -> Self {
         let all = |n: usize| vec![n; spatial.len()];
         Self {

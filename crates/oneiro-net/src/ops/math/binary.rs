@@ -11,7 +11,7 @@ use crate::tensor::{DType, Tensor, volume};
 
 mod blocked;
 
-/// The functions of two variables.
+/// Elementwise functions of two variables a and b.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Function {
@@ -26,11 +26,11 @@ pub enum Function {
     Mod {
         fmod: bool,
     },
-    /// a if it is positive, else a·b.
+    /// PReLU: a if it is positive, else a·b.
     PRelu,
 }
 
-/// Reads the operator's attributes.
+/// Reads the attributes of a node whose operator this file implements.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     if a.has("broadcast") || a.has("axis") {
         return Err(OpError::Refused("the broadcasting of operator sets before 7 is not supported".into()));
@@ -155,7 +155,7 @@ impl Function {
 pub(crate) struct Binary {
     /// ONNX's name of the operator.
     pub name: String,
-    /// The function.
+    /// The function that is applied to each pair of elements.
     pub function: Function,
 }
 

@@ -14,7 +14,7 @@ use crate::ops::{
 };
 use crate::tensor::{DType, Tensor, volume};
 
-/// The functions.
+/// Comparisons and logical functions of ONNX.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Logic {
@@ -31,7 +31,7 @@ pub enum Logic {
     IsInf { negative: bool, positive: bool },
 }
 
-/// Reads the operator's attributes.
+/// Reads the attributes of a node whose operator this file implements.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     if a.has("broadcast") || a.has("axis") {
         return Err(OpError::Refused("the broadcasting of operator sets before 7 is not supported".into()));
@@ -268,7 +268,7 @@ fn select(first: bool, a: f32, b: f32) -> f32 {
     f32::from_bits((a.to_bits() & mask) | (b.to_bits() & !mask))
 }
 
-/// Offsets in the condition and in a choice, for both choices.
+/// The kernel of `Where`: for each of the two choices, the offsets in the condition and in that choice.
 #[derive(Debug)]
 struct Choice([Walk; 2]);
 

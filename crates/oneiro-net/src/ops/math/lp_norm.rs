@@ -11,14 +11,14 @@ use crate::ops::{
 };
 use crate::tensor::volume;
 
-/// The operator.
+/// ONNX `LpNormalization`.
 #[derive(Debug, Clone)]
 struct LpNormalization {
     axis: i64,
     squared: bool,
 }
 
-/// Reads the operator's attributes.
+/// Reads the attributes of an `LpNormalization` node.
 pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     let squared = match a.int_or("p", 2)? {
         1 => false,
@@ -118,7 +118,7 @@ impl Kernel for Unit {
             let dot: f64 = (0..self.n).map(|i| f64::from(dy[at(i)]) * f64::from(x[at(i)])).sum();
             for i in (0..self.n).map(at) {
                 let v = f64::from(x[i]);
-                // The derivative d‖x‖/dx.
+                // The derivative d‖x‖/dx of the norm at this element.
                 let slope = match (self.squared, v == 0.0) {
                     (_, true) => 0.0,
                     (true, _) => v / norm,

@@ -38,16 +38,16 @@ struct Grid {
     block: usize,
 }
 
-/// The operators.
+/// `QuantizeLinear` and `DequantizeLinear`.
 #[derive(Debug, Clone)]
 enum Quantization {
-    /// Quantizes to integers between these bounds.
+    /// `QuantizeLinear`: to integers between these two bounds.
     To(Grid, [i64; 2]),
-    /// Dequantizes to real numbers.
+    /// `DequantizeLinear`: integers back to real numbers.
     From(Grid),
 }
 
-/// Reads the operator's attributes.
+/// Reads the attributes of a `QuantizeLinear` or `DequantizeLinear` node.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     let block =
         usize::try_from(a.int_or("block_size", 0)?).map_err(|_| OpError::from("negative block_size"))?;

@@ -18,35 +18,35 @@ mod blocked;
 
 pub(crate) use blocked::Mean;
 
-/// Fewest elements of a task.
+/// Fewest elements that one task of a reduction reads.
 const CHUNK: usize = 1 << 12;
 
 /// The function that reduces elements x to one number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Σ x.
+    /// The sum Σ x.
     Sum,
-    /// Σ x / n.
+    /// The mean Σ x / n.
     Mean,
-    /// Π x.
+    /// The product Π x.
     Prod,
     /// The largest element. Equal maxima share the gradient, as in PyTorch's `amax`.
     Max,
     /// The smallest element.
     Min,
-    /// Σ |x|.
+    /// The 1-norm Σ |x|.
     L1,
-    /// √Σ x².
+    /// The 2-norm √Σ x².
     L2,
-    /// ln Σ x.
+    /// The logarithm of the sum, ln Σ x.
     LogSum,
-    /// ln Σ eˣ.
+    /// The logarithm of the sum of exponentials, ln Σ eˣ.
     LogSumExp,
-    /// Σ x².
+    /// The sum of squares Σ x².
     SumSquare,
 }
 
-/// The operator.
+/// A reduction of ONNX, such as `ReduceMean`.
 #[derive(Debug, Clone)]
 pub struct Reduce {
     kind: Kind,
@@ -55,7 +55,7 @@ pub struct Reduce {
     noop_if_empty: bool,
 }
 
-/// Reads the operator's attributes.
+/// Reads the attributes of a reduction's node.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     let kind = match op_type {
         "ReduceSum" => Kind::Sum,
@@ -228,7 +228,7 @@ impl Groups {
         }
     }
 
-    /// Folds the group that starts at `base`.
+    /// Folds the elements of one group, of which `base` is the first.
     #[inline]
     fn fold(&self, x: &[f32], base: usize, start: f64, f: impl Fn(f64, f64) -> f64) -> f64 {
         let mut sum = start;

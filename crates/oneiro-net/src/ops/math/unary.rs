@@ -13,7 +13,7 @@ use crate::kernels::{self, Isa, Smooth, functions};
 use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Site};
 use crate::tensor::{DType, Tensor};
 
-/// The functions, with their parameters.
+/// Elementwise functions of one variable, with their parameters.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[allow(missing_docs)]
 pub enum Function {
@@ -42,7 +42,7 @@ pub enum Function {
         alpha: f32,
     },
     Log,
-    /// x·tanh(softplus(x)) (Misra 2019).
+    /// Mish, x·tanh(softplus(x)) (Misra 2019).
     Mish,
     Neg,
     Reciprocal,
@@ -309,7 +309,7 @@ pub(crate) fn smooth(op: &dyn Operator) -> Option<Smooth> {
     }
 }
 
-/// The operator x·sigmoid(x).
+/// Creates the operator of the activation function x·sigmoid(x).
 pub(crate) fn swish() -> Arc<dyn Operator> {
     Arc::new(Unary { name: "Swish".into(), kind: Kind::Smooth(Smooth::Swish(1.0)) })
 }

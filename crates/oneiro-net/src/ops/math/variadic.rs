@@ -18,7 +18,7 @@ use crate::tensor::{DType, Tensor, volume};
 /// threads.
 const CHUNK: usize = 1 << 14;
 
-/// The operators. Equal operands of `Min` and `Max` share the gradient.
+/// ONNX operators of any number of operands. Equal operands of `Min` and `Max` share the gradient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
 enum Variadic {
@@ -28,7 +28,7 @@ enum Variadic {
     Max,
 }
 
-/// Reads the operator's attributes.
+/// Reads the attributes of a node whose operator this file implements.
 pub fn read(op_type: &str, _a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     Ok(Arc::new(match op_type {
         "Sum" => Variadic::Sum,

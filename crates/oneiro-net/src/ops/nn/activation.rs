@@ -18,18 +18,18 @@ use crate::ops::{
 };
 use crate::tensor::{DType, Tensor};
 
-/// The operator.
+/// The clamps `Relu` and `Clip` of ONNX.
 #[derive(Debug, Clone)]
 pub enum Activation {
-    /// max(x, 0).
+    /// `Relu`: max(x, 0).
     Relu,
-    /// Bounds as attributes (operator sets before 11).
+    /// `Clip` with its bounds as attributes (operator sets before 11).
     Clip(Bounds),
-    /// Bounds as inputs 1 and 2.
+    /// `Clip` with its bounds as inputs 1 and 2.
     ClipByInputs,
 }
 
-/// Reads the operator's attributes.
+/// Reads the attributes of a `Relu` or `Clip` node.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     Ok(Arc::new(match op_type {
         "Relu" => Activation::Relu,
@@ -43,7 +43,7 @@ pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpEr
 }
 
 impl Activation {
-    /// Returns the bounds, which must be constant.
+    /// Returns the bounds of the clamp, which must be constant.
     pub fn bounds(&self, inputs: Facts<'_>) -> Result<Bounds, OpError> {
         let Bounds { low, high, saturates } = match self {
             Activation::Relu => Bounds { low: 0.0, high: f32::INFINITY, saturates: false },

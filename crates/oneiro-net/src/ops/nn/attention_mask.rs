@@ -19,7 +19,7 @@ struct MaskedScores {
     causal: bool,
 }
 
-/// Reads the operator's attributes.
+/// Reads the attributes of a `MaskedScores` node.
 pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     Ok(Arc::new(MaskedScores { causal: a.int_or("is_causal", 0)? != 0 }))
 }
@@ -97,7 +97,7 @@ struct Mask {
     truth: bool,
     /// Number of keys in the mask. Later keys are excluded.
     width: usize,
-    /// Steps along batch, heads and queries.
+    /// Distance in the mask between neighbouring batch entries, heads and queries.
     steps: [usize; 3],
 }
 

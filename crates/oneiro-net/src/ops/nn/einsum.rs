@@ -25,15 +25,15 @@ struct Einsum {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Label {
-    /// A letter.
+    /// An axis that the equation names by a letter.
     Letter(char),
-    /// The ellipsis: any number of axes.
+    /// The ellipsis of an equation: any number of axes.
     Ellipsis,
     /// An axis of the ellipsis, counted from the last one.
     Dot(usize),
 }
 
-/// Reads the operator's attributes.
+/// Reads the attributes of an `Einsum` node.
 pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     let equation: String = a.text_or("equation", "")?.chars().filter(|c| !c.is_whitespace()).collect();
     let fail = || OpError::Refused(format!("equation \"{equation}\" is not understood"));

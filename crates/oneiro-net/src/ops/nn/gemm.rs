@@ -17,25 +17,25 @@ use crate::ops::{
 };
 use crate::tensor::volume;
 
-/// The operators.
+/// The matrix products `Gemm` and `MatMul` of ONNX.
 #[derive(Debug, Clone)]
 pub enum Dense {
-    /// α·A'·B' + β·C with optional transposes.
+    /// `Gemm`: α·A'·B' + β·C, where A' and B' may be transposed.
     Gemm {
-        /// Factor of the product.
+        /// The factor α of the product.
         alpha: f32,
-        /// Factor of C.
+        /// The factor β of C.
         beta: f32,
         /// Whether A is transposed.
         trans_a: bool,
         /// Whether B is transposed.
         trans_b: bool,
     },
-    /// A·B over the last two axes.
+    /// `MatMul`: A·B over the last two axes.
     MatMul,
 }
 
-/// Reads the operator's attributes.
+/// Reads the attributes of a `Gemm` or `MatMul` node.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     Ok(Arc::new(if op_type == "MatMul" {
         Dense::MatMul
@@ -88,7 +88,7 @@ impl Operator for Dense {
         Ok(vec![Fact { dtype: inputs.need(0)?.dtype, shape: product.shape, value: None }])
     }
 
-    /// Batch entries are rows of a matrix of data, or whole matrices.
+    /// Batch entries stay independent if they are rows of a matrix of data, or whole matrices.
     fn by_entry(&self, site: Site<'_>) -> bool {
         let (Ok(a), Ok(b)) = (site.inputs.need(0), site.inputs.need(1)) else { return false };
         let constant = |fact: &Fact| fact.value.is_some();

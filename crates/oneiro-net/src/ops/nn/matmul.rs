@@ -15,9 +15,9 @@ use crate::tensor::volume;
 pub struct Product {
     /// The indices, with extents and strides in A, B and Y.
     indices: Vec<Index>,
-    /// Shape of the result.
+    /// Shape of the product Y.
     pub shape: Vec<usize>,
-    /// Factor of the product.
+    /// Factor by which the product is multiplied.
     alpha: f32,
     /// Factor of the third operand, and the offsets of its elements.
     third: Option<(f32, Walk)>,
@@ -64,7 +64,7 @@ impl Product {
         Ok(Self { indices, shape, alpha: 1.0, third: None })
     }
 
-    /// `Gemm` with optional transposes.
+    /// The product of ONNX `Gemm`, whose factors may be transposed.
     pub fn transposed(
         a: &[usize],
         b: &[usize],

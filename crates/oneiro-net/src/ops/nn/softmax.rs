@@ -20,7 +20,7 @@ pub struct Softmax {
     flattens: bool,
 }
 
-/// Reads the operator's attributes.
+/// Reads the attributes of a `Softmax` or `LogSoftmax` node.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     let flattens = a.opset < 13;
     let axis = a.int_or("axis", if flattens { 1 } else { -1 })?;

@@ -145,7 +145,7 @@ fn operators_that_couple_entries_and_inputs_of_another_batch_make_micro_batches_
     assert!(is_possible("Softmax", 1, &[4, 3]));
     assert!(!is_possible("Softmax", 0, &[4, 3]));
     assert!(!is_possible("Softmax", 1, &[1, 3]));
-    // A batch of one is never split.
+    // A batch with one entry is never split.
     let graph = flattened(-1);
     let request = Request::new(&graph, 1, &graph.outputs).unwrap();
     assert!(!possible(&typed_of(&graph, &request).unwrap(), &request));

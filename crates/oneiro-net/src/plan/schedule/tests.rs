@@ -22,7 +22,7 @@ fn named(lives: &[(&str, [Option<Life>; 2])]) -> Lives {
     lives.iter().map(|&(name, lives)| (name.to_owned(), lives)).collect()
 }
 
-/// A chain of `Tanh` and `Exp`.
+/// Creates a graph in which `Tanh` and `Exp` follow each other.
 fn chain() -> (Net, [ValueId; 3]) {
     let (mut net, x) = Net::new(&[2, 4]);
     let a = net.node("Tanh", "a", &[x], &[]);

@@ -7,50 +7,50 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// The file does not exist.
+    /// The model file does not exist.
     #[error("there is no file {}; check the spelling and the current folder", path.display())]
     NotFound {
-        /// The file.
+        /// Path of the missing file.
         path: PathBuf,
     },
     /// The path is a folder instead of a model file.
     #[error("{} is a folder; name the .onnx file in it", path.display())]
     IsFolder {
-        /// The folder.
+        /// Path of the folder.
         path: PathBuf,
     },
-    /// The file belongs to another framework.
+    /// The file belongs to another framework, such as PyTorch.
     #[error("{} is {what}; export it to ONNX first: {how} (see docs/bringing-models.md)", path.display())]
     OtherFramework {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// The kind of file: "a PyTorch file".
         what: &'static str,
-        /// How to export it.
+        /// How to export the model to ONNX.
         how: &'static str,
     },
     /// The system cannot read the model or its card.
     #[error("could not read {}", path.display())]
     Read {
-        /// The file.
+        /// Path of the file that cannot be read.
         path: PathBuf,
-        /// The system's own error.
+        /// The operating system's error.
         source: io::Error,
     },
     /// The file, or a file with its weights, is no readable ONNX model.
     #[error("could not load {}: {source}", path.display())]
     Network {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What is wrong.
+        /// What is wrong with the file.
         source: oneiro_net::Error,
     },
-    /// The card cannot be used.
+    /// The model card cannot be used.
     #[error("{}: {source}", path.display())]
     Card {
         /// The card's file, or the model file that holds it.
         path: PathBuf,
-        /// What is wrong.
+        /// What is wrong with the card.
         source: crate::card::CardError,
     },
     /// Nothing defines how pictures are prepared for the network.
@@ -59,7 +59,7 @@ pub enum OpenError {
         model.display(), card.display()
     )]
     NoCard {
-        /// The model file.
+        /// Path of the model file.
         model: PathBuf,
         /// Path at which its card should be.
         card: PathBuf,
@@ -71,9 +71,9 @@ pub enum OpenError {
     Value {
         /// The card's file, or the model file that holds it.
         card: PathBuf,
-        /// The input.
+        /// Name of the input.
         input: String,
-        /// What is wrong, and what to try.
+        /// What is wrong with the value, and what to try.
         why: String,
     },
 }

@@ -25,7 +25,7 @@ use crate::model::Model;
 
 type Facts = Vec<Option<Fact>>;
 
-/// One output with its last operators.
+/// An output that may hold class scores, with its last operators.
 struct Candidate {
     output: ValueId,
     ending: Ending,
@@ -168,7 +168,7 @@ fn row_of(fact: &Fact) -> Option<usize> {
     }
     let entry = match fact.shape[..] {
         [] => return None,
-        // A value without a batch axis.
+        // The value has no batch axis.
         [n] if n != 1 => &fact.shape[..],
         _ => &fact.shape[1..],
     };

@@ -9,7 +9,7 @@ use super::{Activation, is_constant, op_type, operand, scalar, stripped};
 /// Most operators that are followed back from an output. More operators cannot belong to a head.
 const MAX_TAIL: usize = 64;
 
-/// The last operators of an output.
+/// What the last operators of an output compute from the logits.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Ending {
     pub logits: ValueId,
@@ -80,7 +80,7 @@ fn scores_behind(graph: &Graph, value: ValueId, negated: bool, left: usize) -> O
     )
 }
 
-/// A softmax or sigmoid with its logits.
+/// A softmax or sigmoid that was recognized, with its logits.
 struct Found {
     logits: ValueId,
     activation: Activation,
@@ -136,7 +136,7 @@ impl Tail<'_> {
         self.bare(a) == self.bare(b)
     }
 
-    /// Returns the bounds of a clamp.
+    /// Returns the bounds of the clamp that computes a value.
     fn bounds(&self, value: ValueId) -> Option<Bounds> {
         let node = &self.graph.nodes[self.graph.producer(value)?];
         node.op.obeys_relu_rule().then_some(())?;
@@ -192,7 +192,7 @@ impl Tail<'_> {
                 self.activated(inner, left)
             }
             "Neg" => {
-                // The pattern −log(1 + exp(−z)).
+                // The pattern −log(1 + exp(−z)) is the logarithm of a sigmoid.
                 let logits = self.negative(self.of(first, "Softplus")?)?;
                 Some(Found { logits, activation: Activation::Sigmoid, log: true })
             }
@@ -271,7 +271,7 @@ impl Tail<'_> {
         Some(Found { logits, activation, log: false })
     }
 
-    /// Recognizes ½ + ½·tanh(z / 2).
+    /// Recognizes the sigmoid in the form ½ + ½·tanh(z / 2).
     fn by_tanh(&self, value: ValueId) -> Option<Found> {
         match self.with_number(value, "Add")? {
             (half, 0.5) => match self.with_number(half, "Mul")? {
@@ -295,7 +295,7 @@ impl Tail<'_> {
         Some(Found { logits, activation: Activation::Sigmoid, log: false })
     }
 
-    /// Recognizes z − log Σ exp(z).
+    /// Recognizes the logarithm of softmax in the form z − log Σ exp(z).
     fn written_log_softmax(&self, value: ValueId) -> Option<Found> {
         let (z, norm) = (self.input(value, 0)?, self.bare(self.input(value, 1)?));
         let summed = match self.op(norm) {
@@ -332,7 +332,7 @@ impl Tail<'_> {
         shifted().unwrap_or(value)
     }
 
-    /// Returns z of 1 + exp(−z).
+    /// Returns z if the value is 1 + exp(−z).
     fn one_and_exp_of_negative(&self, value: ValueId) -> Option<ValueId> {
         match self.with_number(value, "Add")? {
             (exp, 1.0) => self.negative(self.of(exp, "Exp")?),
@@ -340,7 +340,7 @@ impl Tail<'_> {
         }
     }
 
-    /// Returns z of −z.
+    /// Returns z if the value is −z.
     fn negative(&self, value: ValueId) -> Option<ValueId> {
         let bare = self.bare(value);
         match self.op(bare) {
@@ -368,7 +368,7 @@ impl Tail<'_> {
             "Slice" | "Gather" | "Split" | "Clip" | "ReduceMean" => of(0),
             "Sub" if self.number(self.input(value, 0)?) == Some(1.0) => of(1),
             "Concat" | "Mean" => self.of_all(value, of),
-            // A mean written as a sum of probabilities divided by their number.
+            // The output is a mean, written as a sum of probabilities divided by their number.
             "Div" if self.number(self.input(value, 1)?).is_some_and(|n| n > 1.0) => {
                 self.summed_probabilities(self.input(value, 0)?, left)
             }

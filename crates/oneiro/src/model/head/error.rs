@@ -10,23 +10,23 @@ pub enum OutputError {
     /// The card names an output that does not exist.
     #[error("the network has no output \"{name}\"; its outputs are {outputs}")]
     Unknown {
-        /// The name.
+        /// The output's name in the card.
         name: String,
-        /// Description of the outputs with their shapes.
+        /// Names of the network's outputs, with their shapes.
         outputs: String,
     },
     /// The output that the card names holds no scores.
     #[error("the output \"{output}\" holds no row of class scores; the network's outputs are {outputs}")]
     NoScores {
-        /// The output.
+        /// Name of the output.
         output: String,
-        /// Description of the outputs with their shapes.
+        /// Names of the network's outputs, with their shapes.
         outputs: String,
     },
-    /// No output holds scores.
+    /// No output of the network holds class scores.
     #[error("none of the network's outputs holds a row of class scores: {outputs}")]
     NoneHasScores {
-        /// Description of the outputs with their shapes.
+        /// Names of the network's outputs, with their shapes.
         outputs: String,
     },
 }

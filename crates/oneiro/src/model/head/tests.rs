@@ -230,7 +230,7 @@ fn value_and_gradient(model: &Model, expression: &str) -> (f64, Vec<f32>) {
     (session.value(0), session.input_gradient(0).to_vec())
 }
 
-/// Returns the first output for one picture.
+/// Returns the network's first output for one picture.
 fn output(model: &Model) -> Vec<f32> {
     let shapes = model.input_shapes(1, None).unwrap();
     let mut session = ObjectiveSession::new(model, &[], &model.graph.outputs[..1], shapes, false).unwrap();

@@ -18,7 +18,7 @@ pub(super) fn neuron(channel: usize, position: &Position, shape: &[usize]) -> us
     })
 }
 
-/// Weighted mean of a channel over positions.
+/// Measures a channel: the weighted mean of its activations over positions.
 pub(super) struct Channel {
     pub channel: usize,
     pub window: Window,
@@ -44,7 +44,7 @@ impl Measure for Channel {
     }
 }
 
-/// One activation.
+/// Measures a neuron: one activation.
 pub(super) struct Neuron {
     pub index: usize,
 }
@@ -59,7 +59,7 @@ impl Measure for Neuron {
     }
 }
 
-/// Mean of squares (DeepDream).
+/// Measures the mean of squared activations, DeepDream's objective.
 pub(super) struct Energy {
     pub window: Window,
 }
@@ -80,7 +80,7 @@ impl Measure for Energy {
     }
 }
 
-/// The softmax of a class.
+/// Measures the probability of a class: its softmax among all classes.
 pub(super) struct Probability {
     pub class: usize,
 }

@@ -73,10 +73,10 @@ impl Coupling for Diversity {
     }
 }
 
-/// Alignment: −Σ_{d=1..4} Σ_i mean((x_{i+d} − x_i)²) / 2^d.
+/// Measures how well a batch is aligned: −Σ_{d=1..4} Σ_i mean((x_{i+d} − x_i)²) / 2^d.
 pub(super) struct Alignment;
 
-/// Returns pairs of neighbours with their weights.
+/// Returns all pairs of batch entries at most [`ALIGNED`] apart, with their weights.
 fn neighbours(entries: usize) -> impl Iterator<Item = (usize, usize, f64)> {
     (1..=ALIGNED)
         .flat_map(move |d| (0..entries.saturating_sub(d)).map(move |i| (i, i + d, 0.5f64.powi(d as i32))))

@@ -9,15 +9,15 @@ use crate::objective::{self, Toward};
 /// Lower bound of the cosine (Lucid, `objectives.direction`). Below it, only the dot product matters.
 pub(super) const MIN_COSINE: f64 = 0.1;
 
-/// Shorter vectors count as having no direction.
+/// Vectors shorter than this count as having no direction.
 const TINY: f64 = 1e-12;
 
-/// Mean over positions of dot · max(.1, cos)^p.
+/// Measures a direction: the mean over positions of dot · max(.1, cos)^p.
 pub(super) struct Direction {
     vector: Vec<f64>,
     norm: f64,
     power: f64,
-    /// The position that is read instead of the mean over all.
+    /// The position at which the direction is read, instead of the mean over all positions.
     at: Option<usize>,
     window: Window,
 }

@@ -21,7 +21,7 @@ impl Guide {
         Self { channels, vectors: vectors(activations, channels) }
     }
 
-    /// Whether all activations are finite.
+    /// Whether all activations of the guiding picture are finite.
     pub fn is_finite(&self) -> bool {
         self.vectors.iter().all(|x| x.is_finite())
     }

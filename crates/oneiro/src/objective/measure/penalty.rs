@@ -31,7 +31,7 @@ pub(super) fn new(penalty: Penalty, shape: &[usize], has_alpha: bool) -> Result<
     })
 }
 
-/// Mean of absolute values.
+/// The penalty `l1`: the mean of absolute values.
 struct L1;
 
 impl Measure for L1 {
@@ -47,7 +47,7 @@ impl Measure for L1 {
     }
 }
 
-/// Root mean square.
+/// The penalty `l2`: the root mean square.
 struct L2;
 
 impl Measure for L2 {
@@ -102,7 +102,7 @@ struct Blur {
 }
 
 impl Blur {
-    /// Computes x − Bx.
+    /// Computes x − Bx, what a slight blur removes from a picture x.
     fn rest(&self, x: &[f32]) -> Vec<f32> {
         let [h, w] = self.plane;
         let mut rest = x.to_vec();
@@ -139,7 +139,7 @@ impl Measure for Blur {
     }
 }
 
-/// Mean of the last of four channels.
+/// The penalty `opacity`: the mean of the last of four channels.
 struct Opacity {
     positions: usize,
 }

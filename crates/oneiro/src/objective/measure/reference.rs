@@ -7,7 +7,7 @@ use super::direction::by_cosine;
 use super::window::Window;
 use crate::objective::TermError;
 
-/// Difference: −mean |Φ − Φ0|.
+/// Measures the difference to a picture's activations: −mean |Φ − Φ0|.
 pub(super) struct Difference {
     target: Arc<[f32]>,
     window: Window,
@@ -41,7 +41,7 @@ impl Measure for Difference {
     }
 }
 
-/// Inversion: −‖(Φ − Φ0) ⊙ m‖² / ‖Φ0 ⊙ m‖².
+/// Measures how well a picture's activations are matched: −‖(Φ − Φ0) ⊙ m‖² / ‖Φ0 ⊙ m‖².
 pub(super) struct Inversion {
     target: Arc<[f32]>,
     window: Window,
@@ -88,7 +88,7 @@ impl Measure for Inversion {
 pub(super) struct Caricature {
     /// The target w · relu Φ0 / Σ w · (relu Φ0)²; zero outside the window.
     target: Vec<f32>,
-    /// Length of the target at each position.
+    /// Length of the target's vector over channels, at each position.
     norms: Vec<f64>,
     power: f64,
     window: Window,
@@ -99,7 +99,7 @@ impl Caricature {
         let mut target = vec![0.0f32; features.len()];
         let mut energy = 0.0;
         for i in window.range() {
-            // `max` would turn NaN into zero.
+            // The function `max` would turn NaN into zero.
             let feature = if features[i] < 0.0 { 0.0 } else { features[i] };
             target[i] = window.weight(i) as f32 * feature;
             energy += window.weight(i) * f64::from(feature).powi(2);

@@ -35,7 +35,7 @@ pub(super) fn gram_adjoint(grad: &[f32], activations: &[f32], positions: usize, 
     });
 }
 
-/// Style: −Σ (G − G0)² / Σ G0².
+/// Measures how well a picture's style is matched: −Σ (G − G0)² / Σ G0² of Gram matrices.
 pub(super) struct Style {
     target: Vec<f32>,
     energy: f64,
@@ -58,7 +58,7 @@ impl Style {
         Ok(Self { target, energy, channels, positions })
     }
 
-    /// Computes G − G0.
+    /// Computes G − G0, the Gram matrix minus that of the style picture.
     fn difference(&self, activations: &[f32]) -> Vec<f32> {
         let mut gram = gram(activations, self.channels, self.positions);
         gram.iter_mut().zip(&self.target).for_each(|(g, t)| *g -= t);

@@ -11,13 +11,13 @@ pub(crate) const TV_FLOOR: f64 = 1e-6;
 /// Differences are forward ones, and zero in the last column, row and frame.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Variation {
-    /// Of the values, `[C, T, H, W]`.
+    /// Channels, frames, height and width of the values, `[C, T, H, W]`.
     pub extent: Extent,
-    /// β.
+    /// The exponent β.
     pub beta: f64,
-    /// κ.
+    /// The weight κ of differences within a frame.
     pub kappa: f64,
-    /// γ.
+    /// The weight γ of differences between frames.
     pub gamma: f64,
 }
 
@@ -115,7 +115,7 @@ fn across(x: &[f32], weight: f32, gradient: &mut [f32]) -> f64 {
     squares(&x[1..], &x[..n - 1])
 }
 
-/// The same for neighbours `step` values apart.
+/// Does the same as [`across`] for neighbours `step` values apart.
 fn apart(x: &[f32], step: usize, weight: f32, gradient: &mut [f32]) -> f64 {
     let n = x.len();
     if n <= step {

@@ -10,11 +10,11 @@ use crate::preprocess::REC601_LUMA;
 pub(super) struct Window {
     /// One weight for each position; by default all 1.
     pub positions: Option<Vec<f32>>,
-    /// The range of channels.
+    /// The range of channels that is measured.
     pub channels: std::ops::Range<usize>,
-    /// Number of positions in a channel.
+    /// Number of positions of a channel.
     pub len: usize,
-    /// Sum of the weights of positions.
+    /// Sum of the weights of all positions.
     pub total: f64,
 }
 

@@ -14,16 +14,16 @@ const ROWS: usize = 4;
 /// Divisor of u in a layer's output (Lucid, `optvis/param/cppn.py`): about the standard deviation of u for
 /// normal arguments.
 const LINEAR: f32 = 0.67;
-/// Divisor of u² in a layer's output.
+/// Divisor of u² in a layer's output, as [`LINEAR`] is that of u.
 const SQUARE: f32 = 0.6;
 
-/// Memory of one task.
+/// The working memory of one task.
 pub struct Scratch {
     /// The inputs of each layer, `[inputs][BLOCK]`.
     pub inputs: Vec<Vec<f32>>,
     /// Each hidden layer's values before the activation, `[hidden][BLOCK]`.
     before: Vec<Vec<f32>>,
-    /// The image's values, `[C][BLOCK]`.
+    /// The values of the image's pixels, `[C][BLOCK]`.
     pub output: Vec<f32>,
     /// The gradient with respect to the current layer's output.
     pub gradient: Vec<f32>,
@@ -45,7 +45,7 @@ impl Scratch {
     }
 }
 
-/// Computes `output` from `inputs[0]`.
+/// Runs the network forward: computes `output` from `inputs[0]`.
 pub fn forward(layers: &[Layer], params: &[f32], scratch: &mut Scratch) {
     for (at, layer) in layers.iter().enumerate() {
         let weights = &params[layer.weights..layer.biases];

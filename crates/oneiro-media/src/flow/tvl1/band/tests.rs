@@ -1,7 +1,7 @@
 use super::*;
 
-/// The equations of an iteration on whole planes, step by step: `u`, and `p` as right and down of each
-/// component.
+/// Reference implementation: the equations of an iteration on whole planes. `u` is the flow; `p` holds the
+/// dual variable's parts, right and down, of each component.
 struct Reference {
     height: usize,
     width: usize,
@@ -10,7 +10,7 @@ struct Reference {
 }
 
 impl Reference {
-    /// Returns the sum of squared changes.
+    /// Runs one iteration and returns the sum of squared changes.
     fn iterate(&mut self, data: &[Data], options: &TvL1Options) -> f64 {
         let (height, width) = (self.height, self.width);
         let limit = options.lambda * options.theta;
@@ -21,7 +21,8 @@ impl Reference {
             let Data { slope, inverse, rest } = &data[y];
             let [u, v] = [self.u[0][at], self.u[1][at]];
             let difference = rest[x] + (slope[0][x] * u + slope[1][x] * v);
-            // The three cases of proposition 3, on the difference over the squared gradient.
+            // The three cases of Zach et al. 2007, proposition 3: the brightness difference over the squared
+            // gradient is below, above or within the limit.
             let step = match difference * inverse[x] {
                 ratio if ratio < -limit => limit,
                 ratio if ratio > limit => -limit,
@@ -53,7 +54,7 @@ impl Reference {
     }
 }
 
-/// A smooth plane that repeats nowhere.
+/// A smooth plane of numbers that repeats nowhere.
 fn plane(height: usize, width: usize, phase: f32) -> Plane {
     let value = |i: usize| {
         let (x, y) = ((i % width) as f32, (i / width) as f32);

@@ -24,14 +24,15 @@ const DOMAIN: &str = "com.microsoft.nchwc";
 const BLOCK: &str = "oneiro.block";
 const FILTER: &str = "oneiro.filter";
 const BLOCKS_IN: &str = "oneiro.blocks_in";
-/// Block size on AVX2.
+/// Number of channels in a block on CPUs with AVX2.
 const SMALL: i64 = 8;
-/// Block size on AVX-512 and on Arm.
+/// Number of channels in a block on CPUs with AVX-512, and on Arm.
 const LARGE: i64 = 16;
 /// Factor by which the filters' spread under one block size must exceed that under the other. The mixture of
 /// two independent filters has half the variance.
 const CLEARLY: f64 = 1.25;
-/// Factor by which the filters' spread must exceed that of random weights.
+/// Factor by which the filters' spread must exceed that of random weights, so that a block size counts as
+/// found.
 const ABOVE_NOISE: f64 = 3.0;
 /// The version of the default operator set for the functions in this file.
 const OPSET: i64 = 21;

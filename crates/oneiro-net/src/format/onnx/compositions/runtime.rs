@@ -253,7 +253,7 @@ fn skip_norm(b: &mut Body, node: &NodeProto, op: &str, bias: usize) {
     }
     let beta = op == "LayerNormalization" && given(&node.input, 3);
     let inputs: &[&str] = if beta { &["sum", "gamma", "beta"] } else { &["sum", "gamma"] };
-    // The default of ONNX Runtime.
+    // Without the attribute, ONNX Runtime takes this epsilon.
     let epsilon = attribute(node, "epsilon").map_or(1e-12, AttributeProto::f);
     b.last(op, inputs, &[float("epsilon", epsilon), integer("axis", -1)]);
     let asked = [given(&node.output, 1), given(&node.output, 2)];
@@ -291,7 +291,7 @@ fn multi_head_attention(b: &mut Body, node: &NodeProto) -> Option<()> {
     let mut operands = ["Q", "K", "V"];
     match (given(&node.input, 1), given(&node.input, 2)) {
         (true, true) => {
-            // This node refuses operands of another rank.
+            // A transposition that changes nothing refuses operands that do not have three axes.
             for (operand, name) in operands.iter_mut().zip(["q_flat", "k_flat", "v_flat"]) {
                 *operand = b.with_ints("Transpose", &[*operand], name, "perm", &[0, 1, 2]);
             }

@@ -200,7 +200,7 @@ struct Products {
     runs: Range<usize>,
     /// Number of products of an output that come before these.
     first: usize,
-    /// Number of products in each run.
+    /// Number of products in each run, one for each channel that is used.
     steps: usize,
 }
 

@@ -14,7 +14,7 @@ const TASK_NUMBERS: usize = 128 << 10;
 
 /// Fewest columns (output positions) of a range: a few tiles.
 const MIN_COLUMNS: usize = 28;
-/// Most ranges of columns for each thread.
+/// Most ranges of columns (output positions) for each thread.
 const MAX_PARTS: usize = 8;
 
 // Costs of a task other than its products, measured within a factor of two on an Intel Xeon of 2023 (Emerald

@@ -143,7 +143,7 @@ impl Lanes for __m512 {
 /// Returns a bit for each of sixteen bytes, set where the byte equals `byte`.
 ///
 /// # Safety
-/// Sixteen bytes lie at the address.
+/// Sixteen bytes at the address can be read.
 #[inline(always)]
 unsafe fn bytes_equal(from: *const u8, byte: u8) -> u16 {
     // SAFETY: SSE2 belongs to x86-64; the caller guarantees sixteen bytes at the address.
@@ -153,7 +153,7 @@ unsafe fn bytes_equal(from: *const u8, byte: u8) -> u16 {
     }
 }
 
-/// Two registers of eight lanes.
+/// Sixteen `f32` values in two AVX registers of eight lanes.
 #[derive(Clone, Copy)]
 pub(crate) struct Pair(__m256, __m256);
 

@@ -23,7 +23,7 @@ pub(super) fn window(geometry: &PoolGeometry, line: usize, x: usize, mut visit: 
 
 /// Windows that lie wholly inside the source. Their taps have the same offsets everywhere.
 pub(super) struct Inner {
-    /// Range of these windows along depth, height and width.
+    /// Indices of the windows that lie inside, first and end, along depth, height and width.
     pub(super) ranges: [(usize, usize); 3],
     /// Offsets of the taps from tap 0, in positions.
     pub(super) offsets: [usize; MAX_TAPS],

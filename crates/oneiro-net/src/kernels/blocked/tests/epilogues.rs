@@ -1,14 +1,14 @@
-//! Tests of epilogues of convolution engines, against the same work in separate steps.
+//! Compares epilogues of convolution kernels with the same operations in separate steps.
 
 use super::*;
 use crate::kernels::{Bounds, EpilogueFunction};
 
-/// An engine with a source, and the result without an epilogue.
+/// A convolution kernel with its source, and its result without an epilogue.
 struct Run<'a> {
     name: &'a str,
     isa: Isa,
     engine: Engine,
-    /// Number of planes of the result, and of positions in each.
+    /// Number of planes of the result, and of positions in each plane.
     rows: usize,
     plane: usize,
     src: &'a [f32],
@@ -23,8 +23,8 @@ impl Run<'_> {
     }
 }
 
-/// Runs every engine on every case whose grid is the whole destination. `check` returns a message if a result
-/// is wrong.
+/// Runs every convolution kernel on every case whose grid is the whole destination. `check` returns a message
+/// if a result is wrong.
 fn assert_for_each(mut check: impl FnMut(&Run<'_>) -> Option<String>) {
     let mut failures = Vec::new();
     for Case { name, geometry: g } in all_cases() {

@@ -1,4 +1,4 @@
-//! Tests of pooling over blocks of channels, against the plain kernels.
+//! Compares pooling over blocks of channels with the plain kernels.
 
 use super::*;
 
@@ -27,14 +27,15 @@ fn pooling_equals_the_plain_kernels_also_with_ties_and_nan() {
         geometry(32, [1, 8, 6], [1, 2, 2], [1, 2, 2], one, [0; 3], [0; 3]),
         geometry(20, [1, 13, 11], [1, 3, 3], [1, 2, 2], one, [0, 1, 1], [0, 1, 1]),
         geometry(17, [1, 9, 9], [1, 3, 3], one, one, [0, 1, 1], [0, 1, 1]),
-        // Cases of several pieces and of several planes of depth, with windows that extend beyond the source.
+        // Cases that are divided into several pieces, and cases with depth, in which windows reach beyond the
+        // source.
         geometry(16, [1, 40, 37], [1, 3, 3], one, one, [0, 1, 1], [0, 1, 1]),
         geometry(16, [1, 90, 85], [1, 3, 3], [1, 2, 2], one, [0; 3], [0, 1, 1]),
         geometry(3, [3, 9, 8], [1, 3, 3], [1, 2, 1], one, [0, 1, 1], [0, 2, 0]),
         geometry(3, [5, 7, 9], [1, 3, 3], [2, 1, 3], one, [0, 0, 1], [0; 3]),
         geometry(3, [1, 9, 8], [1, 3, 3], [1, 4, 4], one, [0; 3], [0; 3]),
         geometry(16, [4, 5, 6], [2, 3, 2], [2, 2, 2], one, [0, 1, 0], [0, 1, 0]),
-        // Cases in which four, six and nine lines of windows cover a position.
+        // Cases in which four, six and nine rows of windows overlap at a position.
         geometry(16, [6, 9, 11], [3; 3], [2; 3], one, one, one),
         geometry(3, [4, 8, 9], [3; 3], [2, 1, 1], one, [0, 1, 1], one),
         geometry(16, [4, 7, 8], [3; 3], one, one, one, one),
@@ -46,7 +47,7 @@ fn pooling_equals_the_plain_kernels_also_with_ties_and_nan() {
     for g in cases {
         let (src_plane, dst_plane) = (volume(g.src), volume(g.dst));
         let mut x = numbers(g.planes * src_plane, 1);
-        // Rounding makes equal maxima in a window; one value becomes NaN.
+        // Rounding creates equal maxima within a window, and one value is NaN.
         x.iter_mut().for_each(|x| *x = (*x * 4.0).round());
         x[src_plane / 2] = f32::NAN;
         let dy = numbers(g.planes * dst_plane, 2);

@@ -54,7 +54,7 @@ pub enum LineOutputs {
 }
 
 impl LineOutputs {
-    /// All variants.
+    /// All variants of the filtering along a line.
     pub const ALL: [LineOutputs; 8] = [
         LineOutputs::ThreeOfTwo,
         LineOutputs::TwoOfThree,
@@ -66,7 +66,7 @@ impl LineOutputs {
         LineOutputs::FourOfSeven,
     ];
 
-    /// Numbers of outputs and of taps.
+    /// Numbers of outputs and of taps of a tile.
     fn shape(self) -> (usize, usize) {
         match self {
             LineOutputs::ThreeOfTwo => (3, 2),
@@ -102,7 +102,7 @@ impl LineOutputs {
         self.points() + if self == LineOutputs::Nested { nested::OUTPUTS } else { 0 }
     }
 
-    /// The variant's usual name.
+    /// The variant's usual name, such as "F(4,3)".
     pub fn name(self) -> &'static str {
         match self {
             LineOutputs::ThreeOfTwo => "F(3,2)",
@@ -116,7 +116,7 @@ impl LineOutputs {
         }
     }
 
-    /// Whether its rounding errors are no larger than those of the direct convolution.
+    /// Whether the rounding errors of this variant are no larger than those of the direct convolution.
     pub fn is_exact(self) -> bool {
         matches!(self, LineOutputs::TwoOfThree | LineOutputs::Nested)
     }
@@ -133,7 +133,7 @@ pub struct LineWinograd {
     products: Products,
     /// Weights of the last tap, if it is computed separately.
     last: Option<Products>,
-    /// Shape `[blocks][16]`.
+    /// The bias, one number for each channel: shape `[blocks][16]`.
     bias: Packed,
 }
 
@@ -143,7 +143,7 @@ struct Form {
     axis: usize,
     /// Smallest offset of the taps along the axis.
     low: isize,
-    /// Smallest offset of the lines; below, their number.
+    /// Smallest offset of the lines of taps. `lines` is their number.
     low_line: isize,
     lines: usize,
 }

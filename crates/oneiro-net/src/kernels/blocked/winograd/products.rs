@@ -16,7 +16,7 @@ pub(super) struct Scratch {
 }
 
 thread_local! {
-    /// Each thread's memory.
+    /// Each thread's memory for Winograd's transforms.
     pub(super) static SCRATCH: RefCell<Scratch> = const {
         RefCell::new(Scratch { source: AlignedBuffer::new(), product: AlignedBuffer::new(), offsets: Vec::new() })
     };
@@ -36,7 +36,7 @@ pub(super) struct Products {
     depth: usize,
     /// Number of output blocks in each panel but the last.
     pub(super) width: usize,
-    /// `[points][panels][blocks, taps in depth][steps][width][16]`.
+    /// Transformed weights: `[points][panels][blocks, taps in depth][steps][width][16]`.
     weights: Packed,
 }
 
@@ -78,7 +78,7 @@ impl Products {
         Products { isa, points, c_in, c_out, depth, width, weights }
     }
 
-    /// Number of panels of output blocks.
+    /// Number of panels into which the output blocks are divided.
     pub(super) fn panels(&self) -> usize {
         blocks_of(self.c_out).div_ceil(self.width)
     }

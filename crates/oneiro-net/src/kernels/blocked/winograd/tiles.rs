@@ -16,7 +16,7 @@ pub(super) struct Into<'a> {
     pub(super) rows: (usize, usize),
     pub(super) row_tiles: usize,
     pub(super) to: *mut f32,
-    /// Distance in elements between two points.
+    /// Distance in elements between the values of two points of a tile.
     pub(super) point: usize,
 }
 

@@ -59,7 +59,7 @@ impl Kernel for Statistics {
         let (x, dy, dx) = io.io_input(0);
         let (moments, n) = (self.moments(x), self.plane.max(1));
         let count = (x.len() / moments.len().max(1)).max(1) as f64;
-        // mean(dy) and mean(dy·x̂) of every channel.
+        // For every channel, the means of dy and of dy·x̂, where x̂ is the normalized input.
         let means: Vec<(f64, f64)> = (0..moments.len())
             .into_par_iter()
             .map(|channel| {

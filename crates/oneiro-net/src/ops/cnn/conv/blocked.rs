@@ -1,4 +1,4 @@
-//! Convolution over blocks of channels.
+//! Convolution over values whose channels are stored in blocks.
 
 use crate::kernels::blocked::{
     self, BLOCK, Dense, Depthwise, LineOutputs, LineWinograd, Map, Outputs, Per, Winograd,
@@ -7,17 +7,17 @@ use crate::kernels::{ConvGeometry, Correlation, Epilogue, Isa};
 use crate::ops::blocked::Maps;
 use crate::ops::{Backward, Forward, Kernel, Site};
 
-/// A convolution and its adjoint.
+/// The kernel of a convolution, with the adjoint that computes its gradient.
 #[derive(Debug)]
 pub(super) struct BlockedConv {
     forward: Engine,
     /// Engines of the adjoint, one for every phase of the stride; empty if no gradient is wanted.
     backward: Vec<Engine>,
-    /// Elementwise maps over the result.
+    /// Elementwise maps that are applied to the result.
     maps: Maps,
 }
 
-/// An algorithm for a correlation.
+/// The algorithm that computes a correlation.
 #[derive(Debug)]
 enum Engine {
     /// Direct convolution by register tiles.
@@ -26,7 +26,7 @@ enum Engine {
     Winograd(Winograd),
     /// Winograd's transform along one axis.
     Line(Box<LineWinograd>),
-    /// Depthwise convolution.
+    /// Direct convolution with one channel for each group.
     Depthwise(Depthwise),
 }
 

@@ -1,4 +1,4 @@
-//! Pooling over blocks of channels.
+//! Pooling over values whose channels are stored in blocks.
 
 use crate::error::OpError;
 use crate::kernels::blocked::{self, MAX_TAPS, Pooling, winner_words};

@@ -7,7 +7,7 @@ use crate::ops::blocked::{Maps, padded, plane_of};
 use crate::ops::math::binary::Function;
 use crate::ops::{Backward, Built, Fact, Forward, Kernel, Site};
 
-/// How an operand is stored.
+/// How many numbers an operand has, and where they come from.
 #[derive(Debug, Clone)]
 enum Side {
     /// One number for each element of the result.
@@ -75,12 +75,12 @@ struct BlockedZip {
 }
 
 impl BlockedZip {
-    /// Index of side `i` among the kernel's operands.
+    /// Index of operand `i` of the function among the kernel's operands.
     fn operand(&self, i: usize) -> usize {
         i - usize::from(i == 1 && matches!(self.sides[0], Side::Constant(_)))
     }
 
-    /// Index of the side that is kernel operand `k`.
+    /// Index of the function's operand that is operand `k` of the kernel.
     fn side_of(&self, k: usize) -> usize {
         k + usize::from(matches!(self.sides[0], Side::Constant(_)))
     }

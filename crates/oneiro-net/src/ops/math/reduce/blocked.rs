@@ -4,7 +4,7 @@ use crate::kernels::blocked::{self, Map, Per};
 use crate::ops::blocked::Maps;
 use crate::ops::{Backward, Forward, Kernel, Site};
 
-/// The mean over all positions.
+/// The kernel of a mean over all positions of each channel.
 #[derive(Debug)]
 pub(crate) struct Mean {
     maps: Maps,

@@ -1,4 +1,4 @@
-//! Tests of the axis on which classes are, and of values that hold no classes.
+//! Tests the choice of the axis that holds the classes, and values that hold no classes.
 
 use super::*;
 
@@ -56,7 +56,7 @@ fn classes_may_stand_on_any_axis() {
             if what == "none" {
                 continue;
             }
-            // The logits are read as a layer, too, by a second term.
+            // A second term of the objective reads the logits as a layer.
             let (both, _) = value_and_gradient(&model, "logit(3) + 0*layer(shaped)");
             assert_eq!(both, wanted, "{what}");
         }

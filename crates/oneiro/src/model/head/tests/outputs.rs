@@ -1,4 +1,4 @@
-//! Tests of the choice among several outputs.
+//! Tests which of several outputs is taken to hold the classes.
 
 use super::*;
 

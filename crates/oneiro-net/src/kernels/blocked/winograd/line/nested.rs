@@ -12,7 +12,7 @@ use crate::kernels::blocked::lanes::Lanes;
 
 /// Points of F(2, 3) times those of F(2, 2).
 pub(super) const POINTS: usize = OUTER * INNER;
-/// Number of outputs of a tile.
+/// Number of outputs of a tile of the nested filtering.
 pub(super) const OUTPUTS: usize = 4;
 /// Additions of a transform, in either direction. A core computes about one a cycle.
 pub(super) const SUMS: f64 = 20.0;

@@ -6,17 +6,17 @@ use crate::kernels::blocked::isa_dispatch::isa_dispatch;
 use crate::kernels::blocked::lanes::LANES;
 use crate::kernels::blocked::lanes::Lanes;
 
-/// Most points or outputs of a filtering.
+/// Most points or outputs that a filtering variant has.
 const MOST: usize = 10;
 
 /// The transforms of filter, source and result, after Toom and Cook (see [`super::super::transforms`]).
 #[derive(Debug)]
 pub(super) struct Matrices {
-    /// `[points][taps]`.
+    /// The matrix that transforms the filter: `[points][taps]`.
     pub(super) filter: Vec<Vec<f64>>,
-    /// `[points][points]`.
+    /// The matrix that transforms the source: `[points][points]`.
     pub(super) source: [[f32; MOST]; MOST],
-    /// `[outputs][points]`.
+    /// The matrix that transforms products to results: `[outputs][points]`.
     pub(super) result: [[f32; MOST]; MOST],
 }
 
