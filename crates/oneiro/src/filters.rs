@@ -52,8 +52,8 @@ pub struct FilterLayer {
 }
 
 impl Model {
-    /// Returns the layers with filters in the graph's order: all convolutions, and dense layers in front of an
-    /// activation function. Convolutions that compute the classes are left out.
+    /// Returns the layers with filters in the graph's order: all convolutions, and dense layers in front of
+    /// an activation function. Convolutions that compute the classes are left out.
     ///
     /// # Errors
     /// Those of [`Model::all_layered`].

@@ -1,4 +1,5 @@
-//! `oneiro health`: verdicts on planted filters, conditions, pages, and planted networks outside the repository.
+//! `oneiro health`: verdicts on planted filters, conditions, pages, and planted networks beside the
+//! repository.
 
 use oneiro_media::{Image, PngText};
 use serde_json::Value;

@@ -27,7 +27,7 @@ const COLOR: f64 = 0.07;
 /// alike at all scales.
 const LEAST_RADIUS: f64 = 1.5;
 
-/// Returns a test picture as the display image of an input. Numbers of flow fill the range of the input's card.
+/// Returns a test picture as the display image of an input. Flow fills the range of the input's card.
 pub fn probe_of(kind: Probe, input: &PictureInput, number: u64) -> Vec<f32> {
     let mut picture = probe(kind, &input.extent, number);
     if input.kind == InputKind::Flow {
