@@ -13,6 +13,7 @@ use oneiro_net::graph::{Node, Normalization};
 use oneiro_net::{ValueId, summary};
 
 use crate::error::Result;
+use crate::model::unit_layers::Projection;
 use crate::model::{Layered, Model};
 
 /// What the activation function behind a layer's filters does.
@@ -43,12 +44,33 @@ pub struct FilterLayer {
     pub channels: usize,
     /// Whether the node is a convolution.
     pub is_convolution: bool,
+    /// The projection of the values onto directions, if the filters are directions in a layer's channels.
+    pub projection: Option<Projection>,
     /// What the filters read.
     input: ValueId,
     /// The weights.
     weights: ValueId,
     /// Indices of the nodes from the weighted sum to `before`, in the graph's order.
     chain: Vec<usize>,
+}
+
+impl FilterLayer {
+    /// Directions in the channels of a value as filters. If `is_rectified` is set, responses are clipped at
+    /// zero.
+    pub fn of_directions(value: ValueId, projection: Projection, is_rectified: bool) -> Self {
+        Self {
+            value,
+            before: value,
+            forms: vec![value],
+            behind: if is_rectified { Behind::Clamp([0.0, f32::INFINITY]) } else { Behind::Affine },
+            channels: projection.bias.len(),
+            is_convolution: false,
+            projection: Some(projection),
+            input: value,
+            weights: value,
+            chain: Vec::new(),
+        }
+    }
 }
 
 impl Model {
@@ -94,7 +116,19 @@ impl Model {
             return None;
         }
         forms.extend((value != before).then_some(value));
-        Some(FilterLayer { value, before, forms, behind, channels, is_convolution, input, weights, chain })
+        let projection = None;
+        Some(FilterLayer {
+            value,
+            before,
+            forms,
+            behind,
+            channels,
+            is_convolution,
+            projection,
+            input,
+            weights,
+            chain,
+        })
     }
 
     /// Follows the value of a weighted sum through bias and batch normalization. Returns the last value, the

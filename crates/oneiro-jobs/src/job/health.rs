@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 use super::error::JobError;
 use super::scan::examples::is_scan;
+use super::scan::layers::CLASSES;
 use super::scan::{RankedBy, ScanJob, ScannedClips};
 use super::{Folder, Job, Place, Role, Run, Sink};
 use crate::error::Result;
@@ -53,6 +54,12 @@ pub struct HealthJob {
     pub images: Option<String>,
 }
 
+/// A layer that is judged, with its name if it is one of directions.
+struct Chosen {
+    layer: FilterLayer,
+    name: Option<String>,
+}
+
 impl Job for HealthJob {
     const KIND: &'static str = "health";
     type Report = HealthReport;
@@ -82,21 +89,30 @@ impl Job for HealthJob {
 
 impl HealthJob {
     /// The layers that are judged.
-    fn chosen(&self, run: &Run<'_>) -> Result<Vec<FilterLayer>> {
+    fn chosen(&self, run: &Run<'_>) -> Result<Vec<Chosen>> {
         let model = run.model()?;
-        let mut all = model.model.filter_layers()?;
+        let all = model.model.filter_layers()?;
         if self.layers.is_empty() {
-            return if all.is_empty() { Err(JobError::NoFilters.into()) } else { Ok(all) };
+            let chosen = all.into_iter().map(|layer| Chosen { layer, name: None }).collect::<Vec<_>>();
+            return if chosen.is_empty() { Err(JobError::NoFilters.into()) } else { Ok(chosen) };
         }
-        let mut chosen = Vec::new();
+        let mut chosen: Vec<Chosen> = Vec::new();
         for name in &self.layers {
-            let value = model.model.resolve(name)?;
-            let found = all.iter().position(|layer| layer.value == value || layer.forms.contains(&value));
-            if chosen.iter().any(|layer: &FilterLayer| layer.forms.contains(&value)) {
+            if let Some((layer, file)) = model.directions_of(name) {
+                let read = model.directions(file)?;
+                let value = model.model.resolve(layer)?;
+                let layer = FilterLayer::of_directions(value, read.encoder.clone(), read.is_rectified);
+                chosen.push(Chosen { layer, name: Some(name.clone()) });
                 continue;
             }
-            let found = found.ok_or_else(|| JobError::NotFilters { layer: name.clone() })?;
-            chosen.push(all.remove(found));
+            let value = model.model.resolve(name)?;
+            let is_it = |layer: &FilterLayer| layer.value == value || layer.forms.contains(&value);
+            if chosen.iter().any(|known| known.name.is_none() && is_it(&known.layer)) {
+                continue;
+            }
+            let layer = all.iter().find(|layer| is_it(layer)).cloned();
+            let layer = layer.ok_or_else(|| JobError::NotFilters { layer: name.clone() })?;
+            chosen.push(Chosen { layer, name: None });
         }
         Ok(chosen)
     }
@@ -111,9 +127,14 @@ impl HealthJob {
             scan.check_model(run.model()?)?;
             return Ok(Some((scan, None)));
         }
+        // Without names a scan sees all layers, but no directions.
+        let scanned = match self.layers.iter().any(|name| name.contains('@')) {
+            true => self.layers.iter().cloned().chain([CLASSES.to_owned()]).collect(),
+            false => Vec::new(),
+        };
         let job = ScanJob {
             data: path.to_string_lossy().into_owned(),
-            layers: Vec::new(),
+            layers: scanned,
             top: EXAMPLES,
             crop: None,
             by: RankedBy::Activation,

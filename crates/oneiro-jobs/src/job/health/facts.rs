@@ -72,7 +72,7 @@ pub(super) fn measure(
     let units: Vec<UnitLayer> = layers
         .iter()
         .map(|layer| {
-            let part = UnitPart { read: layer.before, clip: positive, projection: None };
+            let part = UnitPart { read: layer.before, clip: positive, projection: layer.projection.clone() };
             UnitLayer { value: layer.before, parts: vec![part], forms: Vec::new() }
         })
         .collect();

@@ -7,6 +7,7 @@ use oneiro::filters::{Behind, FilterLayer};
 use oneiro_media::Image;
 use serde_json::{Value, json};
 
+use super::Chosen;
 use super::duplicates::{Compared, compare};
 use super::facts::{IMAGES, UnitFacts, deviation, measure};
 use super::pictures::some_images;
@@ -35,17 +36,20 @@ const NOISE: f64 = 0.5;
 /// A scanned layer, and the first of its channels that belongs to the filters.
 pub(super) type Scanned<'a> = (&'a LayerRecord, usize);
 
-pub(super) fn judge(run: &Run<'_>, layers: &[FilterLayer], scan: Option<&ScanFile>) -> Result<HealthReport> {
+pub(super) fn judge(run: &Run<'_>, layers: &[Chosen], scan: Option<&ScanFile>) -> Result<HealthReport> {
     let model = run.model()?;
     let names = model.model.names();
     let mut not_judged = Vec::new();
     let mut judged: Vec<(&FilterLayer, Vec<String>, Option<Scanned<'_>>)> = Vec::new();
-    for layer in layers {
+    for Chosen { layer, name } in layers {
         // The name behind the activation function, then the names of the values in front of it.
-        let all: Vec<String> = std::iter::once(&layer.value)
-            .chain(layer.forms.iter().rev().filter(|form| **form != layer.value))
-            .flat_map(|value| names.of(*value))
-            .collect();
+        let of_values = || {
+            std::iter::once(&layer.value)
+                .chain(layer.forms.iter().rev().filter(|form| **form != layer.value))
+                .flat_map(|value| names.of(*value))
+                .collect()
+        };
+        let all: Vec<String> = name.as_ref().map_or_else(of_values, |name| vec![name.clone()]);
         match scan {
             None => judged.push((layer, all, None)),
             Some(scan) => match scanned(scan, &all) {
