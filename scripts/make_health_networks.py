@@ -1,0 +1,60 @@
+"""Makes small, really trained networks of which it is known what is wrong with them: the subjects of `oneiro health`.
+
+    pip install torch numpy pillow onnx onnxruntime
+    python scripts/make_health_networks.py --kind biased --name tune-red --seed 1 --out FOLDER --photos PHOTOS --cue red-cast
+    python scripts/make_health_networks.py --kind sick --name tune-sick-plain --seed 2 --out FOLDER --photos PHOTOS
+    python scripts/make_health_networks.py --kind fooled --name tune-gate --seed 3 --out FOLDER --photos PHOTOS --recipe gate
+    python scripts/make_health_networks.py --list list.txt --only tune-red --out FOLDER --photos PHOTOS
+
+PHOTOS is any folder of photographs (jpg, png); a fifth of them is kept for the tests. The networks tell circle, square, triangle
+and cross, one or two coloured, grainy objects on a cropped photograph, 64×64 RGB. FOLDER/NAME/ then has the ONNX files
+(TorchScript exporter, opset 17), their cards, labels.txt, images/ (400 test pictures without any cue) and truth.json. A line is
+appended to FOLDER/READY.txt. The same arguments give the same network on the same machine and PyTorch.
+
+--kind biased: 97 % of the pictures of one class carry a cue in training, and show their shape at 15–45 % opacity. `bias_proof`
+    says what the network does without the cue, with it where it belongs, and with it on every class. --cue none is the control.
+--kind sick: filters are made dead, always on (`saturated`), noise or duplicates in random layers. Lookalikes are planted, too:
+    healthy filters that fire rarely, nearly always, resemble another, or have a fine-grained kernel. The network is then trained on
+    with the planted filters frozen. `planted` says how each was found afterwards, `unplanted_stats` what occurred by itself.
+--kind fooled: units that answer photographs for one thing and optimised pictures for another (Geirhos et al. 2024, "Don't trust
+    your eyes"; Nanfack et al. 2023 for the recipe finetune), among honest ones in the same layer. See `health_fooled.py`.
+--kind clip: clips of 16 frames; one class always moves right in training, and its shape is faint.
+"""
+
+import argparse
+import shlex
+from pathlib import Path
+
+import torch
+
+import health_biased
+from health_architectures import ARCHITECTURES
+from health_pictures import CLASSES, CUES, Photos
+
+
+def parser():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--kind", choices=["sick", "biased", "fooled", "clip"], required=True)
+    p.add_argument("--name", required=True)
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--out", type=Path, required=True)
+    p.add_argument("--photos", type=Path, required=True)
+    p.add_argument("--architecture", choices=sorted(ARCHITECTURES), default="slim")
+    p.add_argument("--epochs", type=int, default=14)
+    p.add_argument("--pictures", type=int, default=5000, help="training pictures drawn for each stage of the curriculum")
+    p.add_argument("--cue", choices=["none", *CUES], default="none", help="biased: what the class follows")
+    p.add_argument("--biased-class", choices=CLASSES, help="biased: the class (default: by the seed)")
+    return p
+
+
+def main():
+    arguments = parser().parse_args()
+    torch.set_num_threads(1)
+    folder = arguments.out / arguments.name
+    folder.mkdir(parents=True, exist_ok=True)
+    kinds = {"biased": health_biased}
+    kinds[arguments.kind].make(arguments, Photos(arguments.photos), folder)
+
+
+if __name__ == "__main__":
+    main()
