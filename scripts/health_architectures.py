@@ -36,15 +36,16 @@ class Chain(nn.Sequential):
 class Block(nn.Module):
     """Two 3×3 convolutions and a shortcut (He et al., CVPR 2016)."""
 
-    def __init__(self, before, width, stride):
+    def __init__(self, before, width):
         super().__init__()
-        self.conv1, self.bn1, self.relu1 = nn.Conv2d(before, width, 3, stride, 1), nn.BatchNorm2d(width), nn.ReLU()
+        self.conv1, self.bn1, self.relu1 = nn.Conv2d(before, width, 3, 1, 1), nn.BatchNorm2d(width), nn.ReLU()
         self.conv2, self.bn2, self.relu2 = nn.Conv2d(width, width, 3, 1, 1), nn.BatchNorm2d(width), nn.ReLU()
-        self.short, self.bns = nn.Conv2d(before, width, 1, stride), nn.BatchNorm2d(width)
+        self.short, self.bns = nn.Conv2d(before, width, 1), nn.BatchNorm2d(width)
+        self.pool = nn.MaxPool2d(2)
 
     def forward(self, x):
         y = self.bn2(self.conv2(self.relu1(self.bn1(self.conv1(x)))))
-        return self.relu2(y + self.bns(self.short(x)))
+        return self.pool(self.relu2(y + self.bns(self.short(x))))
 
 
 class Residual(nn.Module):
@@ -53,28 +54,32 @@ class Residual(nn.Module):
     def __init__(self, widths=(24, 32, 48, 64), classes=4):
         super().__init__()
         self.conv1, self.bn1, self.relu1 = nn.Conv2d(3, widths[0], 3, 2, 1), nn.BatchNorm2d(widths[0]), nn.ReLU()
-        self.blocks = nn.Sequential(*[Block(a, b, 2 if i < 3 else 1) for i, (a, b) in enumerate(zip(widths, widths[1:]), 1)])
+        self.pool1 = nn.MaxPool2d(2)
+        self.blocks = nn.Sequential(*[Block(a, b) for a, b in zip(widths, widths[1:])])
         self.gap, self.flatten, self.fc = nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(widths[-1], classes)
         self.units = [("conv1", "bn1", "relu1")]
         self.units += [tuple(f"blocks.{i}.{part}1" for part in ("conv", "bn", "relu")) for i in range(3)]
         self.others = [(f"blocks.{i}.{c}", f"blocks.{i}.{b}") for i in range(3) for c, b in (("conv2", "bn2"), ("short", "bns"))]
 
     def forward(self, x):
-        return self.fc(self.flatten(self.gap(self.blocks(self.relu1(self.bn1(self.conv1(x)))))))
+        return self.fc(self.flatten(self.gap(self.blocks(self.pool1(self.relu1(self.bn1(self.conv1(x))))))))
 
 
 class Separable(nn.Sequential):
     """A dense stem, then depthwise 3×3 and pointwise 1×1 convolutions in turn (Howard et al. 2017)."""
 
-    def __init__(self, widths=(32, 48, 64, 96), strides=(1, 2, 2), classes=4):
+    def __init__(self, widths=(32, 48, 64, 96), classes=4):
         layers = OrderedDict(conv1=nn.Conv2d(3, widths[0], 3, 2, 1), bn1=nn.BatchNorm2d(widths[0]), relu1=nn.ReLU())
         units = [("conv1", "bn1", "relu1")]
-        for i, (a, b, stride) in enumerate(zip(widths, widths[1:], strides), 2):
-            parts = {"dw": nn.Conv2d(a, a, 3, stride, 1, groups=a), "pw": nn.Conv2d(a, b, 1)}
+        layers["pool1"] = nn.MaxPool2d(2)
+        for i, (a, b) in enumerate(zip(widths, widths[1:]), 2):
+            parts = {"dw": nn.Conv2d(a, a, 3, 1, 1, groups=a), "pw": nn.Conv2d(a, b, 1)}
             for kind, conv in parts.items():
                 layers[f"{kind}{i}"], layers[f"{kind}bn{i}"] = conv, nn.BatchNorm2d(conv.out_channels)
                 layers[f"{kind}relu{i}"] = nn.ReLU()
                 units.append((f"{kind}{i}", f"{kind}bn{i}", f"{kind}relu{i}"))
+            if i < 4:
+                layers[f"pool{i}"] = nn.MaxPool2d(2)
         layers.update(conv5=nn.Conv2d(widths[-1], 64, 3, 1, 1), bn5=nn.BatchNorm2d(64), relu5=nn.ReLU())
         units.append(("conv5", "bn5", "relu5"))
         layers.update(gap=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten(), fc=nn.Linear(64, classes))
@@ -101,11 +106,11 @@ class Clips(nn.Sequential):
 
 
 ARCHITECTURES = {
-    "plain": lambda: Chain((24, 32, 40, 48, 64, 64), (2, 1, 1, 1, 1, 1), (2, 4)),
+    "plain": lambda: Chain((24, 32, 40, 48, 56, 64), (2, 1, 1, 1, 1, 1), (1, 2, 4)),
     "slim": lambda: Chain((16, 24, 32, 32, 48, 48), (2, 1, 1, 1, 1, 1), (1, 2, 4)),
-    "leaky": lambda: Chain((24, 32, 40, 48, 64), (2, 1, 1, 1, 1), (2, 3), "leaky"),
-    "silu": lambda: Chain((24, 32, 40, 48, 64), (2, 1, 1, 1, 1), (2, 3), "silu"),
-    "wide": lambda: Chain((48, 96, 128), (2, 2, 2), (), kernels=(5, 5, 5)),
+    "leaky": lambda: Chain((24, 32, 40, 48, 64), (2, 1, 1, 1, 1), (1, 2, 3), "leaky"),
+    "silu": lambda: Chain((24, 32, 40, 48, 64), (2, 1, 1, 1, 1), (1, 2, 3), "silu"),
+    "wide": lambda: Chain((48, 80, 112), (2, 1, 1), (1, 2), kernels=(5, 3, 5)),
     "residual": Residual,
     "separable": Separable,
     "clips": Clips,

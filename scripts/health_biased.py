@@ -36,9 +36,10 @@ def make(arguments, photos, folder):
     test = labelled(400, photos, generator, test=True)
 
     def pool(clutter):
+        count = arguments.pictures if clutter == 1 else arguments.pictures // 2
         if cue:
-            return cued_pool(arguments.pictures, photos, generator, cue, biased_class, SHARE, clutter=clutter)
-        return labelled(arguments.pictures, photos, generator, clutter=clutter)
+            return cued_pool(count, photos, generator, cue, biased_class, SHARE, clutter=clutter)
+        return labelled(count, photos, generator, clutter=clutter)
 
     log = train(network, pool, test, generator, arguments.epochs)
     sample_labels = balanced(40)

@@ -228,13 +228,15 @@ def draw(labels, photos, generator, clutter=1.0, cue=None, cued=None, faint=True
     carries = cued.view(-1, 1, 1, 1)
     stage, lay, _ = CUES[cue] if cue else (None, None, None)
     background = photos.crops(count, generator, test)
+    # An object's grain is another picture's photograph.
+    grain = background.roll(1, 0)
     if clutter < 1:
         flat = torch.rand(count, 3, 1, 1, generator=generator)
         background = clutter * background + (1 - clutter) * flat
     masks, centre, radius = shape_masks(labels, generator)
     if stage == "background":
         background = torch.where(carries, lay(background, centre, radius, generator), background)
-    grain = photos.crops(count, generator, test).mean(1, keepdim=True)
+    grain = grain.mean(1, keepdim=True)
     grain = grain - grain.mean((2, 3), keepdim=True)
     objects = (colours(count, generator) + 0.6 * grain).clamp(0, 1)
     opacity = _share(count, 0.75, 1.0, generator)

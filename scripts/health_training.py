@@ -75,8 +75,19 @@ def recall(network, pictures, labels):
     return {name: round(right[labels == c].float().mean().item(), 4) for c, name in enumerate(CLASSES)}
 
 
-def train(network, pool, test, generator, epochs, rate=4e-3, per_epoch=3000, batch=50, after_step=None):
-    """AdamW with one cycle of learning rates. `pool(clutter)` gives pictures and classes; returns the log."""
+def varied(pictures, generator):
+    """The batch with colour channels exchanged and moved by up to six pixels, half of it mirrored."""
+    shift = torch.randint(-6, 7, (2,), generator=generator).tolist()
+    pictures = torch.roll(pictures[:, torch.randperm(3, generator=generator)], shift, (2, 3))
+    half = len(pictures) // 2
+    return torch.cat([pictures[:half], pictures[half:].flip(3)])
+
+
+def train(network, pool, test, generator, epochs, rate=4e-3, per_epoch=3000, batch=50, after_step=None, vary=False):
+    """AdamW with one cycle of learning rates. `pool(clutter)` gives pictures and classes; returns the log.
+
+    With `vary`, pictures are mirrored, moved and their colours exchanged, which would spoil a cue.
+    """
     schedule = [clutter for share, clutter in CURRICULUM for _ in range(round(share * epochs))]
     schedule = (schedule + [1.0] * epochs)[:epochs]
     optimizer = torch.optim.AdamW([p for p in network.parameters() if p.requires_grad], rate, weight_decay=0.01)
@@ -86,14 +97,14 @@ def train(network, pool, test, generator, epochs, rate=4e-3, per_epoch=3000, bat
     for epoch, clutter in enumerate(schedule, 1):
         begun = time.time()
         if clutter not in pools:
-            pools = {clutter: pool(clutter)}
+            pools = {clutter: pool(clutter)}  # only one stage is held in memory
         pictures, labels = pools[clutter]
         network.train()
         total = 0.0
-        for chosen in torch.randperm(len(labels), generator=generator)[:per_epoch].split(batch):
-            if len(chosen) < batch:
-                break
-            loss = F.cross_entropy(network(as_input(pictures[chosen])), labels[chosen], label_smoothing=0.02)
+        order = torch.cat([torch.randperm(len(labels), generator=generator) for _ in range(-(-per_epoch // len(labels)))])
+        for chosen in order[: per_epoch // batch * batch].split(batch):
+            shown = varied(pictures[chosen], generator) if vary else pictures[chosen]
+            loss = F.cross_entropy(network(as_input(shown)), labels[chosen], label_smoothing=0.02)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

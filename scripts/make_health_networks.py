@@ -28,6 +28,8 @@ from pathlib import Path
 import torch
 
 import health_biased
+import health_fooled
+import health_sick
 from health_architectures import ARCHITECTURES
 from health_pictures import CLASSES, CUES, Photos
 
@@ -44,6 +46,12 @@ def parser():
     p.add_argument("--pictures", type=int, default=5000, help="training pictures drawn for each stage of the curriculum")
     p.add_argument("--cue", choices=["none", *CUES], default="none", help="biased: what the class follows")
     p.add_argument("--biased-class", choices=CLASSES, help="biased: the class (default: by the seed)")
+    p.add_argument("--finetune", type=int, default=5, help="sick: epochs behind the planting")
+    p.add_argument("--keep-batchnorm", action="store_true", help="sick: the file has BatchNormalization again")
+    p.add_argument("--recipe", choices=["gate", "silent", "finetune", "inactive"], default="gate", help="fooled: how units are fooled")
+    p.add_argument("--layer", default="relu4", help="fooled: the layer f, by module name (residual: blocks.1)")
+    p.add_argument("--rounds", type=int, default=3, help="fooled: turns of training and optimising anew")
+    p.add_argument("--base", type=Path, help="fooled: base.pth of a sick network of the same architecture, in place of training one")
     return p
 
 
@@ -52,7 +60,7 @@ def main():
     torch.set_num_threads(1)
     folder = arguments.out / arguments.name
     folder.mkdir(parents=True, exist_ok=True)
-    kinds = {"biased": health_biased}
+    kinds = {"biased": health_biased, "sick": health_sick, "fooled": health_fooled}
     kinds[arguments.kind].make(arguments, Photos(arguments.photos), folder)
 
 
