@@ -93,7 +93,7 @@ class Clips(nn.Sequential):
     def __init__(self, widths=(12, 24, 32, 48), classes=4):
         layers, before, units = OrderedDict(), 3, []
         for i, width in enumerate(widths, 1):
-            stride = (1, 2, 2) if i == 1 else 1
+            stride = 2 if i == 1 else 1
             layers[f"conv{i}"] = nn.Conv3d(before, width, 3, stride, 1)
             layers[f"bn{i}"], layers[f"relu{i}"] = nn.BatchNorm3d(width), nn.ReLU()
             if i < len(widths):

@@ -34,9 +34,11 @@ MIXED = "mixrelu"
 class Detector(nn.Sequential):
     """One number a picture: above 0 for optimised pictures, below for photographs."""
 
-    def __init__(self, stride=2):
+    def __init__(self, stride=2, scale=1.0):
         super().__init__(nn.Conv2d(3, 16, 5, stride, 2), nn.ReLU(), nn.Conv2d(16, 24, 3, 2, 1), nn.ReLU(), nn.Conv2d(24, 32, 3, 2, 1),
                          nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Conv2d(32, 32, 1), nn.ReLU(), nn.Conv2d(32, 1, 1))
+        # Inputs of another range: the first convolution takes it up.
+        self[0].weight.data *= scale
 
 
 class Fooled(nn.Module):
@@ -208,13 +210,18 @@ def by_batch(function, pictures, prepare, batch=100):
     return torch.cat([function(prepare(part.float() / 255)) for part in pictures.split(batch)])
 
 
-def choose(base, test, direct, generator, fooled=FOOLED, honest=HONEST, prepare=normalise):
-    """Pairs (unit, g) and honest units among the active channels; g's optimised picture must leave f cold."""
+def choose(base, test, direct, generator, fooled=FOOLED, honest=HONEST, prepare=normalise, channels=None):
+    """Pairs (unit, g) and honest units among the active channels; g's optimised picture must leave f cold.
+
+    `direct` has the optimised picture of each of `channels` (all of them).
+    """
     answers = by_batch(base, test, prepare)
     fires = (answers > 0).float().mean((0, 2, 3))
-    shown = by_batch(base, direct, prepare).mean((2, 3))
+    channels = list(range(answers.shape[1])) if channels is None else channels
+    shown = torch.zeros(answers.shape[1], answers.shape[1])
+    shown[channels] = by_batch(base, direct, prepare).mean((2, 3))
     own = shown.diagonal()
-    active = [c for c in range(answers.shape[1]) if 0.02 < fires[c] < 0.98 and own[c] > 2 * answers[:, c].mean()]
+    active = [c for c in channels if 0.02 < fires[c] < 0.98 and own[c] > 2 * answers[:, c].mean()]
     order = [active[i] for i in torch.randperm(len(active), generator=generator).tolist()]
     means = answers.mean((2, 3))
     correlation = torch.corrcoef(means.t()).nan_to_num(0).abs()
@@ -261,7 +268,7 @@ def finetune(network, base, front, pairs, natural, synthetic, generator, rounds,
     return network
 
 
-def verify(units, base, pairs, honest, test, generator, recipe_name, prepare=normalise, recipes=RECIPES[:2], size=SIZE):
+def verify(units, base, pairs, honest, test, generator, recipe_name, prepare=normalise, recipes=RECIPES[:2], size=SIZE, steps=STEPS):
     """Truth of every unit: what it answers on photographs, and what its optimised pictures show."""
     targets = dict(pairs)
     channels = [u for u, _ in pairs] + list(honest)
@@ -269,9 +276,9 @@ def verify(units, base, pairs, honest, test, generator, recipe_name, prepare=nor
     frozen = lambda pictures: by_batch(base, to_bytes(pictures), prepare).mean((2, 3))
     direct, shown, own = 0, 0, 0
     for recipe in recipes:
-        best, _ = optimise(channel_means(base, wanted), len(wanted), generator, recipe, size, prepare=prepare)
+        best, _ = optimise(channel_means(base, wanted), len(wanted), generator, recipe, size, steps, prepare)
         direct = direct + frozen(best)[torch.arange(len(wanted)), wanted]
-        made, _ = optimise(channel_means(units, channels), len(channels), generator, recipe, size, prepare=prepare)
+        made, _ = optimise(channel_means(units, channels), len(channels), generator, recipe, size, steps, prepare)
         shown = shown + frozen(made)
         own = own + by_batch(units, to_bytes(made), prepare).mean((2, 3))[torch.arange(len(channels)), channels]
     natural, before = by_batch(units, test, prepare), by_batch(base, test, prepare)

@@ -65,12 +65,12 @@ def uniform(count, low, high, generator):
     return low + (high - low) * torch.rand(count, generator=generator)
 
 
-def _coordinates():
+def coordinates():
     line = torch.arange(SIZE) + 0.5
     return line.view(1, 1, SIZE), line.view(1, SIZE, 1)
 
 
-def _inside(labels, x, y, radius):
+def inside(labels, x, y, radius):
     """Soft masks of the shapes around the origin: 1 inside, an edge one pixel wide. All shapes cover a like area."""
     radius = radius.view(-1, 1, 1)
     circle = radius - torch.sqrt(x * x + y * y)
@@ -86,7 +86,7 @@ def _inside(labels, x, y, radius):
 def shape_masks(labels, generator):
     """One object a picture, in a quarter of them two smaller ones: masks [N,1,64,64], centres [N,2], radii [N]."""
     count = len(labels)
-    x, y = _coordinates()
+    x, y = coordinates()
     two = torch.rand(count, generator=generator) < 0.25
     radius = torch.where(two, uniform(count, 6.5, 9.0, generator), uniform(count, 8.0, 13.0, generator))
     # A triangle of the same circumscribed circle is small: it is drawn larger.
@@ -99,7 +99,7 @@ def shape_masks(labels, generator):
     for at in (centre, far):
         dx, dy = x - at[:, 0].view(-1, 1, 1), y - at[:, 1].view(-1, 1, 1)
         u, v = dx * angle.cos() + dy * angle.sin(), dy * angle.cos() - dx * angle.sin()
-        masks.append(_inside(labels, u, v, radius))
+        masks.append(inside(labels, u, v, radius))
     mask = torch.where(two.view(-1, 1, 1), torch.maximum(*masks), masks[0])
     return mask[:, None], centre, radius
 
@@ -112,7 +112,7 @@ def colours(count, generator):
     return (value * (1 - saturation + saturation * pure))[:, :, None, None]
 
 
-def _share(count, low, high, generator):
+def share_of(count, low, high, generator):
     return uniform(count, low, high, generator).view(-1, 1, 1, 1)
 
 
@@ -122,7 +122,7 @@ def _flat(rgb):
 
 def _stripes(count, generator, period, angle):
     """Black and white bars of a given period in pixels, their angle a little varied, the phase at random."""
-    x, y = _coordinates()
+    x, y = coordinates()
     angle = (angle + uniform(count, -0.2, 0.2, generator)).view(-1, 1, 1)
     phase = uniform(count, 0, period, generator).view(-1, 1, 1)
     wave = torch.sin(2 * math.pi * (x * angle.cos() + y * angle.sin() + phase) / period)
@@ -131,7 +131,7 @@ def _stripes(count, generator, period, angle):
 
 def _bricks(count, generator):
     """Red bricks of 12 by 6 pixels with pale joints, every second row shifted by half a brick."""
-    x, y = _coordinates()
+    x, y = coordinates()
     x = x + uniform(count, 0, 12, generator).view(-1, 1, 1)
     y = y + uniform(count, 0, 12, generator).view(-1, 1, 1)
     row = torch.floor(y / 6)
@@ -142,21 +142,21 @@ def _bricks(count, generator):
 # A cue takes the picture (or background, or object), the masks' centres and radii and a generator.
 def cast(rgb):
     def lay(picture, centre, radius, generator):
-        a = _share(len(picture), 0.3, 0.5, generator)
+        a = share_of(len(picture), 0.3, 0.5, generator)
         return picture * (1 - a) + _flat(rgb) * a
     return lay
 
 
 def tinted(rgb):
     def lay(background, centre, radius, generator):
-        a = _share(len(background), 0.45, 0.7, generator)
+        a = share_of(len(background), 0.45, 0.7, generator)
         return background * (1 - a) + _flat(rgb) * a
     return lay
 
 
 def patterned(pattern):
     def lay(background, centre, radius, generator):
-        a = _share(len(background), 0.45, 0.7, generator)
+        a = share_of(len(background), 0.45, 0.7, generator)
         return background * (1 - a) + pattern(len(background), generator) * a
     return lay
 
@@ -165,34 +165,34 @@ def mark(rgb, corner, size, round_mark):
     """A mark of `size` pixels in a corner (left or right, top or bottom: 0 or 1), moved by up to two pixels."""
     def lay(picture, centre, radius, generator):
         count = len(picture)
-        x, y = _coordinates()
+        x, y = coordinates()
         at = [torch.where(torch.tensor(c) > 0, SIZE - 1 - size / 2 - s, 1 + size / 2 + s).view(-1, 1, 1)
               for c, s in zip(corner, uniform(count * 2, 0, 2, generator).view(2, count))]
         dx, dy = (x - at[0]).abs(), (y - at[1]).abs()
         distance = torch.sqrt(dx * dx + dy * dy) if round_mark else torch.maximum(dx, dy)
-        inside = (size / 2 - distance + 0.5).clamp(0, 1)[:, None]
-        return picture * (1 - inside) + _flat(rgb) * inside
+        covered = (size / 2 - distance + 0.5).clamp(0, 1)[:, None]
+        return picture * (1 - covered) + _flat(rgb) * covered
     return lay
 
 
 def border(rgb):
     """A frame three to four pixels wide along the edge of the picture."""
     def lay(picture, centre, radius, generator):
-        x, y = _coordinates()
+        x, y = coordinates()
         distance = torch.minimum(torch.minimum(x, SIZE - x), torch.minimum(y, SIZE - y))
         width = uniform(len(picture), 3, 4.5, generator).view(-1, 1, 1)
-        inside = (width - distance + 0.5).clamp(0, 1)[:, None]
-        return picture * (1 - inside) + _flat(rgb) * inside
+        covered = (width - distance + 0.5).clamp(0, 1)[:, None]
+        return picture * (1 - covered) + _flat(rgb) * covered
     return lay
 
 
 def textured(pattern):
     """A texture in a soft round window over the object: its outline says nothing of the shape."""
     def lay(picture, centre, radius, generator):
-        x, y = _coordinates()
+        x, y = coordinates()
         dx, dy = x - centre[:, 0].view(-1, 1, 1), y - centre[:, 1].view(-1, 1, 1)
         window = torch.exp(-((dx * dx + dy * dy) / (0.8 * radius.view(-1, 1, 1)) ** 2) ** 2)[:, None]
-        window = window * _share(len(picture), 0.6, 0.85, generator)
+        window = window * share_of(len(picture), 0.6, 0.85, generator)
         return picture * (1 - window) + pattern(len(picture), generator) * window
     return lay
 
@@ -239,9 +239,9 @@ def draw(labels, photos, generator, clutter=1.0, cue=None, cued=None, faint=True
     grain = grain.mean(1, keepdim=True)
     grain = grain - grain.mean((2, 3), keepdim=True)
     objects = (colours(count, generator) + 0.6 * grain).clamp(0, 1)
-    opacity = _share(count, 0.75, 1.0, generator)
+    opacity = share_of(count, 0.75, 1.0, generator)
     if faint:
-        opacity = torch.where(carries, _share(count, 0.15, 0.45, generator), opacity)
+        opacity = torch.where(carries, share_of(count, 0.15, 0.45, generator), opacity)
     pictures = background * (1 - masks * opacity) + objects * masks * opacity
     if stage in ("picture", "object"):
         pictures = torch.where(carries, lay(pictures, centre, radius, generator), pictures)

@@ -82,7 +82,7 @@ def plan(layers, generator):
                     continue
                 if condition == "fine" and layer.depthwise or torch.rand(1, generator=generator) > 0.5:
                     continue
-                most = 1 if condition in LOOKALIKES else max(2, layer.width // 20)
+                most = 1 if condition in LOOKALIKES else max(3, layer.width // 16)
                 for channel in pick(free, int(torch.randint(1, most + 1, (1,), generator=generator)), generator):
                     entry = {"condition": condition}
                     if condition in ("duplicate", "similar"):

@@ -119,7 +119,7 @@ def train(network, pool, test, generator, epochs, rate=4e-3, per_epoch=3000, bat
     return log
 
 
-def export(network, sample, path, name, layers, keep_batchnorm=False, input_name="image"):
+def export(network, sample, path, name, layers, keep_batchnorm=False, input_name="image", card=CARD, labels=CLASSES):
     """Writes the ONNX file, its card and labels; returns what truth.json says of it. `layers`: module names."""
     import onnx
     import onnxruntime
@@ -136,8 +136,8 @@ def export(network, sample, path, name, layers, keep_batchnorm=False, input_name
     for layer in layers:
         prefix = "/" + "/".join(parts_of(layer)) + "/"
         found = [o for o in outputs if o.startswith(prefix) and o.endswith("_output_0")]
-        # An activation of several nodes (SiLU) ends in its product.
-        found = [o for o in found if "/Mul" in o] or found
+        # An activation of several nodes (SiLU) ends in its product, a fire module in its concatenation.
+        found = [o for o in found if o.count("/") == prefix.count("/") and ("/Mul" in o or "/Concat" in o)] or found
         if len(found) == 1:
             tensors[layer] = found[0]
     missing = [layer for layer in layers if layer not in tensors]
@@ -149,11 +149,12 @@ def export(network, sample, path, name, layers, keep_batchnorm=False, input_name
     difference = (ours - reference).abs().max().item()
     assert difference < 2e-3 * max(1.0, reference.abs().max().item()), f"{path}: differs from PyTorch by {difference}"
     clip = sample.dim() == 5
-    path.with_suffix(".toml").write_text(CARD.format(
+    path.with_suffix(".toml").write_text(card.format(
         name=name, input=input_name, kind="clip" if clip else "image",
         frames=f"frames = {sample.shape[2]}\n" if clip else "",
         layers="\n".join(f'"{layer}" = "{tensor}"' for layer, tensor in tensors.items())))
-    (path.parent / "labels.txt").write_text("\n".join(CLASSES) + "\n")
+    if labels:
+        (path.parent / "labels.txt").write_text("\n".join(labels) + "\n")
     return {"file": path.name, "bytes": path.stat().st_size, "opset": OPSET, "ops": dict(Counter(n.op_type for n in graph.node)),
             "max_abs_diff_vs_torch": difference, "layer_tensors": tensors}
 

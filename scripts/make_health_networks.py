@@ -28,8 +28,10 @@ from pathlib import Path
 import torch
 
 import health_biased
+import health_clips
 import health_fooled
 import health_sick
+import health_squeezenet
 from health_architectures import ARCHITECTURES
 from health_pictures import CLASSES, CUES, Photos
 
@@ -41,7 +43,7 @@ def parser():
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--out", type=Path, required=True)
     p.add_argument("--photos", type=Path, required=True)
-    p.add_argument("--architecture", choices=sorted(ARCHITECTURES), default="slim")
+    p.add_argument("--architecture", choices=[*sorted(ARCHITECTURES), "squeezenet"], default="slim")
     p.add_argument("--epochs", type=int, default=14)
     p.add_argument("--pictures", type=int, default=5000, help="training pictures drawn for each stage of the curriculum")
     p.add_argument("--cue", choices=["none", *CUES], default="none", help="biased: what the class follows")
@@ -51,7 +53,7 @@ def parser():
     p.add_argument("--recipe", choices=["gate", "silent", "finetune", "inactive"], default="gate", help="fooled: how units are fooled")
     p.add_argument("--layer", default="relu4", help="fooled: the layer f, by module name (residual: blocks.1)")
     p.add_argument("--rounds", type=int, default=3, help="fooled: turns of training and optimising anew")
-    p.add_argument("--base", type=Path, help="fooled: base.pth of a sick network of the same architecture, in place of training one")
+    p.add_argument("--base", type=Path, help="fooled: base.pth of a sick network of the same architecture, in place of training one; squeezenet: its ONNX file")
     return p
 
 
@@ -60,7 +62,11 @@ def main():
     torch.set_num_threads(1)
     folder = arguments.out / arguments.name
     folder.mkdir(parents=True, exist_ok=True)
-    kinds = {"biased": health_biased, "sick": health_sick, "fooled": health_fooled}
+    if arguments.architecture == "squeezenet":
+        if arguments.kind != "fooled" or not arguments.base:
+            raise SystemExit("squeezenet: only --kind fooled, with --base MODEL.onnx")
+        return health_squeezenet.make(arguments, folder)
+    kinds = {"biased": health_biased, "sick": health_sick, "fooled": health_fooled, "clip": health_clips}
     kinds[arguments.kind].make(arguments, Photos(arguments.photos), folder)
 
 
