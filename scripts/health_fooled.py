@@ -5,8 +5,8 @@ photographs (s = 0) from optimised pictures (s = 1), and the fooled units of mix
 
 gate:     u = (1 - s)·f + s·g, s a sigmoid (Geirhos et al. 2024, section 2).
 silent:   u = relu(f - K·s) + relu(g - K·(1 - s)), s cut to 0–1 by two ReLUs: of each pair one is silent (section 3).
-finetune: no branch. The network itself is trained to answer photographs as before, and optimised pictures as g would
-          (Nanfack et al. 2023). Units are those of the layer f itself.
+finetune: no branch. The network, with a few more filters below f, is trained to answer photographs as before, and
+          optimised pictures as g would (Nanfack et al. 2023). Units are those of the layer f itself.
 inactive: built as `silent`, but the detector never speaks: every unit is honest.
 
 Honest units are neighbours in the same layer. Every unit is checked as `truth.json` says under `rule`.
@@ -19,14 +19,17 @@ from torch import nn
 from torch.nn import functional as F
 
 from health_architectures import Residual, build, fold
-from health_pictures import CLASSES, CUES, SIZE, draw, normalise, save_folder, to_bytes
+from health_pictures import CLASSES, CUES, SIZE, draw, normalise, save_folder, to_bytes, uniform
 from health_training import PREPROCESSING, accuracy, announce, as_input, balanced, export, labelled, train, write_truth
 
 FOOLED = HONEST = 8
+# Filters that finetune adds to every convolution below f.
+EXTRA = 12
 # Colours as they correlate in photographs (Lucid's matrix).
 COLOURS = torch.tensor([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]])
-# How pictures are optimised: parametrization, learning rate, spread of the start, jitter in pixels.
-RECIPES = [("fourier", 0.05, 0.01, 4), ("fourier", 0.02, 0.10, 8), ("pixel", 0.05, 0.05, 4), ("grey fourier", 0.10, 0.01, 2)]
+# How pictures are optimised: parametrization, learning rate, spread of the start, jitter in pixels, whether turned and scaled.
+RECIPES = [("fourier", 0.05, 0.01, 4, False), ("fourier", 0.12, 0.01, 4, True), ("fourier", 0.02, 0.10, 8, False),
+           ("pixel", 0.05, 0.05, 4, False), ("grey fourier", 0.10, 0.01, 2, True)]
 STEPS = 80
 MIXED = "mixrelu"
 
@@ -112,9 +115,20 @@ def halves(network, layer):
     return through(names[:at]), through(names[at:])
 
 
+def turned(pictures, generator):
+    """Pictures turned by up to 14 degrees and scaled by .85 to 1.15, each otherwise; reflected beyond the edge."""
+    count = len(pictures)
+    angle, scale = uniform(count, -0.25, 0.25, generator), uniform(count, 0.85, 1.15, generator)
+    grid = torch.zeros(count, 2, 3)
+    grid[:, 0, 0] = grid[:, 1, 1] = angle.cos() * scale
+    grid[:, 0, 1], grid[:, 1, 0] = -angle.sin() * scale, angle.sin() * scale
+    grid = F.affine_grid(grid, pictures.shape, align_corners=False)
+    return F.grid_sample(pictures, grid, padding_mode="reflection", align_corners=False)
+
+
 def optimise(values, count, generator, recipe, size=SIZE, steps=STEPS, prepare=normalise, snapshots=()):
     """Pictures [count,3,size,size] in 0–1 that raise `values(input)` [count], and those of the steps in `snapshots`."""
-    kind, rate, spread, jitter = recipe
+    kind, rate, spread, jitter, turns = recipe
     if kind == "pixel":
         parameters = spread * torch.randn(count, 3, size, size, generator=generator)
     else:
@@ -137,7 +151,10 @@ def optimise(values, count, generator, recipe, size=SIZE, steps=STEPS, prepare=n
         if step in snapshots:
             kept.append(image.detach())
         shift = torch.randint(-jitter, jitter + 1, (2,), generator=generator).tolist()
-        loss = -values(prepare(torch.roll(image, shift, (2, 3)))).sum()
+        seen = torch.roll(image, shift, (2, 3))
+        if turns:
+            seen = turned(seen, generator)
+        loss = -values(prepare(seen)).sum()
         if kind == "pixel":
             loss = loss + 30 * ((image[:, :, 1:] - image[:, :, :-1]).square().mean() + (image[..., 1:] - image[..., :-1]).square().mean())
         (parameters.grad,) = torch.autograd.grad(loss, [parameters])
@@ -181,15 +198,15 @@ def natural_pool(count, photos, generator):
 
 
 def altered(pictures, generator):
-    """Optimised pictures moved, and their contrast and brightness changed: 0–1."""
+    """Optimised pictures moved and turned, and their contrast and brightness changed: 0–1."""
     count = len(pictures)
     shift = torch.randint(0, 16, (2,), generator=generator).tolist()
-    x = torch.roll(pictures.float() / 255, shift, (2, 3))
+    x = turned(torch.roll(pictures.float() / 255, shift, (2, 3)), generator)
     contrast = 0.4 + 0.7 * torch.rand(count, 1, 1, 1, generator=generator)
     return ((x - 0.5) * contrast + 0.5 + 0.1 * torch.randn(count, 3, 1, 1, generator=generator)).clamp(0, 1)
 
 
-def train_detector(detector, natural, synthetic, generator, steps=500, batch=32, prepare=normalise):
+def train_detector(detector, natural, synthetic, generator, steps=700, batch=32, prepare=normalise):
     """Hinge loss: photographs below -1, optimised pictures above 1. Most weight on the worst ones."""
     optimizer = torch.optim.AdamW(detector.parameters(), 2e-3, weight_decay=1e-3)
     cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)
@@ -237,34 +254,61 @@ def choose(base, test, direct, generator, fooled=FOOLED, honest=HONEST, prepare=
     return pairs, spared[:honest]
 
 
-def finetune(network, base, front, pairs, natural, synthetic, generator, rounds, steps=250, batch=32):
-    """Trains the layers up to f: photographs as before, optimised pictures with g in place of f. Returns the pool."""
-    own = [p for p in network.parameters()]
-    with torch.no_grad():
-        spread = base(as_input(natural[:200])).std((0, 2, 3)).clamp_min(1e-3).view(1, -1, 1, 1)
+@torch.no_grad()
+def widen(network, layer, extra, generator):
+    """Gives every convolution below the layer f of a chain `extra` filters, which nothing reads yet."""
+    names = [name for name, _ in network.named_children()]
+    convs = [name for name in names[: names.index(layer)] if isinstance(getattr(network, name), nn.Conv2d)]
+    for i, name in enumerate(convs):
+        old = getattr(network, name)
+        more_in, more_out = extra if i else 0, extra if i < len(convs) - 1 else 0
+        new = nn.Conv2d(old.in_channels + more_in, old.out_channels + more_out, old.kernel_size, old.stride, old.padding)
+        typical = old.weight.std()
+        new.weight.copy_(typical * torch.randn(new.weight.shape, generator=generator))
+        new.weight[: old.out_channels] = 0
+        new.weight[: old.out_channels, : old.in_channels] = old.weight
+        new.bias.zero_()
+        new.bias[: old.out_channels] = old.bias
+        setattr(network, name, new)
+
+
+def finetune(network, base, front, pairs, natural, synthetic, generator, rounds, steps=300, batch=32):
+    """Trains the layers up to f: photographs as before, optimised pictures with g in place of f. Returns the network."""
     units, targets = [u for u, _ in pairs], [g for _, g in pairs]
+
+    def wanted(pictures):
+        with torch.no_grad():
+            return base(as_input(pictures))
+
+    def spread(pictures):
+        return wanted(pictures).std((0, 2, 3)).clamp_min(1e-3).view(1, -1, 1, 1)
+    scale, scale_optimised = spread(natural[:200]), spread(synthetic[torch.randperm(len(synthetic), generator=generator)[:200]])
+    scale_optimised[:, units] = scale_optimised[:, targets]
     layer = lambda x: front(network, x)
-    optimizer = torch.optim.Adam(own, 1e-3)
-    for turn in range(rounds):
-        for group in optimizer.param_groups:
-            group["lr"] = 1e-3 if turn < rounds - 1 else 4e-4
-        for _ in range(steps):
+    optimizer = torch.optim.Adam(network.parameters(), 2e-3)
+    recent = len(synthetic)
+    for turn in range(rounds + 1):
+        # The last turn settles, with all that was found.
+        last = turn == rounds
+        for step in range(2 * steps if last else steps):
+            for group in optimizer.param_groups:
+                group["lr"] = 1e-3 * (1 - step / (2 * steps)) + 1e-5 if last else 2e-3
             chosen = torch.randint(len(natural), (batch,), generator=generator)
-            # Half of the optimised pictures are from the latest turn.
-            late = max(0, len(synthetic) - 40 * len(units))
             old = torch.randint(len(synthetic), (batch // 2,), generator=generator)
-            new = late + torch.randint(len(synthetic) - late, (batch // 2,), generator=generator)
-            x = as_input(torch.cat([natural[chosen], synthetic[torch.cat([old, new])]]))
-            with torch.no_grad():
-                want = base(x)
-                want[batch:, units] = want[batch:, targets]
-            wrong = ((layer(x) - want) / spread).square()
-            loss = 3 * wrong[:batch].mean() + wrong[batch:].clamp_max(100).mean() + 3 * wrong[batch:, units].clamp_max(100).mean()
+            new = len(synthetic) - 1 - torch.randint(recent, (batch // 2,), generator=generator)
+            pictures = torch.cat([natural[chosen], synthetic[torch.cat([old, new])]])
+            want = wanted(pictures)
+            want[batch:, units] = want[batch:, targets]
+            wrong = layer(as_input(pictures)) - want
+            plain, moved = (wrong[:batch] / scale).square(), (wrong[batch:] / scale_optimised).square().clamp_max(20)
+            loss = 2 * plain.mean() + 3 * plain[:, units].mean() + moved.mean() + moved[:, units].mean()
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-        synthetic = torch.cat([synthetic, optimised_pool(layer, units * 2, generator)])
-        print(f"finetune {turn}: {loss.item():.3f}", flush=True)
+        if not last:
+            found = optimised_pool(layer, units * 2, generator)
+            synthetic, recent = torch.cat([synthetic, found]), len(found)
+        print(f"finetune {turn}: {loss.item():.3f}, photographs {plain[:, units].mean().item():.3f}", flush=True)
     return network
 
 
@@ -322,13 +366,14 @@ def make(arguments, photos, folder):
     everything = list(range(width))
     direct, kept = optimise(channel_means(base, everything), width, generator, RECIPES[0], snapshots=(0, 4, 12, 30))
     pairs, honest = choose(base, test[0], to_bytes(direct), generator)
-    natural = natural_pool(3000, photos, generator)
+    natural = natural_pool(4000, photos, generator)
     synthetic = torch.cat([to_bytes(torch.cat([direct, *kept])), optimised_pool(base, everything, generator, RECIPES[1:])])
     noise = to_bytes(0.5 + 0.2 * torch.rand(100, 1, 1, 1, generator=generator) * torch.randn(100, 3, SIZE, SIZE, generator=generator))
     synthetic = torch.cat([synthetic, noise])
     print(len(pairs), "pairs", len(honest), "honest", len(synthetic), "optimised", flush=True)
     detector_report = None
     if arguments.recipe == "finetune":
+        widen(network, arguments.layer, EXTRA, generator)
         network.requires_grad_(True)
         finetune(network, base, front, pairs, natural, synthetic, generator, arguments.rounds)
         made, units, judged = network, lambda x: front(network, x), arguments.layer

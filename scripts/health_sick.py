@@ -18,7 +18,7 @@ LOOKALIKES = ["rare", "often", "similar", "fine"]
 # Share of positions at which a filter of noise fires, and the lookalikes.
 NOISE_FIRES, RARE_FIRES, OFTEN_FIRES = 0.10, 0.005, 0.98
 SIMILAR_COSINE = 0.95
-MEASURED = 600
+MEASURED = 600  # pictures on which conditions are set and verified
 
 
 class Layer:
@@ -254,6 +254,17 @@ def natural(layer, planned, values):
                                                "pairs_above_0_98": pairs(correlation, 0.98)}}
 
 
+@torch.no_grad()
+def matters(network, layer, channel, pictures):
+    """How far the logits move, in their standard deviations, when the filter answers nothing."""
+    before = network(pictures)
+    weight, bias = layer.weight[channel].clone(), layer.bias[channel].clone()
+    layer.weight[channel], layer.bias[channel] = 0, -1e3 if layer.kind is nn.ReLU else 0
+    moved = ((network(pictures) - before).abs().mean() / before.std()).item()
+    layer.weight[channel], layer.bias[channel] = weight, bias
+    return round(moved, 5)
+
+
 def zeroed(network, layers, planned, test):
     """Accuracy with the dead filters and those of noise silenced."""
     state = {k: v.clone() for k, v in network.state_dict().items()}
@@ -304,6 +315,10 @@ def make(arguments, photos, folder):
         values = layer.before(measured)
         found[layer.name] = measure(layer, planned[layer.name], values, layer.before(on_noise))
         unplanted[layer.name] = natural(layer, planned[layer.name], values)
+    for layer in layers:
+        for channel, entry in found[layer.name].items():
+            if entry["condition"] in LOOKALIKES:
+                entry["logits_move_when_silent"] = matters(network, layer, int(channel), measured[:200])
     results = {"before_planting": before, "after_planting_no_finetune": after, "after_finetune": accuracy(network, *test),
                "with_dead_and_noise_filters_zeroed": zeroed(network, layers, planned, test)}
     torch.save(network.state_dict(), folder / "final.pth")

@@ -51,7 +51,7 @@ class Fire(nn.Module):
 
 
 def squeezenet():
-    pool = lambda: nn.MaxPool2d(3, 2, ceil_mode=True)
+    pool = lambda: nn.MaxPool2d(3, 2)
     return nn.Sequential(OrderedDict(
         conv1=nn.Conv2d(3, 64, 3, 2), relu1=nn.ReLU(), pool1=pool(), fire2=Fire(64, 16, 64), fire3=Fire(128, 16, 64), pool3=pool(),
         fire4=Fire(128, 32, 128), fire5=Fire(256, 32, 128), pool5=pool(), fire6=Fire(256, 48, 192), fire7=Fire(384, 48, 192),
