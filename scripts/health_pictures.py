@@ -249,8 +249,9 @@ def draw(labels, photos, generator, clutter=1.0, cue=None, cued=None, faint=True
 
 
 def save_folder(pictures, labels, folder):
-    """PNGs in class folders: FOLDER/CLASS/000.png."""
+    """PNGs in class folders: FOLDER/CLASS/000.png. Pictures are bytes, or numbers from 0 to 1."""
+    pictures = pictures if pictures.dtype == torch.uint8 else to_bytes(pictures)
     for c, name in enumerate(CLASSES):
         (folder / name).mkdir(parents=True, exist_ok=True)
-        for i, picture in enumerate(to_bytes(pictures[labels == c])):
+        for i, picture in enumerate(pictures[labels == c]):
             Image.fromarray(picture.permute(1, 2, 0).numpy()).save(folder / name / f"{i:03}.png")
