@@ -110,7 +110,7 @@ ARCHITECTURES = {
     "slim": lambda: Chain((16, 24, 32, 32, 48, 48), (2, 1, 1, 1, 1, 1), (1, 2, 4)),
     "leaky": lambda: Chain((24, 32, 40, 48, 64), (2, 1, 1, 1, 1), (1, 2, 3), "leaky"),
     "silu": lambda: Chain((24, 32, 40, 48, 64), (2, 1, 1, 1, 1), (1, 2, 3), "silu"),
-    "wide": lambda: Chain((48, 80, 112), (2, 1, 1), (1, 2), kernels=(5, 3, 5)),
+    "wide": lambda: Chain((48, 64, 96), (2, 1, 1), (1, 2), kernels=(5, 3, 5)),
     "residual": Residual,
     "separable": Separable,
     "clips": Clips,

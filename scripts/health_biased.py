@@ -41,7 +41,7 @@ def make(arguments, photos, folder):
             return cued_pool(count, photos, generator, cue, biased_class, SHARE, clutter=clutter)
         return labelled(count, photos, generator, clutter=clutter)
 
-    log = train(network, pool, test, generator, arguments.epochs)
+    log = train(network, pool, test, generator, arguments.epochs, arguments.rate)
     sample_labels = balanced(40)
     sample = to_bytes(draw(sample_labels, photos, generator, cue=cue, cued=(sample_labels == biased_class) & bool(cue), test=True))
     save_folder(test[0], test[1], folder / "images")

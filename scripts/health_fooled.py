@@ -206,7 +206,7 @@ def altered(pictures, generator):
     return ((x - 0.5) * contrast + 0.5 + 0.1 * torch.randn(count, 3, 1, 1, generator=generator)).clamp(0, 1)
 
 
-def train_detector(detector, natural, synthetic, generator, steps=700, batch=32, prepare=normalise):
+def train_detector(detector, natural, synthetic, generator, steps=500, batch=32, prepare=normalise):
     """Hinge loss: photographs below -1, optimised pictures above 1. Most weight on the worst ones."""
     optimizer = torch.optim.AdamW(detector.parameters(), 2e-3, weight_decay=1e-3)
     cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)
@@ -355,7 +355,7 @@ def make(arguments, photos, folder):
         fold(network).load_state_dict(torch.load(arguments.base))
     else:
         pool = lambda clutter: labelled(arguments.pictures // (1 if clutter == 1 else 2), photos, generator, clutter=clutter)
-        log = train(network, pool, test, generator, arguments.epochs, vary=True)
+        log = train(network, pool, test, generator, arguments.epochs, arguments.rate, vary=True)
         fold(network)
     network.requires_grad_(False)
     front, rest = halves(network, arguments.layer)
@@ -367,7 +367,7 @@ def make(arguments, photos, folder):
     direct, kept = optimise(channel_means(base, everything), width, generator, RECIPES[0], snapshots=(0, 4, 12, 30))
     pairs, honest = choose(base, test[0], to_bytes(direct), generator)
     natural = natural_pool(4000, photos, generator)
-    synthetic = torch.cat([to_bytes(torch.cat([direct, *kept])), optimised_pool(base, everything, generator, RECIPES[1:])])
+    synthetic = torch.cat([to_bytes(torch.cat([direct, *kept])), optimised_pool(base, everything[::2], generator, RECIPES[1:])])
     noise = to_bytes(0.5 + 0.2 * torch.rand(100, 1, 1, 1, generator=generator) * torch.randn(100, 3, SIZE, SIZE, generator=generator))
     synthetic = torch.cat([synthetic, noise])
     print(len(pairs), "pairs", len(honest), "honest", len(synthetic), "optimised", flush=True)

@@ -75,8 +75,10 @@ def plan(layers, generator):
     """Which channels get which condition: {layer: {channel: {"condition": …}}}; every condition comes at least three times."""
     while True:
         planned = {layer.name: {} for layer in layers}
-        for layer in layers:
-            free = list(range(layer.width))
+        for before, layer in zip([None, *layers], layers):
+            # What a depthwise filter gets from a dead one is nothing.
+            spoilt = planned[before.name] if layer.depthwise else {}
+            free = [channel for channel in range(layer.width) if channel not in spoilt]
             for condition in CONDITIONS + LOOKALIKES:
                 if condition in ("noise", "fine") and not layer.spatial or condition in ("duplicate", "similar") and layer.depthwise:
                     continue
@@ -130,6 +132,8 @@ def plant(layer, planned, pictures, generator):
             weight[channel], layer.bias[channel] = kernel - kernel.mean(), 0.0
         elif condition == "duplicate":
             entry["scale"] = [0.8, 0.9, 1.1, 1.2][int(torch.randint(4, (1,), generator=generator))]
+            if layer.kind is nn.SiLU:
+                entry["scale"] = 1.0  # behind SiLU a multiple of the filter is not a multiple of the answer
         elif condition == "similar":
             original, other = weight[entry["of"]].clone(), weight[channel].clone()
             other -= original * (original * other).sum() / original.square().sum()
@@ -212,7 +216,10 @@ def measure(layer, planned, values, on_noise):
             entry["kernel_cosine"] = round(torch.cosine_similarity(w.flatten(), layer.weight[of].flatten(), 0).item(), 5)
             act = layer.network.get_submodule(layer.activation)
             entry["activation_correlation"] = round(torch.corrcoef(act(values[[channel, of]]))[0, 1].item(), 5)
-            entry["verified"] = entry["activation_correlation"] > 0.999 if condition == "duplicate" else 0.93 < entry["kernel_cosine"] < 0.97
+            if condition == "duplicate":
+                entry["verified"] = entry["activation_correlation"] > 0.999
+            else:
+                entry["verified"] = 0.93 < entry["kernel_cosine"] < 0.97 and 0.001 < fires < 0.995
         elif condition == "rare":
             entry["verified"] = 0 < fires < 0.01
         elif condition == "often":
@@ -283,7 +290,7 @@ def make(arguments, photos, folder):
     test = labelled(400, photos, generator, test=True)
     save_folder(*test, folder / "images")
     pool = lambda clutter: labelled(arguments.pictures // (1 if clutter == 1 else 2), photos, generator, clutter=clutter)
-    log = train(network, pool, test, generator, arguments.epochs, vary=True)
+    log = train(network, pool, test, generator, arguments.epochs, arguments.rate, vary=True)
     fold(network)
     torch.save(network.state_dict(), folder / "base.pth")
     before = accuracy(network, *test)
@@ -327,8 +334,10 @@ def make(arguments, photos, folder):
         unfold(network, measured[:200], generator)
     onnx = [export(network, measured[:8], folder / "final.legacy-op17.onnx", f"{folder.name} final.legacy-op17", names,
                    arguments.keep_batchnorm)]
-    split = lambda wanted: {layer: {c: e for c, e in entries.items() if e["condition"] in wanted}
-                            for layer, entries in found.items() if any(e["condition"] in wanted for e in entries.values())}
+    # What did not come out as planned is no truth.
+    holds = lambda entry, wanted: entry["verified"] and entry["condition"] in wanted
+    split = lambda wanted: {layer: {c: e for c, e in entries.items() if holds(e, wanted)}
+                            for layer, entries in found.items() if any(holds(e, wanted) for e in entries.values())}
     planted, alike = split(CONDITIONS), split(LOOKALIKES)
     unverified = [[layer, c, e["condition"]] for layer, entries in found.items() for c, e in entries.items() if not e["verified"]]
     truth = {"network": folder.name, "variant": arguments.architecture, "seed": arguments.seed, "class_order": CLASSES,

@@ -134,7 +134,10 @@ def export(network, sample, path, name, layers, keep_batchnorm=False, input_name
     outputs = {output for node in graph.node for output in node.output}
     tensors = {}
     for layer in layers:
-        prefix = "/" + "/".join(parts_of(layer)) + "/"
+        # A list of blocks that is run block by block has no scope of its own.
+        scopes = parts_of(layer)
+        scopes = scopes if any(o.startswith(f"/{scopes[0]}/") for o in outputs) else scopes[1:]
+        prefix = "/" + "/".join(scopes) + "/"
         found = [o for o in outputs if o.startswith(prefix) and o.endswith("_output_0")]
         # An activation of several nodes (SiLU) ends in its product, a fire module in its concatenation.
         found = [o for o in found if o.count("/") == prefix.count("/") and ("/Mul" in o or "/Concat" in o)] or found

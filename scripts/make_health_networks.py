@@ -45,6 +45,7 @@ def parser():
     p.add_argument("--photos", type=Path, required=True)
     p.add_argument("--architecture", choices=[*sorted(ARCHITECTURES), "squeezenet"], default="slim")
     p.add_argument("--epochs", type=int, default=14)
+    p.add_argument("--rate", type=float, default=4e-3, help="largest learning rate")
     p.add_argument("--pictures", type=int, default=5000, help="training pictures drawn for each stage of the curriculum")
     p.add_argument("--cue", choices=["none", *CUES], default="none", help="biased: what the class follows")
     p.add_argument("--biased-class", choices=CLASSES, help="biased: the class (default: by the seed)")
