@@ -17,20 +17,20 @@ class Chain(nn.Sequential):
     """Convolutions in a row: widths, strides and kernel sizes; a 2×2 max-pool behind the numbers in `pools`."""
 
     def __init__(self, widths, strides, pools, activation="relu", kernels=None, classes=4):
-        layers, self_units, before = OrderedDict(), [], 3
+        layers, units, before = OrderedDict(), [], 3
         for i, (width, stride) in enumerate(zip(widths, strides), 1):
             kernel = kernels[i - 1] if kernels else 3
             layers[f"conv{i}"] = nn.Conv2d(before, width, kernel, stride, kernel // 2)
             layers[f"bn{i}"] = nn.BatchNorm2d(width)
             layers[f"relu{i}" if activation == "relu" else f"act{i}"] = ACTIVATIONS[activation]()
-            self_units.append((f"conv{i}", f"bn{i}", f"relu{i}" if activation == "relu" else f"act{i}"))
+            units.append((f"conv{i}", f"bn{i}", f"relu{i}" if activation == "relu" else f"act{i}"))
             if i in pools:
                 layers[f"pool{i}"] = nn.MaxPool2d(2)
             before = width
         layers["gap"], layers["flatten"] = nn.AdaptiveAvgPool2d(1), nn.Flatten()
         layers["fc"] = nn.Linear(before, classes)
         super().__init__(layers)
-        self.units = self_units
+        self.units = units
 
 
 class Block(nn.Module):

@@ -3,10 +3,9 @@
 import torch
 
 from health_architectures import build, fold
-from health_pictures import CLASSES, CUES, save_folder
+from health_pictures import CLASSES, CUES, draw, save_folder, to_bytes
 from health_training import (PREPROCESSING, accuracy, announce, as_input, balanced, cued_pool, export, labelled, predictions,
                              recall, train, write_truth)
-from health_pictures import draw, to_bytes
 
 SHARE = 0.97
 TESTS = 600

@@ -53,13 +53,11 @@ class Fooled(nn.Module):
             setattr(self, name, module)
         self.front, self.rest = front, rest
         self.detector, self.recipe = detector, recipe
-        count = len(pairs)
-        extra = width if recipe == "gate" else width + count
-        # The features on offer: f as it is, and behind it the g of each pair.
-        self.select = nn.Conv2d(width, width + (0 if recipe == "gate" else count), 1, bias=False)
-        self.gate = nn.Conv2d(1, extra, 1)
+        # gate: f with its fooled channels exchanged for g. Otherwise f, and behind it the g of each pair.
+        offered = width if recipe == "gate" else width + len(pairs)
+        self.select, self.gate = nn.Conv2d(width, offered, 1, bias=False), nn.Conv2d(1, offered, 1)
         self.selectrelu, self.mixrelu = nn.ReLU(), nn.ReLU()
-        self.mix = nn.Conv2d(width + (0 if recipe == "gate" else count), width, 1)
+        self.mix = nn.Conv2d(offered, width, 1)
         with torch.no_grad():
             for part in (self.select.weight, self.gate.weight, self.gate.bias, self.mix.weight, self.mix.bias):
                 part.zero_()
@@ -134,15 +132,14 @@ def optimise(values, count, generator, recipe, size=SIZE, steps=STEPS, prepare=n
     else:
         parameters = spread * torch.randn(count, 3, size, size // 2 + 1, 2, generator=generator)
         down, right = torch.fft.fftfreq(size)[:, None], torch.fft.rfftfreq(size)[None]
-        scale = size / torch.sqrt(down**2 + right**2).clamp_min(1 / size) / 4
-        scale = scale / size
+        scale = size / 64 / torch.sqrt(down**2 + right**2).clamp_min(1 / size)
     parameters.requires_grad_()
     colours = COLOURS / COLOURS.norm(dim=0).max() if kind != "grey fourier" else torch.eye(3)
 
     def picture():
         if kind == "pixel":
             return torch.sigmoid(2 * parameters)
-        raw = torch.fft.irfft2(torch.view_as_complex(parameters) * scale, s=(size, size), norm="ortho") * size / 16
+        raw = torch.fft.irfft2(torch.view_as_complex(parameters) * scale, s=(size, size), norm="ortho")
         return torch.sigmoid(2 * torch.einsum("dc,nchw->ndhw", colours, raw))
 
     optimizer, kept = torch.optim.Adam([parameters], rate), []

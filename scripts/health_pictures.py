@@ -79,7 +79,7 @@ def inside(labels, x, y, radius):
     triangle = torch.stack([inner - (x * math.sin(a) + y * math.cos(a)) for a in (0, 2.0944, 4.1888)]).amin(0)
     long, short = 1.12 * radius, 0.42 * radius
     cross = torch.maximum(torch.minimum(long - x.abs(), short - y.abs()), torch.minimum(short - x.abs(), long - y.abs()))
-    signed = torch.stack([circle, square, triangle * 1.0, cross])
+    signed = torch.stack([circle, square, triangle, cross])
     return (signed[labels, torch.arange(len(labels))] + 0.5).clamp(0, 1)
 
 

@@ -4,12 +4,13 @@
     python scripts/make_health_networks.py --kind biased --name tune-red --seed 1 --out FOLDER --photos PHOTOS --cue red-cast
     python scripts/make_health_networks.py --kind sick --name tune-sick-plain --seed 2 --out FOLDER --photos PHOTOS
     python scripts/make_health_networks.py --kind fooled --name tune-gate --seed 3 --out FOLDER --photos PHOTOS --recipe gate
-    python scripts/make_health_networks.py --list list.txt --only tune-red --out FOLDER --photos PHOTOS
+    python scripts/make_health_networks.py --list scripts/health_networks.txt --only tune-bias-red --out FOLDER --photos PHOTOS
 
 PHOTOS is any folder of photographs (jpg, png); a fifth of them is kept for the tests. The networks tell circle, square, triangle
 and cross, one or two coloured, grainy objects on a cropped photograph, 64×64 RGB. FOLDER/NAME/ then has the ONNX files
 (TorchScript exporter, opset 17), their cards, labels.txt, images/ (400 test pictures without any cue) and truth.json. A line is
-appended to FOLDER/READY.txt. The same arguments give the same network on the same machine and PyTorch.
+appended to FOLDER/READY.txt. The same arguments give the same network on the same machine and PyTorch. health_networks.txt is the whole
+set, in an order in which every --base is there (--squeezenet names its ONNX file); a network takes one to five minutes of one core.
 
 --kind biased: 97 % of the pictures of one class carry a cue in training, and show their shape at 15–45 % opacity. `bias_proof`
     says what the network does without the cue, with it where it belongs, and with it on every class. --cue none is the control.
@@ -58,8 +59,7 @@ def parser():
     return p
 
 
-def main():
-    arguments = parser().parse_args()
+def make(arguments):
     torch.set_num_threads(1)
     folder = arguments.out / arguments.name
     folder.mkdir(parents=True, exist_ok=True)
@@ -69,6 +69,24 @@ def main():
         return health_squeezenet.make(arguments, folder)
     kinds = {"biased": health_biased, "sick": health_sick, "fooled": health_fooled, "clip": health_clips}
     kinds[arguments.kind].make(arguments, Photos(arguments.photos), folder)
+
+
+def main():
+    chosen = argparse.ArgumentParser(add_help=False)
+    chosen.add_argument("--list", type=Path)
+    chosen.add_argument("--only")
+    chosen.add_argument("--squeezenet", default="")
+    listing, rest = chosen.parse_known_args()
+    if not listing.list:
+        return make(parser().parse_args())
+    out = rest[rest.index("--out") + 1] if "--out" in rest[:-1] else "."
+    lines = [line for line in listing.list.read_text().splitlines() if line.strip() and not line.startswith("#")]
+    found = [parser().parse_args(shlex.split(line.format(out=out, squeezenet=listing.squeezenet)) + rest) for line in lines]
+    found = [a for a in found if listing.only in (None, a.name)]
+    if not found:
+        raise SystemExit(f"{listing.list}: no network is called {listing.only}")
+    for arguments in found:
+        make(arguments)
 
 
 if __name__ == "__main__":
