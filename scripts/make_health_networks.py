@@ -75,18 +75,19 @@ def main():
     chosen = argparse.ArgumentParser(add_help=False)
     chosen.add_argument("--list", type=Path)
     chosen.add_argument("--only")
-    chosen.add_argument("--squeezenet", default="")
+    chosen.add_argument("--squeezenet")
     listing, rest = chosen.parse_known_args()
     if not listing.list:
         return make(parser().parse_args())
     out = rest[rest.index("--out") + 1] if "--out" in rest[:-1] else "."
     lines = [line for line in listing.list.read_text().splitlines() if line.strip() and not line.startswith("#")]
-    found = [parser().parse_args(shlex.split(line.format(out=out, squeezenet=listing.squeezenet)) + rest) for line in lines]
-    found = [a for a in found if listing.only in (None, a.name)]
+    found = [line for line in lines if listing.only is None or f"--name {listing.only} " in line]
     if not found:
         raise SystemExit(f"{listing.list}: no network is called {listing.only}")
-    for arguments in found:
-        make(arguments)
+    if any("{squeezenet}" in line for line in found) and not listing.squeezenet:
+        raise SystemExit("--squeezenet: names SqueezeNet's ONNX file, from which a network of the list is made; or choose with --only")
+    for line in found:
+        make(parser().parse_args(shlex.split(line.format(out=out, squeezenet=listing.squeezenet)) + rest))
 
 
 if __name__ == "__main__":
