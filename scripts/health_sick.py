@@ -122,7 +122,7 @@ def plant(layer, planned, pictures, generator):
             entry["margin"] = 0.3 + torch.rand(1, generator=generator).item()
             if zero:
                 weight[channel] = 0
-                layer.bias[channel] = 0.0 if layer.kind is nn.LeakyReLU else -0.2 * typical
+                layer.bias[channel] = -0.2 * typical if layer.kind is nn.ReLU else 0.0
         elif condition == "saturated":
             entry["margin"] = 0.3 + torch.rand(1, generator=generator).item()
         elif condition == "noise":
