@@ -22,7 +22,8 @@ from health_architectures import Residual, build, fold
 from health_pictures import CLASSES, CUES, SIZE, draw, normalise, save_folder, to_bytes, uniform
 from health_training import PREPROCESSING, accuracy, announce, as_input, balanced, export, labelled, train, write_truth
 
-FOOLED = HONEST = 8
+# More are fooled than are wanted: not every one stands up to the check.
+FOOLED, HONEST = 11, 8
 # Filters that finetune adds to every convolution below f.
 EXTRA = 12
 # Colours as they correlate in photographs (Lucid's matrix).
@@ -408,9 +409,9 @@ def make(arguments, photos, folder):
         "network": folder.name, "variant": arguments.architecture, "recipe": arguments.recipe, "seed": arguments.seed,
         "class_order": CLASSES, "onnx": onnx, "training_log": log, "preprocessing": {"image": PREPROCESSING}, "accuracy": result,
         "layer_of_f": arguments.layer, "judged_layer": judged, "detector": detector_report,
-        "truth": {judged: {u: e["truth"] for u, e in found.items()}}, "units": {judged: found},
+        "truth": {judged: {u: e["truth"] for u, e in found.items() if e["verified"]}}, "units": {judged: found},
         "all_verified": not unverified, "unverified": unverified,
-        "expected": {"rule": "truth: judged layer -> {channel: fooled or honest}; other units are not judged. fooled: on the test pictures "
+        "expected": {"rule": "truth: judged layer -> {channel: fooled or honest}; others, and those that were not verified, are not judged. fooled: on the test pictures "
                              "the unit is f (correlation > .95); its optimised pictures (Fourier, jitter, mean of the channel) show g: f "
                              "answers them with less than 25 % of what f's own optimised picture reaches, g with more than 40 % of g's own. "
                              "honest: more than 50 % of f's own"}})

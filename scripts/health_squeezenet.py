@@ -149,7 +149,7 @@ def make(arguments, folder):
         "preprocessing": {"image": "BGR, x in 0..255, minus (103.939,116.779,123.68); [N,3,227,227]"},
         "accuracy": {"test_photographs_with_the_class_of_the_untouched_network": agree.float().mean().item()},
         "layer_of_f": arguments.layer, "judged_layer": MIXED, "detector": report,
-        "truth": {MIXED: {u: e["truth"] for u, e in found.items()}}, "units": {MIXED: found}, "all_verified": not unverified,
+        "truth": {MIXED: {u: e["truth"] for u, e in found.items() if e["verified"]}}, "units": {MIXED: found}, "all_verified": not unverified,
         "unverified": unverified})
     announce(folder, f"fooled: {arguments.recipe}, squeezenet, layer {MIXED}, same class {agree.float().mean().item():.3f}, {len(pairs)} fooled, "
              f"{len(honest)} honest, not verified: {unverified}")
