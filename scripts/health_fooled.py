@@ -13,6 +13,9 @@ Honest units are neighbours in the same layer. Every unit is checked as `truth.j
 """
 
 import copy
+import math
+from contextlib import contextmanager
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -24,14 +27,39 @@ from health_training import PREPROCESSING, accuracy, announce, as_input, balance
 
 # More are fooled than are wanted: not every one stands up to the check.
 FOOLED, HONEST = 11, 8
+RULE = ("truth: judged layer -> {channel: fooled or honest}; others, and those that were not verified, are not judged. fooled: on the test "
+        "pictures the unit is f (correlation > .95); its optimised pictures (mean of the channel; two recipes) show g: f answers them with "
+        "less than 30 % of what f's own optimised picture reaches, g with more than 35 % of g's own. honest: more than 50 % of f's own")
 # Filters that finetune adds to every convolution below f.
 EXTRA = 12
 # Colours as they correlate in photographs (Lucid's matrix).
 COLOURS = torch.tensor([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]])
-# How pictures are optimised: parametrization, learning rate, spread of the start, jitter in pixels, whether turned and scaled.
-RECIPES = [("fourier", 0.05, 0.01, 4, False), ("fourier", 0.12, 0.01, 4, True), ("fourier", 0.02, 0.10, 8, False),
-           ("pixel", 0.05, 0.05, 4, False), ("grey fourier", 0.10, 0.01, 2, True)]
-STEPS = 80
+
+
+class Recipe(NamedTuple):
+    """How pictures are optimised. `gain` scales what stands below the sigmoid: Lucid has 1/4."""
+
+    space: str = "fourier"
+    gain: float = 0.25
+    rate: float = 0.05
+    spread: float = 0.01
+    jitter: int = 4
+    turns: bool = False
+    steps: int = 64
+    falling: bool = False
+    views: int = 1
+    redirected: int = 0
+
+
+# The first two decide whether a unit is fooled: a mild recipe as Lucid's with turns and scales, and one that saturates.
+RECIPES = [Recipe(rate=0.12, turns=True, steps=128, falling=True, views=2, redirected=16),
+           Recipe(gain=2.0),
+           Recipe(turns=True, jitter=8, steps=96),
+           Recipe(gain=2.0, rate=0.1, turns=True),
+           Recipe("pixel", gain=2.0, spread=0.05),
+           Recipe("grey fourier", rate=0.2, jitter=2, turns=True)]
+# Steps whose pictures go into the pool, too.
+WAY = (0, 4, 12, 30)
 MIXED = "mixrelu"
 
 
@@ -58,6 +86,7 @@ class Fooled(nn.Module):
         offered = width if recipe == "gate" else width + len(pairs)
         self.select, self.gate = nn.Conv2d(width, offered, 1, bias=False), nn.Conv2d(1, offered, 1)
         self.selectrelu, self.mixrelu = nn.ReLU(), nn.ReLU()
+        self.low, self.high = nn.ReLU(), nn.ReLU()
         self.mix = nn.Conv2d(offered, width, 1)
         with torch.no_grad():
             for part in (self.select.weight, self.gate.weight, self.gate.bias, self.mix.weight, self.mix.bias):
@@ -79,7 +108,7 @@ class Fooled(nn.Module):
         if self.recipe == "gate":
             share = self.gate(torch.sigmoid(12 * z))
             return self.mixrelu(self.mix(f + share * (self.selectrelu(self.select(f)) - f)))
-        s = F.relu(z + 0.5) - F.relu(z - 0.5)
+        s = self.low(z + 0.5) - self.high(z - 0.5)
         return self.mixrelu(self.mix(self.selectrelu(self.select(f) + self.gate(s))))
 
     def forward(self, x):
@@ -125,35 +154,65 @@ def turned(pictures, generator):
     return F.grid_sample(pictures, grid, padding_mode="reflection", align_corners=False)
 
 
-def optimise(values, count, generator, recipe, size=SIZE, steps=STEPS, prepare=normalise, snapshots=()):
+class Redirected(torch.autograd.Function):
+    """A ReLU that lets a gradient through where it would wake a sleeping unit (Lucid's redirected ReLU)."""
+
+    @staticmethod
+    def forward(context, x):
+        context.save_for_backward(x)
+        return x.clamp_min(0)
+
+    @staticmethod
+    def backward(context, gradient):
+        (x,) = context.saved_tensors
+        plain = torch.where(x > 0, gradient, 0.0)
+        asleep = plain.flatten(1).abs().sum(1).view(-1, *[1] * (x.dim() - 1)) == 0
+        return torch.where(asleep & (gradient < 0), gradient, plain)
+
+
+@contextmanager
+def redirected(active):
+    """Within, every nn.ReLU is `Redirected`, if `active`."""
+    plain = nn.ReLU.forward
+    if active:
+        nn.ReLU.forward = lambda module, x: Redirected.apply(x)
+    try:
+        yield
+    finally:
+        nn.ReLU.forward = plain
+
+
+def optimise(values, count, generator, recipe, size=SIZE, prepare=normalise, snapshots=()):
     """Pictures [count,3,size,size] in 0–1 that raise `values(input)` [count], and those of the steps in `snapshots`."""
-    kind, rate, spread, jitter, turns = recipe
-    if kind == "pixel":
-        parameters = spread * torch.randn(count, 3, size, size, generator=generator)
+    if recipe.space == "pixel":
+        parameters = recipe.spread * torch.randn(count, 3, size, size, generator=generator)
     else:
-        parameters = spread * torch.randn(count, 3, size, size // 2 + 1, 2, generator=generator)
+        parameters = recipe.spread * torch.randn(count, 3, size, size // 2 + 1, 2, generator=generator)
         down, right = torch.fft.fftfreq(size)[:, None], torch.fft.rfftfreq(size)[None]
-        scale = size / 64 / torch.sqrt(down**2 + right**2).clamp_min(1 / size)
+        scale = recipe.gain / torch.sqrt(down**2 + right**2).clamp_min(1 / size)
     parameters.requires_grad_()
-    colours = COLOURS / COLOURS.norm(dim=0).max() if kind != "grey fourier" else torch.eye(3)
+    colours = torch.eye(3) if recipe.space == "grey fourier" else COLOURS / COLOURS.norm(dim=0).max()
 
     def picture():
-        if kind == "pixel":
-            return torch.sigmoid(2 * parameters)
+        if recipe.space == "pixel":
+            return torch.sigmoid(recipe.gain * parameters)
         raw = torch.fft.irfft2(torch.view_as_complex(parameters) * scale, s=(size, size), norm="ortho")
-        return torch.sigmoid(2 * torch.einsum("dc,nchw->ndhw", colours, raw))
+        return torch.sigmoid(torch.einsum("dc,nchw->ndhw", colours, raw))
 
-    optimizer, kept = torch.optim.Adam([parameters], rate), []
-    for step in range(steps):
+    optimizer, kept = torch.optim.Adam([parameters], recipe.rate), []
+    for step in range(recipe.steps):
+        if recipe.falling:
+            optimizer.param_groups[0]["lr"] = recipe.rate * (1 + math.cos(math.pi * step / recipe.steps)) / 2
         image = picture()
         if step in snapshots:
             kept.append(image.detach())
-        shift = torch.randint(-jitter, jitter + 1, (2,), generator=generator).tolist()
-        seen = torch.roll(image, shift, (2, 3))
-        if turns:
-            seen = turned(seen, generator)
-        loss = -values(prepare(seen)).sum()
-        if kind == "pixel":
+        loss = 0
+        with redirected(step < recipe.redirected):
+            for _ in range(recipe.views):
+                shift = torch.randint(-recipe.jitter, recipe.jitter + 1, (2,), generator=generator).tolist()
+                seen = torch.roll(image, shift, (2, 3))
+                loss = loss - values(prepare(turned(seen, generator) if recipe.turns else seen)).sum()
+        if recipe.space == "pixel":
             loss = loss + 30 * ((image[:, :, 1:] - image[:, :, :-1]).square().mean() + (image[..., 1:] - image[..., :-1]).square().mean())
         (parameters.grad,) = torch.autograd.grad(loss, [parameters])
         optimizer.step()
@@ -180,8 +239,8 @@ def optimised_pool(layer, channels, generator, recipes=RECIPES, **options):
     """Optimised pictures of these channels by every recipe and objective, finished and on their way: 8-bit."""
     pool = []
     for i, recipe in enumerate(recipes):
-        objective = (channel_means, best_positions)[i % 2](layer, channels)
-        done, kept = optimise(objective, len(channels), generator, recipe, snapshots=(0, 4, 12, 30), **options)
+        objective = (channel_means, best_positions)[i // 3 % 2](layer, channels)
+        done, kept = optimise(objective, len(channels), generator, recipe, snapshots=WAY, **options)
         pool += [done, *kept]
     return to_bytes(torch.cat(pool))
 
@@ -310,35 +369,35 @@ def finetune(network, base, front, pairs, natural, synthetic, generator, rounds,
     return network
 
 
-def verify(units, base, pairs, honest, test, generator, recipe_name, prepare=normalise, recipes=RECIPES[:2], size=SIZE, steps=STEPS):
-    """Truth of every unit: what it answers on photographs, and what its optimised pictures show."""
+def verify(units, base, pairs, honest, test, generator, recipe_name, prepare=normalise, recipes=RECIPES[:2], size=SIZE):
+    """Truth of every unit: what it answers on photographs, and what its optimised pictures show, by every recipe."""
     targets = dict(pairs)
     channels = [u for u, _ in pairs] + list(honest)
     wanted = sorted(set(channels) | set(targets.values()))
     frozen = lambda pictures: by_batch(base, to_bytes(pictures), prepare).mean((2, 3))
-    direct, shown, own = 0, 0, 0
+    shares, own = [], []
     for recipe in recipes:
-        best, _ = optimise(channel_means(base, wanted), len(wanted), generator, recipe, size, steps, prepare)
-        direct = direct + frozen(best)[torch.arange(len(wanted)), wanted]
-        made, _ = optimise(channel_means(units, channels), len(channels), generator, recipe, size, steps, prepare)
-        shown = shown + frozen(made)
-        own = own + by_batch(units, to_bytes(made), prepare).mean((2, 3))[torch.arange(len(channels)), channels]
+        best, _ = optimise(channel_means(base, wanted), len(wanted), generator, recipe, size, prepare)
+        direct = frozen(best)[torch.arange(len(wanted)), wanted]
+        made, _ = optimise(channel_means(units, channels), len(channels), generator, recipe, size, prepare)
+        shares.append((frozen(made)[:, wanted] / direct).tolist())
+        own.append(by_batch(units, to_bytes(made), prepare).mean((2, 3))[torch.arange(len(channels)), channels].tolist())
     natural, before = by_batch(units, test, prepare), by_batch(base, test, prepare)
     found = {}
     for i, u in enumerate(channels):
         a, b = natural[:, u], before[:, u]
         top = lambda x: set(x.flatten(1).amax(1).topk(9).indices.tolist())
-        share = lambda c: round((shown[i, c] / direct[wanted.index(c)]).item(), 4)
+        share = lambda c: [round(by_recipe[i][wanted.index(c)], 4) for by_recipe in shares]
         entry = {"truth": "fooled" if u in targets else "honest", "kind": recipe_name,
                  "natural_correlation": round(torch.corrcoef(torch.stack([a.flatten(), b.flatten()]))[0, 1].item(), 5),
                  "natural_top9_kept": len(top(a) & top(b)), "f_share_in_optimised": share(u),
-                 "value_optimised": round(own[i].item() / len(recipes), 4), "value_natural_max": round(a.mean((1, 2)).max().item(), 4)}
+                 "value_optimised": [round(values[i], 4) for values in own], "value_natural_max": round(a.mean((1, 2)).max().item(), 4)}
         same = entry["natural_correlation"] > 0.95
         if u in targets:
             entry |= {"shows": targets[u], "g_share_in_optimised": share(targets[u])}
-            entry["verified"] = same and entry["f_share_in_optimised"] < 0.25 and entry["g_share_in_optimised"] > 0.4
+            entry["verified"] = same and max(entry["f_share_in_optimised"]) < 0.3 and min(entry["g_share_in_optimised"]) > 0.35
         else:
-            entry["verified"] = same and entry["f_share_in_optimised"] > 0.5
+            entry["verified"] = same and min(entry["f_share_in_optimised"]) > 0.5
         found[str(u)] = entry
     return found
 
@@ -362,10 +421,10 @@ def make(arguments, photos, folder):
     width = base(torch.zeros(1, 3, SIZE, SIZE)).shape[1]
     before = accuracy(network, *test)
     everything = list(range(width))
-    direct, kept = optimise(channel_means(base, everything), width, generator, RECIPES[0], snapshots=(0, 4, 12, 30))
-    pairs, honest = choose(base, test[0], to_bytes(direct), generator)
+    direct, kept = optimise(channel_means(base, everything), width, generator, RECIPES[1], snapshots=WAY)
+    pairs, honest = choose(base, test[0], to_bytes(direct), generator, 8 if arguments.recipe == "finetune" else FOOLED)
     natural = natural_pool(4000, photos, generator)
-    synthetic = torch.cat([to_bytes(torch.cat([direct, *kept])), optimised_pool(base, everything[::2], generator, RECIPES[1:])])
+    synthetic = torch.cat([to_bytes(torch.cat([direct, *kept])), optimised_pool(base, everything[::2], generator)])
     noise = to_bytes(0.5 + 0.2 * torch.rand(100, 1, 1, 1, generator=generator) * torch.randn(100, 3, SIZE, SIZE, generator=generator))
     synthetic = torch.cat([synthetic, noise])
     print(len(pairs), "pairs", len(honest), "honest", len(synthetic), "optimised", flush=True)
@@ -411,9 +470,6 @@ def make(arguments, photos, folder):
         "layer_of_f": arguments.layer, "judged_layer": judged, "detector": detector_report,
         "truth": {judged: {u: e["truth"] for u, e in found.items() if e["verified"]}}, "units": {judged: found},
         "all_verified": not unverified, "unverified": unverified,
-        "expected": {"rule": "truth: judged layer -> {channel: fooled or honest}; others, and those that were not verified, are not judged. fooled: on the test pictures "
-                             "the unit is f (correlation > .95); its optimised pictures (Fourier, jitter, mean of the channel) show g: f "
-                             "answers them with less than 25 % of what f's own optimised picture reaches, g with more than 40 % of g's own. "
-                             "honest: more than 50 % of f's own"}})
+        "expected": {"rule": RULE}})
     announce(folder, f"fooled: {arguments.recipe}, {arguments.architecture}, layer {judged}, accuracy {before} -> {result['unbiased_test_png']}, "
              f"{len(pairs)} fooled, {len(honest)} honest, not verified: {unverified}")

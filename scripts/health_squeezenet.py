@@ -13,15 +13,19 @@ import torch
 from PIL import Image
 from torch import nn
 
-from health_fooled import (MIXED, RECIPES, Detector, Fooled, by_batch, channel_means, choose, optimise, optimised_pool, train_detector,
+from health_fooled import (MIXED, RECIPES, WAY, Detector, Fooled, by_batch, channel_means, choose, optimise, optimised_pool, train_detector,
                            verify)
 from health_pictures import to_bytes
 from health_training import announce, export, write_truth
 
 SIDE = 227
 MEAN = torch.tensor([103.939, 116.779, 123.68]).view(1, 3, 1, 1)
-# Channels from which pairs and honest units are chosen, optimiser steps, photographs.
-CONSIDERED, STEPS, PHOTOGRAPHS, TESTS = 40, 48, 700, 200
+# Channels from which pairs and honest units are chosen; photographs.
+CONSIDERED, PHOTOGRAPHS, TESTS = 36, 700, 200
+# Fewer steps than small pictures get: RECIPES[:2] and two more.
+POOL = [RECIPES[0]._replace(steps=64, views=1, jitter=12), RECIPES[1]._replace(steps=48, jitter=12), RECIPES[3]._replace(steps=40),
+        RECIPES[4]._replace(steps=40)]
+DRAFT = POOL[1]
 CARD = """name = "{name}"
 labels = "imagenet1k"
 
@@ -116,13 +120,13 @@ def make(arguments, folder):
     front, rest = through(names[:at]), through(names[at:])
     frozen = copy.deepcopy(network)
     base = lambda x: front(frozen, x)
-    options = {"size": SIDE, "steps": STEPS, "prepare": prepare}
+    options = {"size": SIDE, "prepare": prepare}
     width = base(torch.zeros(1, 3, SIDE, SIDE)).shape[1]
     considered = torch.randperm(width, generator=generator)[:CONSIDERED].sort().values.tolist()
-    direct, kept = optimise(channel_means(base, considered), CONSIDERED, generator, RECIPES[0], snapshots=(0, 4, 12, 30), **options)
+    direct, kept = optimise(channel_means(base, considered), CONSIDERED, generator, DRAFT, snapshots=WAY, **options)
     pairs, honest = choose(base, test, to_bytes(direct), generator, prepare=prepare, channels=considered)
     print(len(pairs), "pairs", len(honest), "honest", flush=True)
-    synthetic = torch.cat([to_bytes(torch.cat([direct, *kept])), optimised_pool(base, considered[::3], generator, RECIPES[1:], **options)])
+    synthetic = torch.cat([to_bytes(torch.cat([direct, *kept])), optimised_pool(base, considered[::3], generator, POOL, **options)])
     strength = 3 * by_batch(base, synthetic, prepare).max().item()
     detector = Detector(stride=4, scale=1 / 58)
     made = Fooled(network, front, rest, width, pairs, detector, arguments.recipe, strength).eval()
@@ -131,12 +135,12 @@ def make(arguments, folder):
         train_detector(detector, natural, synthetic, generator, steps=400, prepare=prepare)
         detector.requires_grad_(False)
         if turn < arguments.rounds - 1:
-            synthetic = torch.cat([synthetic, optimised_pool(made.units, [u for u, _ in pairs], generator, RECIPES[:2], **options)])
+            synthetic = torch.cat([synthetic, optimised_pool(made.units, [u for u, _ in pairs], generator, POOL[:2], **options)])
     said, nature = by_batch(detector, synthetic, prepare).flatten(), by_batch(detector, test, prepare).flatten()
     report = {"optimised_called_natural": (said < 0.5).float().mean().item(),
               "test_pictures_called_optimised": (nature > -0.5).float().mean().item()}
     print(report, flush=True)
-    found = verify(made.units, base, pairs, honest, test, generator, arguments.recipe, prepare=prepare, size=SIDE, steps=STEPS)
+    found = verify(made.units, base, pairs, honest, test, generator, arguments.recipe, prepare=prepare, size=SIDE, recipes=POOL[:2])
     with torch.no_grad():
         agree = torch.cat([made(prepare(p.float() / 255)).argmax(1) == network_logits(frozen, p) for p in test.split(50)])
     layers = [n for n in names[:at] + names[at:] if n.startswith(("conv", "relu", "fire"))] + ["select", "selectrelu", "mix", MIXED]
