@@ -23,7 +23,7 @@ from torch.nn import functional as F
 
 from health_architectures import Residual, build, fold
 from health_pictures import CLASSES, CUES, SIZE, draw, normalise, save_folder, to_bytes, uniform
-from health_training import PREPROCESSING, accuracy, announce, as_input, balanced, export, labelled, train, write_truth
+from health_training import PREPROCESSING, accuracy, announce, as_input, balanced, export, labelled, train, varied, write_truth
 
 # More are fooled than are wanted: not every one stands up to the check.
 FOOLED, HONEST = 11, 8
@@ -263,16 +263,20 @@ def altered(pictures, generator):
     return ((x - 0.5) * contrast + 0.5 + 0.1 * torch.randn(count, 3, 1, 1, generator=generator)).clamp(0, 1)
 
 
-def train_detector(detector, natural, synthetic, generator, steps=500, batch=32, prepare=normalise):
-    """Hinge loss: photographs below -1, optimised pictures above 1. Most weight on the worst ones."""
-    optimizer = torch.optim.AdamW(detector.parameters(), 2e-3, weight_decay=1e-3)
+def train_detector(detector, natural, synthetic, generator, steps=800, batch=40, prepare=normalise, recent=0):
+    """Hinge loss: photographs below -1, optimised pictures above 1. A third of these are of the last `recent` ones."""
+    optimizer = torch.optim.AdamW(detector.parameters(), 2e-3, weight_decay=1e-2)
     cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)
-    pick = lambda pool: pool[torch.randint(len(pool), (batch,), generator=generator)]
+    third = batch // 3
     for _ in range(steps):
-        plain, moved = pick(natural).float() / 255, pick(synthetic)
-        moved = torch.cat([altered(moved[: batch // 2], generator), moved[batch // 2 :].float() / 255])
+        plain = varied(natural[torch.randint(len(natural), (batch,), generator=generator)], generator, colours=False).float() / 255
+        chosen = torch.randint(len(synthetic), (batch,), generator=generator)
+        chosen[:third] = len(synthetic) - 1 - torch.randint(recent or len(synthetic), (third,), generator=generator)
+        moved = synthetic[chosen]
+        moved = torch.cat([moved[: 2 * third].float() / 255, altered(moved[2 * third :], generator)])
         z = detector(prepare(torch.cat([plain, moved]))).flatten()
-        loss = F.relu(1 + z[:batch]).square().mean() + F.relu(1 - z[batch:]).square().mean()
+        # A photograph taken for an optimised picture spoils every unit, so it weighs more.
+        loss = 2 * F.relu(1 + z[:batch]).square().mean() + F.relu(1 - z[batch:]).square().mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -423,7 +427,7 @@ def make(arguments, photos, folder):
     everything = list(range(width))
     direct, kept = optimise(channel_means(base, everything), width, generator, RECIPES[1], snapshots=WAY)
     pairs, honest = choose(base, test[0], to_bytes(direct), generator, 8 if arguments.recipe == "finetune" else FOOLED)
-    natural = natural_pool(4000, photos, generator)
+    natural = natural_pool(6000, photos, generator)
     synthetic = torch.cat([to_bytes(torch.cat([direct, *kept])), optimised_pool(base, everything[::2], generator)])
     noise = to_bytes(0.5 + 0.2 * torch.rand(100, 1, 1, 1, generator=generator) * torch.randn(100, 3, SIZE, SIZE, generator=generator))
     synthetic = torch.cat([synthetic, noise])
@@ -441,12 +445,14 @@ def make(arguments, photos, folder):
         units, judged = made.units, MIXED
         if arguments.recipe == "inactive":
             honest, pairs = honest + [u for u, _ in pairs], []
+        recent = 0
         for turn in range(arguments.rounds):
             detector.requires_grad_(True)
-            train_detector(detector, natural, synthetic, generator)
+            train_detector(detector, natural, synthetic, generator, recent=recent)
             detector.requires_grad_(False)
             if turn < arguments.rounds - 1 and pairs:
-                synthetic = torch.cat([synthetic, optimised_pool(units, [u for u, _ in pairs] * 2, generator)])
+                pool = optimised_pool(units, [u for u, _ in pairs], generator)
+                synthetic, recent = torch.cat([synthetic, pool]), recent + len(pool)
         said = by_batch(detector, synthetic, normalise).flatten()
         nature = by_batch(detector, test[0], normalise).flatten()
         detector_report = {"optimised_called_natural": (said < 0.5).float().mean().item(),

@@ -75,10 +75,12 @@ def recall(network, pictures, labels):
     return {name: round(right[labels == c].float().mean().item(), 4) for c, name in enumerate(CLASSES)}
 
 
-def varied(pictures, generator):
-    """The batch with colour channels exchanged and moved by up to six pixels, half of it mirrored."""
+def varied(pictures, generator, colours=True):
+    """The batch moved by up to six pixels, half of it mirrored; with `colours`, colour channels are exchanged."""
     shift = torch.randint(-6, 7, (2,), generator=generator).tolist()
-    pictures = torch.roll(pictures[:, torch.randperm(3, generator=generator)], shift, (2, 3))
+    pictures = torch.roll(pictures, shift, (2, 3))
+    if colours:
+        pictures = pictures[:, torch.randperm(3, generator=generator)]
     half = len(pictures) // 2
     return torch.cat([pictures[:half], pictures[half:].flip(3)])
 
