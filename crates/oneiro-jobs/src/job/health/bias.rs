@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use self::cue::{Cue, Kind};
-use self::logits::{Logits, margin, named};
+use self::logits::{Logits, Scores};
 use crate::error::Result;
 use crate::job::Run;
 use crate::numbers::rounded;
@@ -119,9 +119,9 @@ pub(super) fn judge(run: &Run<'_>, scan: Option<&ScanFile>) -> Result<Judged> {
     let cues = Cue::all();
     let mut task = Task::new(run.context, "laying cues over images", (cues.len() + 1) as u64);
     let pictures: Vec<Image> = labelled.iter().map(|one| one.picture.clone()).collect();
-    let before: Vec<usize> = logits.of(&pictures)?.iter().map(|l| named(l)).collect();
+    let before: Vec<usize> = logits.of(&pictures)?.iter().map(Scores::named).collect();
     task.advance(1);
-    let mut after: Vec<Vec<Vec<f32>>> = Vec::new();
+    let mut after: Vec<Vec<Scores>> = Vec::new();
     for cue in &cues {
         let laid: Vec<Image> = run.context.compute(|| pictures.iter().map(|p| cue.laid_over(p)).collect());
         after.push(logits.of(&laid)?);
@@ -139,12 +139,12 @@ pub(super) fn judge(run: &Run<'_>, scan: Option<&ScanFile>) -> Result<Judged> {
             others.iter().filter(|i| named[**i] == class).count() as f64 / others.len().max(1) as f64
         };
         let base = called(&before);
-        let called_after = |logits: &[Vec<f32>]| called(&logits.iter().map(|l| named(l)).collect::<Vec<_>>());
-        let gains: Vec<f64> = after.iter().map(|logits| called_after(logits) - base).collect();
+        let called_after = |scores: &[Scores]| called(&scores.iter().map(Scores::named).collect::<Vec<_>>());
+        let gains: Vec<f64> = after.iter().map(|scores| called_after(scores) - base).collect();
         // Of cues that bring over equally many pictures, the one with the larger margin goes first.
         let margins: Vec<f64> = after
             .iter()
-            .map(|l| median(&others.iter().map(|i| margin(&l[*i], class)).collect::<Vec<_>>()))
+            .map(|scores| median(&others.iter().map(|i| scores[*i].margin(class)).collect::<Vec<_>>()))
             .collect();
         // What many unrelated cues bring about is no matter of the cue.
         let usual = median(&gains);

@@ -35,11 +35,11 @@ impl<'a> Logits<'a> {
         Ok(Self { context, session, input, batch })
     }
 
-    /// Computes the logits of each picture.
+    /// Computes the scores of each picture.
     ///
     /// # Errors
     /// If the work is cancelled.
-    pub(super) fn of(&mut self, pictures: &[Image]) -> Result<Vec<Vec<f32>>> {
+    pub(super) fn of(&mut self, pictures: &[Image]) -> Result<Vec<Scores>> {
         let mut found = Vec::new();
         for some in pictures.chunks(self.batch) {
             self.context.check()?;
@@ -50,19 +50,49 @@ impl<'a> Logits<'a> {
             });
             let all = self.session.captured(0).1;
             let classes = all.len() / self.batch;
-            found.extend(all.chunks_exact(classes).take(some.len()).map(<[f32]>::to_vec));
+            found.extend(all.chunks_exact(classes).take(some.len()).map(|l| Scores::new(l.to_vec())));
         }
         Ok(found)
     }
 }
 
-/// The class with the largest logit.
-pub(super) fn named(logits: &[f32]) -> usize {
-    (0..logits.len()).max_by(|a, b| logits[*a].total_cmp(&logits[*b]).then(b.cmp(a))).unwrap_or(0)
+/// The logits of one picture, with the largest found once: networks have many classes, and many are asked.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Scores {
+    logits: Vec<f32>,
+    first: usize,
+    second: f32,
 }
 
-/// By how much the logit of a class exceeds that of every other.
-pub(super) fn margin(logits: &[f32], class: usize) -> f64 {
-    let others = (0..logits.len()).filter(|other| *other != class);
-    f64::from(logits[class] - others.map(|other| logits[other]).fold(f32::NEG_INFINITY, f32::max))
+impl Scores {
+    fn new(logits: Vec<f32>) -> Self {
+        let by_logit = |a: &usize, b: &usize| logits[*a].total_cmp(&logits[*b]).then(b.cmp(a));
+        let first = (0..logits.len()).max_by(by_logit).unwrap_or(0);
+        let others = (0..logits.len()).filter(|other| *other != first);
+        let second = others.map(|other| logits[other]).fold(f32::NEG_INFINITY, f32::max);
+        Self { logits, first, second }
+    }
+
+    /// The class with the largest logit.
+    pub(super) fn named(&self) -> usize {
+        self.first
+    }
+
+    /// By how much the logit of a class exceeds that of every other.
+    pub(super) fn margin(&self, class: usize) -> f64 {
+        let other = if class == self.first { self.second } else { self.logits[self.first] };
+        f64::from(self.logits[class] - other)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_margin_is_to_the_strongest_other_class() {
+        let scores = Scores::new(vec![1.0, 4.0, 2.5]);
+        assert_eq!(scores.named(), 1);
+        assert_eq!([0, 1, 2].map(|class| scores.margin(class)), [-3.0, 1.5, -1.5]);
+    }
 }

@@ -4,7 +4,7 @@ use oneiro_media::Image;
 
 use super::Labelled;
 use super::cue::Cue;
-use super::logits::{Logits, named};
+use super::logits::{Logits, Scores};
 use crate::error::Result;
 use crate::job::Run;
 use crate::job::crops::Crops;
@@ -95,6 +95,9 @@ impl<'a> Own<'a> {
     ) -> Result<Option<Self>> {
         let all = scan.labelled_images()?;
         let own: Vec<_> = all.iter().filter(|(_, _, of)| *of == Some(class)).collect();
+        if own.len() < LEAST {
+            return Ok(None);
+        }
         let taken = own.len().min(MOST);
         let images = read(run, scan, (0..taken).map(|i| own[i * own.len() / taken]))?;
         let others: Vec<&Labelled> =
@@ -143,9 +146,9 @@ impl<'a> Own<'a> {
 }
 
 /// The share of pictures that are named as what they should be.
-fn share_named(logits: &[Vec<f32>], class: impl Fn(usize) -> usize) -> f64 {
-    let right = logits.iter().enumerate().filter(|(i, logits)| named(logits) == class(*i)).count();
-    right as f64 / logits.len().max(1) as f64
+fn share_named(scores: &[Scores], class: impl Fn(usize) -> usize) -> f64 {
+    let right = scores.iter().enumerate().filter(|(i, scores)| scores.named() == class(*i)).count();
+    right as f64 / scores.len().max(1) as f64
 }
 
 /// The share of pairs in which the first number is the larger one; equal ones count half.

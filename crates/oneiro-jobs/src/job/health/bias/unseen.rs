@@ -10,7 +10,7 @@ use oneiro_media::Image;
 use serde_json::{Map, Value};
 
 use super::cue::Cue;
-use super::logits::{Logits, margin, named};
+use super::logits::{Logits, Scores};
 use super::{ClassHealth, Judged, candidates, median, support, words};
 use crate::error::Result;
 use crate::job::error::JobError;
@@ -52,13 +52,13 @@ pub(super) fn judge(run: &Run<'_>, names: &[String]) -> Result<Judged> {
         task.advance(1);
     }
     drop(task);
-    let share = |logits: &[Vec<f32>], class: usize| {
-        logits.iter().filter(|logits| named(logits) == class).count() as f64 / PICTURES as f64
+    let share = |scores: &[Scores], class: usize| {
+        scores.iter().filter(|scores| scores.named() == class).count() as f64 / PICTURES as f64
     };
     let mut found = Vec::new();
     for class in 0..names.len() {
         let base = share(&before, class);
-        let gains: Vec<f64> = after.iter().map(|logits| share(logits, class) - base).collect();
+        let gains: Vec<f64> = after.iter().map(|scores| share(scores, class) - base).collect();
         let usual = median(&gains).max(0.0);
         let suffices: Vec<f64> = gains.iter().map(|gain| (gain - usual).max(0.0)).collect();
         let margin = |i: usize| median_margin(&after[i], class);
@@ -115,8 +115,8 @@ fn needed(reached: f64, optimal: f64) -> f64 {
     share / (share + HALF.powi(SHARPNESS))
 }
 
-fn median_margin(logits: &[Vec<f32>], class: usize) -> f64 {
-    median(&logits.iter().map(|logits| margin(logits, class)).collect::<Vec<_>>())
+fn median_margin(scores: &[Scores], class: usize) -> f64 {
+    median(&scores.iter().map(|scores| scores.margin(class)).collect::<Vec<_>>())
 }
 
 /// The largest margin of each class over pictures that are optimised for it.
@@ -138,8 +138,8 @@ fn optimal_margins(run: &Run<'_>, logits: &mut Logits<'_>, classes: &[usize]) ->
             let bytes = kept.take(Place::picture(i)).ok_or(JobError::NotMade { what: "a picture" })?;
             pictures.push(oneiro_media::decode_image(&bytes, unit)?);
         }
-        for ((best, logits), class) in best.iter_mut().zip(logits.of(&pictures)?).zip(classes) {
-            *best = best.max(margin(&logits, *class));
+        for ((best, scores), class) in best.iter_mut().zip(logits.of(&pictures)?).zip(classes) {
+            *best = best.max(scores.margin(*class));
         }
     }
     Ok(best)
