@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use oneiro_media::{Image, MediaError};
 use serde::Serialize;
@@ -134,28 +135,38 @@ pub(crate) fn kept_share(from: [usize; 2], size: [usize; 2], crop: Option<f64>) 
 
 /// How photos were cropped and resized to a network's input size, by file.
 #[derive(Debug, Default)]
-pub struct Framings(Mutex<BTreeMap<String, Framing>>);
+pub struct Framings {
+    known: Mutex<BTreeMap<String, Framing>>,
+    /// Number of photos at the last report.
+    reported: AtomicUsize,
+}
 
 impl Framings {
     /// Stores the framing of a photo; replaces an earlier one of the same photo.
     pub fn add(&self, file: &str, framing: Framing) {
-        if let Ok(mut known) = self.0.lock() {
+        if let Ok(mut known) = self.known.lock() {
             known.insert(file.to_owned(), framing);
         }
     }
 
     /// Returns a JSON list of files and their framings.
     pub fn json(&self) -> serde_json::Value {
-        let known = self.0.lock().map(|mut known| std::mem::take(&mut *known)).unwrap_or_default();
+        let known = self.known.lock().map(|known| known.clone()).unwrap_or_default();
+        if self.reported.swap(known.len(), Ordering::Relaxed) == known.len() {
+            return;
+        }
         known.iter().map(|(file, framing)| serde_json::json!({ "file": file, "shown": framing })).collect()
     }
 
-    /// Reports the framings in remarks, one for each way in which photos were framed. What was reported is
-    /// not reported again.
+    /// Reports the framings in remarks, one for each way in which photos were framed. Nothing is
+    /// reported if there are no new photos.
     pub fn say(&self, context: &Context) {
         /// Most ways of cropping that get a remark of their own.
         const LINES: usize = 4;
-        let known = self.0.lock().map(|mut known| std::mem::take(&mut *known)).unwrap_or_default();
+        let known = self.known.lock().map(|known| known.clone()).unwrap_or_default();
+        if self.reported.swap(known.len(), Ordering::Relaxed) == known.len() {
+            return;
+        }
         let mut ways: BTreeMap<Framing, Vec<&str>> = BTreeMap::new();
         for (file, framing) in &known {
             ways.entry(*framing).or_default().push(file);

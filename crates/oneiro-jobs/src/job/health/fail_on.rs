@@ -39,8 +39,8 @@ impl fmt::Display for FailOn {
         let sign = if self.or_equal { ">=" } else { ">" };
         let name = self.verdict.map_or("unhealthy", Verdict::name);
         match self.is_share {
-            true => write!(f, "{name}{sign}{}%", crate::numbers::short(100.0 * self.bound)),
-            false => write!(f, "{name}{sign}{}", crate::numbers::short(self.bound)),
+            true => write!(f, "{name}{sign}{}%", crate::numbers::rounded(100.0 * self.bound)),
+            false => write!(f, "{name}{sign}{}", self.bound),
         }
     }
 }
