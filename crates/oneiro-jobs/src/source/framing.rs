@@ -152,9 +152,6 @@ impl Framings {
     /// Returns a JSON list of files and their framings.
     pub fn json(&self) -> serde_json::Value {
         let known = self.known.lock().map(|known| known.clone()).unwrap_or_default();
-        if self.reported.swap(known.len(), Ordering::Relaxed) == known.len() {
-            return;
-        }
         known.iter().map(|(file, framing)| serde_json::json!({ "file": file, "shown": framing })).collect()
     }
 
