@@ -132,27 +132,38 @@ pub(crate) fn kept_share(from: [usize; 2], size: [usize; 2], crop: Option<f64>) 
 
 /// How photos were cropped and resized to a network's size, by file.
 #[derive(Debug, Default)]
-pub struct Framings(Mutex<BTreeMap<String, Framing>>);
+pub struct Framings {
+    known: Mutex<BTreeMap<String, Framing>>,
+    /// The framings at the last remark, so that none is made twice.
+    said: Mutex<BTreeMap<String, Framing>>,
+}
 
 impl Framings {
     /// Stores the framing of a photo; replaces an earlier one of the same photo.
     pub fn add(&self, file: &str, framing: Framing) {
-        if let Ok(mut known) = self.0.lock() {
+        if let Ok(mut known) = self.known.lock() {
             known.insert(file.to_owned(), framing);
         }
     }
 
     /// Returns a JSON list of files and their framings.
     pub fn json(&self) -> serde_json::Value {
-        let known = self.0.lock().map(|known| known.clone()).unwrap_or_default();
+        let known = self.known.lock().map(|known| known.clone()).unwrap_or_default();
         known.iter().map(|(file, framing)| serde_json::json!({ "file": file, "shown": framing })).collect()
     }
 
-    /// Reports the framings in remarks, one for each way in which photos were framed.
+    /// Reports the framings in remarks, one for each way in which photos were framed. Does nothing if they are
+    /// those of the last report.
     pub fn say(&self, context: &Context) {
         /// Maximum number of remarks.
         const LINES: usize = 4;
-        let known = self.0.lock().map(|known| known.clone()).unwrap_or_default();
+        let known = self.known.lock().map(|known| known.clone()).unwrap_or_default();
+        if let Ok(mut said) = self.said.lock() {
+            if *said == known {
+                return;
+            }
+            said.clone_from(&known);
+        }
         let mut ways: BTreeMap<Framing, Vec<&str>> = BTreeMap::new();
         for (file, framing) in &known {
             ways.entry(*framing).or_default().push(file);

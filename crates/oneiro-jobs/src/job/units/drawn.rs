@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::job::crops::Crops;
 use crate::job::figures;
 use crate::job::sheet::MIN_CELL_WIDTH;
-use crate::job::tiles::{below, beside, enlarged, squares};
+use crate::job::tiles::{below, beside, enlarged, reduced, squares};
 use crate::numbers::short;
 use crate::store::ScanFile;
 use crate::store::read::{Breadth, ExampleRecord, LayerRecord, UnitRecord};
@@ -265,16 +265,6 @@ impl Drawn<'_> {
             Breadth::Unknown => String::new(),
         })
     }
-}
-
-/// A picture whose longer side is this long at most.
-fn reduced(picture: Image, most: usize) -> Result<Image> {
-    let longest = picture.height.max(picture.width);
-    if longest <= most {
-        return Ok(picture);
-    }
-    let (height, width) = (picture.height * most / longest, picture.width * most / longest);
-    Ok(resize(&picture, height.max(1), width.max(1), Filter::Triangle)?)
 }
 
 /// An example with its picture.
