@@ -152,8 +152,8 @@ impl Framings {
         known.iter().map(|(file, framing)| serde_json::json!({ "file": file, "shown": framing })).collect()
     }
 
-    /// Reports the framings in remarks, one for each way in which photos were framed. Does nothing if they are
-    /// those of the last report.
+    /// Reports the framings in remarks, one for each way in which photos were framed. The same framings are
+    /// reported once.
     pub fn say(&self, context: &Context) {
         /// Maximum number of remarks.
         const LINES: usize = 4;

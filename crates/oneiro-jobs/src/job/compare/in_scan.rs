@@ -7,7 +7,7 @@ use super::report::{Agreement, Confusion, Shared};
 use super::request::ComparedUnit;
 use crate::error::Result;
 use crate::job::Run;
-use crate::job::contributions::contributions;
+use crate::job::contributions::{ContributionsReport, Drivers, contributions};
 use crate::job::crops::Crops;
 use crate::job::tiles::crossed_out;
 use crate::numbers::short;
@@ -18,6 +18,8 @@ use crate::store::read::{LayerRecord, UnitRecord};
 const EXAMPLES: usize = 9;
 /// Units that drive both classes and are listed.
 const SHARED: usize = 9;
+/// Layers before a class that have a channel for each class, at most.
+const MOST_ALONE: usize = 4;
 
 /// Two units as a scan knows them.
 pub(super) struct InScan<'a> {
@@ -99,12 +101,32 @@ impl<'a> InScan<'a> {
         Ok((rows, reports))
     }
 
+    /// What drives a unit. Behind a channel that alone makes the unit, such as one that is averaged to a
+    /// class, what drives this channel.
+    fn drivers(
+        &self,
+        run: &Run<'_>,
+        (unit, layer): &(UnitRecord, &LayerRecord),
+    ) -> Result<ContributionsReport> {
+        let mut found = contributions(run, self.scan, (unit, layer), [EXAMPLES, usize::MAX])?;
+        for _ in 0..MOST_ALONE {
+            let alone = match &found.drivers[..] {
+                [Drivers { layer, raise, lower, .. }] => match (&raise[..], &lower[..]) {
+                    ([one], []) if one.channel == unit.channel => layer,
+                    _ => break,
+                },
+                _ => break,
+            };
+            let layer = self.scan.layer(alone)?.layer;
+            let own = self.scan.unit(layer, unit.channel)?;
+            found = contributions(run, self.scan, (&own, layer), [EXAMPLES, usize::MAX])?;
+        }
+        Ok(found)
+    }
+
     /// The units before two classes that raise both.
     pub(super) fn shared(&self, run: &Run<'_>, crops: &Crops<'_>) -> Result<(Option<BoardRow>, Vec<Shared>)> {
-        let of = |(unit, layer): &(UnitRecord, &LayerRecord)| {
-            contributions(run, self.scan, (unit, layer), [EXAMPLES, usize::MAX])
-        };
-        let (a, b) = (of(&self.units[0])?, of(&self.units[1])?);
+        let (a, b) = (self.drivers(run, &self.units[0])?, self.drivers(run, &self.units[1])?);
         let mut found: Vec<(Shared, &LayerRecord, usize)> = Vec::new();
         for of_a in &a.drivers {
             let Some(of_b) = b.drivers.iter().find(|of_b| of_b.layer == of_a.layer) else { continue };

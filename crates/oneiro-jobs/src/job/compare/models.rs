@@ -118,7 +118,7 @@ pub(super) fn compare(
     let mut rows = Vec::new();
     for (i, name) in names.iter().enumerate() {
         let lines = report.models.iter().map(|of| {
-            of.values[i].map_or_else(String::new, |value| format!("in {}: {}", of.model, short(value)))
+            of.values[i].map_or_else(String::new, |value| format!("{} in {}", short(value), of.model))
         });
         let mut tiles = vec![Tile::optimised(all[i], lines.filter(|line| !line.is_empty()).collect())?];
         if !images.are_synthetic() {

@@ -58,7 +58,9 @@ pub(super) fn values(
 }
 
 /// Renderings of a mixture at most, each with other factors.
-const ROUNDS: usize = 4;
+const ROUNDS: usize = 5;
+/// The binary logarithm of the factor from one rendering of a mixture to the next: half in two steps.
+const STEP: f64 = 0.5;
 /// Share of its own gain that the unit to be excited has to reach, and of the other's share the smaller one.
 const ENOUGH: f64 = 0.5;
 
@@ -111,24 +113,23 @@ impl Mixture {
         }
     }
 
-    /// The mixture to try next: what outweighs the other counts half. Where that made the other one outweigh
+    /// The mixture to try next: what outweighs the other counts less. Where that made the other one outweigh
     /// it, the geometric mean of both ratios. `None` if nothing outweighs anything.
     fn next(self, [a, b]: [f64; 2]) -> Option<Self> {
         let [of_a, of_b] = self.factors;
         match self.kind() {
-            "a-b" if a < ENOUGH => return Some(Self::of([of_a, of_b / 2.0])),
-            "b-a" if b < ENOUGH => return Some(Self::of([of_a / 2.0, of_b])),
+            "a-b" if a < ENOUGH => return Some(Self::of([of_a, less(of_b)])),
+            "b-a" if b < ENOUGH => return Some(Self::of([less(of_a), of_b])),
             "a+b" if a < ENOUGH * b || b < ENOUGH * a => {}
             _ => return None,
         }
         let ratio = (of_a / of_b).log2();
-        let (mut bounds, step) = (self.bounds, if a < b { 1.0 } else { -1.0 });
+        let (mut bounds, step) = (self.bounds, if a < b { STEP } else { -STEP });
         bounds[usize::from(a > b)] = ratio;
         let ratio = match bounds {
             [low, high] if low.is_finite() && high.is_finite() => (low + high) / 2.0,
             _ => ratio + step,
         };
-        let two_digits = |factor: f64| (100.0 * factor).round() / 100.0;
         let factors = [two_digits(ratio.min(0.0).exp2()), two_digits((-ratio).min(0.0).exp2())];
         Some(Self { factors, bounds })
     }
@@ -147,8 +148,17 @@ impl Mixture {
     }
 }
 
-/// Renders A − B, B − A and A + B, with factors under which neither unit outweighs the other: what does is
-/// halved, up to three times. Nothing if one of the units gained nothing over noise in its own picture.
+/// A factor that is smaller by a step.
+fn less(factor: f64) -> f64 {
+    factor.signum() * two_digits((factor.abs().log2() - STEP).exp2())
+}
+
+fn two_digits(factor: f64) -> f64 {
+    (100.0 * factor).round() / 100.0
+}
+
+/// Renders A − B, B − A and A + B, with factors under which neither unit outweighs the other: what does gets
+/// less weight, down to a quarter. Nothing if one of the units gained nothing over noise in its own picture.
 ///
 /// # Errors
 /// Those of rendering.
@@ -207,20 +217,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_outweighs_the_other_is_halved() {
+    fn what_outweighs_the_other_counts_less() {
         let [difference, other, sum] = Mixture::ALL;
         assert_eq!([difference.name(), other.name(), sum.name()], ["A − B", "B − A", "A + B"]);
         // A lowers both: B counts for less.
         let milder = difference.next([-0.5, -2.0]).unwrap();
-        assert_eq!((milder.name().as_str(), milder.kind()), ("A − 0.5 B", "a-b"));
+        assert_eq!((milder.name().as_str(), milder.kind()), ("A − 0.71 B", "a-b"));
+        assert_eq!(milder.next([0.4, 0.1]).unwrap().name(), "A − 0.5 B");
         assert_eq!(difference.next([0.6, -2.0]), None);
-        assert_eq!(other.next([-2.0, 0.1]).unwrap().name(), "B − 0.5 A");
+        assert_eq!(other.next([-2.0, 0.1]).unwrap().name(), "B − 0.71 A");
         let less_of_a = sum.next([0.9, 0.1]).unwrap();
-        assert_eq!(less_of_a.name(), "0.5 A + B");
-        assert_eq!(less_of_a.next([0.9, 0.1]).unwrap().name(), "0.25 A + B");
+        assert_eq!(less_of_a.name(), "0.71 A + B");
+        assert_eq!(less_of_a.next([0.9, 0.1]).unwrap().name(), "0.5 A + B");
         // Now B outweighs A: the truth lies between.
-        assert_eq!(less_of_a.next([0.1, 0.9]).unwrap().name(), "0.71 A + B");
-        assert_eq!(sum.next([0.1, 0.9]).unwrap().name(), "A + 0.5 B");
+        assert_eq!(less_of_a.next([0.1, 0.9]).unwrap().name(), "0.84 A + B");
+        assert_eq!(sum.next([0.1, 0.9]).unwrap().name(), "A + 0.71 B");
         assert_eq!(sum.next([0.6, 0.4]), None);
     }
 

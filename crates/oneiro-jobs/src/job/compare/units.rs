@@ -166,7 +166,7 @@ fn optimised(pictures: &[ComparedPicture], finished: &[Finished]) -> Result<Boar
     }
     let note = "Each picture maximises what stands below it. A − B and B − A show how the units differ, A + B what they share. \
                 In these, each unit's value is divided by what its own picture gained over noise, and what outweighs the other \
-                is halved. Percentages are shares of that gain.";
+                counts less. Percentages are shares of that gain.";
     Ok(BoardRow::new("optimised", note, tiles))
 }
 
