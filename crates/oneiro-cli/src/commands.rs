@@ -7,6 +7,7 @@ pub mod bench;
 pub mod caricature;
 pub mod check;
 pub mod classify;
+pub mod compare;
 pub mod completions;
 pub mod demo;
 pub mod dream;

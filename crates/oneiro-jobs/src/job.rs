@@ -15,6 +15,7 @@ use crate::source::places::Places;
 
 pub mod attribution;
 pub mod classification;
+pub mod compare;
 pub mod contributions;
 pub mod crops;
 pub mod demo;

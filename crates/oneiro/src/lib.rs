@@ -45,8 +45,10 @@
 //! | [`dream`] | the loop of a dream on a given picture, octave by octave and tile by tile |
 //! | [`attribution`] | image + objective → contribution of each pixel to the objective |
 //! | [`layer_summaries`] | images → a few statistics for each channel of many layers, without storing maps |
+//! | [`layer_maps`] | images → whole maps of layers, position by position |
 //! | [`layer_relevance`] | image + class → contribution of each position of layers to the class |
 //! | [`unit_statistics`] | these statistics of many images → best images of each unit, moments, samples |
+//! | [`similarity`] | vectors, samples of units, layers → cosine, correlations, CKA |
 //! | [`spatial_activations`] | image + layer → a vector over the channels for each position |
 //!
 //! The folder `examples/` has this program (`quickstart`). Further programs define an objective
@@ -69,6 +71,7 @@ pub mod filters;
 pub mod gradients;
 pub mod input;
 pub mod kernels;
+pub mod layer_maps;
 pub mod layer_relevance;
 pub mod layer_summaries;
 pub mod model;
@@ -83,6 +86,7 @@ mod range;
 pub mod regularizer;
 pub mod render;
 pub mod rng;
+pub mod similarity;
 pub mod spatial_activations;
 mod spectrum;
 pub mod statistics;

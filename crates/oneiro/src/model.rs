@@ -26,6 +26,7 @@ mod picture_axes;
 #[cfg(test)]
 mod tests;
 pub mod unit_layers;
+pub mod unit_weights;
 
 pub use axes::{Layered, Target, View};
 pub use begin::{Begun, Declared, begin_at};

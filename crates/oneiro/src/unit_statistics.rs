@@ -23,6 +23,7 @@ pub use classes::ClassResponse;
 pub use layer::{LayerStatistics, Seen, Source};
 pub use moments::Moments;
 pub use ranking::{Example, Order, Ranking};
+pub(crate) use sample::dot;
 pub use sample::{NormalSample, histogram, quantiles};
 
 use oneiro_net::summary::ChannelSummary;

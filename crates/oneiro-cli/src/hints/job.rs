@@ -46,6 +46,10 @@ pub fn of_job(error: &JobError) -> Hint {
         JobError::SeveralFields { .. } => {
             Hint::advice(", such as with --start 10 --count 2, or one field of flow with --count 1")
         }
+        JobError::Compared { several: true } => {
+            Hint::advice(": oneiro compare MODEL --unit A --unit B, or oneiro compare MODEL MODEL --unit A")
+        }
+        JobError::Setting { setting: Setting::Drawn, value, .. } => Hint::flag(format!("--top {value}")),
         JobError::GrayBands { .. } => Hint::flag("--gray"),
         _ => Hint::default(),
     }

@@ -18,6 +18,7 @@ mod bytes;
 mod class_folders;
 mod clips;
 mod collisions;
+mod compare;
 mod config;
 mod contracts;
 mod display;

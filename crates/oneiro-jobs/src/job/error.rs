@@ -420,7 +420,48 @@ pub enum JobError {
         /// The operating system's error.
         source: std::io::Error,
     },
-    /// The file of a stored part is truncated.
+    /// A comparison of one thing in several networks was requested of one network, or the other way round.
+    #[error(
+        "{}",
+        if *several {
+            "one unit or layer is compared between networks, and there is one network; name another one, or a second unit or layer"
+        } else {
+            "two units or layers are compared within one network, and there are several networks; name one network, or one unit \
+             or layer"
+        }
+    )]
+    Compared {
+        /// Whether several networks are needed.
+        several: bool,
+    },
+    /// A unit that cannot be compared.
+    #[error(
+        "{unit}: only channels, neurons, directions and classes are compared, such as LAYER:CHANNEL or class:NAME"
+    )]
+    NotCompared {
+        /// The unit.
+        unit: String,
+    },
+    /// A layer has different numbers of channels in two networks.
+    #[error(
+        "layer \"{layer}\" has {} channels in {} and {} in {}; only equal layers are compared channel by channel",
+        channels[0], models[0], channels[1], models[1]
+    )]
+    LayersDiffer {
+        /// The layer.
+        layer: String,
+        /// The networks.
+        models: [String; 2],
+        /// Number of channels in each.
+        channels: [usize; 2],
+    },
+    /// None of the images of a data set can be read.
+    #[error("none of the images of {data} can be read")]
+    NothingRead {
+        /// The data set.
+        data: String,
+    },
+    /// A stored part is truncated.
     #[error("the part is cut off")]
     CutOff,
 }
@@ -447,6 +488,8 @@ pub enum Setting {
     Stride,
     /// Factor by which pixels are enlarged.
     Enlargement,
+    /// Number of filters or pairs that are drawn.
+    Drawn,
 }
 
 impl std::fmt::Display for Setting {
@@ -461,6 +504,7 @@ impl std::fmt::Display for Setting {
             Self::Count => "the number of frames",
             Self::Stride => "the step between frames",
             Self::Enlargement => "the enlargement",
+            Self::Drawn => "the number of filters or pairs that are drawn",
         })
     }
 }

@@ -38,6 +38,16 @@ pub(crate) fn enlarged(image: Image, tile: usize) -> Result<Image> {
     Ok(resize(&image, image.height * factor, image.width * factor, Filter::Area)?)
 }
 
+/// A picture whose longer side is this long at most.
+pub(crate) fn reduced(picture: Image, most: usize) -> Result<Image> {
+    let longest = picture.height.max(picture.width);
+    if longest <= most {
+        return Ok(picture);
+    }
+    let (height, width) = (picture.height * most / longest, picture.width * most / longest);
+    Ok(resize(&picture, height.max(1), width.max(1), Filter::Triangle)?)
+}
+
 /// Arranges pictures in a square mosaic, each resized to its tile.
 pub(crate) fn squares(parts: &[Image], side: usize) -> Result<Image> {
     let tile = (side.saturating_sub((SIDE - 1) * GAP) / SIDE).max(1);

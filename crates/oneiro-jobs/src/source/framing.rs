@@ -137,8 +137,8 @@ pub(crate) fn kept_share(from: [usize; 2], size: [usize; 2], crop: Option<f64>) 
 #[derive(Debug, Default)]
 pub struct Framings {
     known: Mutex<BTreeMap<String, Framing>>,
-    /// Number of photos at the last report.
-    reported: AtomicUsize,
+    /// The framings at the last remark, so that none is made twice.
+    said: Mutex<BTreeMap<String, Framing>>,
 }
 
 impl Framings {
@@ -155,14 +155,17 @@ impl Framings {
         known.iter().map(|(file, framing)| serde_json::json!({ "file": file, "shown": framing })).collect()
     }
 
-    /// Reports the framings in remarks, one for each way in which photos were framed. Nothing is
-    /// reported if there are no new photos.
+    /// Reports the framings in remarks, one for each way in which photos were framed. The same framings are
+    /// reported once.
     pub fn say(&self, context: &Context) {
         /// Most ways of cropping that get a remark of their own.
         const LINES: usize = 4;
         let known = self.known.lock().map(|known| known.clone()).unwrap_or_default();
-        if self.reported.swap(known.len(), Ordering::Relaxed) == known.len() {
-            return;
+        if let Ok(mut said) = self.said.lock() {
+            if *said == known {
+                return;
+            }
+            said.clone_from(&known);
         }
         let mut ways: BTreeMap<Framing, Vec<&str>> = BTreeMap::new();
         for (file, framing) in &known {

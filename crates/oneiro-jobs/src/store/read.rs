@@ -18,6 +18,7 @@ use crate::model::{LoadedModel, ModelSpec};
 use crate::provenance::ProvenanceError;
 
 mod filters;
+mod named_images;
 mod names;
 mod records;
 mod strength;

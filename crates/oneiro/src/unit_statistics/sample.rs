@@ -48,8 +48,8 @@ impl NormalSample {
     }
 }
 
-/// Computes the inner product in parallel partial sums that fill vector registers.
-fn dot(a: &[f32], b: &[f32]) -> f32 {
+/// The inner product, in chains that fill registers.
+pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
     const LANES: usize = 16;
     let mut sums = [0.0f32; LANES];
     let (a_chunks, b_chunks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::job::crops::Crops;
 use crate::job::figures;
 use crate::job::sheet::MIN_CELL_WIDTH;
-use crate::job::tiles::{below, beside, enlarged, squares};
+use crate::job::tiles::{below, beside, enlarged, reduced, squares};
 use crate::numbers::short;
 use crate::store::ScanFile;
 use crate::store::read::{Breadth, ExampleRecord, LayerRecord, UnitRecord};
@@ -267,17 +267,7 @@ impl Drawn<'_> {
     }
 }
 
-/// Shrinks a picture so that its longer side has at most `most` pixels.
-fn reduced(picture: Image, most: usize) -> Result<Image> {
-    let longest = picture.height.max(picture.width);
-    if longest <= most {
-        return Ok(picture);
-    }
-    let (height, width) = (picture.height * most / longest, picture.width * most / longest);
-    Ok(resize(&picture, height.max(1), width.max(1), Filter::Triangle)?)
-}
-
-/// Returns the page's figure of an example image.
+/// An example with its picture.
 fn figure(example: &ExampleRecord, picture: Image) -> Result<Figure> {
     let picture = reduced(picture, ON_PAGE)?;
     let class = example.class.as_deref().map_or("", plain_class);

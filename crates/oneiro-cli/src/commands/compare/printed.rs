@@ -1,0 +1,129 @@
+//! The reports of comparisons as text.
+
+use anyhow::Result;
+use oneiro_jobs::job::compare::{
+    CompareReport, FiltersReport, LayersReport, ModelsReport, ShownImage, UnitsReport,
+};
+use oneiro_jobs::numbers::short;
+
+use crate::context::Context;
+
+/// Filters or pairs that are listed.
+const LISTED: usize = 10;
+/// Images of a list that are named.
+const NAMED: usize = 3;
+
+pub(super) fn report(context: &Context, report: &CompareReport) -> Result<()> {
+    match report {
+        CompareReport::Units(report) => units(context, report),
+        CompareReport::Layers(report) => layers(context, report),
+        CompareReport::Unit(report) => models(context, report),
+        CompareReport::Filters(report) => filters(context, report),
+    }
+}
+
+/// A number that may be undefined.
+fn number(value: Option<f64>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| format!("{value:.3}"))
+}
+
+fn units(context: &Context, report: &UnitsReport) -> Result<()> {
+    context.print(&format!("A {}, B {}", report.a, report.b))?;
+    context.print(
+        "picture       A            B        (shares of what each unit's own picture gains over noise)",
+    )?;
+    for picture in &report.pictures {
+        let of = |value: Option<f64>, share: Option<f64>| {
+            let share = share.map_or_else(String::new, |share| format!(" {:.0} %", 100.0 * share));
+            format!("{}{share}", value.map_or_else(|| "-".to_owned(), short))
+        };
+        let (a, b) = (of(picture.a, picture.share_a), of(picture.b, picture.share_b));
+        context.print(&format!("  {:<6}  {a:<16}  {b}", picture.of))?;
+    }
+    report.words().iter().try_for_each(|words| context.print(words))?;
+    let lists: [(&str, &[ShownImage]); 3] =
+        [("A and not B", &report.a_not_b), ("B and not A", &report.b_not_a), ("both", &report.both)];
+    for (name, list) in lists.into_iter().filter(|(_, list)| !list.is_empty()) {
+        let image =
+            |image: &ShownImage| format!("{} (A {}, B {})", image.file, short(image.a), short(image.b));
+        let images: Vec<String> = list.iter().take(NAMED).map(image).collect();
+        context.print(&format!("{name}: {}", images.join(", ")))?;
+    }
+    if !report.shared.is_empty() {
+        let unit = |shared: &oneiro_jobs::job::compare::Shared| {
+            format!("{} ({} and {})", shared.unit, short(shared.a), short(shared.b))
+        };
+        let units: Vec<String> = report.shared.iter().take(NAMED).map(unit).collect();
+        context.print(&format!("drive both: {}", units.join(", ")))?;
+    }
+    Ok(())
+}
+
+fn layers(context: &Context, report: &LayersReport) -> Result<()> {
+    let [a, b] = report.channels;
+    context.print(&format!("A {} ({a} channels), B {} ({b} channels)", report.a, report.b))?;
+    report.words().iter().try_for_each(|words| context.print(words))?;
+    context
+        .print("for each channel of A the channel of B with the largest correlation, most similar first:")?;
+    for of in report.matches.iter().take(LISTED) {
+        context.print(&format!("  {:>4} - {:>4}  {:.3}", of.a, of.b, of.correlation))?;
+    }
+    if report.matches.len() > LISTED {
+        context.print(&format!("  and {} more", report.matches.len() - LISTED))?;
+    }
+    Ok(())
+}
+
+fn models(context: &Context, report: &ModelsReport) -> Result<()> {
+    context.print(&report.unit)?;
+    let width = report.models.iter().map(|of| of.model.chars().count()).max().unwrap_or(0).max(7);
+    context.print(&format!(
+        "  {:<width$}  noise -> picture       weights  activations  (cosine and correlation with the first)",
+        "network"
+    ))?;
+    for of in &report.models {
+        let values = format!("{} -> {}", short(of.value_at_start), short(of.value));
+        let activations = of.correlations.first().and_then(|of| of.pearson);
+        let weights = of.weight_cosines.first().copied().flatten();
+        context.print(&format!(
+            "  {:<width$}  {values:<20}  {:>7}  {:>11}",
+            of.model,
+            number(weights),
+            number(activations)
+        ))?;
+    }
+    report.words().iter().try_for_each(|words| context.print(words))?;
+    context.print("the value in each network (row) of the picture of each network (column):")?;
+    for of in &report.models {
+        let values: Vec<String> = of
+            .values
+            .iter()
+            .map(|value| format!("{:>9}", value.map_or_else(|| "-".to_owned(), short)))
+            .collect();
+        context.print(&format!("  {:<width$}  {}", of.model, values.join("  ")))?;
+    }
+    Ok(())
+}
+
+fn filters(context: &Context, report: &FiltersReport) -> Result<()> {
+    context.print(&format!("{} in {}", report.layer, report.models.join(", ")))?;
+    report.words().iter().try_for_each(|words| context.print(words))?;
+    context
+        .print("channel  change  cosine of weights, correlation of activations with the first network:")?;
+    for filter in report.filters.iter().take(LISTED) {
+        let later = filter.weight_cosines.iter().zip(&filter.correlations).skip(1);
+        let later: Vec<String> = later
+            .map(|(cosine, correlation)| format!("{}, {}", number(*cosine), number(*correlation)))
+            .collect();
+        context.print(&format!(
+            "  {:>5}  {:>6}  {}",
+            filter.channel,
+            number(filter.change),
+            later.join("; ")
+        ))?;
+    }
+    if report.filters.len() > LISTED {
+        context.print(&format!("  and {} more", report.filters.len() - LISTED))?;
+    }
+    Ok(())
+}

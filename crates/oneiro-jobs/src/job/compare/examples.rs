@@ -1,0 +1,243 @@
+//! Images that excite one of two units, both, or one and not the other.
+
+use std::collections::BTreeSet;
+
+use oneiro::layer_maps::Peak;
+use oneiro_media::Image;
+
+use super::board::{BoardRow, Tile};
+use super::images::Images;
+use super::reader::Readers;
+use super::report::ShownImage;
+use crate::error::Result;
+use crate::job::Run;
+use crate::job::crops::Crops;
+use crate::job::units::plain_class;
+use crate::numbers::short;
+use crate::store::ScanFile;
+use crate::store::read::{ExampleRecord, LayerRecord};
+use crate::task::Task;
+
+/// Images in a list.
+const SHOWN: usize = 9;
+
+/// A picture with what two units do for it.
+pub(super) struct Measured {
+    /// Its index among the images.
+    pub at: usize,
+    /// What A and B do.
+    pub peaks: [Peak; 2],
+}
+
+/// Runs two units on all pictures.
+///
+/// # Errors
+/// If a scan cannot be read, or no picture can.
+pub(super) fn measure(
+    run: &Run<'_>,
+    readers: &mut [Readers],
+    inputs: &[oneiro::input::PictureInput],
+    images: &Images<'_>,
+    most: usize,
+) -> Result<(Vec<(usize, Vec<Peak>)>, Vec<usize>)> {
+    let mut progress = Task::new(run.context, "comparing", most as u64);
+    let (mut measured, mut unread) = (Vec::new(), Vec::new());
+    for at in 0..most {
+        run.context.check()?;
+        let mut peaks = Vec::new();
+        for (readers, input) in readers.iter_mut().zip(inputs) {
+            let Some(picture) = images.display(at, input)? else { break };
+            peaks.extend(run.context.compute(|| readers.run(&picture))?);
+        }
+        match peaks.is_empty() {
+            true => unread.push(at),
+            false => measured.push((at, peaks)),
+        }
+        progress.advance(1);
+    }
+    Ok((measured, unread))
+}
+
+/// The values of one of two units.
+pub(super) fn values(measured: &[Measured], unit: usize, of: impl Fn(&Peak) -> f32) -> Vec<f32> {
+    measured.iter().map(|measured| of(&measured.peaks[unit])).collect()
+}
+
+/// Images in the five lists of two units.
+pub(super) struct Lists {
+    /// Indices in the measured pictures: best of A, best of B, A and not B, B and not A, both.
+    lists: [Vec<usize>; 5],
+}
+
+impl Lists {
+    /// Chooses by standard scores: how many standard deviations over these pictures a unit's largest
+    /// activation lies above its mean. Images that excite one and not the other have the largest
+    /// differences of scores, with that of the one above zero; for images that excite both the smaller of
+    /// their scores counts.
+    pub(super) fn new(measured: &[Measured]) -> Self {
+        let scores = [0, 1].map(|unit| standard(&values(measured, unit, |peak| peak.largest)));
+        let best = |score: &dyn Fn(usize) -> f64, wanted: &dyn Fn(usize) -> bool| {
+            let mut order: Vec<usize> = (0..measured.len()).filter(|&i| wanted(i)).collect();
+            order.sort_by(|&i, &j| score(j).total_cmp(&score(i)).then(i.cmp(&j)));
+            order.truncate(SHOWN);
+            order
+        };
+        let of = |unit: usize| move |i: usize| scores_of(measured, unit, i);
+        let [a, b] = &scores;
+        let lists = [
+            best(&of(0), &|i| of(0)(i).is_finite()),
+            best(&of(1), &|i| of(1)(i).is_finite()),
+            best(&|i| a[i] - b[i], &|i| a[i] > 0.0 && a[i] > b[i]),
+            best(&|i| b[i] - a[i], &|i| b[i] > 0.0 && b[i] > a[i]),
+            best(&|i| a[i].min(b[i]), &|i| a[i] > 0.0 && b[i] > 0.0),
+        ];
+        Self { lists }
+    }
+
+    /// What each list is called, by the names of the units, and what is in it.
+    fn headings() -> [[&'static str; 2]; 5] {
+        [
+            ["A largest", "The images with the largest activation of A."],
+            ["B largest", "The images with the largest activation of B."],
+            ["A and not B", "A lies far above its mean over the images, and B does not."],
+            ["B and not A", "B lies far above its mean over the images, and A does not."],
+            ["both", "A and B lie far above their means."],
+        ]
+    }
+}
+
+fn scores_of(measured: &[Measured], unit: usize, i: usize) -> f64 {
+    f64::from(measured[i].peaks[unit].largest)
+}
+
+/// Values as standard deviations above their mean; 0 for values that do not vary or are not finite.
+fn standard(values: &[f32]) -> Vec<f64> {
+    let finite: Vec<f64> = values.iter().filter(|v| v.is_finite()).map(|v| f64::from(*v)).collect();
+    let n = finite.len().max(1) as f64;
+    let mean = finite.iter().sum::<f64>() / n;
+    let deviation = (finite.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt();
+    let score = |v: &f32| match v.is_finite() && deviation > 0.0 {
+        true => (f64::from(*v) - mean) / deviation,
+        false => 0.0,
+    };
+    values.iter().map(score).collect()
+}
+
+/// The images of a scan with two units' values, drawn.
+pub(super) struct Shown<'a> {
+    pub scan: &'a ScanFile,
+    pub crops: &'a Crops<'a>,
+    /// Indices and files of all images that were run.
+    pub seen: &'a [(u32, String)],
+    /// The layers of A and B.
+    pub layers: [&'a LayerRecord; 2],
+}
+
+impl Shown<'_> {
+    /// All lists as rows, with their reports.
+    ///
+    /// # Errors
+    /// If the scan cannot be read.
+    pub(super) fn rows(
+        &self,
+        measured: &[Measured],
+        lists: &Lists,
+    ) -> Result<(Vec<BoardRow>, [Vec<ShownImage>; 5])> {
+        let (mut rows, mut reports) = (Vec::new(), [const { Vec::new() }; 5]);
+        for (i, list) in lists.lists.iter().enumerate() {
+            // What A sees is drawn where A is the one that is excited; for both the whole image.
+            let unit = [Some(0), Some(1), Some(0), Some(1), None][i];
+            let mut tiles = Vec::new();
+            for &at in list {
+                let (tile, report) = self.tile(&measured[at], unit)?;
+                tiles.push(tile);
+                reports[i].push(report);
+            }
+            let [heading, note] = Lists::headings()[i];
+            if !tiles.is_empty() {
+                rows.push(BoardRow::new(heading, note, tiles));
+            }
+        }
+        Ok((rows, reports))
+    }
+
+    /// An image, or what a unit sees of it where it is largest.
+    fn tile(&self, measured: &Measured, unit: Option<usize>) -> Result<(Tile, ShownImage)> {
+        let (image, file) = &self.seen[measured.at];
+        let class = self.scan.image(*image)?.class;
+        let [a, b] = measured.peaks.map(|peak| f64::from(peak.largest));
+        let picture = match unit {
+            Some(unit) => {
+                let (layer, peak) = (self.layers[unit], measured.peaks[unit]);
+                let (value, position) = (f64::from(peak.largest), layer.position(peak.place));
+                let (image, file) = (*image, file.clone());
+                let example =
+                    ExampleRecord { image, file, class: class.clone(), value, before: value, position };
+                self.crops.crop(&example, layer)?
+            }
+            None => self.crops.picture(*image, file)?,
+        };
+        let mut lines = vec![class.as_deref().map_or_else(|| file.clone(), |c| plain_class(c).to_owned())];
+        lines.push(format!("A {}", short(a)));
+        lines.push(format!("B {}", short(b)));
+        Ok((Tile::image(picture, lines)?, ShownImage { file: file.clone(), class, a, b }))
+    }
+
+    /// Images of a scan by their indices, without values.
+    ///
+    /// # Errors
+    /// If the scan cannot be read.
+    pub(super) fn named(&self, images: &[(u32, String)]) -> Result<Vec<Tile>> {
+        let picture = |(image, file): &(u32, String)| -> Result<Tile> {
+            let picture: Image = self.crops.picture(*image, file)?;
+            let name = file.rsplit('/').next().unwrap_or(file).to_owned();
+            Tile::image(picture, vec![name])
+        };
+        images.iter().take(SHOWN).map(picture).collect()
+    }
+}
+
+/// The images of units' lists that are not among those that were chosen.
+pub(super) fn further<'e>(
+    seen: &[(u32, String)],
+    lists: impl Iterator<Item = &'e ExampleRecord>,
+) -> Vec<(u32, String)> {
+    let mut known: BTreeSet<u32> = seen.iter().map(|(image, _)| *image).collect();
+    let mut found = Vec::new();
+    for example in lists {
+        if known.insert(example.image) {
+            found.push((example.image, example.file.clone()));
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn measured(values: &[[f32; 2]]) -> Vec<Measured> {
+        let peak = |value: f32| Peak { largest: value, place: 0, mean: value };
+        values.iter().enumerate().map(|(at, [a, b])| Measured { at, peaks: [peak(*a), peak(*b)] }).collect()
+    }
+
+    #[test]
+    fn images_are_chosen_by_both_units() {
+        // Of B the numbers are a hundred times as large: scores have no scale.
+        let all = measured(&[[5.0, 0.0], [0.0, 500.0], [4.0, 400.0], [0.0, 0.0], [f32::NAN, 0.0]]);
+        let Lists { lists } = Lists::new(&all);
+        assert_eq!(lists[0][..2], [0, 2]);
+        assert_eq!(lists[1][..2], [1, 2]);
+        assert_eq!(lists[2][0], 0);
+        assert_eq!(lists[3][0], 1);
+        assert_eq!(lists[4], [2]);
+    }
+
+    #[test]
+    fn units_that_never_vary_excite_nothing() {
+        let Lists { lists } = Lists::new(&measured(&[[0.0, 1.0], [0.0, 3.0]]));
+        assert_eq!(lists[2], [] as [usize; 0]);
+        assert_eq!(lists[3], [1]);
+        assert_eq!(lists[4], [] as [usize; 0]);
+    }
+}

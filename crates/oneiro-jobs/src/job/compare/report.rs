@@ -1,0 +1,265 @@
+//! The reports on comparisons.
+
+use serde::Serialize;
+
+/// What a comparison found.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "compares", rename_all = "kebab-case")]
+pub enum CompareReport {
+    /// Two units of one network.
+    Units(Box<UnitsReport>),
+    /// Two layers of one network.
+    Layers(LayersReport),
+    /// One unit in several networks.
+    Unit(ModelsReport),
+    /// The filters of a layer in several networks.
+    Filters(FiltersReport),
+}
+
+/// Two units of one network.
+#[derive(Debug, Clone, Serialize)]
+pub struct UnitsReport {
+    /// The first unit.
+    pub a: String,
+    /// The second unit.
+    pub b: String,
+    /// The optimised pictures: A, B and, if both can be excited, A − B, B − A and A + B.
+    pub pictures: Vec<ComparedPicture>,
+    /// Cosine of what the units weigh their common inputs with; `None` if they weigh different inputs, or
+    /// their weights are not known.
+    pub weight_cosine: Option<f64>,
+    /// How their gradients with respect to the picture agree.
+    pub gradients: GradientAgreement,
+    /// How their activations agree.
+    pub activations: ActivationAgreement,
+    /// The data: a folder, a list or a scan.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<String>,
+    /// Images that excite A most.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub best_a: Vec<ShownImage>,
+    /// Images that excite B most.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub best_b: Vec<ShownImage>,
+    /// Images that excite A, but not B.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub a_not_b: Vec<ShownImage>,
+    /// Images that excite B, but not A.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub b_not_a: Vec<ShownImage>,
+    /// Images that excite both.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub both: Vec<ShownImage>,
+    /// For two classes, images of each that the network names as the other.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub confusions: Vec<Confusion>,
+    /// For two classes, the units before them that drive both.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub shared: Vec<Shared>,
+}
+
+/// An optimised picture, with what both units make of it.
+#[derive(Debug, Clone, Serialize)]
+pub struct ComparedPicture {
+    /// What was maximised: "a", "b", "a-b", "b-a" or "a+b".
+    pub kind: &'static str,
+    /// The same with factors, in units of the gains: "A − 0.5 B".
+    pub of: String,
+    /// The same as an expression.
+    pub objective: String,
+    /// The value of A.
+    pub a: Option<f64>,
+    /// The value of B.
+    pub b: Option<f64>,
+    /// The value of A less that for noise, as a share of the same difference for A's own picture.
+    pub share_a: Option<f64>,
+    /// The same for B.
+    pub share_b: Option<f64>,
+}
+
+/// How the gradients of two units agree.
+#[derive(Debug, Clone, Serialize)]
+pub struct GradientAgreement {
+    /// Number of pictures.
+    pub pictures: usize,
+    /// Number of pictures at which one gradient is zero.
+    pub undefined: usize,
+    /// The mean of the cosines at the other pictures.
+    pub mean: Option<f64>,
+    /// Their standard deviation.
+    pub deviation: Option<f64>,
+    /// The cosine of the mean gradients.
+    pub of_means: Option<f64>,
+    /// The cosine at the optimised picture of the first unit.
+    pub on_a: Option<f64>,
+    /// The cosine at the optimised picture of the second unit.
+    pub on_b: Option<f64>,
+}
+
+/// Correlations of two samples.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Agreement {
+    /// Number of pairs of values.
+    pub count: usize,
+    /// Pearson's correlation.
+    pub pearson: Option<f64>,
+    /// Spearman's correlation, of ranks.
+    pub spearman: Option<f64>,
+}
+
+impl Agreement {
+    /// Of two samples.
+    pub(super) fn of(a: &[f32], b: &[f32]) -> Self {
+        let (pearson, spearman) = (oneiro::similarity::pearson(a, b), oneiro::similarity::spearman(a, b));
+        Self { count: a.len().min(b.len()), pearson, spearman }
+    }
+}
+
+/// How the activations of two units agree.
+#[derive(Debug, Clone, Serialize)]
+pub struct ActivationAgreement {
+    /// Whether the pictures are synthetic.
+    pub synthetic: bool,
+    /// Of the largest activations of each picture.
+    pub largest: Agreement,
+    /// Of the mean activations of each picture.
+    pub mean: Agreement,
+    /// Of the activations at equal positions, sampled by a scan; for units of one layer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub positions: Option<Agreement>,
+}
+
+/// An image with what two units make of it.
+#[derive(Debug, Clone, Serialize)]
+pub struct ShownImage {
+    /// The file, relative to the data.
+    pub file: String,
+    /// The class of the image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class: Option<String>,
+    /// The largest activation of A.
+    pub a: f64,
+    /// The largest activation of B.
+    pub b: f64,
+}
+
+/// Images of one class that the network names as another.
+#[derive(Debug, Clone, Serialize)]
+pub struct Confusion {
+    /// The class of the images.
+    pub class: String,
+    /// The class that is named.
+    pub named: String,
+    /// Number of these images.
+    pub count: usize,
+    /// Number of all images of the class.
+    pub images: usize,
+    /// Some of their files, the surest first.
+    pub files: Vec<String>,
+}
+
+/// A unit that drives two classes.
+#[derive(Debug, Clone, Serialize)]
+pub struct Shared {
+    /// The unit.
+    pub unit: String,
+    /// What it contributes to A, the mean over A's best images: weight times activation.
+    pub a: f64,
+    /// What it contributes to B, the mean over B's best images.
+    pub b: f64,
+}
+
+/// Two layers of one network.
+#[derive(Debug, Clone, Serialize)]
+pub struct LayersReport {
+    /// The first layer.
+    pub a: String,
+    /// The second layer.
+    pub b: String,
+    /// Number of their channels.
+    pub channels: [usize; 2],
+    /// Linear centered kernel alignment.
+    pub cka: Option<f64>,
+    /// Number of pictures.
+    pub pictures: usize,
+    /// Number of samples: cells of a common grid in each picture.
+    pub samples: usize,
+    /// Whether the pictures are synthetic.
+    pub synthetic: bool,
+    /// For each channel of A that varies its best match in B, most similar first.
+    pub matches: Vec<Match>,
+}
+
+/// A unit with the unit of another layer that correlates most with it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Match {
+    /// The channel in the first layer.
+    pub a: usize,
+    /// The channel in the second layer.
+    pub b: usize,
+    /// Their correlation.
+    pub correlation: f64,
+}
+
+/// One unit in several networks.
+#[derive(Debug, Clone, Serialize)]
+pub struct ModelsReport {
+    /// The unit.
+    pub unit: String,
+    /// The networks.
+    pub models: Vec<UnitInModel>,
+    /// Whether the pictures on which the unit was run are synthetic.
+    pub synthetic: bool,
+    /// Number of these pictures.
+    pub pictures: usize,
+}
+
+/// A unit in one of several networks. Lists have an entry for each network.
+#[derive(Debug, Clone, Serialize)]
+pub struct UnitInModel {
+    /// The network.
+    pub model: String,
+    /// The unit's value for its own optimised picture, and for noise.
+    pub value: f64,
+    /// The unit's value for noise.
+    pub value_at_start: f64,
+    /// The unit's value in this network for the picture of each network.
+    pub values: Vec<Option<f64>>,
+    /// Cosine of its weights with those in each network.
+    pub weight_cosines: Vec<Option<f64>>,
+    /// Correlations of its largest activations with those in each network.
+    pub correlations: Vec<Agreement>,
+}
+
+/// The filters of a layer in several networks.
+#[derive(Debug, Clone, Serialize)]
+pub struct FiltersReport {
+    /// The layer.
+    pub layer: String,
+    /// The networks.
+    pub models: Vec<String>,
+    /// Whether the pictures are synthetic.
+    pub synthetic: bool,
+    /// Number of pictures.
+    pub pictures: usize,
+    /// Number of samples: cells of a grid in each picture.
+    pub samples: usize,
+    /// Linear centered kernel alignment of the layer in the first network with that in each.
+    pub cka: Vec<Option<f64>>,
+    /// The filters, that which moved most first.
+    pub filters: Vec<FilterChange>,
+}
+
+/// How far a filter moved. Lists have an entry for each network, which compares it with the first.
+#[derive(Debug, Clone, Serialize)]
+pub struct FilterChange {
+    /// The channel.
+    pub channel: usize,
+    /// One less the cosine of its weights in the first and the last network; where weights are not known,
+    /// one less the correlation of its activations. `None` if neither is known.
+    pub change: Option<f64>,
+    /// Cosines of its weights.
+    pub weight_cosines: Vec<Option<f64>>,
+    /// Correlations of its activations.
+    pub correlations: Vec<Option<f64>>,
+}
