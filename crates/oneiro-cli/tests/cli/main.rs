@@ -12,6 +12,7 @@ mod attribute;
 mod axes;
 mod bad_input;
 mod bands;
+mod belief;
 mod broken_models;
 mod bytes;
 mod class_folders;

@@ -373,6 +373,7 @@ fn dream(
         robustness: None,
         display: Display::Clip,
         display_range: None,
+        belief: None,
     };
     Ok(Dreamt { input, raw: dream.raw(), picture, report })
 }

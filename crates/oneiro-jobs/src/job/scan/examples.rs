@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use super::layers::CLASSES;
 use super::{RankedBy, ScanJob, ScannedClips};
 use crate::error::Result;
+use crate::job::belief::{Belief, Pictured, belief_of};
 use crate::job::crops::Crops;
 use crate::job::error::JobError;
 use crate::job::tiles::{SIDE, crossed_out, squares};
@@ -31,12 +32,19 @@ pub fn is_scan(data: &Path) -> bool {
 }
 
 impl Examples {
-    /// Of these units of the run's network. `images`: where a scan's images lie, if they have moved.
+    /// Of these units of the run's network. `images`: where a scan's images lie, if they have moved. `top`:
+    /// images in each list of a scan that is made now.
     ///
     /// # Errors
     /// If the data is a scan of another network, or cannot be scanned, or a unit is not one channel of a
     /// layer.
-    pub(crate) fn of(run: &Run<'_>, data: &str, images: Option<&str>, units: &[&str]) -> Result<Self> {
+    pub(crate) fn of(
+        run: &Run<'_>,
+        data: &str,
+        images: Option<&str>,
+        units: &[&str],
+        top: usize,
+    ) -> Result<Self> {
         let model = run.model()?;
         let mut layers: Vec<String> = Vec::new();
         for unit in units {
@@ -55,7 +63,7 @@ impl Examples {
             let job = ScanJob {
                 data: path.to_string_lossy().into_owned(),
                 layers,
-                top: SIDE * SIDE,
+                top,
                 crop: None,
                 by: RankedBy::Activation,
                 thumbnails: false,
@@ -72,6 +80,25 @@ impl Examples {
     /// What is known of a unit.
     pub(crate) fn unit(&self, unit: &str) -> Result<UnitRecord> {
         Ok(self.scan.unit_named(unit)?.0)
+    }
+
+    /// For each unit whether its picture may be believed.
+    ///
+    /// # Errors
+    /// Those of [`belief_of`].
+    pub(crate) fn beliefs(
+        &self,
+        run: &Run<'_>,
+        units: &[&str],
+        pictures: Vec<Option<Image>>,
+    ) -> Result<Vec<Belief>> {
+        let found = units.iter().map(|unit| self.scan.unit_named(unit)).collect::<Result<Vec<_>>>()?;
+        let pictured: Vec<Pictured<'_>> = found
+            .iter()
+            .zip(pictures)
+            .map(|((unit, named), picture)| Pictured { unit, layer: named.layer, picture })
+            .collect();
+        belief_of(run, &self.scan, &pictured)
     }
 
     /// For each unit its nine best crops in a square of this side, crossed out if no image excites it, and
