@@ -45,8 +45,7 @@ fn sheets_renders_and_units_tell_the_same() {
     let units = place.json(&[&args[..], &["--json"]].concat());
     check(&units[0]);
     assert_eq!(
-        units[0]["predictability"]["natural"],
-        sheet["units"][0]["predictability"]["natural"],
+        units[0]["predictability"]["natural"], sheet["units"][0]["predictability"]["natural"],
         "natural examples do not depend on the recipe"
     );
     for name in ["sheet.png", "one.png", "u.png"] {
@@ -59,7 +58,8 @@ fn sheets_renders_and_units_tell_the_same() {
 fn too_few_examples_are_named() {
     let place = place();
     place.succeed(&["scan", "net.onnx", "photos", "--out", "s", "--top", "12"]);
-    let args = ["sheet", "net.onnx", "--unit", "class:dog", "--data", "s", "--steps", "4", "--belief", "--json"];
+    let args =
+        ["sheet", "net.onnx", "--unit", "class:dog", "--data", "s", "--steps", "4", "--belief", "--json"];
     let outcome = place.run(&args);
     assert_eq!(outcome.code, Some(0), "{outcome:?}");
     assert!(outcome.stderr.contains("12 images in its lists of examples, 14 are needed"), "{outcome:?}");

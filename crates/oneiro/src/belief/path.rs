@@ -283,4 +283,29 @@ mod tests {
             assert_eq!(path.places.len(), 16);
         }
     }
+
+    #[test]
+    fn a_unit_that_optimised_pictures_fool_is_flagged_and_its_honest_neighbour_is_not() {
+        // Unit 0 is red on pictures without blue, and green on those with blue; unit 1 is always red.
+        let mut net = Builder::new();
+        let x = net.input("x", &[1, 3, 4, 4].map(Dim::Fixed)).unwrap();
+        let w = vec![1.0, 0.0, -10.0, 0.0, 1.0, 10.0, 1.0, 0.0, 0.0];
+        let w = net.constant("w", Tensor::floats(&[3, 3, 1, 1], w)).unwrap();
+        let bias = net.constant("b", Tensor::floats(&[3], vec![0.0, -10.0, 0.0])).unwrap();
+        let conv = net.node("Conv", "conv", &[x, w, bias], vec![]).unwrap();
+        let relu = net.node("Relu", "relu", &[conv], vec![]).unwrap();
+        let v = vec![1.0, 1.0, 0.0, 0.0, 0.0, 1.0];
+        let v = net.constant("v", Tensor::floats(&[2, 3, 1, 1], v)).unwrap();
+        let unit = net.node("Conv", "unit", &[relu, v], vec![]).unwrap();
+        let card = "[[input]]\nname = \"x\"\nmean = [0.0, 0.0, 0.0]\nstd = [1.0, 1.0, 1.0]";
+        let model = Model::new(net.finish(&[unit]), Card::parse(card).unwrap()).unwrap();
+        let mut session = PathSession::new(&model, unit, &[relu], None).unwrap();
+        let image = |color: [f32; 3]| color.iter().flat_map(|c| [*c; 16]).collect::<Vec<f32>>();
+        let mut of = |color, channel| session.run(&image(color), channel);
+        for (channel, honest) in [(0, false), (1, true)] {
+            let natural = [of([0.9, 0.2, 0.0], channel), of([0.7, 0.5, 0.0], channel)];
+            let found = similarity(&of([0.8, 0.9, 1.0], channel), &natural).unwrap();
+            assert_eq!(found >= THRESHOLD, honest, "{found}");
+        }
+    }
 }
