@@ -59,6 +59,7 @@ impl Belief {
         if let Some(path) = self.path {
             let warning = if self.path_flagged == Some(true) { ", not as natural images" } else { "" };
             let threshold = short(self.path_threshold);
+            let threshold = threshold.trim_end_matches('0');
             lines.push(format!("path {}{warning} (honest units: above {threshold})", short(path)));
         }
         if let Some(Predictability { natural, synthetic, .. }) = self.predictability {
@@ -73,10 +74,9 @@ impl Belief {
 fn short(value: f64) -> String {
     // Zero has no sign.
     let text = format!("{:.2}", (100.0 * value).round() / 100.0 + 0.0);
-    let text = text.strip_suffix('0').filter(|rest| !rest.ends_with('.')).unwrap_or(&text).to_owned();
-    match text.strip_prefix("0.") {
-        Some(rest) => format!(".{rest}"),
-        None => text.strip_prefix("-0.").map_or_else(|| text.clone(), |rest| format!("-.{rest}")),
+    match text.strip_prefix("-0.") {
+        Some(rest) => format!("-.{rest}"),
+        None => text.strip_prefix("0.").map_or_else(|| text.clone(), |rest| format!(".{rest}")),
     }
 }
 
@@ -213,12 +213,12 @@ mod tests {
             path_flagged: Some(false),
             predictability: Some(Predictability { natural: 0.9, synthetic: Some(0.801), pairs: 529 }),
         };
-        let lines = ["path .83 (honest units: above .4)", "predictability .9 natural, .8 picture"];
+        let lines = ["path .83 (honest units: above .4)", "predictability .90 natural, .80 picture"];
         assert_eq!(all.lines(), lines);
         let flagged = Belief { path: Some(-0.3), path_flagged: Some(true), predictability: None, ..all };
-        assert_eq!(flagged.lines(), ["path -.3, not as natural images (honest units: above .4)"]);
+        assert_eq!(flagged.lines(), ["path -.30, not as natural images (honest units: above .4)"]);
         let nothing = Belief { path: None, path_flagged: None, ..flagged };
         assert!(nothing.lines().is_empty());
-        assert_eq!([1.0, 0.0, -0.001, 1.25].map(short), ["1.0", "0.0", "0.0", "1.25"].map(str::to_owned));
+        assert_eq!([1.0, 0.0, -0.001, 1.25].map(short), ["1.00", ".00", ".00", "1.25"].map(str::to_owned));
     }
 }

@@ -54,7 +54,7 @@ pub enum ScanRemark {
     FewExamples {
         /// The unit.
         unit: String,
-        /// Images in the shorter of its lists, without those in both.
+        /// Images in each of its lists, up to where they meet.
         found: usize,
         /// Images that each list needs.
         needed: usize,

@@ -52,18 +52,18 @@ impl Judge {
         shown: Option<Shown<'_>>,
     ) -> Result<Option<Predictability>> {
         let [best, worst] = apart(&of.unit.best, &of.unit.worst);
-        let found = best.len().min(worst.len());
+        let found = best.len();
         let needed = EXPLANATION + (1..).find(|n| n * n >= LEAST_PAIRS).unwrap_or(LEAST_PAIRS);
         if found < needed {
             let unit = format!("{}:{}", of.layer.name, of.unit.channel);
             context.remark(ScanRemark::FewExamples { unit, found, needed });
             return Ok(None);
         }
-        let mut features = |examples: &[&ExampleRecord]| -> Result<Vec<Features>> {
-            let one = |example: &&ExampleRecord| self.features(context, crops.crop(example, of.layer)?);
-            examples[..found].iter().map(one).collect()
+        let mut features = |examples: &[ExampleRecord]| -> Result<Vec<Features>> {
+            let one = |example: &ExampleRecord| self.features(context, crops.crop(example, of.layer)?);
+            examples.iter().map(one).collect()
         };
-        let (best, worst) = (features(&best)?, features(&worst)?);
+        let (best, worst) = (features(best)?, features(worst)?);
         let picture = match shown {
             Some((picture, places, map)) => places_apart(places, map)
                 .into_iter()
@@ -104,15 +104,14 @@ impl Judge {
     }
 }
 
-/// The examples of both lists without the images that stand in both, as in scans of few images.
-fn apart<'a>(best: &'a [ExampleRecord], worst: &'a [ExampleRecord]) -> [Vec<&'a ExampleRecord>; 2] {
-    let images =
-        |list: &[ExampleRecord]| list.iter().take(EXAMPLES).map(|e| e.image).collect::<BTreeSet<_>>();
-    let (of_best, of_worst) = (images(best), images(worst));
-    let without = |list: &'a [ExampleRecord], other: &BTreeSet<u32>| {
-        list.iter().take(EXAMPLES).filter(|e| !other.contains(&e.image)).collect()
-    };
-    [without(best, &of_worst), without(worst, &of_best)]
+/// The examples at the beginning of both lists, equally many, as far as no image stands in both. In scans of
+/// few images the lists meet.
+fn apart<'a>(best: &'a [ExampleRecord], worst: &'a [ExampleRecord]) -> [&'a [ExampleRecord]; 2] {
+    let mut known = BTreeSet::new();
+    let pairs = best.iter().zip(worst).take(EXAMPLES);
+    let count =
+        pairs.take_while(|(best, worst)| known.insert(best.image) && known.insert(worst.image)).count();
+    [&best[..count], &worst[..count]]
 }
 
 /// What a position sees of a picture. The map is that of the picture, whose size may differ from the scan's.
@@ -151,17 +150,28 @@ mod tests {
     }
 
     #[test]
-    fn images_in_both_lists_are_left_out() {
-        let example = |image: u32| ExampleRecord {
-            image,
-            file: String::new(),
-            class: None,
-            value: 0.0,
-            before: 0.0,
-            position: Vec::new(),
+    fn lists_end_where_they_meet() {
+        let list = |images: &[u32]| -> Vec<ExampleRecord> {
+            let example = |image: &u32| ExampleRecord {
+                image: *image,
+                file: String::new(),
+                class: None,
+                value: 0.0,
+                before: 0.0,
+                position: Vec::new(),
+            };
+            images.iter().map(example).collect()
         };
-        let [best, worst] = [vec![example(1), example(2)], vec![example(2), example(3)]];
-        let [best, worst] = apart(&best, &worst).map(|list| list.iter().map(|e| e.image).collect::<Vec<_>>());
-        assert_eq!([best, worst], [[1], [3]]);
+        for (best, worst, count) in [
+            (vec![1, 2, 3], vec![4, 5, 6], 3),
+            (vec![1, 2, 3], vec![5, 4, 3], 2),
+            (vec![1, 2, 3], vec![3, 2, 1], 1),
+            (vec![1, 2, 3, 4], vec![5, 1], 1),
+            (vec![], vec![1], 0),
+        ] {
+            let (best, worst) = (list(&best), list(&worst));
+            let [kept, others] = apart(&best, &worst);
+            assert_eq!((kept, others), (&best[..count], &worst[..count]));
+        }
     }
 }
