@@ -14,6 +14,7 @@ use crate::model::LoadedModel;
 use crate::source::places::Places;
 
 pub mod attribution;
+pub mod belief;
 pub mod classification;
 pub mod compare;
 pub mod contributions;

@@ -44,6 +44,7 @@
 //! | [`render`] | the optimisation loop, step by step; [`render::render`] runs it in one call |
 //! | [`dream`] | the loop of a dream on a given picture, octave by octave and tile by tile |
 //! | [`attribution`] | image + objective → contribution of each pixel to the objective |
+//! | [`belief`] | picture or examples of a unit + natural images → may the picture be believed |
 //! | [`layer_summaries`] | images → a few statistics for each channel of many layers, without storing maps |
 //! | [`layer_maps`] | images → whole maps of layers, position by position |
 //! | [`layer_relevance`] | image + class → contribution of each position of layers to the class |
@@ -62,6 +63,7 @@
 #![deny(unsafe_code)]
 
 pub mod attribution;
+pub mod belief;
 pub mod card;
 pub mod color;
 pub mod dream;

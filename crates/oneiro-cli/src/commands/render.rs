@@ -7,6 +7,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail};
 use oneiro::objective::{AnyNames, Objective};
 use oneiro::preset::Preset;
+use oneiro_jobs::job::belief::Belief;
 use oneiro_jobs::job::plates::PlatesJob;
 use oneiro_jobs::job::render::display::Display;
 use oneiro_jobs::job::render::report::UnitReport;
@@ -67,6 +68,10 @@ pub struct Args {
     /// The folder that the images of the scan lie in, if they have moved
     #[arg(long, value_name = "FOLDER", requires = "data")]
     images: Option<PathBuf>,
+    /// Say below each picture whether it may be believed, by the images of --data: path and predictability
+    /// (docs/belief.md). Takes some seconds a unit
+    #[arg(long, requires = "data")]
+    belief: bool,
     /// Number of pictures of each unit, from different noise; diversity() and alignment() couple them
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     batch: u16,
@@ -127,6 +132,11 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let has_plates = preset.unit_weight.is_none() && !args.data.is_empty();
     if args.images.is_some() && (scan.is_none() || !has_plates) {
         bail!("--images: images of a scan (--data) are read only to stand beside pictures");
+    }
+    if args.belief && !has_plates {
+        bail!(
+            "--belief: this recipe takes a unit's largest activation from --data, and shows no images of it"
+        );
     }
     if has_plates {
         return plates(context, args, &model, &preset, &objectives);
@@ -228,6 +238,7 @@ fn plates(
         work,
         data: data.display().to_string(),
         images: args.images.as_ref().map(|folder| folder.display().to_string()),
+        belief: args.belief,
     };
     let recipe: Vec<&Path> = args.settings.recipe_file(context).into_iter().collect();
     let report = results::run(context, Some(model), &job, &mut results, &recipe, None)?;
@@ -258,6 +269,9 @@ fn line(r: &UnitReport, index: usize, results: &Results) -> String {
     );
     if results.file(Place::film(index)).is_some() {
         line += &format!(", the film to {}", at(Place::film(index)));
+    }
+    for words in r.belief.iter().flat_map(Belief::lines) {
+        line += &format!("; {words}");
     }
     if let Some(x) = &r.robustness {
         // Adding 0.0 turns a negative zero into zero, so that no minus sign is printed.

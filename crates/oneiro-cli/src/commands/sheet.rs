@@ -69,7 +69,7 @@ pub struct Args {
     #[arg(
         long,
         value_name = "LAYER",
-        conflicts_with_all = ["layers", "units", "classes", "presets", "raw", "shard", "robustness", "data", "images"],
+        conflicts_with_all = ["layers", "units", "classes", "presets", "raw", "shard", "robustness", "data", "images", "belief"],
         conflicts_with_all = SETTINGS,
         conflicts_with_all = ["RuleArgs", "MaterialArgs", "DisplayArgs"]
     )]
@@ -100,6 +100,10 @@ pub struct Args {
     /// The folder that the images of the scan lie in, if they have moved
     #[arg(long, value_name = "FOLDER", requires = "data")]
     images: Option<PathBuf>,
+    /// Say below each picture whether it may be believed, by the images of --data: path and predictability
+    /// (docs/belief.md). Takes some seconds a unit
+    #[arg(long, requires = "data")]
+    belief: bool,
     /// Where to write [default: sheet.png]
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -184,6 +188,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     job.layout.tile = tile;
     job.layout.data = args.data.as_ref().map(|data| data.display().to_string());
     job.layout.images = args.images.as_ref().map(|folder| folder.display().to_string());
+    job.layout.belief = args.belief;
     let compared = args.presets.iter().map(Path::new).filter(|name| is_recipe_file(name));
     let made_from: Vec<&Path> = args.settings.recipe_file(context).into_iter().chain(compared).collect();
     results::check(context, Some(&model), &job, &results, &made_from)?;

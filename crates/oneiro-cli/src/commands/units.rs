@@ -7,12 +7,14 @@ use anyhow::{Result, bail};
 use clap::ValueEnum;
 use oneiro::preset::Preset;
 use oneiro_jobs::job::Role;
+use oneiro_jobs::job::belief::Belief;
 use oneiro_jobs::job::contributions::ContributionsReport;
 use oneiro_jobs::job::render::Setting;
 use oneiro_jobs::job::units::{UnitsJob, UnitsReport};
 use oneiro_jobs::remark::{Remark, ScanRemark};
 use oneiro_jobs::store::ScanFile;
 use oneiro_jobs::store::read::{LayerRecord, Named, Strength, UnitRecord};
+use serde::Serialize;
 
 use crate::context::Context;
 use crate::inputs;
@@ -78,6 +80,10 @@ pub struct Args {
     /// Render a picture of each unit as well, by the default recipe, for --out and --html
     #[arg(long)]
     render: bool,
+    /// With --render: say whether each picture may be believed, by path and predictability
+    /// (docs/belief.md). Takes some seconds a unit
+    #[arg(long, requires = "render", conflicts_with_all = ["groups", "spectra"])]
+    belief: bool,
     /// Say what drives the unit, and which classes it feeds, over its best images (--examples); with --out
     /// or --html show these units, too
     #[arg(long)]
@@ -153,13 +159,17 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         }
     }
     let drawn = if draws { Some(draw(context, args, &scan, &chosen)?) } else { None };
+    let (drawn, beliefs) = match drawn {
+        Some(report) => (Some(report.contributions), report.beliefs),
+        None => (None, Vec::new()),
+    };
     let contributions = match drawn {
         _ if !args.drivers => Vec::new(),
-        Some(report) => report.contributions,
+        Some(contributions) => contributions,
         None => drivers(context, args, &scan)?,
     };
     if args.json {
-        return print_as_json(context, args, &scan, &chosen, &contributions);
+        return print_as_json(context, args, &scan, &chosen, (&contributions, &beliefs));
     }
     match (&chosen[..], args.units.is_empty()) {
         (_, true) if args.layer.is_none() && args.class.is_none() => overview(context, &scan)?,
@@ -167,6 +177,9 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         (chosen, false) => {
             for (i, chosen) in chosen.iter().enumerate() {
                 describe(context, &scan, chosen)?;
+                beliefs
+                    .get(i)
+                    .map_or(Ok(()), |of| of.lines().iter().try_for_each(|line| context.print(line)))?;
                 contributions.get(i).map_or(Ok(()), |of| printed::drivers(context, of))?;
             }
         }
@@ -179,7 +192,7 @@ fn print_as_json(
     args: &Args,
     scan: &ScanFile,
     chosen: &[Chosen<'_>],
-    contributions: &[ContributionsReport],
+    (contributions, beliefs): (&[ContributionsReport], &[Belief]),
 ) -> Result<ExitCode> {
     if args.drivers {
         context.print(&serde_json::to_string_pretty(contributions)?)?;
@@ -188,14 +201,30 @@ fn print_as_json(
     if args.units.is_empty() && args.layer.is_none() && args.class.is_none() {
         return printed::overview_json(context, scan);
     }
-    let units: Vec<&UnitRecord> = chosen.iter().map(|chosen| &chosen.unit).collect();
+    let of = |(i, chosen): (usize, &'_ Chosen<'_>)| WithBelief {
+        unit: chosen.unit.clone(),
+        belief: beliefs.get(i).cloned(),
+    };
+    let units: Vec<WithBelief> = chosen.iter().enumerate().map(of).collect();
     context.print(&serde_json::to_string_pretty(&units)?)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Returns an error for flags that would have no effect together.
+/// A unit, and whether its picture may be believed if that was asked.
+#[derive(Serialize)]
+struct WithBelief {
+    #[serde(flatten)]
+    unit: UnitRecord,
+    #[serde(flatten)]
+    belief: Option<Belief>,
+}
+
+/// Refuses flags that would have no effect.
 fn check(args: &Args) -> Result<()> {
     let ranks = args.layer.is_some() || args.class.is_some();
+    if args.belief && args.drivers && args.json {
+        bail!("--belief: with --drivers, --json prints the drivers alone; leave one of the three out");
+    }
     if args.drivers && args.units.is_empty() {
         bail!("--drivers: give the units, for instance fire8:12");
     }
@@ -297,6 +326,7 @@ fn draw(context: &Context, args: &Args, scan: &ScanFile, chosen: &[Chosen<'_>]) 
         setting: args.render.then(|| Setting { preset: Preset::default(), seed: 0 }),
         drivers: args.drivers.then(|| args.contributions()),
         heat: args.heat,
+        belief: args.belief,
         images: args.images(),
     };
     let needs_model = args.render || args.drivers || args.heat;

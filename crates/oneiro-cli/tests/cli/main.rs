@@ -13,6 +13,7 @@ mod attribute_clips;
 mod axes;
 mod bad_input;
 mod bands;
+mod belief;
 mod broken_models;
 mod bytes;
 mod class_folders;

@@ -9,8 +9,8 @@ use crate::outside;
 use crate::place::Place;
 use crate::units;
 
-/// Returns a photo that differs for each seed.
-fn photo(seed: usize) -> Vec<u8> {
+/// A picture of its own.
+pub fn photo(seed: usize) -> Vec<u8> {
     let data = wave(3 * 24 * 24 + 7 * seed);
     let data = data[7 * seed..].iter().map(|x| x / 2.0 + 0.5).collect();
     oneiro_media::encode_png(&Image::rgb(24, 24, data).unwrap(), &PngText::default()).unwrap()

@@ -188,6 +188,19 @@ fn is_constant(rests: &[f64], values: &[f64]) -> bool {
     rests.len() > 1 && rests.iter().all(|rest| (rest - rests[0]).abs() <= ROUNDING * scale)
 }
 
+/// Returns the value of the graph, and the channel in it, that hold a unit before its ReLU.
+pub(crate) fn read(model: &Model, layer: &UnitLayer, mut channel: usize) -> Result<(ValueId, usize)> {
+    let shapes = model.input_shapes(1, None)?;
+    for part in &layer.parts {
+        let channels = model.map_of(part.read, &shapes)?.shape()[1];
+        if channel < channels {
+            return Ok((part.read, channel));
+        }
+        channel -= channels;
+    }
+    Err(JobError::NotMade { what: "the unit's value" }.into())
+}
+
 /// A unit with the images that excite it most.
 struct Asked<'a> {
     run: &'a Run<'a>,
@@ -232,18 +245,8 @@ impl<'a> Asked<'a> {
         })
     }
 
-    /// Returns the value of the graph, and the channel in it, that hold the unit before its ReLU.
     fn read(&self) -> Result<(ValueId, usize)> {
-        let shapes = self.model.model.input_shapes(1, None)?;
-        let mut channel = self.channel;
-        for part in &self.layer.parts {
-            let channels = self.model.model.map_of(part.read, &shapes)?.shape()[1];
-            if channel < channels {
-                return Ok((part.read, channel));
-            }
-            channel -= channels;
-        }
-        Err(JobError::NotMade { what: "the unit's value" }.into())
+        read(&self.model.model, &self.layer, self.channel)
     }
 
     /// Returns the nearest layers of the scan on which the unit depends.

@@ -130,30 +130,32 @@ impl<'a> Crops<'a> {
     /// largest activation. All crops of a layer have one size. A crop that would reach beyond the border is
     /// moved inside the image, and pixels outside the receptive field are paled.
     pub fn crop(&self, example: &ExampleRecord, layer: &LayerRecord) -> Result<Image> {
-        let picture = self.picture(example.image, &example.file)?;
-        let size = [picture.height, picture.width];
-        let seen = layer.seen(&example.position, size);
-        if seen == size.map(|side| [0, side]) {
-            return Ok(picture);
-        }
-        let field =
-            layer.field_at(&example.position, size).unwrap_or(seen.map(|[a, b]| [a as i64, b as i64]));
-        let [rows, columns] = [0, 1].map(|axis| inside(field[axis], size[axis]));
-        let is_seen = |y: usize, x: usize| {
-            (seen[0][0]..seen[0][1]).contains(&y) && (seen[1][0]..seen[1][1]).contains(&x)
-        };
-        let mut data = Vec::with_capacity(3 * (rows[1] - rows[0]) * (columns[1] - columns[0]));
-        for channel in 0..3 {
-            let plane = picture.plane(channel);
-            for y in rows[0]..rows[1] {
-                for x in columns[0]..columns[1] {
-                    let value = plane[y * picture.width + x];
-                    data.push(if is_seen(y, x) { value } else { PAPER + PALE * (value - PAPER) });
-                }
+        crop_of(self.picture(example.image, &example.file)?, &example.position, layer)
+    }
+}
+
+/// What a position of a layer sees of a picture, as [`Crops::crop`] returns it.
+pub(crate) fn crop_of(picture: Image, position: &[usize], layer: &LayerRecord) -> Result<Image> {
+    let size = [picture.height, picture.width];
+    let seen = layer.seen(position, size);
+    if seen == size.map(|side| [0, side]) {
+        return Ok(picture);
+    }
+    let field = layer.field_at(position, size).unwrap_or(seen.map(|[a, b]| [a as i64, b as i64]));
+    let [rows, columns] = [0, 1].map(|axis| inside(field[axis], size[axis]));
+    let is_seen =
+        |y: usize, x: usize| (seen[0][0]..seen[0][1]).contains(&y) && (seen[1][0]..seen[1][1]).contains(&x);
+    let mut data = Vec::with_capacity(3 * (rows[1] - rows[0]) * (columns[1] - columns[0]));
+    for channel in 0..3 {
+        let plane = picture.plane(channel);
+        for y in rows[0]..rows[1] {
+            for x in columns[0]..columns[1] {
+                let value = plane[y * picture.width + x];
+                data.push(if is_seen(y, x) { value } else { PAPER + PALE * (value - PAPER) });
             }
         }
-        Ok(Image::rgb(columns[1] - columns[0], rows[1] - rows[0], data)?)
     }
+    Ok(Image::rgb(columns[1] - columns[0], rows[1] - rows[0], data)?)
 }
 
 /// Moves an interval inside an axis of this length. An interval longer than the axis becomes the whole axis.

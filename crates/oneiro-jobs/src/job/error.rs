@@ -61,7 +61,13 @@ pub enum JobError {
     /// The job has no units.
     #[error("there is nothing to render")]
     NoUnits,
-    /// The job has no settings with which to render.
+    /// Pictures are to be compared with images, and there are none.
+    #[error("whether pictures may be believed is told by images, and the job names no data")]
+    BeliefWithoutData,
+    /// The units' pictures are to be judged, and none are rendered.
+    #[error("whether pictures may be believed was asked, and the job renders none")]
+    BeliefWithoutPictures,
+    /// The job has no settings.
     #[error("there are no settings to render by")]
     NoSettings,
     /// A unit refers to settings that the job does not have.

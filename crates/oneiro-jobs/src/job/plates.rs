@@ -27,6 +27,9 @@ pub struct PlatesJob {
     /// The folder that the scan's images lie in, if they have moved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub images: Option<String>,
+    /// Whether captions say if the pictures may be believed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub belief: bool,
 }
 
 impl Job for PlatesJob {
@@ -78,6 +81,7 @@ impl PlatesJob {
             tile: 0,
             data: Some(self.data.clone()),
             images: self.images.clone(),
+            belief: self.belief,
             rows: vec![LayoutRow { title: String::new(), photos: Vec::new(), captions }],
         }
     }

@@ -11,13 +11,14 @@ use serde::{Deserialize, Serialize};
 
 use self::layout::{LayoutRow, Measure, SheetLayout, SheetPhoto};
 use self::text::sheet_text;
+use super::belief::{Belief, WANTED_EXAMPLES};
 use super::error::{JobError, Large};
 use super::figures;
 use super::render::report::UnitReport;
 use super::render::work::{UnitRequest, Work};
 use super::render::{Finished, PreparedUnits, RenderReport, Setting, raw_bytes, render_all};
 use super::scan::examples::Examples;
-use super::tiles::{beside, crossed_out, enlarged};
+use super::tiles::{SIDE, beside, crossed_out, enlarged};
 use super::{Job, Place, Role, Run, Sink};
 use crate::error::Result;
 use crate::model::health::healthy;
@@ -61,6 +62,9 @@ impl Job for SheetJob {
 
     fn check(&self) -> Result<()> {
         self.work.check()?;
+        if self.layout.belief && self.layout.data.is_none() {
+            return Err(JobError::BeliefWithoutData.into());
+        }
         if self.layout.cells() != self.work.units.len() {
             return Err(JobError::Layout { units: self.work.units.len() }.into());
         }
@@ -147,6 +151,7 @@ impl SheetPlan {
             tile: 0,
             data: None,
             images: None,
+            belief: false,
             rows,
         };
         SheetJob { work: Work { units, settings: self.settings, ..work }, layout }
@@ -209,10 +214,19 @@ pub(crate) fn rendered<'m>(run: &Run<'m>, work: &Work, layout: &SheetLayout) -> 
     let units: Vec<String> = prepared.units.iter().map(|unit| unit.unit.clone()).collect();
     let units: Vec<&str> = units.iter().map(String::as_str).collect();
     let images = layout.images.as_deref();
-    let data = layout.data.as_ref().map(|data| Examples::of(run, data, images, &units)).transpose()?;
-    let finished = render_all(run, &prepared, &work.options(None))?;
+    let kept_of_list = if layout.belief { WANTED_EXAMPLES } else { SIDE * SIDE };
+    let examples = |data: &String| Examples::of(run, data, images, &units, kept_of_list);
+    let data = layout.data.as_ref().map(examples).transpose()?;
+    let mut finished = render_all(run, &prepared, &work.options(None))?;
     let least = layout.tile.max(LEAST_MOSAIC);
     let side = common_size(&finished).map_or(least, |(height, _)| least.div_ceil(height.max(1)) * height);
+    if let Some(data) = data.as_ref().filter(|_| layout.belief) {
+        let pictures = finished.iter().map(|unit| Some(unit.picture.clone()));
+        let beliefs = data.beliefs(run, &units, pictures.collect())?;
+        for (unit, belief) in finished.iter_mut().zip(beliefs) {
+            unit.report.belief = Some(belief);
+        }
+    }
     let examples = data.map(|data| data.mosaics(run, &units, side)).transpose()?;
     Ok(Made { work: prepared, layout, finished, kept, examples })
 }
@@ -302,6 +316,9 @@ impl Made<'_> {
                     shown = beside(&enlarged_to(shown, crops.height)?, crops)?;
                     figure.caption = format!("{}\n{words}", figure.caption);
                 }
+                for line in result.report.belief.iter().flat_map(Belief::lines) {
+                    figure.caption += &format!("\n{line}");
+                }
                 figures.push(figures::with_picture(figure, &shown)?);
             }
             sections.push(Section { heading: row.title.clone(), note: String::new(), figures });
@@ -355,6 +372,9 @@ impl Made<'_> {
                 );
                 if let Some((_, words)) = beside_it {
                     cell = cell.caption(words);
+                }
+                for line in result.report.belief.iter().flat_map(Belief::lines) {
+                    cell = cell.caption(line);
                 }
                 if let Some(alpha) = result.alpha.as_ref().filter(|_| beside_it.is_none()) {
                     let plane = Image::rgb(result.picture.width, result.picture.height, alpha.repeat(3))?;

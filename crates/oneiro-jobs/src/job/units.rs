@@ -3,6 +3,7 @@
 use oneiro_media::{Image, PngText};
 use serde::{Deserialize, Serialize};
 
+use super::belief::{Belief, Pictured, belief_of};
 use super::contributions::{ContributionsReport, contributions};
 use super::crops::Crops;
 use super::error::{JobError, Setting};
@@ -46,7 +47,10 @@ pub struct UnitsJob {
     /// Whether the unit's activation map is drawn over its example images.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub heat: bool,
-    /// The folder of the scan's images, if they have moved.
+    /// Whether captions say if the units' pictures may be believed; only with pictures.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub belief: bool,
+    /// The folder that the scan's images lie in, if they have moved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub images: Option<String>,
 }
@@ -59,6 +63,9 @@ pub struct UnitsReport {
     /// For each unit, the units that raise or lower it and that it feeds, if they were requested.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub contributions: Vec<ContributionsReport>,
+    /// Whether each of their pictures may be believed, if that was asked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub beliefs: Vec<Belief>,
 }
 
 impl Job for UnitsJob {
@@ -86,15 +93,43 @@ impl Job for UnitsJob {
         }
         let driven = found
             .iter()
-            .map(|of| Driven::new(&scan, of, self.examples, |units| self.pictures(run, &scan, units)))
+            .map(|of| {
+                Driven::new(&scan, of, self.examples, |units| {
+                    Ok(self.pictures(run, &scan, units)?.map(drawn_pictures))
+                })
+            })
             .collect::<Result<Vec<_>>>()?;
         let heat = match self.heat {
             true => Some(heat::over_images(run, &scan, &crops, &units, self.examples)?),
             false => None,
         };
         let pictures = self.pictures(run, &scan, &units)?;
+        let beliefs = match &pictures {
+            Some(pictures) if self.belief => {
+                let pictured = units.iter().zip(pictures);
+                let pictured: Vec<Pictured<'_>> = pictured
+                    .map(|((unit, layer), (picture, _))| Pictured {
+                        unit,
+                        layer,
+                        picture: Some(picture.clone()),
+                    })
+                    .collect();
+                belief_of(run, &scan, &pictured)?
+            }
+            _ => Vec::new(),
+        };
+        let pictures = pictures.map(drawn_pictures);
         let examples = self.examples;
-        let drawn = Drawn { scan: &scan, crops: &crops, units: &units, pictures, heat, driven, examples };
+        let drawn = Drawn {
+            scan: &scan,
+            crops: &crops,
+            units: &units,
+            pictures,
+            beliefs: &beliefs,
+            heat,
+            driven,
+            examples,
+        };
         let place = Place::picture(0);
         if sink.wants(place) {
             let mut text = text_of_scan(run, &scan)?;
@@ -113,12 +148,15 @@ impl Job for UnitsJob {
             run.context.remark(ScanRemark::SourcesGone { count, file });
         }
         let units = units.into_iter().map(|(unit, _)| unit).collect();
-        Ok(UnitsReport { units, contributions: found })
+        Ok(UnitsReport { units, contributions: found, beliefs })
     }
 
     fn check(&self) -> Result<()> {
         if self.units.is_empty() {
             return Err(JobError::NoUnits.into());
+        }
+        if self.belief && self.setting.is_none() {
+            return Err(JobError::BeliefWithoutPictures.into());
         }
         if !(1..=MOST_EXAMPLES).contains(&self.examples) {
             let (setting, needed) = (Setting::Examples, format!("a number from 1 to {MOST_EXAMPLES}"));
@@ -129,13 +167,13 @@ impl Job for UnitsJob {
 }
 
 impl UnitsJob {
-    /// Returns rendered pictures of the units, if they were requested.
+    /// Rendered pictures of the units, if they are wanted, and whether each optimisation failed.
     fn pictures(
         &self,
         run: &Run<'_>,
         scan: &ScanFile,
         units: &[(UnitRecord, &LayerRecord)],
-    ) -> Result<Option<Vec<Image>>> {
+    ) -> Result<Option<Vec<(Image, bool)>>> {
         let Some(setting) = &self.setting else { return Ok(None) };
         scan.check_model(run.model()?)?;
         let names: Vec<String> = units
@@ -151,17 +189,24 @@ impl UnitsJob {
         let mut pictures = Vec::new();
         for (i, unit) in report.units.iter().enumerate() {
             let bytes = kept.take(Place::picture(i)).ok_or(JobError::NotMade { what: "a picture" })?;
-            let mut picture = oneiro_media::decode_image(&bytes, &unit.unit)?;
-            if unit.failure().is_some() {
-                crossed_out(&mut picture);
-            }
-            pictures.push(picture);
+            pictures.push((oneiro_media::decode_image(&bytes, &unit.unit)?, unit.failure().is_some()));
         }
         Ok(Some(pictures))
     }
 }
 
-/// Returns metadata for a picture of a scan: what was scanned, and the network if the job has run it.
+/// The pictures as they are drawn: crossed out where the optimisation failed.
+fn drawn_pictures(pictures: Vec<(Image, bool)>) -> Vec<Image> {
+    let drawn = |(mut picture, failed): (Image, bool)| {
+        if failed {
+            crossed_out(&mut picture);
+        }
+        picture
+    };
+    pictures.into_iter().map(drawn).collect()
+}
+
+/// What a picture says of the scan that it is of, and of the network if the job has run it.
 pub(crate) fn text_of_scan(run: &Run<'_>, scan: &ScanFile) -> Result<PngText> {
     let mut text = match run.model() {
         Ok(model) => text_of_model(model)?,

@@ -48,6 +48,17 @@ pub enum ScanRemark {
         /// Path of one of these files.
         file: String,
     },
+    /// The program has no network that tells how alike images are.
+    NoPerception,
+    /// The scan has too few examples for predictability.
+    FewExamples {
+        /// The unit.
+        unit: String,
+        /// Images in each of its lists, up to where they meet.
+        found: usize,
+        /// Images that each list needs.
+        needed: usize,
+    },
 }
 
 impl fmt::Display for ScanRemark {
@@ -70,6 +81,18 @@ impl fmt::Display for ScanRemark {
                 write!(f, "\"{name}\" is shown behind its activation function, as layer \"{layer}\"")
             }
             Self::ClassBest { unit, found } => write!(f, "{unit} is {found}"),
+            Self::NoPerception => {
+                write!(
+                    f,
+                    "this program was built without the embedded network, which tells how alike images are: no predictability"
+                )
+            }
+            Self::FewExamples { unit, found, needed } => {
+                write!(
+                    f,
+                    "{unit}: {found} images in its lists of examples, {needed} are needed for predictability; scan more images, or keep more of them"
+                )
+            }
             Self::SourcesGone { count, file } => {
                 write!(
                     f,

@@ -231,6 +231,7 @@ fn render_batch(
                 robustness: robustness[i],
                 display: options.display,
                 display_range: None,
+                belief: None,
             };
             let film = match &mut camera {
                 Some(camera) => Some(camera.develop(i, png_text(work, members[i], &report, Role::Film)?)?),

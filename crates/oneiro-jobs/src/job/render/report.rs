@@ -4,6 +4,7 @@ use oneiro::regularizer::Shares;
 use serde::{Deserialize, Serialize};
 
 use super::display::Display;
+use crate::job::belief::Belief;
 use crate::numbers::{is_zero, short};
 
 /// The report on one optimisation, in `--json` and in the metadata of `--raw`.
@@ -56,6 +57,9 @@ pub struct UnitReport {
     /// The values that are shown as black and white, if they are not 0 and 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub display_range: Option<[f32; 2]>,
+    /// Whether the picture may be believed, if that was asked.
+    #[serde(default, flatten, skip_serializing_if = "Option::is_none")]
+    pub belief: Option<Belief>,
 }
 
 impl UnitReport {

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use super::layers::CLASSES;
 use super::{RankedBy, ScanJob, ScannedClips};
 use crate::error::Result;
+use crate::job::belief::{Belief, Pictured, belief_of};
 use crate::job::crops::Crops;
 use crate::job::error::JobError;
 use crate::job::tiles::{SIDE, crossed_out, squares};
@@ -53,13 +54,19 @@ pub fn largest_of(scan: &ScanFile, model: &LoadedModel, unit: &str) -> Result<f6
 }
 
 impl Examples {
-    /// Finds example images of these units of the run's network. `images` is the folder of a scan's images,
-    /// if they have moved.
+    /// Of these units of the run's network. `images`: where a scan's images lie, if they have moved. `top`:
+    /// images in each list of a scan that is made now.
     ///
     /// # Errors
     /// If the data is a scan of another network, cannot be scanned, or a unit is not a single channel of a
     /// layer.
-    pub(crate) fn of(run: &Run<'_>, data: &str, images: Option<&str>, units: &[&str]) -> Result<Self> {
+    pub(crate) fn of(
+        run: &Run<'_>,
+        data: &str,
+        images: Option<&str>,
+        units: &[&str],
+        top: usize,
+    ) -> Result<Self> {
         let model = run.model()?;
         let mut layers: Vec<String> = Vec::new();
         for unit in units {
@@ -78,7 +85,7 @@ impl Examples {
             let job = ScanJob {
                 data: path.to_string_lossy().into_owned(),
                 layers,
-                top: SIDE * SIDE,
+                top,
                 crop: None,
                 by: RankedBy::Activation,
                 thumbnails: false,
@@ -102,8 +109,27 @@ impl Examples {
         Ok(self.scan.unit_named(unit)?.0)
     }
 
-    /// Returns for each unit a square picture, `side` pixels wide, of its nine best crops, and a line of text
-    /// about them. The picture is crossed out if no image excites the unit.
+    /// For each unit whether its picture may be believed.
+    ///
+    /// # Errors
+    /// Those of [`belief_of`].
+    pub(crate) fn beliefs(
+        &self,
+        run: &Run<'_>,
+        units: &[&str],
+        pictures: Vec<Option<Image>>,
+    ) -> Result<Vec<Belief>> {
+        let found = units.iter().map(|unit| self.scan.unit_named(unit)).collect::<Result<Vec<_>>>()?;
+        let pictured: Vec<Pictured<'_>> = found
+            .iter()
+            .zip(pictures)
+            .map(|((unit, named), picture)| Pictured { unit, layer: named.layer, picture })
+            .collect();
+        belief_of(run, &self.scan, &pictured)
+    }
+
+    /// For each unit its nine best crops in a square of this side, crossed out if no image excites it, and
+    /// a line about them.
     ///
     /// # Errors
     /// If the scan cannot be read.

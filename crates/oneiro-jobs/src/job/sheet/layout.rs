@@ -27,7 +27,10 @@ pub struct SheetLayout {
     /// The folder that the scan's images lie in, if they have moved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub images: Option<String>,
-    /// The rows of the sheet.
+    /// Whether captions say if the pictures may be believed, by the images of `data`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub belief: bool,
+    /// The rows.
     pub rows: Vec<LayoutRow>,
 }
 

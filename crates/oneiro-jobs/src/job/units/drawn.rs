@@ -5,6 +5,7 @@ use oneiro_media::{Cell, Figure, Filter, Image, Number, Page, PngText, Section, 
 use super::driven::Driven;
 use super::{lists, numbers, plain_class, plots};
 use crate::error::Result;
+use crate::job::belief::Belief;
 use crate::job::crops::Crops;
 use crate::job::figures;
 use crate::job::sheet::MIN_CELL_WIDTH;
@@ -29,7 +30,9 @@ pub(super) struct Drawn<'a> {
     pub units: &'a [(UnitRecord, &'a LayerRecord)],
     /// Rendered pictures of the units, if they were requested.
     pub pictures: Option<Vec<Image>>,
-    /// For each unit its best example images with its activation map drawn over them.
+    /// Whether each of these pictures may be believed; empty if that was not asked.
+    pub beliefs: &'a [Belief],
+    /// For each unit its best images with its map of activations over them.
     pub heat: Option<Vec<Vec<Image>>>,
     /// For each unit, the units that drive it, if they were requested.
     pub driven: Vec<Driven<'a>>,
@@ -68,7 +71,11 @@ impl Drawn<'_> {
             for (row, (heading, examples)) in lists.into_iter().take(shown).enumerate() {
                 sheet = if alone { sheet.row(heading) } else { sheet.row(self.scan.name_of(unit, layer)?) };
                 if let Some(picture) = self.picture(i).filter(|_| row == 0) {
-                    sheet = sheet.cell(Cell::new(enlarged(picture, TILE)?).caption("optimised"));
+                    let mut cell = Cell::new(enlarged(picture, TILE)?).caption("optimised");
+                    for line in self.belief(i) {
+                        cell = cell.caption(line);
+                    }
+                    sheet = sheet.cell(cell);
                 }
                 for example in examples.iter().take(self.examples) {
                     let crop = enlarged(self.crops.crop(example, layer)?, TILE)?;
@@ -98,6 +105,11 @@ impl Drawn<'_> {
 
     fn picture(&self, unit: usize) -> Option<Image> {
         self.pictures.as_ref()?.get(unit).cloned()
+    }
+
+    /// Whether a unit's picture may be believed, in lines.
+    fn belief(&self, unit: usize) -> Vec<String> {
+        self.beliefs.get(unit).map_or_else(Vec::new, Belief::lines)
     }
 
     fn heat(&self, unit: usize) -> &[Image] {
@@ -142,7 +154,8 @@ impl Drawn<'_> {
         for (at, (heading, examples)) in lists(self.scan, unit, layer).into_iter().enumerate() {
             let mut figures = Vec::new();
             if let Some(picture) = self.picture(0).filter(|_| at == 0) {
-                let figure = Figure { caption: "optimised".into(), ..Figure::default() };
+                let caption = [&["optimised".to_owned()], &self.belief(0)[..]].concat().join("\n");
+                let figure = Figure { caption, ..Figure::default() };
                 figures.push(figures::with_picture(figure, &picture)?);
             }
             for example in examples.iter().take(self.examples) {
@@ -230,8 +243,12 @@ impl Drawn<'_> {
             ("correlated".into(), correlated.join(", ")),
         ];
         detail.retain(|(_, value): &(String, String)| !value.is_empty());
+        let mut caption = format!("{}\n{}", self.scan.name_of(unit, layer)?, said.join(", "));
+        for line in self.belief(i) {
+            caption += &format!("\n{line}");
+        }
         let figure = Figure {
-            caption: format!("{}\n{}", self.scan.name_of(unit, layer)?, said.join(", ")),
+            caption,
             detail,
             detail_title: "More".into(),
             keys: vec![
