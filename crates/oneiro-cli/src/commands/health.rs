@@ -66,10 +66,11 @@ pub struct Args {
 }
 
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
-    let job = HealthJob {
+    let mut job = HealthJob {
         data: args.data.as_ref().map(|data| data.display().to_string()),
         layers: args.layers.clone(),
         images: args.images.as_ref().map(|folder| folder.display().to_string()),
+        labels: Vec::new(),
     };
     job.check()?;
     let folder = Path::new(&args.model.model);
@@ -77,6 +78,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         return table(context, args, &job, folder);
     }
     let model = model::load(context, &args.model)?;
+    job.labels = model.labels.as_ref().map(|labels| labels.names.clone()).unwrap_or_default();
     let in_folder = |name: &str| args.out.as_ref().map(|folder| folder.join(name));
     let page = args.html.clone().or_else(|| in_folder("health.html"));
     let flag = if args.html.is_some() { "--html" } else { "--out" };
@@ -107,7 +109,9 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let mut code = ExitCode::SUCCESS;
     for condition in &args.fail_on {
         if let Some(count) = condition.holds(&report) {
-            context.note(&format!("{condition}: {count} of {} filters", report.units()));
+            let share = 100.0 * count as f64 / report.units().max(1) as f64;
+            let said = format!("{condition} holds: {count} of {} filters, {share:.1} %", report.units());
+            crate::terminal::complain(&said);
             code = ExitCode::from(CONDITION_HOLDS);
         }
     }

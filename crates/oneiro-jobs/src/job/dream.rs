@@ -331,6 +331,7 @@ impl Text<'_> {
             robustness: None,
             display: Display::Clip,
             display_range: None,
+            belief: None,
         }
     }
 }

@@ -7,6 +7,7 @@
 use std::path::Path;
 
 use oneiro::filters::FilterLayer;
+use oneiro_zoo::labels::Labels;
 use serde::{Deserialize, Serialize};
 
 use tempfile::TempDir;
@@ -17,6 +18,7 @@ use super::scan::layers::CLASSES;
 use super::scan::{RankedBy, ScanJob, ScannedClips};
 use super::{Folder, Job, Place, Role, Run, Sink};
 use crate::error::Result;
+use crate::model::ModelSpec;
 use crate::provenance::{seal, text_of_model};
 use crate::store::ScanFile;
 
@@ -52,6 +54,10 @@ pub struct HealthJob {
     /// The folder that the scan's images lie in, if they have moved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub images: Option<String>,
+    /// The names of the network's classes, by which folders are found to be of a class: results keep them,
+    /// as the file of labels may be gone when they are made again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
 }
 
 /// A layer that is judged, with its name if it is one of directions.
@@ -65,6 +71,21 @@ impl Job for HealthJob {
     type Report = HealthReport;
 
     fn run(&self, run: &Run<'_>, sink: &mut dyn Sink) -> Result<HealthReport> {
+        let model = run.model()?;
+        if model.labels.is_some() || self.labels.is_empty() {
+            return self.judge(run, sink);
+        }
+        let prepared = Some(model.recorded_card());
+        let spec = ModelSpec { model: model.source.clone(), prepared, ..ModelSpec::default() };
+        let mut named = spec.load(run.context)?;
+        named.labels = Some(Labels { names: self.labels.clone() });
+        named.places = model.places.clone();
+        self.judge(&Run::new(&named, run.context).with_parts(run.parts()), sink)
+    }
+}
+
+impl HealthJob {
+    fn judge(&self, run: &Run<'_>, sink: &mut dyn Sink) -> Result<HealthReport> {
         let layers = self.chosen(run)?;
         let scan = self.scan(run)?;
         let scan = scan.as_ref().map(|(scan, _)| scan);
@@ -85,9 +106,7 @@ impl Job for HealthJob {
         }
         Ok(report)
     }
-}
 
-impl HealthJob {
     /// The layers that are judged.
     fn chosen(&self, run: &Run<'_>) -> Result<Vec<Chosen>> {
         let model = run.model()?;

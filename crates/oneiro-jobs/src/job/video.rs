@@ -20,6 +20,7 @@ use super::render::{Options, PreparedUnits, RenderReport, raw_bytes, render_all}
 use super::scan::examples::Examples;
 use super::{Job, Place, Role, Run, Sink};
 use crate::error::Result;
+use crate::job::tiles::SIDE;
 use crate::model::LoadedModel;
 use crate::model::health::require_healthy;
 use crate::provenance::seal;
@@ -184,7 +185,7 @@ impl VideoJob {
         let Some(data) = &self.data else { return Ok(None) };
         let mut units: Vec<&str> = self.work.units.iter().map(|unit| unit.unit.as_str()).collect();
         units.dedup();
-        Examples::of(run, data, self.images.as_deref(), &units).map(Some)
+        Examples::of(run, data, self.images.as_deref(), &units, SIDE * SIDE).map(Some)
     }
 
     /// Returns the work with a setting for each unit in which its largest activation stands, for recipes that

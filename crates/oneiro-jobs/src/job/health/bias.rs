@@ -25,6 +25,8 @@ mod unseen;
 
 /// Images of all classes that cues are laid over.
 const IMAGES: usize = 96;
+/// Images that a network has to name rightly, as a multiple of chance, for its classes to be judged.
+const CHANCE: f64 = 1.35;
 /// Share of other classes' pictures that a cue has to bring over before the class's own are looked at.
 const SUFFICES: f64 = 0.15;
 /// Cues of a class that are looked at more closely, at most this many of each kind.
@@ -104,6 +106,11 @@ pub(super) fn judge(run: &Run<'_>, scan: Option<&ScanFile>) -> Result<Judged> {
         ));
     }
     let names: Vec<String> = (0..count).map(|class| model.class_name(class)).collect();
+    if let Some((known, right)) = scan.map(ScanFile::accuracy).transpose()?.filter(|(known, _)| *known > 0)
+        && (right as f64) < CHANCE * known as f64 / count as f64
+    {
+        return Ok(nothing("classes: the network names hardly more images rightly than by chance"));
+    }
     let labelled = scan.map(|scan| own::pictures(run, scan, IMAGES)).transpose()?.unwrap_or_default();
     let known = labelled.iter().filter(|one| one.class.is_some()).count();
     if known == 0 {
@@ -166,6 +173,7 @@ pub(super) fn judge(run: &Run<'_>, scan: Option<&ScanFile>) -> Result<Judged> {
                     if suspicion > health.suspicion + CLEARLY {
                         health.suspicion = rounded(suspicion);
                         health.evidence = evidence(&cues, i, &suffices, [base, base + gains[i]], &effect);
+                        health.evidence.insert("others_images".to_owned(), Value::from(others.len()));
                     }
                 }
             }

@@ -4,6 +4,7 @@ use oneiro_media::{Figure, Image, Page, PngText, Section};
 
 use super::bias::ClassHealth;
 use super::report::{HealthReport, LayerHealth, UnitHealth};
+use super::units::PERHAPS_NOISE;
 use super::verdict::Verdict;
 use super::words::advice;
 use crate::error::Result;
@@ -53,6 +54,7 @@ pub(super) fn page(
             sections.push(of_verdict(run, report, scan, verdict)?);
         }
     }
+    sections.extend(perhaps(report));
     sections.push(layers(report));
     if !report.not_judged.is_empty() {
         let note = report.not_judged.join("\n\n");
@@ -258,6 +260,26 @@ fn classes(run: &Run<'_>, report: &HealthReport, suspected: &[&ClassHealth]) -> 
             .to_owned(),
     };
     Ok(Section { heading: "Classes and cues".to_owned(), note, figures })
+}
+
+/// The filters that are close to a verdict of noise, in words.
+fn perhaps(report: &HealthReport) -> Option<Section> {
+    let of_layer = |layer: &LayerHealth| -> Vec<String> {
+        let units = layer.units.iter().filter(|unit| unit.tags.iter().any(|tag| tag == PERHAPS_NOISE));
+        units
+            .map(|unit| {
+                let score = unit.evidence.get("noise_score").and_then(serde_json::Value::as_f64);
+                format!("{}:{} ({:.2})", layer.name, unit.channel, score.unwrap_or(0.0))
+            })
+            .collect()
+    };
+    let found: Vec<String> = report.layers.iter().flat_map(of_layer).collect();
+    let note = format!(
+        "These filters count as healthy, but their noise score is close to one half: {}.",
+        found.join(", ")
+    );
+    let heading = format!("Perhaps chasing noise: {}", found.len());
+    (!found.is_empty()).then(|| Section { heading, note, figures: Vec::new() })
 }
 
 /// A line for each layer.

@@ -30,6 +30,10 @@ const DETECTOR: f64 = 0.75;
 const NEARLY_ALWAYS: f64 = 0.99;
 /// Share of active positions up to which a unit counts as nearly dead.
 const NEARLY_NEVER: f64 = 1e-4;
+/// Score from which a unit that counts as healthy is tagged.
+const PERHAPS: f64 = 0.3;
+/// The tag of such a unit.
+pub(super) const PERHAPS_NOISE: &str = "perhaps_noise";
 /// Score from which a unit counts as chasing noise.
 const NOISE: f64 = 0.5;
 
@@ -181,13 +185,18 @@ fn of_layer(
             evidence.insert("factor", number(copy.factor));
             evidence.insert("correlation", number(copy.correlation));
         }
+        let score = noise_score(facts, &typical);
+        let mut tags = tags(verdict, seen, layer.behind, classes);
+        if verdict == Verdict::Healthy && score >= PERHAPS {
+            tags.push(PERHAPS_NOISE.to_owned());
+        }
         let mut unit = UnitHealth {
             channel,
             verdict,
             confidence,
             of: copies[channel].map(|copy| copy.of),
             why: String::new(),
-            tags: tags(verdict, seen, layer.behind, classes),
+            tags,
             evidence,
         };
         unit.why = reason(&unit);

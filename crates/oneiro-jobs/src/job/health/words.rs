@@ -19,7 +19,8 @@ pub(super) fn advice(verdict: Verdict) -> &'static str {
         }
         Verdict::Noise => {
             "Filters that chase noise answer unordered pixels rather than the patterns of pictures. They carry little of the \
-             picture and make the network sensitive to noise. Start them anew; more data, augmentation or weight decay keep them away."
+             picture and make the network sensitive to noise. Start them anew; more data, augmentation or weight decay keep them away. Below some 70 % \
+             a verdict is a guess: look at the images that excite the filter before you give it up."
         }
         Verdict::Duplicate => {
             "Duplicates equal another filter of their layer up to a factor, so one of the two is wasted. Remove one and add its \
