@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use oneiro::input::PictureInput;
 use oneiro::layer_maps::Peak;
 use oneiro_media::Image;
 
@@ -12,6 +13,7 @@ use super::report::ShownImage;
 use crate::error::Result;
 use crate::job::Run;
 use crate::job::crops::Crops;
+use crate::job::error::JobError;
 use crate::job::units::plain_class;
 use crate::numbers::short;
 use crate::store::ScanFile;
@@ -29,33 +31,39 @@ pub(super) struct Measured {
     pub peaks: [Peak; 2],
 }
 
-/// Runs two units on all pictures.
+/// Runs units on all pictures. Returns the index of each picture that could be read, with what the units do.
 ///
 /// # Errors
 /// If a scan cannot be read, or no picture can.
 pub(super) fn measure(
     run: &Run<'_>,
     readers: &mut [Readers],
-    inputs: &[oneiro::input::PictureInput],
+    inputs: &[PictureInput],
     images: &Images<'_>,
-    most: usize,
-) -> Result<(Vec<(usize, Vec<Peak>)>, Vec<usize>)> {
-    let mut progress = Task::new(run.context, "comparing", most as u64);
+    data: Option<&String>,
+) -> Result<Vec<(usize, Vec<Peak>)>> {
+    let mut progress = Task::new(run.context, "comparing", images.len() as u64);
     let (mut measured, mut unread) = (Vec::new(), Vec::new());
-    for at in 0..most {
+    for at in 0..images.len() {
         run.context.check()?;
-        let mut peaks = Vec::new();
-        for (readers, input) in readers.iter_mut().zip(inputs) {
-            let Some(picture) = images.display(at, input)? else { break };
-            peaks.extend(run.context.compute(|| readers.run(&picture))?);
-        }
-        match peaks.is_empty() {
-            true => unread.push(at),
-            false => measured.push((at, peaks)),
-        }
         progress.advance(1);
+        let shown = inputs.iter().map(|input| images.display(at, input)).collect::<Result<Vec<_>>>()?;
+        let Some(shown) = shown.into_iter().collect::<Option<Vec<_>>>() else {
+            unread.push(at);
+            continue;
+        };
+        let mut peaks = Vec::new();
+        for (readers, picture) in readers.iter_mut().zip(&shown) {
+            peaks.extend(run.context.compute(|| readers.run(picture))?);
+        }
+        measured.push((at, peaks));
     }
-    Ok((measured, unread))
+    drop(progress);
+    images.say(run, &unread);
+    if measured.is_empty() {
+        return Err(JobError::NothingRead { data: data.cloned().unwrap_or_default() }.into());
+    }
+    Ok(measured)
 }
 
 /// The values of one of two units.

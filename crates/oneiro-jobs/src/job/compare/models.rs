@@ -13,7 +13,6 @@ use super::request::{Compared, ComparedUnit};
 use super::{CompareJob, Outcome};
 use crate::error::{During as _, Result, Step};
 use crate::job::Run;
-use crate::job::error::JobError;
 use crate::job::render::Finished;
 use crate::job::units::plain_class;
 use crate::model::LoadedModel;
@@ -86,11 +85,7 @@ pub(super) fn compare(
     for (model, reader) in models.iter().zip(&readers) {
         sessions.push(run.context.compute(|| Readers::new(model, &[reader]))?);
     }
-    let (measured, unread) = measure(run, &mut sessions, &inputs, &images, images.len())?;
-    images.say(run, &unread);
-    if measured.is_empty() {
-        return Err(JobError::NothingRead { data: job.data.clone().unwrap_or_default() }.into());
-    }
+    let measured = measure(run, &mut sessions, &inputs, &images, job.data.as_ref())?;
     let largest = |i: usize| measured.iter().map(|(_, peaks)| peaks[i].largest).collect::<Vec<f32>>();
     let weights = models
         .iter()

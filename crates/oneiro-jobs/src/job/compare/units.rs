@@ -181,11 +181,7 @@ fn activations(
 ) -> Result<(Vec<Measured>, ActivationAgreement)> {
     let input = images.check(model)?;
     let mut readers = [run.context.compute(|| Readers::new(model, &units))?];
-    let (peaks, unread) = measure(run, &mut readers, &[input], images, images.len())?;
-    images.say(run, &unread);
-    if peaks.is_empty() {
-        return Err(JobError::NothingRead { data: job.data.clone().unwrap_or_default() }.into());
-    }
+    let peaks = measure(run, &mut readers, &[input], images, job.data.as_ref())?;
     let measured: Vec<Measured> =
         peaks.into_iter().map(|(at, peaks)| Measured { at, peaks: [peaks[0], peaks[1]] }).collect();
     let evenly = &measured[..measured.iter().take_while(|measured| measured.at < even).count()];
