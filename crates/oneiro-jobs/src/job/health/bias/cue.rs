@@ -213,7 +213,7 @@ impl Cue {
                 });
             }
             Self::Checker { period } => {
-                let half = ((period * shorter / 128.0).round() as usize).max(1);
+                let half = square(period, shorter);
                 made.blend(|y, x| ([((y / half + x / half) % 2) as f32; 3], 0.5));
             }
         }
@@ -243,7 +243,7 @@ impl Cue {
                 power(picture, &|y, x| step * (x as f64 * angle.cos() + y as f64 * angle.sin()))
             }
             Self::Checker { period } => {
-                let step = TAU / (period * shorter / 64.0);
+                let step = TAU / (2 * square(period, shorter)) as f64;
                 power(picture, &|y, x| step * (x + y) as f64)
                     + power(picture, &|y, x| step * (x as f64 - y as f64))
             }
@@ -286,6 +286,11 @@ impl Cue {
         }
         made
     }
+}
+
+/// The side in pixels of a checker's squares.
+fn square(period: f64, shorter: f64) -> usize {
+    ((period * shorter / 128.0).round() as usize).max(1)
 }
 
 /// The distance of the mean colour of some pixels from a colour.
@@ -417,9 +422,11 @@ mod tests {
                 Cue::Tint { .. } => assert!((made.pixel(3, 3)[1] - 0.3).abs() < 1e-5),
                 Cue::Mark { .. } | Cue::Border { .. } => {
                     let pixels = (0..24).flat_map(|y| (0..32).map(move |x| (y, x)));
-                    let left = pixels
-                        .map(|(y, x)| made.pixel(x, y))
-                        .filter(|p| *p != [0.4; 3] && *p != [0.2, 0.3, 0.4]);
+                    let is_one_of = |p: [f32; 3]| {
+                        let near = |q: [f32; 3]| p.iter().zip(q).all(|(a, b)| (a - b).abs() < 1e-5);
+                        near([0.4; 3]) || near([0.2, 0.3, 0.4])
+                    };
+                    let left = pixels.map(|(y, x)| made.pixel(x, y)).filter(|p| !is_one_of(*p));
                     assert_eq!(left.count(), 0, "{cue:?}");
                 }
                 _ => {
