@@ -116,7 +116,7 @@ fn a_dictionary_has_the_loudest_channels_of_the_strongest_positions() {
     assert!(magnitudes.windows(2).all(|w| w[0] >= w[1]), "{magnitudes:?}");
     assert!(cells.iter().all(|c| (1..=2).contains(&c["top"].as_array().unwrap().len())), "{said:#}");
     again(&place, "d.png");
-    // The same position, now requested by its coordinates.
+    // That position, requested by its coordinates.
     let at = format!("{},{}", cells[0]["y"], cells[0]["x"]);
     let args =
         ["-l", "left.conv", "--dictionary", &at, "--top", "2", "--out", "one.png", "--raw", "r.safetensors"];

@@ -393,27 +393,7 @@ fn dream(
     let picture = saved(&dream)?;
     let (value, value_saved) =
         context.compute(|| oneiro::Result::<_>::Ok((dream.value(), dream.value_of(&picture)?)))?;
-    let report = UnitReport {
-        unit: job.unit.clone(),
-        objective: text.objective.clone(),
-        start: None,
-        copy: 0,
-        setting: 0,
-        preset: preset.name.clone(),
-        seed: job.seed,
-        steps: dream.steps_done(),
-        stop: oneiro::render::Stop::Steps.describe().into(),
-        value,
-        value_at_start: dream.value_at_start(),
-        value_saved,
-        kappa: None,
-        gamma: None,
-        shares: Vec::new(),
-        robustness: None,
-        display: Display::Clip,
-        display_range: None,
-        belief: None,
-    };
+    let report = text.report(dream.steps_done(), [value, dream.value_at_start(), value_saved]);
     Ok(Dreamt { input, raw: dream.raw(), picture, report })
 }
 

@@ -169,7 +169,7 @@ impl Shown<'_> {
         Ok((rows, reports))
     }
 
-    /// An image, or what a unit sees of it where it is largest.
+    /// Returns the tile of an image: all of it, or the crop that a unit sees at its largest position.
     fn tile(&self, measured: &Measured, unit: Option<usize>) -> Result<(Tile, ShownImage)> {
         let (image, file) = &self.seen[measured.at];
         let class = self.scan.image(*image)?.class;

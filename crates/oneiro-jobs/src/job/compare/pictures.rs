@@ -157,8 +157,8 @@ fn two_digits(factor: f64) -> f64 {
     (100.0 * factor).round() / 100.0
 }
 
-/// Renders A − B, B − A and A + B, with factors under which neither unit outweighs the other: what does gets
-/// less weight, down to a quarter. Nothing if one of the units gained nothing over noise in its own picture.
+/// Renders A − B, B − A and A + B. Factors keep either unit from outweighing the other: the stronger unit
+/// gets less weight, down to a quarter. Returns nothing if one of the units gained nothing over noise in its own picture.
 ///
 /// # Errors
 /// Those of rendering.

@@ -58,12 +58,12 @@ pub struct UnitsReport {
     pub shared: Vec<Shared>,
 }
 
-/// An optimised picture, with what both units make of it.
+/// An optimised picture, with the values of both units for it.
 #[derive(Debug, Clone, Serialize)]
 pub struct ComparedPicture {
     /// What was maximised: "a", "b", "a-b", "b-a" or "a+b".
     pub kind: &'static str,
-    /// The same with factors, in units of the gains: "A − 0.5 B".
+    /// The mixture with its factors, in units of the gains: "A − 0.5 B".
     pub of: String,
     /// The same as an expression.
     pub objective: String,

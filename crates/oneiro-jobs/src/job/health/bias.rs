@@ -63,6 +63,10 @@ impl ClassHealth {
             let others = format!("{before} of the other classes' images are named so, with the cue {after}");
             let own = ["own_right", "own_right_with_cue", "own_right_with_cue_taken_out"].map(share);
             return match own {
+                // Of none that were right, none can be lost.
+                [Some(right), Some(with), _] if right == "0 %" => {
+                    format!("{others}. Of its own images none are named rightly, with the cue {with}.")
+                }
                 [Some(right), Some(with), Some(without)] => format!(
                     "{others}. Of its own images {right} are named rightly, with the cue {with}, with it taken out {without}."
                 ),

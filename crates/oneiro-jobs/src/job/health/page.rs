@@ -256,7 +256,7 @@ fn classes(run: &Run<'_>, report: &HealthReport, suspected: &[&ClassHealth]) -> 
     let note = match figures.is_empty() {
         true => "No class is suspected to follow a cue that is not its object: a colour, a mark, a border, a texture.".to_owned(),
         false => "A class is suspected as far as a cue alone calls it up in pictures of other classes, and as far as its own \
-                  pictures need the cue. The pictures were made for the classes."
+                  pictures need the cue. The pictures were made for the classes and may show object and cue alike: the shares tell them apart."
             .to_owned(),
     };
     Ok(Section { heading: "Classes and cues".to_owned(), note, figures })
