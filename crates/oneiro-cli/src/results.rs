@@ -16,6 +16,12 @@ use oneiro_media::{MediaError, StillFormat};
 use crate::collisions;
 use crate::context::Context;
 
+/// Says where the finished units of an interrupted command are.
+pub fn say_kept(context: &Context, parts: &Parts) {
+    let folder = parts.folder().display();
+    context.note(&format!("finished units are kept in {folder}; the same command goes on from there"));
+}
+
 /// The files for a job's results. Still pictures are written in the format for their file name's ending.
 #[derive(Debug, Default)]
 pub struct Results {

@@ -137,9 +137,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     results::check(context, Some(&model), &job, &results, &made_from)?;
     let report = match results::run_checked(context, Some(&model), &job, &mut results, Some(&parts)) {
         Err(error @ Error::Cancelled(_)) if parts.folder().is_dir() => {
-            let folder = parts.folder().display();
-            context
-                .note(&format!("finished units are kept in {folder}; the same command goes on from there"));
+            results::say_kept(context, &parts);
             return Err(error.into());
         }
         outcome => outcome?,

@@ -201,9 +201,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
             return Ok(ExitCode::SUCCESS);
         }
         Err(error @ Error::Cancelled(_)) if parts.folder().is_dir() => {
-            let folder = parts.folder().display();
-            context
-                .note(&format!("finished units are kept in {folder}; the same command goes on from there"));
+            results::say_kept(context, &parts);
             return Err(error.into());
         }
         outcome => outcome?,

@@ -158,7 +158,8 @@ fn two_digits(factor: f64) -> f64 {
 }
 
 /// Renders A − B, B − A and A + B. Factors keep either unit from outweighing the other: the stronger unit
-/// gets less weight, down to a quarter. Returns nothing if one of the units gained nothing over noise in its own picture.
+/// gets less weight, down to a quarter. Returns nothing if one of the units gained nothing over noise in its
+/// own picture.
 ///
 /// # Errors
 /// Those of rendering.
