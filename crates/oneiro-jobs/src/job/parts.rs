@@ -8,13 +8,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use oneiro_media::MediaError;
+
 use super::Run;
 use super::error::JobError;
 pub use super::error::Unfinished;
 use crate::error::Result;
 use crate::files::{create_folder, file_name};
 use crate::remark::Remark;
-use crate::source::places::hash;
+use crate::source::places::{hash, hash_of_pieces};
 
 /// Number of digits of a key in a file's name, enough to avoid collisions.
 const KEY_LENGTH: usize = 16;
@@ -131,15 +133,19 @@ impl Parts {
     pub(crate) fn load<T: Stored>(&self, part: &Part) -> Option<T> {
         let bytes = fs::read(self.path(part)).ok()?;
         let (sum, content) = bytes.split_at_checked(part.key.len())?;
-        let sealed = [part.key.as_bytes(), content].concat();
-        (sum == hash(&sealed).as_bytes()).then(|| T::from_bytes(content).ok())?
+        (sum == hash_of_pieces(&[part.key.as_bytes(), content]).as_bytes()).then(|| T::from_bytes(content).ok())?
     }
 
     pub(crate) fn store<T: Stored>(&self, part: &Part, result: &T) -> Result<()> {
         create_folder(&self.folder)?;
         let content = result.to_bytes()?;
-        let sum = hash(&[part.key.as_bytes(), &content].concat());
-        let written = oneiro_media::write_atomic(self.path(part), &[sum.as_bytes(), &content].concat());
+        let sum = hash_of_pieces(&[part.key.as_bytes(), &content]);
+        let path = self.path(part);
+        let written = oneiro_media::write_atomic_with(&path, |file| {
+            // `write_atomic_with` adds the hint to a failure to write.
+            let refused = |source| MediaError::Write { hint: "", path: path.clone(), source };
+            [sum.as_bytes(), &content].iter().try_for_each(|piece| file.write_all(piece)).map_err(refused)
+        });
         if written.is_err() {
             // If the disk is full, an empty folder should not remain.
             let _ = fs::remove_dir(&self.folder);

@@ -45,9 +45,6 @@ const BLOCK_FLOPS: u64 = 400_000_000_000;
 const BLOCK_IMAGES: std::ops::RangeInclusive<u64> = 32..=1024;
 /// Largest number of blocks. Each is a file until the scan is finished.
 const MOST_BLOCKS: usize = 64;
-/// After at most this many images, the intermediate result of a block is saved. Slow networks save more
-/// often.
-const KEPT_AFTER: u64 = 256;
 /// Name of the folder, beside the scan, in which computed optical flow is cached.
 const FLOW_FOLDER: &str = "flow";
 /// Largest number of example images in a unit's list.
@@ -177,7 +174,7 @@ impl Job for ScanJob {
                 let keep = run.parts().map(|parts| (parts, &begun[part]));
                 let mut progress = progress.borrow_mut();
                 let block =
-                    begun::block(&mut gatherer, blocks[part].clone(), kept_after(flops), keep, &mut progress);
+                    begun::block(&mut gatherer, blocks[part].clone(), keep, &mut progress);
                 made.set(made.get() + progress.done() - before);
                 block
             },
@@ -258,12 +255,6 @@ fn named(layer: &ScannedLayer) -> String {
     if bytes.is_empty() { layer.name.clone() } else { format!("{} {}", layer.name, hash(&bytes)) }
 }
 
-/// Returns after how many images a block's intermediate result is saved. `flops` is the network's number of
-/// operations for an image.
-fn kept_after(flops: u64) -> usize {
-    (BLOCK_FLOPS / flops.max(1)).clamp(*BLOCK_IMAGES.start(), KEPT_AFTER) as usize
-}
-
 /// Divides a data set of this many images into blocks. `flops` is the network's number of operations for an
 /// image.
 fn blocks(images: usize, flops: u64) -> Vec<std::ops::Range<usize>> {
@@ -339,7 +330,7 @@ impl ScanJob {
         let names = names.join("\n");
         let part = |block: &std::ops::Range<usize>| {
             let range = format!("{}-{}", block.start, block.end);
-            let depends_on = [VERSION, kernels(), &model.hash, &card, &settings, &files, &names, &range];
+            let depends_on = [VERSION, block::ENCODING, kernels(), &model.hash, &card, &settings, &files, &names, &range];
             Part::new(&format!("images-{range}"), &depends_on)
         };
         Ok(blocks.iter().map(part).collect())
@@ -407,14 +398,5 @@ mod tests {
             assert_eq!((blocks[0].start, blocks[blocks.len() - 1].end), (0, images));
             assert!(blocks.windows(2).all(|pair| pair[0].end == pair[1].start));
         }
-    }
-
-    #[test]
-    fn little_is_lost_of_a_large_data_set() {
-        assert_eq!(blocks(1_200_000, 700_000_000)[0].len(), 18_750);
-        assert_eq!(kept_after(700_000_000), 256);
-        assert_eq!(kept_after(0), 256);
-        assert_eq!(kept_after(4_000_000_000), 100);
-        assert_eq!(kept_after(u64::MAX), 32);
     }
 }

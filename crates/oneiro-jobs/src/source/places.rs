@@ -73,7 +73,14 @@ impl Places {
 
 /// Returns the SHA-256 of bytes in hexadecimal.
 pub fn hash(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
+    hash_of_pieces(&[bytes])
+}
+
+/// Returns the SHA-256, in hexadecimal, of pieces as if they were joined.
+pub fn hash_of_pieces(pieces: &[&[u8]]) -> String {
+    let mut digest = Sha256::new();
+    pieces.iter().for_each(|piece| digest.update(piece));
+    hex(&digest.finalize())
 }
 
 /// Subfolders of a flow folder that contain the pictures of u and v.

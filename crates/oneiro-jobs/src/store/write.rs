@@ -168,6 +168,7 @@ fn units(
     let samples: Vec<Vec<f32>> =
         (0..statistics.units.len()).map(|channel| statistics.samples_of(channel)).collect();
     let correlated = correlated(&samples);
+    let responses: Vec<_> = (0..classes).map(|class| statistics.classes.get(&(class as u32))).collect();
     for (channel, of_unit) in statistics.units.iter().enumerate() {
         let moments = &of_unit.moments;
         let known = moments.count > 0;
@@ -187,10 +188,9 @@ fn units(
             examples(to, *unit, list, ranking)?;
         }
         if classes > 0 {
-            let response = |class: usize| statistics.classes.get(&(class as u32)).map(|of| of[channel]);
             let mut blobs = [(); 3].map(|()| Vec::with_capacity(classes * 4));
-            for class in 0..classes {
-                let found = response(class).filter(|response| response.count > 0);
+            for of_class in &responses {
+                let found = of_class.map(|of| of[channel]).filter(|response| response.count > 0);
                 let mean = found.and_then(|r| r.mean()).map_or(f32::NAN, |mean| mean as f32);
                 blobs[0].extend(mean.to_le_bytes());
                 blobs[1].extend(found.map_or(f32::NAN, |r| r.maximum).to_le_bytes());

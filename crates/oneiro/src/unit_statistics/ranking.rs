@@ -59,7 +59,18 @@ impl Ranking {
     }
 
     /// Inserts an image at its rank. No image may be inserted twice.
+    #[inline]
     pub fn insert(&mut self, example: Example) {
+        // Most images of a large data set are behind a full list by their value alone.
+        if self.examples.len() < self.capacity
+            || self.examples.last().is_some_and(|last| self.by_value(example.value, last.value).is_le())
+        {
+            self.insert_at_rank(example);
+        }
+    }
+
+    #[inline(never)]
+    fn insert_at_rank(&mut self, example: Example) {
         let is_full = self.examples.len() >= self.capacity;
         if is_full && self.examples.last().is_none_or(|last| self.compare(&example, last).is_ge()) {
             return;
@@ -78,8 +89,14 @@ impl Ranking {
 
     /// Compares the ranks of two images.
     fn compare(&self, a: &Example, b: &Example) -> Ordering {
-        let by_value = a.value.total_cmp(&b.value).then(a.before.total_cmp(&b.before));
-        let by_value = if self.order == Order::Largest { by_value.reverse() } else { by_value };
-        by_value.then(a.image.cmp(&b.image))
+        let before = || self.by_value(a.before, b.before);
+        self.by_value(a.value, b.value).then_with(before).then(a.image.cmp(&b.image))
+    }
+
+    fn by_value(&self, a: f32, b: f32) -> Ordering {
+        match self.order {
+            Order::Largest => b.total_cmp(&a),
+            Order::Smallest => a.total_cmp(&b),
+        }
     }
 }

@@ -41,6 +41,18 @@ impl Block {
         Self { layers, images: Vec::new(), problems: Vec::new(), not_finite: 0 }
     }
 
+    /// Returns about how many bytes the block takes in a file.
+    pub fn bytes(&self) -> usize {
+        let example = 16;
+        let of_layer = |layer: &LayerStatistics| {
+            let lists = layer.units.iter().flat_map(|unit| [&unit.best, &unit.worst, &unit.best_by_mean]);
+            let lists: usize = lists.map(|list| list.examples().len()).sum();
+            let responses: usize = layer.classes.values().map(|responses| responses.len()).sum();
+            60 * layer.units.len() + example * lists + 20 * responses + 4 * layer.samples.len()
+        };
+        self.layers.iter().map(of_layer).sum::<usize>() + 24 * self.images.len()
+    }
+
     /// Appends the block of the images that follow.
     pub fn merge(&mut self, other: Self) {
         self.layers.iter_mut().zip(&other.layers).for_each(|(own, other)| own.merge(other));
@@ -52,7 +64,7 @@ impl Block {
 
 impl Stored for Block {
     fn to_bytes(&self) -> Result<Vec<u8>> {
-        let mut out = Writer(Vec::new());
+        let mut out = Writer(Vec::with_capacity(self.bytes()));
         out.u32(self.layers.len() as u32);
         for layer in &self.layers {
             out.layer(layer);
@@ -95,6 +107,9 @@ fn read(from: &mut Reader<'_>) -> Option<Block> {
     Some(Block { layers, images, problems: serde_json::from_slice(from.0).ok()?, not_finite })
 }
 
+/// Version of the encoding. Parts with another one are made anew.
+pub(super) const ENCODING: &str = "2";
+
 /// Writes numbers as bytes, in little-endian order.
 struct Writer(Vec<u8>);
 
@@ -125,6 +140,33 @@ impl Writer {
         }
     }
 
+    /// Writes the responses to a class column by column. Of a class with one image, all channels have the same
+    /// count and image, and their sums are single numbers.
+    fn responses(&mut self, responses: &[ClassResponse]) {
+        self.column(responses.iter().map(|response| response.count));
+        let short = |sum: f64| f64::from(sum as f32).to_bits() == sum.to_bits();
+        let all_short = responses.iter().all(|response| short(response.sum));
+        self.0.push(u8::from(all_short));
+        match all_short {
+            true => responses.iter().for_each(|response| self.f32(response.sum as f32)),
+            false => responses.iter().for_each(|response| self.f64(response.sum)),
+        }
+        responses.iter().for_each(|response| self.f32(response.maximum));
+        self.column(responses.iter().map(|response| response.best));
+    }
+
+    /// Writes numbers, or one number if all are equal.
+    fn column(&mut self, mut numbers: impl Iterator<Item = u32> + Clone) {
+        let mut rest = numbers.clone();
+        let first = rest.next();
+        let alike = rest.all(|number| Some(number) == first);
+        self.0.push(u8::from(alike));
+        match alike {
+            true => numbers.next().into_iter().for_each(|number| self.u32(number)),
+            false => numbers.for_each(|number| self.u32(number)),
+        }
+    }
+
     fn layer(&mut self, layer: &LayerStatistics) {
         self.u32(layer.units.len() as u32);
         for unit in &layer.units {
@@ -139,12 +181,7 @@ impl Writer {
         self.u32(layer.classes.len() as u32);
         for (class, responses) in &layer.classes {
             self.u32(*class);
-            for response in responses {
-                self.u32(response.count);
-                self.f64(response.sum);
-                self.f32(response.maximum);
-                self.u32(response.best);
-            }
+            self.responses(responses);
         }
         self.u32(layer.samples.len() as u32);
         layer.samples.iter().for_each(|sample| self.f32(*sample));
@@ -201,21 +238,40 @@ impl Reader<'_> {
         })
     }
 
+    fn flag(&mut self) -> Option<bool> {
+        let (flag, rest) = self.0.split_first()?;
+        self.0 = rest;
+        (*flag < 2).then_some(*flag == 1)
+    }
+
+    fn responses(&mut self, channels: usize) -> Option<Vec<ClassResponse>> {
+        let counts = self.column(channels)?;
+        let mut sum: fn(&mut Self) -> Option<f64> = Self::f64;
+        if self.flag()? {
+            sum = |from| from.f32().map(f64::from);
+        }
+        let sums = (0..channels).map(|_| sum(self)).collect::<Option<Vec<_>>>()?;
+        let maxima = (0..channels).map(|_| self.f32()).collect::<Option<Vec<_>>>()?;
+        let bests = self.column(channels)?;
+        let response =
+            |i| ClassResponse { count: counts[i], sum: sums[i], maximum: maxima[i], best: bests[i] };
+        Some((0..channels).map(response).collect())
+    }
+
+    fn column(&mut self, channels: usize) -> Option<Vec<u32>> {
+        if self.flag()? && channels > 0 {
+            return Some(vec![self.u32()?; channels]);
+        }
+        (0..channels).map(|_| self.u32()).collect()
+    }
+
     fn layer(&mut self) -> Option<LayerStatistics> {
         let channels = self.u32()?;
         let units = (0..channels).map(|_| self.unit()).collect::<Option<Vec<_>>>()?;
         let mut layer = LayerStatistics { units, ..LayerStatistics::new(0, 0) };
         for _ in 0..self.u32()? {
             let class = self.u32()?;
-            let mut response = || {
-                Some(ClassResponse {
-                    count: self.u32()?,
-                    sum: self.f64()?,
-                    maximum: self.f32()?,
-                    best: self.u32()?,
-                })
-            };
-            let responses = (0..channels).map(|_| response()).collect::<Option<Vec<_>>>()?;
+            let responses = self.responses(channels as usize)?;
             layer.classes.insert(class, responses);
         }
         let samples = self.u32()?;

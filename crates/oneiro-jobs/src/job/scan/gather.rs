@@ -167,6 +167,11 @@ impl<'a> Gatherer<'a> {
         self.session.layers()
     }
 
+    /// Returns the number of images that the network takes at once.
+    pub(super) fn batch(&self) -> usize {
+        self.session.batch()
+    }
+
     /// Returns a block without images.
     pub(super) fn empty(&self) -> Block {
         Block::new(&self.channels(), self.examples)
