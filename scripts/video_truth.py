@@ -178,8 +178,10 @@ def penalty(o, network):
         share = values / values[0]
         kept = (share[1:] > 0.5).all(0)
         print(f"seed {seed}: falls for {falls.sum()} of {len(falls)}; logit above half for {kept.sum()} of {len(kept)}")
+        for at in np.flatnonzero(~falls):
+            print(f"  {network.labels[at]}: variation " + ", ".join(f"{v:.3f}" for v in variation[:, at]))
         for at in np.flatnonzero(~kept):
-            print(f"  {network.labels[at]}: " + ", ".join(f"{s:.2f}" for s in share[1:, at]))
+            print(f"  {network.labels[at]}: logit " + ", ".join(f"{s:.2f}" for s in share[1:, at]))
 
 
 def seeds(text):

@@ -90,7 +90,7 @@ impl HealthJob {
         let scan = self.scan(run)?;
         let scan = scan.as_ref().map(|(scan, _)| scan);
         let mut report = units::judge(run, &layers, scan)?;
-        let bias::Judged { classes, not_judged } = bias::judge(run, scan)?;
+        let bias::Judged { classes, changed, not_judged } = bias::judge(run, scan)?;
         report.classes = classes;
         report.not_judged.extend(not_judged);
         let place = Place::first(Role::Table);
@@ -101,7 +101,7 @@ impl HealthJob {
         if sink.wants(place) {
             let mut text = text_of_model(run.model()?)?;
             seal(run, &mut text, self, place)?;
-            let page = page::page(run, &report, scan, text)?;
+            let page = page::page(run, &report, &changed, scan, text)?;
             sink.take_bytes(place, "health.html", page.to_html().as_bytes())?;
         }
         Ok(report)

@@ -133,7 +133,8 @@ impl Parts {
     pub(crate) fn load<T: Stored>(&self, part: &Part) -> Option<T> {
         let bytes = fs::read(self.path(part)).ok()?;
         let (sum, content) = bytes.split_at_checked(part.key.len())?;
-        (sum == hash_of_pieces(&[part.key.as_bytes(), content]).as_bytes()).then(|| T::from_bytes(content).ok())?
+        (sum == hash_of_pieces(&[part.key.as_bytes(), content]).as_bytes())
+            .then(|| T::from_bytes(content).ok())?
     }
 
     pub(crate) fn store<T: Stored>(&self, part: &Part, result: &T) -> Result<()> {

@@ -173,8 +173,7 @@ impl Job for ScanJob {
                 let before = progress.borrow().done();
                 let keep = run.parts().map(|parts| (parts, &begun[part]));
                 let mut progress = progress.borrow_mut();
-                let block =
-                    begun::block(&mut gatherer, blocks[part].clone(), keep, &mut progress);
+                let block = begun::block(&mut gatherer, blocks[part].clone(), keep, &mut progress);
                 made.set(made.get() + progress.done() - before);
                 block
             },
@@ -330,7 +329,8 @@ impl ScanJob {
         let names = names.join("\n");
         let part = |block: &std::ops::Range<usize>| {
             let range = format!("{}-{}", block.start, block.end);
-            let depends_on = [VERSION, block::ENCODING, kernels(), &model.hash, &card, &settings, &files, &names, &range];
+            let depends_on =
+                [VERSION, block::ENCODING, kernels(), &model.hash, &card, &settings, &files, &names, &range];
             Part::new(&format!("images-{range}"), &depends_on)
         };
         Ok(blocks.iter().map(part).collect())

@@ -33,6 +33,14 @@ const SUFFICES: f64 = 0.15;
 const CANDIDATES: usize = 3;
 /// A candidate replaces an earlier one if it makes the class this much more suspect.
 const CLEARLY: f64 = 0.05;
+/// A colour works nearly as well if it has this share of the effect, over all strengths.
+const NEARLY: f64 = 0.45;
+/// Colours that are named.
+const NAMED: usize = 3;
+/// A class's images show a colour if so many of them are nearer to it than other classes' images.
+const SHOWN: f64 = 0.8;
+/// Pictures that are kept of each class, to show what its cue does.
+const CHANGED: usize = 3;
 /// A colour works as well as the best if it has this share of its effect.
 const AS_WELL: f64 = 0.7;
 
@@ -88,9 +96,17 @@ struct Labelled {
     class: Option<usize>,
 }
 
+/// A picture of another class, without and with a cue, and the names that the network gives it.
+pub(super) struct Changed {
+    pub pictures: [Image; 2],
+    pub names: [String; 2],
+}
+
 /// The classes of a network, and why some could not be judged.
 pub(super) struct Judged {
     pub classes: Vec<ClassHealth>,
+    /// For each class, pictures that its cue brings over to it.
+    pub changed: Vec<Vec<Changed>>,
     pub not_judged: Vec<String>,
 }
 
@@ -100,7 +116,8 @@ pub(super) struct Judged {
 /// If the network cannot be run, or the work is cancelled.
 pub(super) fn judge(run: &Run<'_>, scan: Option<&ScanFile>) -> Result<Judged> {
     let model = run.model()?;
-    let nothing = |why: &str| Judged { classes: Vec::new(), not_judged: vec![why.to_owned()] };
+    let nothing =
+        |why: &str| Judged { classes: Vec::new(), changed: Vec::new(), not_judged: vec![why.to_owned()] };
     let Some(count) = model.model.class_count() else {
         return Ok(nothing("classes: the network names none"));
     };
@@ -139,7 +156,7 @@ pub(super) fn judge(run: &Run<'_>, scan: Option<&ScanFile>) -> Result<Judged> {
         task.advance(1);
     }
     drop(task);
-    let mut classes = Vec::new();
+    let (mut classes, mut changed) = (Vec::new(), Vec::new());
     let mut few = 0;
     let donors: Vec<&Labelled> = labelled.iter().filter(|one| one.class.is_some()).collect();
     let mut task = Task::new(run.context, "judging classes", names.len() as u64);
@@ -166,6 +183,7 @@ pub(super) fn judge(run: &Run<'_>, scan: Option<&ScanFile>) -> Result<Judged> {
             false => own::Own::of(run, scan, &mut logits, class, &donors)?,
         };
         let mut health = ClassHealth { name: name.clone(), suspicion: 0.0, evidence: Map::new() };
+        let mut brought_over = Vec::new();
         match own {
             None if candidates.is_empty() => {}
             None => few += 1,
@@ -176,12 +194,18 @@ pub(super) fn judge(run: &Run<'_>, scan: Option<&ScanFile>) -> Result<Judged> {
                     // A later candidate has to be clearly better.
                     if suspicion > health.suspicion + CLEARLY {
                         health.suspicion = rounded(suspicion);
-                        health.evidence = evidence(&cues, i, &suffices, [base, base + gains[i]], &effect);
+                        let shown = |cue: &Cue| own.shown(cue);
+                        let shares = [base, base + gains[i]];
+                        health.evidence = evidence(&cues, i, &suffices, shares, &effect, &shown);
                         health.evidence.insert("others_images".to_owned(), Value::from(others.len()));
+                        let named = after[i].iter().map(Scores::named).collect::<Vec<_>>();
+                        let of_others = others.iter().map(|i| (&pictures[*i], [before[*i], named[*i]]));
+                        brought_over = changed_by(&cues[i], class, &names, of_others);
                     }
                 }
             }
         }
+        changed.push(brought_over);
         classes.push(health);
         task.advance(1);
     }
@@ -192,7 +216,33 @@ pub(super) fn judge(run: &Run<'_>, scan: Option<&ScanFile>) -> Result<Judged> {
             own::LEAST
         )],
     };
-    Ok(Judged { classes, not_judged })
+    Ok(Judged { classes, changed, not_judged })
+}
+
+/// The first pictures that a cue brings over to a class, each of another name before. A picture comes with
+/// the classes that it is named without and with the cue.
+fn changed_by<'a>(
+    cue: &Cue,
+    class: usize,
+    names: &[String],
+    pictures: impl Iterator<Item = (&'a Image, [usize; 2])>,
+) -> Vec<Changed> {
+    let mut from: Vec<usize> = Vec::new();
+    let mut found = Vec::new();
+    for (picture, [before, after]) in pictures {
+        if after != class || before == class || from.contains(&before) {
+            continue;
+        }
+        from.push(before);
+        found.push(Changed {
+            pictures: [picture.clone(), cue.laid_over(picture)],
+            names: [before, after].map(|class| names[class].clone()),
+        });
+        if found.len() == CHANGED {
+            break;
+        }
+    }
+    found
 }
 
 /// The mean effect of the cues that differ from one in strength or size alone: where several suffice, the
@@ -226,20 +276,45 @@ fn candidates(
     taken
 }
 
-/// A cue in words. Where half of all colours work as well, the colour does not matter.
-fn words(cues: &[Cue], best: usize, suffices: &impl Fn(usize) -> f64) -> String {
+/// A cue in words. Where half of all colours work as well, the colour does not matter; others that nearly
+/// do are named, too. `shown` is how much more the class's own images show a cue than others do, if they
+/// are known: of several colours that work, the one that they show is meant.
+fn words(
+    cues: &[Cue],
+    best: usize,
+    suffices: &impl Fn(usize) -> f64,
+    shown: Option<&dyn Fn(&Cue) -> f64>,
+) -> String {
+    let Some(own) = cues[best].color() else { return cues[best].words(None) };
     let alike: Vec<usize> = (0..cues.len()).filter(|i| cues[*i].is_like(&cues[best])).collect();
-    let colors = |which: &dyn Fn(usize) -> bool| {
-        let mut names: Vec<&str> =
-            alike.iter().filter(|i| which(**i)).filter_map(|i| cues[*i].color()).collect();
-        names.sort_unstable();
-        names.dedup();
-        names.len()
-    };
-    let works = colors(&|i| suffices(i) >= AS_WELL * suffices(best));
-    let any = cues[best].kind() != Kind::Color && 2 * works > colors(&|_| true);
-    let text = cues[best].words(None);
-    if any { format!("{text}, or of most other colours") } else { text }
+    // The mean effect of each colour over strengths and sizes, with a cue that has it.
+    let mut colors: Vec<(&str, usize, f64)> = Vec::new();
+    for &i in &alike {
+        if let Some(color) = cues[i].color().filter(|color| colors.iter().all(|(name, ..)| name != color)) {
+            colors.push((color, i, support(cues, i, suffices)));
+        }
+    }
+    let as_well = alike.iter().filter(|i| suffices(**i) >= AS_WELL * suffices(best));
+    let mut works: Vec<&str> = as_well.filter_map(|i| cues[*i].color()).collect();
+    works.sort_unstable();
+    works.dedup();
+    if cues[best].kind() != Kind::Color && 2 * works.len() > colors.len() {
+        return format!("{}, or of most other colours", cues[best].words(None));
+    }
+    let least = NEARLY * colors.iter().find(|(name, ..)| *name == own).map_or(0.0, |(.., effect)| *effect);
+    colors.retain(|(name, _, effect)| *name == own || *effect >= least.max(SUFFICES));
+    colors.sort_by(|a, b| (b.0 == own).cmp(&(a.0 == own)).then(b.2.total_cmp(&a.2)));
+    colors.truncate(NAMED);
+    if let Some(shown) = shown {
+        let shares: Vec<f64> = colors.iter().map(|(_, i, _)| shown(&cues[*i])).collect();
+        let first = (1..colors.len()).fold(0, |first, i| if shares[i] > shares[first] { i } else { first });
+        if shares[first] >= SHOWN && shares[first] > shares[0] + CLEARLY {
+            colors[..=first].rotate_right(1);
+        }
+    }
+    let text = cues[best].words(Some(colors[0].0));
+    let rest: Vec<&str> = colors[1..].iter().map(|(name, ..)| *name).collect();
+    if rest.is_empty() { text } else { format!("{text} (nearly as well: {})", rest.join(", ")) }
 }
 
 fn evidence(
@@ -248,12 +323,13 @@ fn evidence(
     suffices: &impl Fn(usize) -> f64,
     [before, after]: [f64; 2],
     effect: &own::Effect,
+    shown: &dyn Fn(&Cue) -> f64,
 ) -> Map<String, Value> {
     let mut evidence = Map::new();
     let mut put = |name: &str, value: Value| {
         evidence.insert(name.to_owned(), value);
     };
-    put("cue", Value::from(words(cues, best, suffices)));
+    put("cue", Value::from(words(cues, best, suffices, Some(shown))));
     put("others_named_so", Value::from(rounded(before)));
     put("others_named_so_with_cue", Value::from(rounded(after)));
     put("own_right", Value::from(rounded(effect.right)));

@@ -111,7 +111,7 @@ fn accuracy(scan: &ScanFile) -> Result<Option<Accuracy>> {
 }
 
 /// The scanned layer with one of these names, and the first of its channels that belongs to the name.
-pub(super) fn scanned<'a>(scan: &'a ScanFile, names: &[String]) -> Option<Scanned<'a>> {
+pub(in crate::job::health) fn scanned<'a>(scan: &'a ScanFile, names: &[String]) -> Option<Scanned<'a>> {
     let own = |layer: &&LayerRecord| names.contains(&layer.name);
     if let Some(layer) = scan.layers().iter().find(own) {
         return Some((layer, 0));

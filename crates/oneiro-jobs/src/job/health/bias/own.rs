@@ -135,13 +135,18 @@ impl<'a> Own<'a> {
             .collect();
         let class = |i: usize| self.controls[i].1;
         let cost = share_named(&logits.of(&plain)?, class) - share_named(&logits.of(&altered)?, class);
+        let shown = self.shown(cue);
+        Ok(Effect { right: self.right, with, without, cost, shown, images: self.pictures.len() })
+    }
+
+    /// How likely it is that an image of the class shows more of a cue than one of another class.
+    pub(super) fn shown(&self, cue: &Cue) -> f64 {
         let measured = |pictures: &mut dyn Iterator<Item = &Image>| -> Vec<f64> {
             pictures.map(|picture| cue.measured_in(picture)).collect()
         };
         let own = measured(&mut self.pictures.iter());
         let others = measured(&mut self.controls.iter().map(|(picture, _)| *picture));
-        let shown = exceeds(&own, &others);
-        Ok(Effect { right: self.right, with, without, cost, shown, images: self.pictures.len() })
+        exceeds(&own, &others)
     }
 }
 

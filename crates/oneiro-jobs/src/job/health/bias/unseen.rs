@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::cue::Cue;
 use super::logits::{Logits, Scores};
-use super::{ClassHealth, Judged, candidates, median, support, words};
+use super::{ClassHealth, Judged, candidates, changed_by, median, support, words};
 use crate::error::Result;
 use crate::job::error::JobError;
 use crate::job::render::{RenderJob, Setting};
@@ -72,7 +72,7 @@ pub(super) fn judge(run: &Run<'_>, names: &[String]) -> Result<Judged> {
     let left = order.len().saturating_sub(OPTIMISED);
     order.truncate(OPTIMISED);
     let optimal = optimal_margins(run, &mut logits, &order)?;
-    let mut classes = Vec::new();
+    let (mut classes, mut changed) = (Vec::new(), Vec::new());
     for (class, name) in names.iter().enumerate() {
         let mut health = ClassHealth { name: name.clone(), suspicion: 0.0, evidence: Map::new() };
         let (base, best, suffices) = &found[class];
@@ -83,12 +83,17 @@ pub(super) fn judge(run: &Run<'_>, names: &[String]) -> Result<Judged> {
             let mut put = |name: &str, value: Value| {
                 health.evidence.insert(name.to_owned(), value);
             };
-            put("cue", Value::from(words(&cues, best, &|i| suffices[i])));
+            put("cue", Value::from(words(&cues, best, &|i| suffices[i], None)));
             put("synthetic_pictures_named_so", Value::from(rounded(*base)));
             put("synthetic_pictures_named_so_with_cue", Value::from(rounded(share(&after[best], class))));
             put("margin_with_cue", Value::from(rounded(reached)));
             put("margin_of_optimised_picture", Value::from(rounded(optimal[at])));
         }
+        let with = best.iter().flat_map(|best| {
+            let named = before.iter().zip(&after[*best]).map(|(a, b)| [a.named(), b.named()]);
+            changed_by(&cues[*best], class, names, pictures.iter().zip(named))
+        });
+        changed.push(with.collect());
         classes.push(health);
     }
     let mut not_judged = vec![
@@ -100,7 +105,7 @@ pub(super) fn judge(run: &Run<'_>, names: &[String]) -> Result<Judged> {
             "{left} classes: only the {OPTIMISED} that cues excite most were looked at closely"
         ));
     }
-    Ok(Judged { classes, not_judged })
+    Ok(Judged { classes, changed, not_judged })
 }
 
 /// How little a class looks for beside a cue, from the margins that the cue and the optimised picture reach.
