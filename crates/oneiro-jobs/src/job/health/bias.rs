@@ -7,11 +7,14 @@
 //! suffice, but no class needs them.
 
 use oneiro_media::Image;
+use rayon::prelude::*;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use self::cue::{Cue, Kind};
+use self::examples::{Examples, Labelled};
 use self::logits::{Logits, Scores};
+use self::shown::Shown;
 use crate::error::Result;
 use crate::job::Run;
 use crate::numbers::rounded;
@@ -19,12 +22,15 @@ use crate::store::ScanFile;
 use crate::task::Task;
 
 mod cue;
+mod examples;
 mod logits;
 mod own;
+mod shown;
 mod unseen;
 
-/// Images of all classes that cues are laid over.
+/// Images, and clips, of all classes that cues are laid over.
 const IMAGES: usize = 96;
+const CLIPS: usize = 64;
 /// Images that a network has to name rightly, as a multiple of chance, for its classes to be judged.
 const CHANCE: f64 = 1.35;
 /// Share of other classes' pictures that a cue has to bring over before the class's own are looked at.
@@ -41,6 +47,8 @@ const NAMED: usize = 3;
 const SHOWN: f64 = 0.8;
 /// Pictures that are kept of each class, to show what its cue does.
 const CHANGED: usize = 3;
+/// A texture is the cue only if it makes the class this much more suspect than other kinds.
+const OF_TEXTURE: f64 = 0.2;
 /// A colour works as well as the best if it has this share of its effect.
 const AS_WELL: f64 = 0.7;
 
@@ -90,12 +98,6 @@ impl ClassHealth {
     }
 }
 
-/// A picture and the class that it is of, if the network knows it.
-struct Labelled {
-    picture: Image,
-    class: Option<usize>,
-}
-
 /// A picture of another class, without and with a cue, and the names that the network gives it.
 pub(super) struct Changed {
     pub pictures: [Image; 2],
@@ -121,37 +123,42 @@ pub(super) fn judge(run: &Run<'_>, scan: Option<&ScanFile>) -> Result<Judged> {
     let Some(count) = model.model.class_count() else {
         return Ok(nothing("classes: the network names none"));
     };
-    if model.takes_clips() {
-        return Ok(nothing(
-            "classes: cues are laid over still pictures, and this network takes clips or flow",
-        ));
-    }
     let names: Vec<String> = (0..count).map(|class| model.class_name(class)).collect();
     if let Some((known, right)) = scan.map(ScanFile::accuracy).transpose()?.filter(|(known, _)| *known > 0)
         && (right as f64) < CHANCE * known as f64 / count as f64
     {
         return Ok(nothing("classes: the network names hardly more images rightly than by chance"));
     }
-    let labelled = scan.map(|scan| own::pictures(run, scan, IMAGES)).transpose()?.unwrap_or_default();
+    let is_of_clips = model.takes_clips();
+    let mut logits = Logits::new(run.context, model)?;
+    let examples = scan.map(|scan| Examples::new(run.context, scan, logits.inputs())).transpose()?;
+    let wanted = if is_of_clips { CLIPS } else { IMAGES };
+    let labelled =
+        examples.as_ref().map(|examples| examples.some(wanted, None)).transpose()?.unwrap_or_default();
     let known = labelled.iter().filter(|one| one.class.is_some()).count();
-    if known == 0 {
+    let Some(examples) = examples.filter(|_| known > 0) else {
+        if is_of_clips {
+            return Ok(nothing(
+                "classes: a network of clips or flow is judged by clips whose classes it knows",
+            ));
+        }
+        drop(logits);
         let mut judged = unseen::judge(run, &names)?;
         if scan.is_some() {
             let why = "classes: the images have no classes that the network knows, so they were judged by synthetic pictures";
             judged.not_judged.push(why.to_owned());
         }
         return Ok(judged);
-    }
-    let scan = scan.unwrap_or_else(|| unreachable!("labelled images are a scan's"));
-    let mut logits = Logits::new(run.context, model)?;
-    let cues = Cue::all();
+    };
+    let cues = Cue::all(is_of_clips);
     let mut task = Task::new(run.context, "laying cues over images", (cues.len() + 1) as u64);
-    let pictures: Vec<Image> = labelled.iter().map(|one| one.picture.clone()).collect();
+    let pictures: Vec<Shown> = labelled.iter().map(|one| one.shown.clone()).collect();
     let before: Vec<usize> = logits.of(&pictures)?.iter().map(Scores::named).collect();
     task.advance(1);
     let mut after: Vec<Vec<Scores>> = Vec::new();
     for cue in &cues {
-        let laid: Vec<Image> = run.context.compute(|| pictures.iter().map(|p| cue.laid_over(p)).collect());
+        let laid: Vec<Shown> =
+            run.context.compute(|| pictures.par_iter().map(|shown| shown.laid_over(cue)).collect());
         after.push(logits.of(&laid)?);
         task.advance(1);
     }
@@ -180,7 +187,7 @@ pub(super) fn judge(run: &Run<'_>, scan: Option<&ScanFile>) -> Result<Judged> {
         let candidates = candidates(&cues, &suffices, &|i| (support(&cues, i, &suffices), margins[i]));
         let own = match candidates.is_empty() {
             true => None,
-            false => own::Own::of(run, scan, &mut logits, class, &donors)?,
+            false => own::Own::of(&examples, &mut logits, class, &donors)?,
         };
         let mut health = ClassHealth { name: name.clone(), suspicion: 0.0, evidence: Map::new() };
         let mut brought_over = Vec::new();
@@ -188,11 +195,16 @@ pub(super) fn judge(run: &Run<'_>, scan: Option<&ScanFile>) -> Result<Judged> {
             None if candidates.is_empty() => {}
             None => few += 1,
             Some(own) => {
+                let mut best = f64::NEG_INFINITY;
                 for &i in &candidates {
                     let effect = own.effect(&mut logits, &cues[i])?;
                     let suspicion = (suffices(i) * effect.needed()).sqrt();
+                    // A texture changes more of a picture than its pattern.
+                    let plain =
+                        if cues[i].kind() == Kind::Texture { suspicion - OF_TEXTURE } else { suspicion };
                     // A later candidate has to be clearly better.
-                    if suspicion > health.suspicion + CLEARLY {
+                    if suspicion > 0.0 && plain > best + CLEARLY {
+                        best = plain;
                         health.suspicion = rounded(suspicion);
                         let shown = |cue: &Cue| own.shown(cue);
                         let shares = [base, base + gains[i]];
@@ -200,7 +212,7 @@ pub(super) fn judge(run: &Run<'_>, scan: Option<&ScanFile>) -> Result<Judged> {
                         health.evidence.insert("others_images".to_owned(), Value::from(others.len()));
                         let named = after[i].iter().map(Scores::named).collect::<Vec<_>>();
                         let of_others = others.iter().map(|i| (&pictures[*i], [before[*i], named[*i]]));
-                        brought_over = changed_by(&cues[i], class, &names, of_others);
+                        brought_over = changed_by(&cues[i], class, &names, of_others)?;
                     }
                 }
             }
@@ -209,6 +221,7 @@ pub(super) fn judge(run: &Run<'_>, scan: Option<&ScanFile>) -> Result<Judged> {
         classes.push(health);
         task.advance(1);
     }
+    examples.say();
     let not_judged = match few {
         0 => Vec::new(),
         _ => vec![format!(
@@ -225,24 +238,25 @@ fn changed_by<'a>(
     cue: &Cue,
     class: usize,
     names: &[String],
-    pictures: impl Iterator<Item = (&'a Image, [usize; 2])>,
-) -> Vec<Changed> {
+    pictures: impl Iterator<Item = (&'a Shown, [usize; 2])>,
+) -> Result<Vec<Changed>> {
     let mut from: Vec<usize> = Vec::new();
     let mut found = Vec::new();
-    for (picture, [before, after]) in pictures {
+    for (shown, [before, after]) in pictures {
         if after != class || before == class || from.contains(&before) {
             continue;
         }
         from.push(before);
+        let (Some(without), Some(with)) = (shown.strip()?, shown.laid_over(cue).strip()?) else { break };
         found.push(Changed {
-            pictures: [picture.clone(), cue.laid_over(picture)],
+            pictures: [without, with],
             names: [before, after].map(|class| names[class].clone()),
         });
         if found.len() == CHANGED {
             break;
         }
     }
-    found
+    Ok(found)
 }
 
 /// The mean effect of the cues that differ from one in strength or size alone: where several suffice, the

@@ -1,51 +1,65 @@
-//! The logits of pictures.
+//! The logits of pictures and clips.
 
-use oneiro::input::PictureInput;
+use oneiro::input::{PictureInput, feed_all};
 use oneiro::objective::Objective;
 use oneiro::objective_session::ObjectiveSession;
-use oneiro_media::Image;
 use oneiro_net::ValueId;
 
+use super::shown::Shown;
 use crate::context::Context;
 use crate::error::Result;
 use crate::model::LoadedModel;
 
-/// A network that computes the logits of its classes for pictures.
+/// A network that computes the logits of its classes for what it is shown.
 pub(super) struct Logits<'a> {
     context: &'a Context,
     session: ObjectiveSession,
-    input: PictureInput,
+    inputs: Vec<PictureInput>,
     batch: usize,
 }
 
 impl<'a> Logits<'a> {
     /// # Errors
-    /// If the network names no classes or takes no photographs.
+    /// If the network names no classes, or takes neither photographs nor clips.
     pub(super) fn new(context: &'a Context, model: &LoadedModel) -> Result<Self> {
         let logits: ValueId = model.model.logits()?;
         let batch = match model.model.keeps_pictures_apart(&[logits], None) {
+            true if model.takes_clips() => context.threads(),
             true => 4 * context.threads(),
             false => 1,
         };
         let shapes = model.model.input_shapes(batch, None)?;
-        let input = PictureInput::of_photographs(&model.model, &shapes)?;
+        let photographs = match model.takes_clips() {
+            true => None,
+            false => Some(PictureInput::of_photographs(&model.model, &shapes)?),
+        };
         let objectives = vec![Objective::logit(0); batch];
         let session =
             context.compute(|| ObjectiveSession::new(&model.model, &objectives, &[logits], shapes, false))?;
-        Ok(Self { context, session, input, batch })
+        let inputs = match photographs {
+            Some(input) => vec![input],
+            None => PictureInput::used(&model.model, session.inputs())?,
+        };
+        Ok(Self { context, session, inputs, batch })
     }
 
-    /// Computes the scores of each picture.
+    /// The inputs that are shown something.
+    pub(super) fn inputs(&self) -> &[PictureInput] {
+        &self.inputs
+    }
+
+    /// Computes the scores of each picture or clip.
     ///
     /// # Errors
     /// If the work is cancelled.
-    pub(super) fn of(&mut self, pictures: &[Image]) -> Result<Vec<Scores>> {
+    pub(super) fn of(&mut self, pictures: &[Shown]) -> Result<Vec<Scores>> {
         let mut found = Vec::new();
         for some in pictures.chunks(self.batch) {
             self.context.check()?;
-            let (session, input, batch) = (&mut self.session, &self.input, self.batch);
+            let (session, inputs, batch) = (&mut self.session, &self.inputs, self.batch);
             self.context.compute(|| {
-                input.feed(session, batch, |entry| some[entry.min(some.len() - 1)].colors());
+                let shown = |entry: usize| &some[entry.min(some.len() - 1)];
+                feed_all(inputs, session, batch, |entry, input| shown(entry).inputs[input].1.colors());
                 session.forward();
             });
             let all = self.session.captured(0).1;

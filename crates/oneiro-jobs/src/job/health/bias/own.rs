@@ -1,14 +1,10 @@
 //! A class's own images: whether it needs a cue.
 
-use oneiro_media::Image;
-
-use super::Labelled;
 use super::cue::Cue;
+use super::examples::{Examples, Labelled};
 use super::logits::{Logits, Scores};
+use super::shown::Shown;
 use crate::error::Result;
-use crate::job::Run;
-use crate::job::crops::Crops;
-use crate::store::ScanFile;
 
 /// Images of a class below which nothing is said about it.
 pub(super) const LEAST: usize = 5;
@@ -17,41 +13,14 @@ const MOST: usize = 24;
 /// Pictures of other classes that show what taking a cue out does by itself.
 const CONTROLS: usize = 24;
 
-/// Reads up to `count` images of a scan, evenly spread, with the network's class of each.
-///
-/// # Errors
-/// If the scan cannot be read.
-pub(super) fn pictures(run: &Run<'_>, scan: &ScanFile, count: usize) -> Result<Vec<Labelled>> {
-    let seen = scan.labelled_images()?;
-    let taken = count.min(seen.len());
-    read(run, scan, (0..taken).map(|i| &seen[i * seen.len() / taken]))
-}
-
-fn read<'a>(
-    run: &Run<'_>,
-    scan: &ScanFile,
-    images: impl Iterator<Item = &'a (u32, String, Option<usize>)>,
-) -> Result<Vec<Labelled>> {
-    let crops = Crops::new(scan)?;
-    let mut found = Vec::new();
-    for (image, file, class) in images {
-        run.context.check()?;
-        let picture = crops.picture(*image, file)?;
-        if !crops.is_gone(file) {
-            found.push(Labelled { picture, class: *class });
-        }
-    }
-    Ok(found)
-}
-
 /// The images of a class.
 pub(super) struct Own<'a> {
     class: usize,
-    pictures: Vec<Image>,
+    pictures: Vec<Shown>,
     /// Pictures of other classes, to take parts from.
-    donors: Vec<&'a Image>,
+    donors: Vec<&'a Shown>,
     right: f64,
-    controls: Vec<(&'a Image, usize)>,
+    controls: Vec<(&'a Shown, usize)>,
 }
 
 /// What a cue does to the images of its class: shares of them that are named rightly.
@@ -70,14 +39,21 @@ pub(super) struct Effect {
     pub shown: f64,
     /// Number of the class's images.
     pub images: usize,
+    /// Whether taking the cue out puts its opposite in its place, as with motion. It then shows by itself
+    /// whether the class needs the cue rather than any motion.
+    pub is_turned: bool,
 }
 
 impl Effect {
     /// How much the class needs the cue, from 0 to 1: what laying it over adds, or what taking it out costs
-    /// beyond its cost for other classes. The latter counts as far as the class's images show the cue.
+    /// beyond its cost for other classes, less half a standard error. The cost counts as far as the class's
+    /// images show the cue.
     pub(super) fn needed(&self) -> f64 {
         let lost = (self.right - self.without - self.cost.max(0.0)) * (2.0 * self.shown - 1.0).max(0.0);
-        (self.with - self.right).max(lost).clamp(0.0, 1.0)
+        let turned = if self.is_turned { self.with - self.without } else { 0.0 };
+        let needed = (self.with - self.right).max(lost).max(turned).clamp(0.0, 1.0);
+        // Of few images, some are always named otherwise for no reason of the cue's.
+        (needed - 0.5 * (needed * (1.0 - needed) / self.images.max(1) as f64).sqrt()).max(0.0)
     }
 }
 
@@ -87,30 +63,26 @@ impl<'a> Own<'a> {
     /// # Errors
     /// If the scan or the network cannot be read.
     pub(super) fn of(
-        run: &Run<'_>,
-        scan: &ScanFile,
+        examples: &Examples<'_>,
         logits: &mut Logits<'_>,
         class: usize,
         labelled: &[&'a Labelled],
     ) -> Result<Option<Self>> {
-        let all = scan.labelled_images()?;
-        let own: Vec<_> = all.iter().filter(|(_, _, of)| *of == Some(class)).collect();
-        if own.len() < LEAST {
+        if examples.count(class) < LEAST {
             return Ok(None);
         }
-        let taken = own.len().min(MOST);
-        let images = read(run, scan, (0..taken).map(|i| own[i * own.len() / taken]))?;
+        let images = examples.some(MOST, Some(class))?;
         let others: Vec<&Labelled> =
             labelled.iter().copied().filter(|one| one.class != Some(class)).collect();
         if images.len() < LEAST || others.is_empty() {
             return Ok(None);
         }
-        let pictures: Vec<Image> = images.into_iter().map(|one| one.picture).collect();
+        let pictures: Vec<Shown> = images.into_iter().map(|one| one.shown).collect();
         let right = share_named(&logits.of(&pictures)?, |_| class);
         let controls =
             (0..others.len().min(CONTROLS)).map(|i| others[i * others.len() / others.len().min(CONTROLS)]);
-        let controls = controls.filter_map(|one| Some((&one.picture, one.class?))).collect();
-        let donors = others.iter().map(|one| &one.picture).collect();
+        let controls = controls.filter_map(|one| Some((&one.shown, one.class?))).collect();
+        let donors = others.iter().map(|one| &one.shown).collect();
         Ok(Some(Self { class, pictures, donors, right, controls }))
     }
 
@@ -119,33 +91,31 @@ impl<'a> Own<'a> {
     /// # Errors
     /// If the work is cancelled.
     pub(super) fn effect(&self, logits: &mut Logits<'_>, cue: &Cue) -> Result<Effect> {
-        let laid: Vec<Image> = self.pictures.iter().map(|picture| cue.laid_over(picture)).collect();
+        let laid: Vec<Shown> = self.pictures.iter().map(|shown| shown.laid_over(cue)).collect();
         let with = share_named(&logits.of(&laid)?, |_| self.class);
         // Each picture gets its parts from another one, in turn.
         let donor = |i: usize| self.donors[(i * 7 + 3) % self.donors.len()];
-        let out: Vec<Image> =
-            self.pictures.iter().enumerate().map(|(i, picture)| cue.taken_out(picture, donor(i))).collect();
+        let out: Vec<Shown> =
+            self.pictures.iter().enumerate().map(|(i, shown)| shown.taken_out(cue, donor(i))).collect();
         let without = share_named(&logits.of(&out)?, |_| self.class);
-        let plain: Vec<Image> = self.controls.iter().map(|(picture, _)| (*picture).clone()).collect();
-        let altered: Vec<Image> = self
+        let plain: Vec<Shown> = self.controls.iter().map(|(shown, _)| (*shown).clone()).collect();
+        let altered: Vec<Shown> = self
             .controls
             .iter()
             .enumerate()
-            .map(|(i, (picture, _))| cue.taken_out(picture, donor(i + 1)))
+            .map(|(i, (shown, _))| shown.taken_out(cue, donor(i + 1)))
             .collect();
         let class = |i: usize| self.controls[i].1;
         let cost = share_named(&logits.of(&plain)?, class) - share_named(&logits.of(&altered)?, class);
         let shown = self.shown(cue);
-        Ok(Effect { right: self.right, with, without, cost, shown, images: self.pictures.len() })
+        let is_turned = matches!(cue, Cue::Motion(_));
+        Ok(Effect { right: self.right, with, without, cost, shown, images: self.pictures.len(), is_turned })
     }
 
     /// How likely it is that an image of the class shows more of a cue than one of another class.
     pub(super) fn shown(&self, cue: &Cue) -> f64 {
-        let measured = |pictures: &mut dyn Iterator<Item = &Image>| -> Vec<f64> {
-            pictures.map(|picture| cue.measured_in(picture)).collect()
-        };
-        let own = measured(&mut self.pictures.iter());
-        let others = measured(&mut self.controls.iter().map(|(picture, _)| *picture));
+        let own: Vec<f64> = self.pictures.iter().map(|shown| shown.measured(cue)).collect();
+        let others: Vec<f64> = self.controls.iter().map(|(shown, _)| shown.measured(cue)).collect();
         exceeds(&own, &others)
     }
 }
@@ -175,12 +145,30 @@ mod tests {
 
     #[test]
     fn what_is_needed_is_gained_by_it_or_lost_without() {
-        let effect = Effect { right: 0.1, with: 0.9, without: 0.1, cost: 0.0, shown: 0.5, images: 10 };
-        assert!((effect.needed() - 0.8).abs() < 1e-9);
-        let lost = Effect { right: 1.0, with: 1.0, without: 0.1, cost: 0.2, shown: 1.0, images: 10 };
-        assert!((lost.needed() - 0.7).abs() < 1e-9);
+        let effect = Effect {
+            right: 0.1,
+            with: 0.9,
+            without: 0.1,
+            cost: 0.0,
+            shown: 0.5,
+            images: 10,
+            is_turned: false,
+        };
+        assert!((effect.needed() - (0.8 - 0.004f64.sqrt())).abs() < 1e-9);
+        let lost = Effect {
+            right: 1.0,
+            with: 1.0,
+            without: 0.1,
+            cost: 0.2,
+            shown: 1.0,
+            images: 10,
+            is_turned: false,
+        };
+        assert!((lost.needed() - (0.7 - 0.00525f64.sqrt())).abs() < 1e-9);
         // Pictures that show the cue no more than others lose something else.
         assert_eq!(Effect { shown: 0.5, ..lost }.needed(), 0.0);
+        let turned = Effect { right: 0.7, with: 1.0, without: 0.1, is_turned: true, ..effect };
+        assert!((turned.needed() - (0.9 - 0.00225f64.sqrt())).abs() < 1e-9);
         assert_eq!(exceeds(&[1.0, 2.0], &[1.0, 0.0]), 0.875);
     }
 }

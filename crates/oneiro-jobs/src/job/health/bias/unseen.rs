@@ -7,10 +7,12 @@
 use oneiro::Extent;
 use oneiro::filters::probes::{Probe, probe};
 use oneiro_media::Image;
+use rayon::prelude::*;
 use serde_json::{Map, Value};
 
 use super::cue::Cue;
 use super::logits::{Logits, Scores};
+use super::shown::Shown;
 use super::{ClassHealth, Judged, candidates, changed_by, median, support, words};
 use crate::error::Result;
 use crate::job::error::JobError;
@@ -36,18 +38,18 @@ pub(super) fn judge(run: &Run<'_>, names: &[String]) -> Result<Judged> {
     let model = run.model()?;
     let size = picture_size(model, None)?;
     let mut logits = Logits::new(run.context, model)?;
-    let pictures: Vec<Image> = (0..PICTURES as u64)
-        .map(|i| {
-            Image::rgb(size[1], size[0], probe(Probe::DeadLeaves, &Extent::still(3, size[0], size[1]), i))
-        })
-        .collect::<Result<_, _>>()?;
-    let cues = Cue::all();
+    let leaves = |i: u64| probe(Probe::DeadLeaves, &Extent::still(3, size[0], size[1]), i);
+    let pictures: Vec<Shown> = (0..PICTURES as u64)
+        .map(|i| Ok(Shown::picture(Image::rgb(size[1], size[0], leaves(i))?)))
+        .collect::<Result<_>>()?;
+    let cues = Cue::all(false);
     let mut task = Task::new(run.context, "laying cues over synthetic pictures", (cues.len() + 1) as u64);
     let before = logits.of(&pictures)?;
     task.advance(1);
     let mut after = Vec::new();
     for cue in &cues {
-        let laid: Vec<Image> = run.context.compute(|| pictures.iter().map(|p| cue.laid_over(p)).collect());
+        let laid: Vec<Shown> =
+            run.context.compute(|| pictures.par_iter().map(|shown| shown.laid_over(cue)).collect());
         after.push(logits.of(&laid)?);
         task.advance(1);
     }
@@ -89,11 +91,11 @@ pub(super) fn judge(run: &Run<'_>, names: &[String]) -> Result<Judged> {
             put("margin_with_cue", Value::from(rounded(reached)));
             put("margin_of_optimised_picture", Value::from(rounded(optimal[at])));
         }
-        let with = best.iter().flat_map(|best| {
-            let named = before.iter().zip(&after[*best]).map(|(a, b)| [a.named(), b.named()]);
-            changed_by(&cues[*best], class, names, pictures.iter().zip(named))
+        let with = best.map(|best| {
+            let named = before.iter().zip(&after[best]).map(|(a, b)| [a.named(), b.named()]);
+            changed_by(&cues[best], class, names, pictures.iter().zip(named))
         });
-        changed.push(with.collect());
+        changed.push(with.transpose()?.unwrap_or_default());
         classes.push(health);
     }
     let mut not_judged = vec![
@@ -141,7 +143,7 @@ fn optimal_margins(run: &Run<'_>, logits: &mut Logits<'_>, classes: &[usize]) ->
         let mut pictures = Vec::new();
         for (i, unit) in units.iter().enumerate() {
             let bytes = kept.take(Place::picture(i)).ok_or(JobError::NotMade { what: "a picture" })?;
-            pictures.push(oneiro_media::decode_image(&bytes, unit)?);
+            pictures.push(Shown::picture(oneiro_media::decode_image(&bytes, unit)?));
         }
         for ((best, scores), class) in best.iter_mut().zip(logits.of(&pictures)?).zip(classes) {
             *best = best.max(scores.margin(*class));

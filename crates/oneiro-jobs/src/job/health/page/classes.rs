@@ -2,6 +2,7 @@
 
 use oneiro_media::{Figure, Filter, Image, Section, resize};
 
+use super::SIDE;
 use super::pictures::{Known, Made, beliefs, made};
 use crate::error::Result;
 use crate::job::Run;
@@ -16,7 +17,8 @@ const NONE: &str =
     "No class is suspected to follow a cue that is not its object: a colour, a mark, a border, a texture.";
 const ABOUT: &str = "A class is suspected as far as a cue alone calls it up in pictures of other classes, and as far as its own \
      pictures need the cue. Each row of a first figure is a picture of another class, as it is and with the cue, and what the \
-     network names it. The second figure was made for the class and may show object and cue alike.";
+     network names it. The second figure was made for the class and may show object and cue alike. Of a clip, the first, the \
+     middle and the last frame are shown.";
 
 /// The suspected classes, given by their indices.
 ///
@@ -33,7 +35,7 @@ pub(super) fn section(
     let pictures = made(run, &units)?;
     let known = units.iter().map(|unit| scan.map(|scan| known(scan, unit)).transpose());
     let known = known.map(|known| Ok(known?.flatten())).collect::<Result<Vec<_>>>()?;
-    let pictured: Vec<_> = known.into_iter().zip(pictures.iter().map(Some)).collect();
+    let pictured: Vec<_> = known.into_iter().zip(pictures.iter().map(Option::as_ref)).collect();
     let beliefs = beliefs(run, scan, &pictured)?;
     let mut figures = Vec::new();
     for ((&class, picture), belief) in suspected.iter().zip(&pictures).zip(beliefs) {
@@ -55,8 +57,13 @@ pub(super) fn section(
             figures.push(with_jpeg(figure, &rows(changed)?)?);
             caption = format!("{}\nmade for the class", health.name);
         }
-        belief.iter().for_each(|line| caption.push_str(&format!("\n{line}")));
-        figures.push(with_jpeg(Figure { caption, ..Figure::default() }, &Made::tile(picture)?)?);
+        if let Some(picture) = picture {
+            belief.iter().for_each(|line| caption.push_str(&format!("\n{line}")));
+            figures.push(with_jpeg(Figure { caption, ..Figure::default() }, &Made::tile(picture)?)?);
+        } else if shown.is_none() {
+            let nothing = Image::filled(SIDE, SIDE, [0.9; 3]);
+            figures.push(with_jpeg(Figure { caption, ..Figure::default() }, &nothing)?);
+        }
     }
     let note = if figures.is_empty() { NONE } else { ABOUT }.to_owned();
     Ok(Section { heading: "Classes and cues".to_owned(), note, figures })
@@ -73,14 +80,13 @@ fn known<'a>(scan: &'a ScanFile, unit: &str) -> Result<Option<Known<'a>>> {
 
 /// Pictures without and with the cue, a row each.
 fn rows(changed: &[Changed]) -> Result<Image> {
-    const SIDE: usize = 140;
+    const HEIGHT: usize = 140;
     let mut all: Option<Image> = None;
     for Changed { pictures, .. } in changed {
         let tile = |picture: &Image| {
             // The pixels of small pictures stay squares.
-            let filter =
-                if picture.height.max(picture.width) < SIDE { Filter::Area } else { Filter::Triangle };
-            resize(picture, SIDE, SIDE, filter)
+            let filter = if picture.height < HEIGHT { Filter::Area } else { Filter::Triangle };
+            resize(picture, HEIGHT, (HEIGHT * picture.width / picture.height).max(1), filter)
         };
         let row = beside(&tile(&pictures[0])?, &tile(&pictures[1])?)?;
         all = Some(match all {

@@ -34,13 +34,13 @@ impl Made {
     }
 }
 
-/// Makes pictures of units.
+/// Makes pictures of units; none for networks of clips and flow.
 ///
 /// # Errors
 /// If a unit cannot be rendered.
-pub(super) fn made(run: &Run<'_>, units: &[String]) -> Result<Vec<Made>> {
-    if units.is_empty() {
-        return Ok(Vec::new());
+pub(super) fn made(run: &Run<'_>, units: &[String]) -> Result<Vec<Option<Made>>> {
+    if units.is_empty() || run.model()?.takes_clips() {
+        return Ok(units.iter().map(|_| None).collect());
     }
     let units: Vec<&str> = units.iter().map(String::as_str).collect();
     let mut kept = Kept::all();
@@ -49,7 +49,7 @@ pub(super) fn made(run: &Run<'_>, units: &[String]) -> Result<Vec<Made>> {
     for (i, unit) in report.units.iter().enumerate() {
         let bytes = kept.take(Place::picture(i)).ok_or(JobError::NotMade { what: "a picture" })?;
         let picture = oneiro_media::decode_image(&bytes, &unit.unit)?;
-        pictures.push(Made { picture, has_failed: unit.failure().is_some() });
+        pictures.push(Some(Made { picture, has_failed: unit.failure().is_some() }));
     }
     Ok(pictures)
 }
@@ -68,7 +68,7 @@ pub(super) fn beliefs(
     units: &[(Option<Known<'_>>, Option<&Made>)],
 ) -> Result<Vec<Vec<String>>> {
     let mut lines = vec![Vec::new(); units.len()];
-    let Some(scan) = scan else { return Ok(lines) };
+    let Some(scan) = scan.filter(|_| units.iter().any(|(_, made)| made.is_some())) else { return Ok(lines) };
     let (mut pictured, mut of) = (Vec::new(), Vec::new());
     for (i, unit) in units.iter().enumerate() {
         if let (Some((unit, layer)), Some(made)) = unit

@@ -51,7 +51,7 @@ pub(super) fn section(
     // A picture that was made for a dead filter says nothing.
     let pictures: Vec<Option<Made>> = match verdict {
         Verdict::Dead => units.iter().map(|_| None).collect(),
-        _ => made(run, &units)?.into_iter().map(Some).collect(),
+        _ => made(run, &units)?,
     };
     let known = |shown: &&Shown<'_>| scan.map(|scan| known(scan, shown)).transpose();
     let known = shown.iter().map(known).map(|known| Ok(known?.flatten())).collect::<Result<Vec<_>>>()?;
@@ -105,6 +105,8 @@ pub(super) fn section(
     note.push_str(match scan {
         None if verdict == Verdict::Dead => "",
         Some(_) if verdict == Verdict::Dead => "The nine images that come nearest to exciting the filter.",
+        Some(_) if run.model()?.takes_clips() => "The nine clips that excite the filter most.",
+        None if run.model()?.takes_clips() => "",
         Some(_) => {
             "Above, the picture that was made for the filter; below, the nine images that excite it most."
         }

@@ -1,0 +1,339 @@
+//! Cues in still pictures: laid over one, measured in it, taken out of it.
+
+use std::f64::consts::TAU;
+
+use oneiro_media::Image;
+
+use super::{BORDER, Color, Corner, Cue, MARKS};
+
+/// Waves whose periods differ by at most this factor count as the same texture.
+const NEAR: f64 = 1.2;
+
+impl Cue {
+    /// Lays the cue over a colour picture. A still picture has no motion.
+    pub(in super::super) fn laid_over(&self, picture: &Image) -> Image {
+        let mut made = picture.clone();
+        let size = [picture.height, picture.width];
+        let shorter = size[0].min(size[1]) as f64;
+        match *self {
+            Self::Tint { color, share } => made.blend(|_, _| (color.rgb, share)),
+            Self::Mark { color, corner, side } => {
+                let side = ((side * shorter).round() as usize).clamp(1, size[0].min(size[1]));
+                let [top, left] = corner.place(side, size);
+                let is_inside = move |y: usize, x: usize| {
+                    (top..top + side).contains(&y) && (left..left + side).contains(&x)
+                };
+                made.blend(|y, x| (color.rgb, if is_inside(y, x) { 1.0 } else { 0.0 }));
+            }
+            Self::Border { color } => {
+                let width = ((BORDER * shorter).round() as usize).max(1);
+                made.blend(|y, x| (color.rgb, if in_border([y, x], size, width) { 1.0 } else { 0.0 }));
+            }
+            Self::Stripes { angle, period } => {
+                let angle = f64::from(angle).to_radians();
+                let step = TAU / (period * shorter / 64.0);
+                made.blend(|y, x| {
+                    let phase = step * (x as f64 * angle.cos() + y as f64 * angle.sin());
+                    ([if phase.sin() > 0.0 { 1.0 } else { 0.0 }; 3], 0.5)
+                });
+            }
+            Self::Checker { period } => {
+                let half = square(period, shorter);
+                made.blend(|y, x| ([((y / half + x / half) % 2) as f32; 3], 0.5));
+            }
+            Self::Bricks { period } => {
+                let period = period * shorter / 64.0;
+                made.blend(|y, x| (brick(y as f64, x as f64, period), 0.5));
+            }
+            Self::Dots { period } => {
+                let period = period * shorter / 64.0;
+                let from_center = |at: usize| (at as f64 % period - period / 2.0) / period;
+                let is_dot = |y, x| from_center(y).hypot(from_center(x)) < 0.3;
+                made.blend(|y, x| ([if is_dot(y, x) { 1.0 } else { 0.0 }; 3], 0.5));
+            }
+            Self::Grid { period } => {
+                let period = period * shorter / 64.0;
+                let is_line = |at: usize| at as f64 % period < (period / 4.0).max(1.0);
+                made.blend(|y, x| ([if is_line(y) || is_line(x) { 0.0 } else { 1.0 }; 3], 0.5));
+            }
+            Self::Motion(_) => {}
+        }
+        made
+    }
+
+    /// How much a picture looks as if it carried the cue, as a number to compare with that of other pictures.
+    pub(in super::super) fn measured_in(&self, picture: &Image) -> f64 {
+        let size = [picture.height, picture.width];
+        let shorter = size[0].min(size[1]) as f64;
+        match *self {
+            Self::Tint { color, .. } => -distance(picture, color, &|_, _| true),
+            Self::Mark { color, corner, side } => {
+                let side = ((side * shorter).round() as usize).clamp(1, size[0].min(size[1]));
+                let [top, left] = corner.place(side, size);
+                -distance(picture, color, &|y, x| {
+                    (top..top + side).contains(&y) && (left..left + side).contains(&x)
+                })
+            }
+            Self::Border { color } => {
+                let width = ((BORDER * shorter).round() as usize).max(1);
+                -distance(picture, color, &|y, x| in_border([y, x], size, width))
+            }
+            Self::Stripes { angle, period } => {
+                let angle = f64::from(angle).to_radians();
+                power(picture, period * shorter / 64.0, [angle.sin(), angle.cos()])
+            }
+            Self::Checker { period } => {
+                let period = 2.0 * square(period, shorter) as f64;
+                // The diagonals of a checker with squares of half a period.
+                power(picture, period, [1.0, 1.0]) + power(picture, period, [1.0, -1.0])
+            }
+            // The joints between rows of bricks.
+            Self::Bricks { period } => power(picture, period * shorter / 128.0, [1.0, 0.0]),
+            Self::Dots { period } | Self::Grid { period } => {
+                let period = period * shorter / 64.0;
+                power(picture, period, [1.0, 0.0]) + power(picture, period, [0.0, 1.0])
+            }
+            Self::Motion(_) => 0.0,
+        }
+    }
+
+    /// Takes the cue out of a picture, with what is at its place in another picture.
+    pub(in super::super) fn taken_out(&self, picture: &Image, donor: &Image) -> Image {
+        let mut made = picture.clone();
+        let size = [picture.height, picture.width];
+        let shorter = size[0].min(size[1]) as f64;
+        let mut paste = |is_inside: &dyn Fn(usize, usize) -> bool| {
+            made.blend(|y, x| (donor.pixel(x, y), if is_inside(y, x) { 1.0 } else { 0.0 }));
+        };
+        match *self {
+            Self::Tint { .. } => return with_colors_of(picture, donor),
+            Self::Mark { corner, .. } => {
+                // Half as large again as the largest mark that is tried.
+                let side = (1.5 * MARKS[1] * shorter).round() as usize;
+                let [height, width] = size;
+                let [below, right] = match corner {
+                    Corner::TopLeft => [false, false],
+                    Corner::TopRight => [false, true],
+                    Corner::BottomLeft => [true, false],
+                    Corner::BottomRight => [true, true],
+                };
+                paste(&|y, x| {
+                    let row = if below { y + side >= height } else { y < side };
+                    row && if right { x + side >= width } else { x < side }
+                });
+            }
+            Self::Border { .. } => {
+                let width = ((1.5 * BORDER * shorter).round() as usize).max(1);
+                paste(&|y, x| in_border([y, x], size, width));
+            }
+            // A mean over one period across the stripes leaves what lies along them.
+            Self::Stripes { angle, period } => {
+                let angle = f64::from(angle).to_radians();
+                let count = (period * shorter / 64.0).round().max(2.0) as usize;
+                return smoothed(picture, &along([angle.sin(), angle.cos()], count));
+            }
+            Self::Checker { period }
+            | Self::Bricks { period }
+            | Self::Dots { period }
+            | Self::Grid { period } => {
+                let side = ((period * shorter / 64.0).round() as usize).max(2) as i64;
+                let around = -side / 2..side - side / 2;
+                let square: Vec<[i64; 2]> =
+                    around.clone().flat_map(|dy| around.clone().map(move |dx| [dy, dx])).collect();
+                return smoothed(picture, &square);
+            }
+            Self::Motion(_) => {}
+        }
+        made
+    }
+}
+
+/// The side in pixels of a checker's squares.
+fn square(period: f64, shorter: f64) -> usize {
+    ((period * shorter / 128.0).round() as usize).max(1)
+}
+
+/// The distance of the mean colour of some pixels from a colour.
+fn distance(picture: &Image, color: Color, is_inside: &dyn Fn(usize, usize) -> bool) -> f64 {
+    let (mut sum, mut count) = ([0.0f64; 3], 0usize);
+    for y in 0..picture.height {
+        for x in (0..picture.width).filter(|x| is_inside(y, *x)) {
+            sum.iter_mut().zip(picture.pixel(x, y)).for_each(|(sum, value)| *sum += f64::from(value));
+            count += 1;
+        }
+    }
+    let mean = sum.map(|sum| sum / count.max(1) as f64);
+    mean.iter().zip(color.rgb).map(|(mean, own)| (mean - f64::from(own)).powi(2)).sum::<f64>().sqrt()
+}
+
+/// The amplitude of the strongest wave in a picture's lightness along a direction (y, x), with about this
+/// period in pixels.
+fn power(picture: &Image, period: f64, [down, across]: [f64; 2]) -> f64 {
+    let (height, width) = (picture.height, picture.width);
+    let lightness: Vec<f64> = (0..height * width)
+        .map(|at| (0..3).map(|channel| f64::from(picture.plane(channel)[at])).sum::<f64>() / 3.0)
+        .collect();
+    let extent = height.max(width) as f64;
+    // A wave with half a cycle more or less over the picture would be missed.
+    let cycles = extent / period;
+    let steps = (cycles * (NEAR - 1.0 / NEAR)).ceil() as usize;
+    let tried = (0..=steps).map(|i| cycles / NEAR + i as f64);
+    let amplitude = |cycles: f64| {
+        let step = TAU * cycles / extent;
+        let mut sums = [0.0f64; 2];
+        for (y, row) in lightness.chunks_exact(width).enumerate() {
+            for (x, lightness) in row.iter().enumerate() {
+                let (sine, cosine) = (step * (y as f64 * down + x as f64 * across)).sin_cos();
+                sums[0] += lightness * sine;
+                sums[1] += lightness * cosine;
+            }
+        }
+        sums[0].hypot(sums[1]) / lightness.len() as f64
+    };
+    tried.map(amplitude).fold(0.0, f64::max)
+}
+
+/// The colour of a brick wall: red bricks twice as long as high, every second row shifted by half a brick,
+/// with pale joints.
+fn brick(y: f64, x: f64, period: f64) -> [f32; 3] {
+    let (height, joint) = (period / 2.0, (period / 10.0).max(1.0));
+    let row = (y / height).floor();
+    let shift = if row.rem_euclid(2.0) < 1.0 { 0.0 } else { period / 2.0 };
+    let is_joint = y - row * height < joint || (x + shift).rem_euclid(period) < joint;
+    if is_joint { [0.82, 0.80, 0.76] } else { [0.62, 0.24, 0.17] }
+}
+
+fn in_border([y, x]: [usize; 2], [height, width]: [usize; 2], border: usize) -> bool {
+    y < border || x < border || y + border >= height || x + border >= width
+}
+
+/// Blends a picture's pixels with colours.
+trait Blend {
+    /// `of(y, x)` is a colour and its share.
+    fn blend(&mut self, of: impl Fn(usize, usize) -> ([f32; 3], f32));
+}
+
+impl Blend for Image {
+    fn blend(&mut self, of: impl Fn(usize, usize) -> ([f32; 3], f32)) {
+        let (height, width) = (self.height, self.width);
+        let plane = height * width;
+        for y in 0..height {
+            for x in 0..width {
+                let (color, share) = of(y, x);
+                if share > 0.0 {
+                    for (channel, color) in color.iter().enumerate() {
+                        let value = &mut self.data[channel * plane + y * width + x];
+                        *value += share * (color - *value);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A picture with the mean and the deviation of each colour of another.
+fn with_colors_of(picture: &Image, donor: &Image) -> Image {
+    let mut made = picture.clone();
+    let plane = picture.height * picture.width;
+    for channel in 0..3 {
+        let [own, other] = [picture, donor].map(|image| moments(image.plane(channel)));
+        let scale = if own[1] > 0.0 { (other[1] / own[1]).min(4.0) } else { 1.0 };
+        for value in &mut made.data[channel * plane..][..plane] {
+            *value = (other[0] + scale * (*value - own[0])).clamp(0.0, 1.0);
+        }
+    }
+    made
+}
+
+fn moments(plane: &[f32]) -> [f32; 2] {
+    let mean = plane.iter().sum::<f32>() / plane.len() as f32;
+    let variance = plane.iter().map(|x| (x - mean).powi(2)).sum::<f32>() / plane.len() as f32;
+    [mean, variance.sqrt()]
+}
+
+/// Offsets of `count` positions, a pixel apart along a direction (y, x), around a pixel.
+fn along([down, across]: [f64; 2], count: usize) -> Vec<[i64; 2]> {
+    let middle = (count as f64 - 1.0) / 2.0;
+    (0..count).map(|i| [down, across].map(|part| (part * (i as f64 - middle)).round() as i64)).collect()
+}
+
+/// The mean over these offsets around each pixel, as far as they are inside the picture.
+fn smoothed(picture: &Image, offsets: &[[i64; 2]]) -> Image {
+    let mut made = picture.clone();
+    let (height, width) = (picture.height, picture.width);
+    for channel in 0..3 {
+        let plane = picture.plane(channel);
+        for y in 0..height {
+            for x in 0..width {
+                let inside = offsets.iter().filter_map(|[dy, dx]| {
+                    let (y, x) = (y as i64 + dy, x as i64 + dx);
+                    ((0..height as i64).contains(&y) && (0..width as i64).contains(&x))
+                        .then(|| plane[y as usize * width + x as usize])
+                });
+                let (sum, count) =
+                    inside.fold((0.0f32, 0u32), |(sum, count), value| (sum + value, count + 1));
+                made.data[channel * height * width + y * width + x] = sum / count.max(1) as f32;
+            }
+        }
+    }
+    made
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::STRONG;
+    use super::*;
+
+    fn gray() -> Image {
+        Image::filled(32, 24, [0.4; 3])
+    }
+
+    #[test]
+    fn each_cue_changes_what_it_says() {
+        let changed = |cue: Cue| {
+            let made = cue.laid_over(&gray());
+            let pixels = (0..24).flat_map(|y| (0..32).map(move |x| (y, x)));
+            pixels.filter(|&(y, x)| made.pixel(x, y) != [0.4; 3]).collect::<Vec<_>>()
+        };
+        let red = STRONG[0];
+        assert_eq!(changed(Cue::Tint { color: red, share: 0.5 }).len(), 24 * 32);
+        let mark = changed(Cue::Mark { color: red, corner: Corner::TopRight, side: 0.12 });
+        assert_eq!(mark.len(), 9);
+        assert!(mark.iter().all(|&(y, x)| y < 8 && x > 24));
+        let border = changed(Cue::Border { color: red });
+        assert!(border.contains(&(0, 5)) && border.contains(&(23, 31)) && !border.contains(&(12, 16)));
+        assert_eq!(changed(Cue::Stripes { angle: 0, period: 8.0 }).len(), 24 * 32);
+    }
+
+    #[test]
+    fn a_cue_that_was_laid_over_can_be_taken_out() {
+        let donor = Image::filled(32, 24, [0.2, 0.3, 0.4]);
+        for cue in Cue::all(false) {
+            let marked = cue.laid_over(&gray());
+            let made = cue.taken_out(&marked, &donor);
+            match cue {
+                Cue::Tint { .. } => assert!((made.pixel(3, 3)[1] - 0.3).abs() < 1e-5),
+                Cue::Mark { .. } | Cue::Border { .. } => {
+                    let pixels = (0..24).flat_map(|y| (0..32).map(move |x| (y, x)));
+                    let is_one_of = |p: [f32; 3]| {
+                        let near = |q: [f32; 3]| p.iter().zip(q).all(|(a, b)| (a - b).abs() < 1e-5);
+                        near([0.4; 3]) || near([0.2, 0.3, 0.4])
+                    };
+                    let left = pixels.map(|(y, x)| made.pixel(x, y)).filter(|p| !is_one_of(*p));
+                    assert_eq!(left.count(), 0, "{cue:?}");
+                }
+                _ => {
+                    let [before, after] = [&marked, &made].map(|image| moments(image.plane(0))[1]);
+                    assert!(after < 0.6 * before, "{cue:?}: {before} {after}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn pictures_with_a_cue_are_told_from_those_without() {
+        for cue in Cue::all(false).into_iter().filter(|cue| cue.color() != Some("grey")) {
+            assert!(cue.measured_in(&cue.laid_over(&gray())) > cue.measured_in(&gray()) + 0.02, "{cue:?}");
+        }
+    }
+}
