@@ -50,6 +50,10 @@ pub struct Args {
     /// The folder that the scan's images lie in, if they have moved
     #[arg(long, value_name = "FOLDER", requires = "data")]
     images: Option<PathBuf>,
+    /// Also make a picture of every filter, and tag those that images excite more (not_visualizable); this takes as long
+    /// as a sheet of all filters
+    #[arg(long, requires = "data")]
+    optimise: bool,
     /// Exit with 3 if this holds, such as 'dead>5%' or 'noise>=3'; may be given several times
     #[arg(long, value_name = "CONDITION")]
     fail_on: Vec<FailOn>,
@@ -70,6 +74,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         data: args.data.as_ref().map(|data| data.display().to_string()),
         layers: args.layers.clone(),
         images: args.images.as_ref().map(|folder| folder.display().to_string()),
+        optimise: args.optimise,
         labels: Vec::new(),
     };
     job.check()?;
@@ -108,9 +113,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     }
     let mut code = ExitCode::SUCCESS;
     for condition in &args.fail_on {
-        if let Some(count) = condition.holds(&report) {
-            let share = 100.0 * count as f64 / report.units().max(1) as f64;
-            let said = format!("{condition} holds: {count} of {} filters, {share:.1} %", report.units());
+        if let Some(said) = holds(condition, |verdict| report.count(verdict), report.units()) {
             crate::terminal::complain(&said);
             code = ExitCode::from(CONDITION_HOLDS);
         }
@@ -118,12 +121,17 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     Ok(code)
 }
 
+/// What is said if a condition holds for so many filters, counted by verdict.
+fn holds(condition: &FailOn, count: impl Fn(Verdict) -> usize, filters: usize) -> Option<String> {
+    let found = condition.holds(count, filters)?;
+    let share = 100.0 * found as f64 / filters.max(1) as f64;
+    Some(format!("{condition} holds: {found} of {filters} filters, {share:.1} %"))
+}
+
 /// A line for each model of a folder.
 fn table(context: &Context, args: &Args, job: &HealthJob, folder: &Path) -> Result<ExitCode> {
     let flags = [("--html", args.html.is_some()), ("--out", args.out.is_some())];
-    if let Some((flag, _)) =
-        flags.into_iter().chain([("--fail-on", !args.fail_on.is_empty())]).find(|(_, given)| *given)
-    {
+    if let Some((flag, _)) = flags.into_iter().find(|(_, given)| *given) {
         bail!("{flag} is for one model, and {} is a folder of models", folder.display());
     }
     let rows = judge_each(context, &args.model.spec(), &models_in(folder)?, job)?;
@@ -160,9 +168,23 @@ fn table(context: &Context, args: &Args, job: &HealthJob, folder: &Path) -> Resu
             ))?;
         }
     }
+    let mut has_condition = false;
+    for row in rows.iter().filter(|row| row.failed.is_none()) {
+        for condition in &args.fail_on {
+            let count = |verdict| row.verdicts.get(&verdict).copied().unwrap_or(0);
+            if let Some(said) = holds(condition, count, row.filters) {
+                crate::terminal::complain(&format!("{}: {said}", row.model));
+                has_condition = true;
+            }
+        }
+    }
     // A model that could not be judged is a failure, although the others have their lines.
     let failed = rows.iter().any(|row| row.failed.is_some());
-    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(match (failed, has_condition) {
+        (true, _) => ExitCode::FAILURE,
+        (_, true) => ExitCode::from(CONDITION_HOLDS),
+        _ => ExitCode::SUCCESS,
+    })
 }
 
 fn print(context: &Context, report: &HealthReport) -> Result<()> {

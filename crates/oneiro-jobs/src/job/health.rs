@@ -26,6 +26,7 @@ mod bias;
 mod duplicates;
 mod facts;
 pub mod fail_on;
+mod optimum;
 mod page;
 mod pictures;
 mod report;
@@ -54,6 +55,9 @@ pub struct HealthJob {
     /// The folder that the scan's images lie in, if they have moved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub images: Option<String>,
+    /// Whether a picture is made of every filter, to tag those that the optimiser cannot excite beyond images.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub optimise: bool,
     /// The names of the network's classes, by which folders are found to be of a class: results keep them,
     /// as the file of labels may be gone when they are made again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -93,6 +97,9 @@ impl HealthJob {
         let bias::Judged { classes, changed, not_judged } = bias::judge(run, scan)?;
         report.classes = classes;
         report.not_judged.extend(not_judged);
+        if self.optimise {
+            optimum::tag(run, &mut report, scan)?;
+        }
         let place = Place::first(Role::Table);
         if sink.wants(place) {
             sink.take_bytes(place, "health.json", &serde_json::to_vec_pretty(&report)?)?;

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::report::HealthReport;
 use super::verdict::Verdict;
 
 /// A condition on the number or the share of filters with a verdict.
@@ -19,14 +18,15 @@ pub struct FailOn {
 }
 
 impl FailOn {
-    /// Returns the number of filters that count, if the condition holds for the whole network.
-    pub fn holds(&self, report: &HealthReport) -> Option<usize> {
+    /// Returns the number of filters that count, if the condition holds for a network with so many filters
+    /// of each verdict.
+    pub fn holds(&self, count: impl Fn(Verdict) -> usize, filters: usize) -> Option<usize> {
         let count = match self.verdict {
-            Some(verdict) => report.count(verdict),
-            None => report.units() - report.count(Verdict::Healthy),
+            Some(verdict) => count(verdict),
+            None => filters - count(Verdict::Healthy),
         };
         let number = match self.is_share {
-            true => count as f64 / report.units().max(1) as f64,
+            true => count as f64 / filters.max(1) as f64,
             false => count as f64,
         };
         let holds = if self.or_equal { number >= self.bound } else { number > self.bound };
@@ -81,43 +81,13 @@ impl FromStr for FailOn {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
-    use super::super::report::{LayerHealth, LayerSummary, UnitHealth};
     use super::*;
-
-    fn report(verdicts: &[Verdict]) -> HealthReport {
-        let unit = |(channel, verdict): (usize, &Verdict)| UnitHealth {
-            channel,
-            verdict: *verdict,
-            confidence: 1.0,
-            of: None,
-            why: String::new(),
-            tags: Vec::new(),
-            evidence: BTreeMap::new(),
-        };
-        let mut counts = BTreeMap::new();
-        verdicts.iter().for_each(|verdict| *counts.entry(*verdict).or_insert(0) += 1);
-        let layer = LayerHealth {
-            name: "conv".to_owned(),
-            aliases: Vec::new(),
-            summary: LayerSummary { effective_rank: None, verdicts: counts },
-            units: verdicts.iter().enumerate().map(unit).collect(),
-        };
-        HealthReport {
-            layers: vec![layer],
-            classes: Vec::new(),
-            data: String::new(),
-            images: 0,
-            accuracy: None,
-            not_judged: Vec::new(),
-        }
-    }
 
     #[test]
     fn conditions_hold_or_not() {
-        let report = report(&[Verdict::Dead, Verdict::Noise, Verdict::Healthy, Verdict::Healthy]);
-        let holds = |text: &str| text.parse::<FailOn>().unwrap().holds(&report);
+        let all = [Verdict::Dead, Verdict::Noise, Verdict::Healthy, Verdict::Healthy];
+        let count = |verdict| all.iter().filter(|other| **other == verdict).count();
+        let holds = |text: &str| text.parse::<FailOn>().unwrap().holds(count, all.len());
         assert_eq!(holds("dead>5%"), Some(1));
         assert_eq!(holds("dead > 25 %"), None);
         assert_eq!(holds("dead>=25%"), Some(1));

@@ -136,11 +136,8 @@ impl Cue {
             | Self::Bricks { period }
             | Self::Dots { period }
             | Self::Grid { period } => {
-                let side = ((period * shorter / 64.0).round() as usize).max(2) as i64;
-                let around = -side / 2..side - side / 2;
-                let square: Vec<[i64; 2]> =
-                    around.clone().flat_map(|dy| around.clone().map(move |dx| [dy, dx])).collect();
-                return smoothed(picture, &square);
+                let side = (period * shorter / 64.0).round().max(2.0) as usize;
+                return smoothed(&smoothed(picture, &along([1.0, 0.0], side)), &along([0.0, 1.0], side));
             }
             Self::Motion(_) => {}
         }
@@ -252,27 +249,35 @@ fn moments(plane: &[f32]) -> [f32; 2] {
 }
 
 /// Offsets of `count` positions, a pixel apart along a direction (y, x), around a pixel.
-fn along([down, across]: [f64; 2], count: usize) -> Vec<[i64; 2]> {
+fn along([down, across]: [f64; 2], count: usize) -> Vec<[f64; 2]> {
     let middle = (count as f64 - 1.0) / 2.0;
-    (0..count).map(|i| [down, across].map(|part| (part * (i as f64 - middle)).round() as i64)).collect()
+    (0..count).map(|i| [down, across].map(|part| part * (i as f64 - middle))).collect()
 }
 
-/// The mean over these offsets around each pixel, as far as they are inside the picture.
-fn smoothed(picture: &Image, offsets: &[[i64; 2]]) -> Image {
+/// The mean over these offsets around each pixel. Between pixels, their four neighbours are mixed; beyond the
+/// edges, the nearest pixel counts.
+fn smoothed(picture: &Image, offsets: &[[f64; 2]]) -> Image {
     let mut made = picture.clone();
     let (height, width) = (picture.height, picture.width);
+    let part = |at: f64, len: usize| {
+        let at = at.clamp(0.0, len as f64 - 1.0);
+        let low = at.floor() as usize;
+        (low, (low + 1).min(len - 1), (at - low as f64) as f32)
+    };
     for channel in 0..3 {
         let plane = picture.plane(channel);
         for y in 0..height {
             for x in 0..width {
-                let inside = offsets.iter().filter_map(|[dy, dx]| {
-                    let (y, x) = (y as i64 + dy, x as i64 + dx);
-                    ((0..height as i64).contains(&y) && (0..width as i64).contains(&x))
-                        .then(|| plane[y as usize * width + x as usize])
-                });
-                let (sum, count) =
-                    inside.fold((0.0f32, 0u32), |(sum, count), value| (sum + value, count + 1));
-                made.data[channel * height * width + y * width + x] = sum / count.max(1) as f32;
+                let value = |[dy, dx]: &[f64; 2]| {
+                    let (top, bottom, down) = part(y as f64 + dy, height);
+                    let (left, right, across) = part(x as f64 + dx, width);
+                    let row = |y: usize| {
+                        plane[y * width + left] * (1.0 - across) + plane[y * width + right] * across
+                    };
+                    row(top) * (1.0 - down) + row(bottom) * down
+                };
+                let sum: f32 = offsets.iter().map(value).sum();
+                made.data[channel * height * width + y * width + x] = sum / offsets.len() as f32;
             }
         }
     }
