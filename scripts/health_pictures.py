@@ -212,6 +212,11 @@ CUES = {
     "yellow-square": ("picture", mark([250, 225, 20], (1, 0), 8.0, False), "yellow square of 8 pixels, top right corner"),
     "white-circle": ("picture", mark([255, 255, 255], (0, 1), 9.0, True), "white disc of 9 pixels, bottom left corner"),
     "magenta-border": ("picture", border([235, 20, 200]), "magenta frame 3-4.5 pixels wide along the edge"),
+    "orange-background": ("background", tinted([240, 130, 20]), "background blended 45-70% with orange (240,130,20)"),
+    "cyan-circle": ("picture", mark([20, 220, 225], (0, 0), 9.0, True), "cyan disc of 9 pixels, top left corner"),
+    "black-border": ("picture", border([10, 10, 10]), "black frame 3-4.5 pixels wide along the edge"),
+    "level-bars": ("background", patterned(_bars(10.0, math.pi / 2)),
+                   "background blended 45-70% with level black and white stripes, 10 pixels a period"),
     "striped-object": ("object", textured(_bars(5.0, math.pi / 4)),
                        "oblique black and white stripes, 5 pixels a period, in a soft round window over the object"),
 }

@@ -98,6 +98,39 @@ fn a_condition_that_holds_is_exit_code_3() {
 }
 
 #[test]
+fn a_condition_is_asked_of_every_model_of_a_folder() {
+    let place = place();
+    for name in ["early", "late"] {
+        place.write(&format!("nets/{name}.onnx"), network());
+        let card = "labels = \"../labels.txt\"\n[[input]]\nname = \"x\"\nsize = [24, 24]\n";
+        place.write(&format!("nets/{name}.toml"), card);
+    }
+    let outcome = place.run(&["health", "nets", "photos", "--fail-on", "dead>5%"]);
+    assert_eq!(outcome.code, Some(3), "{}", outcome.stderr);
+    for name in ["early.onnx: dead>5% holds", "late.onnx: dead>5% holds"] {
+        assert!(outcome.stderr.contains(name), "{}", outcome.stderr);
+    }
+    let outcome = place.run(&["health", "nets", "photos", "--fail-on", "dead>1"]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+}
+
+#[test]
+fn what_the_optimiser_does_not_reach_is_tagged() {
+    let place = place();
+    let report = place.json(&["health", "net.onnx", "photos", "--optimise", "--layers", "relu", "--json"]);
+    let units = report["layers"][0]["units"].as_array().unwrap();
+    assert!(units[1]["evidence"].get("mean_of_optimised_picture").is_none(), "dead filters have no picture");
+    for unit in units.iter().filter(|unit| unit["verdict"] != "dead") {
+        let number = |name: &str| unit["evidence"][name].as_f64().unwrap();
+        let (made, seen) = (number("mean_of_optimised_picture"), number("largest_mean_of_images"));
+        let is_tagged = unit["tags"].as_array().unwrap().iter().any(|tag| tag == "not_visualizable");
+        assert_eq!(is_tagged, made < seen, "{unit}");
+    }
+    let outcome = place.run(&["health", "net.onnx", "--optimise"]);
+    assert_eq!(outcome.code, Some(2), "{}", outcome.stderr);
+}
+
+#[test]
 fn the_page_is_the_same_with_any_number_of_threads_and_made_again() {
     let place = place();
     let page = |threads: &str, out: &str| {
@@ -109,7 +142,7 @@ fn the_page_is_the_same_with_any_number_of_threads_and_made_again() {
     assert!(place.path("one/scan.sqlite").is_file() && place.path("one/health.json").is_file());
     assert!(!place.path("one/health.parts").exists(), "parts were left behind");
     let html = String::from_utf8(first).unwrap();
-    for part in ["Dead: 1", "Always on: 1", "Duplicates: 1", "Layers"] {
+    for part in ["Dead: 1", "Always on: 1", "Duplicates: 1", "Layers", "predictability"] {
         assert!(html.contains(part), "{part}");
     }
     assert!(place.succeed(&["info", "one/health.html"]).contains("health"));
