@@ -41,7 +41,7 @@ fn sheets_renders_and_units_tell_the_same() {
     assert_eq!(render["units"][0]["predictability"], sheet["units"][0]["predictability"]);
     let args = ["units", "s", "class:dog", "--render", "--out", "u.png", "--belief"];
     let said = place.succeed(&args);
-    assert!(said.contains("(honest units: above .4)") && said.contains("predictability "), "{said}");
+    assert!(said.contains("(honest units: above .45)") && said.contains("predictability "), "{said}");
     let units = place.json(&[&args[..], &["--json"]].concat());
     check(&units[0]);
     assert_eq!(
