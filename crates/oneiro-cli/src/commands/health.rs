@@ -10,7 +10,6 @@ use oneiro_jobs::job::health::table::{ModelHealth, judge_each, models_in};
 use oneiro_jobs::job::health::{ClassHealth, HealthJob, HealthReport, Verdict};
 use oneiro_jobs::job::parts::Parts;
 use oneiro_jobs::job::{Job as _, Role};
-use oneiro_jobs::numbers::short;
 
 use crate::args::model::{self, ModelArgs};
 use crate::context::Context;
@@ -54,13 +53,14 @@ pub struct Args {
     /// as a sheet of all filters
     #[arg(long, requires = "data")]
     optimise: bool,
-    /// Exit with 3 if this holds, such as 'dead>5%' or 'noise>=3'; may be given several times
+    /// Exit with 3 if this holds, such as 'dead>5%' or 'noise>=3'; may be given several times. Verdicts that are less
+    /// than half sure, or 70 % for noise, do not count
     #[arg(long, value_name = "CONDITION")]
     fail_on: Vec<FailOn>,
     /// Write the report as a page, with pictures of the unhealthy filters
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
-    /// A folder for the page, the numbers as health.json, and the scan that is made of images. If it is
+    /// A folder for the page health.html, the numbers health.json, and the scan that is made of images. If it is
     /// interrupted, the same command goes on from there
     #[arg(long, short, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -111,14 +111,34 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     } else {
         print(context, &report)?;
     }
+    if let Some(page) = &page {
+        context.note(&format!("the page is {}", page.display()));
+    }
     let mut code = ExitCode::SUCCESS;
     for condition in &args.fail_on {
-        if let Some(said) = holds(condition, |verdict| report.count(verdict), report.units()) {
+        if let Some(said) = holds(condition, |verdict| sure(&report, verdict), report.units()) {
             crate::terminal::complain(&said);
             code = ExitCode::from(CONDITION_HOLDS);
+        } else {
+            context.note(&format!("{condition} does not hold"));
         }
     }
+    let guesses = report.units() - Verdict::ALL.iter().map(|verdict| report.sure(*verdict)).sum::<usize>();
+    if !args.fail_on.is_empty() && guesses > 0 {
+        context.note(&format!(
+            "verdicts on {guesses} filters are guesses and do not count; more images make them surer"
+        ));
+    }
     Ok(code)
+}
+
+/// Filters that count for a condition: with a verdict that is no guess. A filter with a guess is healthy.
+fn sure(report: &HealthReport, verdict: Verdict) -> usize {
+    let others = Verdict::ALL.into_iter().filter(|other| *other != Verdict::Healthy);
+    match verdict {
+        Verdict::Healthy => report.units() - others.map(|other| report.sure(other)).sum::<usize>(),
+        _ => report.sure(verdict),
+    }
 }
 
 /// What is said if a condition holds for so many filters, counted by verdict.
@@ -156,8 +176,9 @@ fn table(context: &Context, args: &Args, job: &HealthJob, folder: &Path) -> Resu
             cells.push(row.diversity.map_or_else(|| format!("{:>9}", "?"), percent));
             let right = row.accuracy.map(|of| of.right as f64 / of.known as f64);
             cells.push(right.map_or_else(|| format!("{:>9}", "?"), percent));
+            let nothing = if row.classes_judged > 0 { "none" } else { "not judged" };
             let class = row.most_suspected.as_ref().map_or_else(
-                || "none".to_owned(),
+                || nothing.to_owned(),
                 |class| format!("{} ({:.2}): {}", class.name, class.suspicion, class.cue()),
             );
             context.print(&format!(
@@ -171,7 +192,11 @@ fn table(context: &Context, args: &Args, job: &HealthJob, folder: &Path) -> Resu
     let mut has_condition = false;
     for row in rows.iter().filter(|row| row.failed.is_none()) {
         for condition in &args.fail_on {
-            let count = |verdict| row.verdicts.get(&verdict).copied().unwrap_or(0);
+            let of = |verdict: Verdict| row.sure.get(&verdict).copied().unwrap_or(0);
+            let unhealthy =
+                || Verdict::ALL.into_iter().filter(|v| *v != Verdict::Healthy).map(of).sum::<usize>();
+            let count =
+                |verdict| if verdict == Verdict::Healthy { row.filters - unhealthy() } else { of(verdict) };
             if let Some(said) = holds(condition, count, row.filters) {
                 crate::terminal::complain(&format!("{}: {said}", row.model));
                 has_condition = true;
@@ -199,13 +224,17 @@ fn print(context: &Context, report: &HealthReport) -> Result<()> {
         let rank = layer
             .summary
             .effective_rank
-            .map_or_else(String::new, |rank| format!("; as diverse as {} independent ones", short(rank)));
+            .map_or_else(String::new, |rank| format!("; as diverse as {rank:.1} independent ones"));
         context.print(&format!("{:width$}  {} filters: {said}{rank}", layer.name, layer.units.len()))?;
         let unhealthy = layer.units.iter().filter(|unit| unit.verdict != Verdict::Healthy);
         for unit in unhealthy.clone().take(LISTED) {
             let of = unit.of.map_or_else(String::new, |of| format!(" of {of}"));
             let (sure, name) = (100.0 * unit.confidence, unit.verdict.name());
-            context.print(&format!("    {:>4}  {name}{of}, {sure:.0} % sure: {}", unit.channel, unit.why))?;
+            let guess = if unit.is_sure() { "" } else { ", a guess" };
+            context.print(&format!(
+                "    {:>4}  {name}{of}, {sure:.0} % sure{guess}: {}",
+                unit.channel, unit.why
+            ))?;
         }
         if unhealthy.clone().count() > LISTED {
             context.print(&format!("    and {} more", unhealthy.count() - LISTED))?;
@@ -214,15 +243,21 @@ fn print(context: &Context, report: &HealthReport) -> Result<()> {
     let mut classes: Vec<_> = report.classes.iter().filter(|class| class.suspicion >= SUSPECTED).collect();
     classes.sort_by(|a, b| b.suspicion.total_cmp(&a.suspicion));
     for class in classes.iter().take(LISTED) {
-        let ClassHealth { name, suspicion, .. } = class;
+        let ClassHealth { name, .. } = class;
         context.print(&format!(
-            "class {name} (suspicion {suspicion:.2}): {}. {}",
+            "class {name} ({}): {}. {}",
+            class.strength(),
             class.cue(),
             class.effect()
         ))?;
     }
-    if classes.is_empty() && !report.classes.is_empty() {
-        context.print("no class is suspected to follow a cue that is not its object")?;
+    let judged = report.classes.iter().filter(|class| class.is_judged()).count();
+    if classes.is_empty() && judged > 0 {
+        let of = match judged == report.classes.len() {
+            true => "no class".to_owned(),
+            false => format!("none of the {judged} classes that could be judged"),
+        };
+        context.print(&format!("{of} is suspected to follow a cue that is not its object"))?;
     }
     for line in &report.not_judged {
         context.note(&format!("not judged: {line}"));

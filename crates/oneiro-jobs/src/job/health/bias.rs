@@ -45,6 +45,10 @@ const NEARLY: f64 = 0.45;
 const NAMED: usize = 3;
 /// A class's images show a colour if so many of them are nearer to it than other classes' images.
 const SHOWN: f64 = 0.8;
+/// Suspicion from which a class clearly follows a cue.
+pub(super) const CLEAR: f64 = 0.5;
+/// The evidence of a class that could not be judged.
+const NOT_JUDGED: &str = "not_judged";
 /// Pictures that are kept of each class, to show what its cue does.
 const CHANGED: usize = 3;
 /// A texture is the cue only if it makes the class this much more suspect than other kinds.
@@ -64,6 +68,21 @@ pub struct ClassHealth {
 }
 
 impl ClassHealth {
+    /// Whether there was enough to judge the class by.
+    pub fn is_judged(&self) -> bool {
+        !self.evidence.contains_key(NOT_JUDGED)
+    }
+
+    /// The suspicion with a word: strong from .7, clear from .5, else weak.
+    pub fn strength(&self) -> String {
+        let word = match self.suspicion {
+            strong if strong >= 0.7 => "strong",
+            clear if clear >= CLEAR => "clear",
+            _ => "weak",
+        };
+        format!("suspicion {:.2}, {word}", self.suspicion)
+    }
+
     /// The cue in words.
     pub fn cue(&self) -> &str {
         self.evidence.get("cue").and_then(Value::as_str).unwrap_or("none")
@@ -77,14 +96,16 @@ impl ClassHealth {
         let said = |before: &str, after: &str| Some((share(before)?, share(after)?));
         if let Some((before, after)) = said("others_named_so", "others_named_so_with_cue") {
             let others = format!("{before} of the other classes' images are named so, with the cue {after}");
+            let own_images = self.evidence.get("own_images").and_then(Value::as_u64).unwrap_or(0);
+            let own_images = format!("{own_images} of its own images");
             let own = ["own_right", "own_right_with_cue", "own_right_with_cue_taken_out"].map(share);
             return match own {
                 // Of none that were right, none can be lost.
                 [Some(right), Some(with), _] if right == "0 %" => {
-                    format!("{others}. Of its own images none are named rightly, with the cue {with}.")
+                    format!("{others}. Of {own_images} none are named rightly, with the cue {with}.")
                 }
                 [Some(right), Some(with), Some(without)] => format!(
-                    "{others}. Of its own images {right} are named rightly, with the cue {with}, with it taken out {without}."
+                    "{others}. Of {own_images} {right} are named rightly, with the cue {with}, with it taken out {without}."
                 ),
                 _ => others,
             };
@@ -193,7 +214,11 @@ pub(super) fn judge(run: &Run<'_>, scan: Option<&ScanFile>) -> Result<Judged> {
         let mut brought_over = Vec::new();
         match own {
             None if candidates.is_empty() => {}
-            None => few += 1,
+            None => {
+                few += 1;
+                let why = format!("fewer than {} images of it", own::LEAST);
+                health.evidence.insert(NOT_JUDGED.to_owned(), Value::from(why));
+            }
             Some(own) => {
                 let mut best = f64::NEG_INFINITY;
                 for &i in &candidates {

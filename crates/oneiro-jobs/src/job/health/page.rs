@@ -3,14 +3,13 @@
 
 use oneiro_media::{Page, PngText, Section};
 
-use super::bias::{Changed, ClassHealth};
+use super::bias::{CLEAR, Changed, ClassHealth};
 use super::report::{HealthReport, LayerHealth};
 use super::units::PERHAPS_NOISE;
 use super::verdict::Verdict;
 use crate::error::Result;
 use crate::job::Run;
 use crate::job::figures::footer;
-use crate::numbers::short;
 use crate::store::ScanFile;
 
 mod classes;
@@ -52,7 +51,13 @@ pub(super) fn page(
         sections.push(Section { heading: "Not judged".to_owned(), note, figures: Vec::new() });
     }
     let title = format!("Health of {}", model.title);
-    Ok(Page { title, intro: intro(report, &of_classes), sections, footer: footer(model, RECIPE), text })
+    Ok(Page {
+        title,
+        intro: intro(report, &of_classes, model.takes_clips()),
+        sections,
+        footer: footer(model, RECIPE),
+        text,
+    })
 }
 
 /// The indices of the classes that are shown, the most suspected first.
@@ -67,7 +72,7 @@ fn suspected(report: &HealthReport) -> Vec<usize> {
     classes
 }
 
-fn intro(report: &HealthReport, suspected: &[&ClassHealth]) -> String {
+fn intro(report: &HealthReport, suspected: &[&ClassHealth], of_clips: bool) -> String {
     let counted: Vec<String> = Verdict::ALL
         .into_iter()
         .filter(|verdict| report.count(*verdict) > 0)
@@ -76,18 +81,34 @@ fn intro(report: &HealthReport, suspected: &[&ClassHealth]) -> String {
     let units = report.units();
     let data = match report.images {
         0 => "synthetic pictures alone, as no images were given".to_owned(),
-        images => format!("{images} images of {}", report.data),
+        images => format!("{images} {} of {}", if of_clips { "clips" } else { "images" }, report.data),
     };
     let strongest = match suspected.first() {
-        Some(class) => format!(
-            "\n\nThe class \"{}\" seems to follow a cue that is not its object: {}.",
-            class.name,
-            class.cue()
-        ),
-        None if report.classes.is_empty() => String::new(),
-        None => "\n\nNo class seems to follow a cue that is not its object.".to_owned(),
+        Some(_) => {
+            let said =
+                |class: &&&ClassHealth| format!("\"{}\": {} ({})", class.name, class.cue(), class.strength());
+            let clear = suspected.iter().filter(|class| class.suspicion >= CLEAR).count().max(1);
+            let all: Vec<String> = suspected.iter().take(clear).map(|class| said(&class)).collect();
+            format!("\n\nClasses that seem to follow a cue that is not their object: {}.", all.join("; "))
+        }
+        None => {
+            let judged = report.classes.iter().filter(|class| class.is_judged()).count();
+            match (judged, report.classes.len()) {
+                (0, _) => String::new(),
+                (judged, all) if judged == all => {
+                    "\n\nNo class seems to follow a cue that is not its object.".to_owned()
+                }
+                (judged, all) => format!(
+                    "\n\nOf {judged} classes that could be judged, of {all}, none seems to follow a cue that is not its object."
+                ),
+            }
+        }
     };
-    format!("{units} filters, judged by {data}: {}.{strongest}", counted.join(", "))
+    let right = report.accuracy.map_or_else(String::new, |of| {
+        let share = 100.0 * of.right as f64 / of.known.max(1) as f64;
+        format!(" The network names {} of {} rightly ({share:.1} %).", of.right, of.known)
+    });
+    format!("{units} filters, judged by {data}: {}.{right}{strongest}", counted.join(", "))
 }
 
 /// The filters that are close to a verdict of noise, in words.
@@ -110,6 +131,10 @@ fn perhaps(report: &HealthReport) -> Option<Section> {
     (!found.is_empty()).then(|| Section { heading, note, figures: Vec::new() })
 }
 
+const ABOUT_DIVERSITY: &str = "Filters of a layer that answer alike tell less than so many filters could. The diversity is the number of \
+     independent filters that would vary as much; a low share of all means that the layer is larger than its task, or that \
+     filters collapsed.";
+
 /// A line for each layer.
 fn layers(report: &HealthReport) -> Section {
     let line = |layer: &LayerHealth| {
@@ -119,12 +144,13 @@ fn layers(report: &HealthReport) -> Section {
             .map(|verdict| format!("{} {}", layer.count(verdict), verdict.name().replace('_', " ")))
             .collect();
         let sick = if sick.is_empty() { "all healthy".to_owned() } else { sick.join(", ") };
-        let rank = layer
-            .summary
-            .effective_rank
-            .map_or_else(String::new, |rank| format!("; as diverse as {} independent filters", short(rank)));
+        let rank = layer.summary.effective_rank.map_or_else(String::new, |rank| {
+            let share = 100.0 * rank / layer.units.len().max(1) as f64;
+            format!("; as diverse as {rank:.1} independent filters ({share:.0} %)")
+        });
         format!("{}: {} filters, {sick}{rank}", layer.name, layer.units.len())
     };
     let lines: Vec<String> = report.layers.iter().map(line).collect();
-    Section { heading: "Layers".to_owned(), note: lines.join("\n\n"), figures: Vec::new() }
+    let note = format!("{ABOUT_DIVERSITY}\n\n{}", lines.join("\n\n"));
+    Section { heading: "Layers".to_owned(), note, figures: Vec::new() }
 }

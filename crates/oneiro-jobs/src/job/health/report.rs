@@ -79,6 +79,24 @@ impl HealthReport {
     pub fn count(&self, verdict: Verdict) -> usize {
         self.layers.iter().map(|layer| layer.count(verdict)).sum()
     }
+
+    /// Number of filters with a verdict that is no guess ([`UnitHealth::is_sure`]).
+    pub fn sure(&self, verdict: Verdict) -> usize {
+        let units = self.layers.iter().flat_map(|layer| &layer.units);
+        units.filter(|unit| unit.verdict == verdict && unit.is_sure()).count()
+    }
+}
+
+/// Confidence below which a verdict is a guess.
+const SURE: f64 = 0.5;
+const SURE_OF_NOISE: f64 = 0.7;
+
+impl UnitHealth {
+    /// Whether the verdict is no guess: its confidence is at least 0.5, and 0.7 for noise.
+    pub fn is_sure(&self) -> bool {
+        let least = if self.verdict == Verdict::Noise { SURE_OF_NOISE } else { SURE };
+        self.verdict == Verdict::Healthy || self.confidence >= least
+    }
 }
 
 impl LayerHealth {

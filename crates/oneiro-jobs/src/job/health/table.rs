@@ -26,10 +26,14 @@ pub struct ModelHealth {
     pub filters: usize,
     /// Number of filters with each verdict.
     pub verdicts: BTreeMap<Verdict, usize>,
+    /// Number of filters with each verdict that is no guess.
+    pub sure: BTreeMap<Verdict, usize>,
     /// The effective number of different filters as a share of all, the mean over the layers.
     pub diversity: Option<f64>,
     /// How many images are named rightly.
     pub accuracy: Option<Accuracy>,
+    /// Number of classes that were judged.
+    pub classes_judged: usize,
     /// The class that is suspected most to follow a cue.
     pub most_suspected: Option<ClassHealth>,
     /// Why the network could not be judged.
@@ -39,10 +43,11 @@ pub struct ModelHealth {
 
 impl ModelHealth {
     fn of(model: String, report: &HealthReport) -> Self {
-        let mut verdicts = BTreeMap::new();
-        for verdict in Verdict::ALL {
-            verdicts.insert(verdict, report.count(verdict));
-        }
+        let counted =
+            |of: &dyn Fn(Verdict) -> usize| Verdict::ALL.map(|verdict| (verdict, of(verdict))).into();
+        let verdicts = counted(&|verdict| report.count(verdict));
+        let sure = counted(&|verdict| report.sure(verdict));
+        let classes_judged = report.classes.iter().filter(|class| class.is_judged()).count();
         let shares: Vec<f64> = report
             .layers
             .iter()
@@ -53,7 +58,17 @@ impl ModelHealth {
         let suspected = report.classes.iter().filter(|class| class.suspicion > 0.0);
         let most_suspected = suspected.max_by(|a, b| a.suspicion.total_cmp(&b.suspicion)).cloned();
         let (filters, accuracy) = (report.units(), report.accuracy);
-        Self { model, filters, verdicts, diversity, accuracy, most_suspected, failed: None }
+        Self {
+            model,
+            filters,
+            verdicts,
+            sure,
+            diversity,
+            accuracy,
+            classes_judged,
+            most_suspected,
+            failed: None,
+        }
     }
 
     /// The share of filters with a verdict.

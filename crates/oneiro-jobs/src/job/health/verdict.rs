@@ -114,6 +114,8 @@ pub(super) struct Typical {
 const NOTHING: f64 = 1e-3;
 /// Images with which a verdict of "never" or "always" is half certain.
 const HALF_CERTAIN: f64 = 10.0;
+/// How certain such a verdict is at most by synthetic pictures alone.
+const WITHOUT_IMAGES: f64 = 0.4;
 
 /// Whether a unit is never active.
 pub(super) fn is_dead(seen: &Seen, facts: &UnitFacts, behind: Behind, typical: &Typical) -> bool {
@@ -133,7 +135,10 @@ pub(super) fn is_always_on(seen: &Seen, behind: Behind) -> bool {
 /// How sure it is that a unit is never, or always, active: by the number of images, and by the distance of
 /// its values from zero in standard deviations.
 pub(super) fn certainty(seen: &Seen, facts: &UnitFacts) -> f64 {
-    let by_number = seen.images as f64 / (seen.images as f64 + HALF_CERTAIN);
+    let by_number = match seen.images {
+        0 => WITHOUT_IMAGES,
+        images => images as f64 / (images as f64 + HALF_CERTAIN),
+    };
     let spread = deviation(&facts.pictures);
     let distance = if spread > 0.0 { facts.pictures.mean.abs() / spread } else { f64::INFINITY };
     by_number * (1.0 - 0.5 * (-(distance - 1.0).max(0.0)).exp())

@@ -34,6 +34,12 @@ pub(super) fn advice(verdict: Verdict) -> &'static str {
 pub(super) fn reason(unit: &UnitHealth) -> String {
     let number = |name: &str| unit.evidence.get(name).and_then(Value::as_f64);
     let said = |name: &str| number(name).map_or_else(|| "?".to_owned(), short);
+    // Two digits are all that a reader compares.
+    let brief = |name: &str| {
+        let digits =
+            |value: f64| if value.abs() < 10.0 { format!("{value:.1}") } else { format!("{value:.0}") };
+        number(name).map_or_else(|| "?".to_owned(), digits)
+    };
     let images = number("images").unwrap_or(0.0);
     let on = match images > 0.0 {
         true => format!("on {images} images"),
@@ -55,13 +61,13 @@ pub(super) fn reason(unit: &UnitHealth) -> String {
             said("deviation_before_activation")
         ),
         Verdict::Noise => format!(
-            "its answer is {} times as strong on noise as on pictures (median of the layer {}); with the positions of its input \
-             shuffled it varies {} times as much (layer {}); its kernel's neighbouring weights correlate by {}",
-            said("answer_to_noise"),
-            said("answer_to_noise_of_layer"),
-            said("shuffled_gain"),
-            said("shuffled_gain_of_layer"),
-            said("kernel_smoothness")
+            "its answer is {} times as strong on noise as on pictures (typical of the layer: {}); with its input's positions \
+             shuffled it varies {} times as much ({}); its kernel's neighbouring weights correlate by {}",
+            brief("answer_to_noise"),
+            brief("answer_to_noise_of_layer"),
+            brief("shuffled_gain"),
+            brief("shuffled_gain_of_layer"),
+            number("kernel_smoothness").map_or_else(|| "?".to_owned(), |r| format!("{r:.2}"))
         ),
         Verdict::Duplicate => format!(
             "its values are {} times those of channel {}: they correlate by {}",

@@ -3,7 +3,7 @@
 use oneiro_media::{Figure, Filter, Image, Section, resize};
 
 use super::SIDE;
-use super::pictures::{Known, Made, beliefs, made};
+use super::pictures::{Known, beliefs, made};
 use crate::error::Result;
 use crate::job::Run;
 use crate::job::figures::with_jpeg;
@@ -16,9 +16,9 @@ use crate::store::ScanFile;
 const NONE: &str =
     "No class is suspected to follow a cue that is not its object: a colour, a mark, a border, a texture.";
 const ABOUT: &str = "A class is suspected as far as a cue alone calls it up in pictures of other classes, and as far as its own \
-     pictures need the cue. Each row of a first figure is a picture of another class, as it is and with the cue, and what the \
-     network names it. The second figure was made for the class and may show object and cue alike. Of a clip, the first, the \
-     middle and the last frame are shown.";
+     pictures need the cue. Each row is a picture of another class, on the left as it is, on the right with the cue; below stands \
+     what the network names them. Of a clip, the first, the middle and the last frame are shown. The picture at the bottom was \
+     made for the class: it shows object and cue alike, so it tells less than the rows.";
 
 /// The suspected classes, given by their indices.
 ///
@@ -40,30 +40,32 @@ pub(super) fn section(
     let mut figures = Vec::new();
     for ((&class, picture), belief) in suspected.iter().zip(&pictures).zip(beliefs) {
         let health = &report.classes[class];
-        let said = format!("suspicion {:.2}\n{}\n{}", health.suspicion, health.cue(), health.effect());
         let number = |value: &serde_json::Value| {
             let said = value.as_f64().map(short).or_else(|| value.as_str().map(str::to_owned));
             said.unwrap_or_else(|| value.to_string())
         };
         let detail =
             health.evidence.iter().map(|(name, value)| (name.replace('_', " "), number(value))).collect();
-        let mut caption = format!("{}\n{said}", health.name);
-        let shown = changed.get(class).filter(|changed| !changed.is_empty());
-        if let Some(changed) = shown {
-            for Changed { names: [before, after], .. } in changed {
-                caption.push_str(&format!("\n{before} → {after}"));
-            }
-            let figure = Figure { caption, detail, detail_title: "Numbers".to_owned(), ..Figure::default() };
-            figures.push(with_jpeg(figure, &rows(changed)?)?);
-            caption = format!("{}\nmade for the class", health.name);
+        let mut caption =
+            format!("{}\n{}\n{}\n{}", health.name, health.strength(), health.cue(), health.effect());
+        let changed = changed.get(class).map_or(&[][..], Vec::as_slice);
+        for Changed { names: [before, after], .. } in changed {
+            caption.push_str(&format!("\n{before} → {after}"));
         }
-        if let Some(picture) = picture {
+        let rows = if changed.is_empty() { None } else { Some(rows(changed)?) };
+        let side = rows.as_ref().map_or(SIDE, |rows| rows.width);
+        let made = picture.as_ref().map(|picture| picture.tile(side)).transpose()?;
+        if made.is_some() {
+            caption.push_str("\nat the bottom: made for the class");
             belief.iter().for_each(|line| caption.push_str(&format!("\n{line}")));
-            figures.push(with_jpeg(Figure { caption, ..Figure::default() }, &Made::tile(picture)?)?);
-        } else if shown.is_none() {
-            let nothing = Image::filled(SIDE, SIDE, [0.9; 3]);
-            figures.push(with_jpeg(Figure { caption, ..Figure::default() }, &nothing)?);
         }
+        let all = match (rows, made) {
+            (Some(rows), Some(made)) => below(&rows, &made)?,
+            (Some(one), None) | (None, Some(one)) => one,
+            (None, None) => Image::filled(SIDE, SIDE, [0.9; 3]),
+        };
+        let figure = Figure { caption, detail, detail_title: "Numbers".to_owned(), ..Figure::default() };
+        figures.push(with_jpeg(figure, &all)?);
     }
     let note = if figures.is_empty() { NONE } else { ABOUT }.to_owned();
     Ok(Section { heading: "Classes and cues".to_owned(), note, figures })

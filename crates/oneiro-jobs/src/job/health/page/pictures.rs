@@ -2,7 +2,7 @@
 
 use oneiro_media::Image;
 
-use super::{RECIPE, SIDE};
+use super::RECIPE;
 use crate::error::Result;
 use crate::job::belief::{Belief, Pictured, belief_of};
 use crate::job::error::JobError;
@@ -21,16 +21,16 @@ pub(super) struct Made {
 }
 
 impl Made {
-    /// The picture at the page's size, crossed out if nothing excited the unit.
+    /// The picture as a square of this side, crossed out if nothing excited the unit.
     ///
     /// # Errors
     /// If the picture has no pixels.
-    pub(super) fn tile(&self) -> Result<Image> {
+    pub(super) fn tile(&self, side: usize) -> Result<Image> {
         let mut picture = self.picture.clone();
         if self.has_failed {
             crossed_out(&mut picture);
         }
-        Ok(oneiro_media::resize(&picture, SIDE, SIDE, oneiro_media::Filter::Triangle)?)
+        Ok(oneiro_media::resize(&picture, side, side, oneiro_media::Filter::Triangle)?)
     }
 }
 

@@ -12,7 +12,7 @@ use crate::job::health::report::{HealthReport, LayerHealth, UnitHealth};
 use crate::job::health::units::scanned;
 use crate::job::health::verdict::Verdict;
 use crate::job::health::words::advice;
-use crate::job::tiles::{below, crossed_out, squares};
+use crate::job::tiles::{below, beside, crossed_out, squares};
 use crate::numbers::short;
 use crate::remark::ScanRemark;
 use crate::store::ScanFile;
@@ -20,6 +20,8 @@ use crate::store::ScanFile;
 /// Filters that are shown with pictures.
 const SHOWN: usize = 24;
 const CROPS: usize = 9;
+/// Side of pictures of which two stand side by side, with a gap of four pixels.
+const HALF: usize = (SIDE - 4) / 2;
 
 /// A unit that is shown.
 struct Shown<'a> {
@@ -53,6 +55,12 @@ pub(super) fn section(
         Verdict::Dead => units.iter().map(|_| None).collect(),
         _ => made(run, &units)?,
     };
+    // A duplicate stands beside the filter that it equals.
+    let partners: Vec<String> = shown
+        .iter()
+        .filter_map(|shown| Some(format!("\"{}\":{}", shown.layer.name, shown.unit.of?)))
+        .collect();
+    let mut partners = made(run, &partners)?.into_iter();
     let known = |shown: &&Shown<'_>| scan.map(|scan| known(scan, shown)).transpose();
     let known = shown.iter().map(known).map(|known| Ok(known?.flatten())).collect::<Result<Vec<_>>>()?;
     let pictured: Vec<_> = known.into_iter().zip(pictures.iter().map(Option::as_ref)).collect();
@@ -61,10 +69,15 @@ pub(super) fn section(
     let mut figures = Vec::new();
     for ((shown, (known, made)), belief) in shown.iter().zip(&pictured).zip(beliefs) {
         let examples = match (known, &crops) {
-            (Some(known), Some(crops)) => mosaic(known, crops, verdict)?,
+            (Some(known), Some(crops)) => mosaic(known, crops)?,
             _ => None,
         };
-        let picture = made.map(Made::tile).transpose()?;
+        let picture = made.map(|made| made.tile(SIDE)).transpose()?;
+        let partner = shown.unit.of.and_then(|_| partners.next().flatten());
+        let picture = match (made, partner) {
+            (Some(made), Some(partner)) => Some(beside(&made.tile(HALF)?, &partner.tile(HALF)?)?),
+            _ => picture,
+        };
         let both = match (picture, examples) {
             (Some(picture), Some(examples)) => below(&picture, &examples)?,
             (Some(one), None) | (None, Some(one)) => one,
@@ -76,10 +89,11 @@ pub(super) fn section(
         };
         let of = shown.unit.of.map_or_else(String::new, |of| format!(" of {of}"));
         let mut caption = format!(
-            "{}:{}{of}\n{:.0} % sure\n{}",
+            "{}:{}{of}\n{:.0} % sure{}\n{}",
             shown.layer.name,
             shown.unit.channel,
             100.0 * shown.unit.confidence,
+            if shown.unit.is_sure() { "" } else { ", a guess" },
             shown.unit.why
         );
         belief.iter().for_each(|line| caption.push_str(&format!("\n{line}")));
@@ -107,19 +121,19 @@ pub(super) fn section(
         Some(_) if verdict == Verdict::Dead => "The nine images that come nearest to exciting the filter.",
         Some(_) if run.model()?.takes_clips() => "The nine clips that excite the filter most.",
         None if run.model()?.takes_clips() => "",
+        Some(_) if verdict == Verdict::Duplicate => {
+            "Above, the pictures that were made for the filter and for the one that it equals; below, the nine images that excite it most."
+        }
         Some(_) => {
             "Above, the picture that was made for the filter; below, the nine images that excite it most."
         }
         None => "The picture that was made for the filter.",
     });
     if all.len() > figures.len() {
-        let rest: Vec<String> = all.iter().map(|s| format!("{}:{}", s.layer.name, s.unit.channel)).collect();
-        note.push_str(&format!(
-            "\n\nThe {} that are surest are shown. All: {}.",
-            figures.len(),
-            rest.join(", ")
-        ));
+        note.push_str(&format!("\n\nThe {} that are surest are shown.", figures.len()));
     }
+    let named: Vec<String> = all.iter().map(|s| format!("{}:{}", s.layer.name, s.unit.channel)).collect();
+    note.push_str(&format!("\n\nAll: {}.", named.join(", ")));
     let heading = match verdict {
         Verdict::Dead => "Dead",
         Verdict::AlwaysOn => "Always on",
@@ -138,15 +152,11 @@ fn known<'a>(scan: &'a ScanFile, shown: &Shown<'_>) -> Result<Option<Known<'a>>>
 }
 
 /// The nine best crops of a unit; `None` if the scan has none.
-fn mosaic((unit, layer): &Known<'_>, crops: &Crops<'_>, verdict: Verdict) -> Result<Option<Image>> {
+fn mosaic((unit, layer): &Known<'_>, crops: &Crops<'_>) -> Result<Option<Image>> {
     let crop = |example| crops.crop(example, layer);
     let parts = unit.best.iter().take(CROPS).map(crop).collect::<Result<Vec<Image>>>()?;
     if parts.is_empty() {
         return Ok(None);
     }
-    let mut image = squares(&parts, SIDE)?;
-    if verdict == Verdict::Dead {
-        crossed_out(&mut image);
-    }
-    Ok(Some(image))
+    Ok(Some(squares(&parts, SIDE)?))
 }
