@@ -325,7 +325,8 @@ impl RenderArgs {
         Ok(preset)
     }
 
-    /// Gives flags for all inputs precedence over the preset's settings for individual inputs.
+    /// Lets a flag, which holds for every input of the network, win over the preset's settings for single
+    /// inputs.
     ///
     /// # Errors
     /// If the resulting settings contradict each other.

@@ -49,12 +49,12 @@ pub struct Args {
     /// The folder that the scan's images lie in, if they have moved
     #[arg(long, value_name = "FOLDER", requires = "data")]
     images: Option<PathBuf>,
-    /// Also make a picture of every filter, and tag those that images excite more (not_visualizable); this takes as long
-    /// as a sheet of all filters
+    /// Also make a picture of every filter, and tag those that images excite more (not_visualizable); this
+    /// takes as long as a sheet of all filters
     #[arg(long, requires = "data")]
     optimise: bool,
-    /// Exit with 3 if this holds, such as 'dead>5%' or 'noise>=3'; may be given several times. Verdicts that are less
-    /// than half sure, or 70 % for noise, do not count
+    /// Exit with 3 if this holds, such as 'dead>5%' or 'noise>=3'; may be given several times. Verdicts that
+    /// are less than half sure, or 70 % for noise, do not count
     #[arg(long, value_name = "CONDITION")]
     fail_on: Vec<FailOn>,
     /// Write the report as a page, with pictures of the unhealthy filters

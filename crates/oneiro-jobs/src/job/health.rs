@@ -55,7 +55,8 @@ pub struct HealthJob {
     /// The folder that the scan's images lie in, if they have moved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub images: Option<String>,
-    /// Whether a picture is made of every filter, to tag those that the optimiser cannot excite beyond images.
+    /// Whether a picture is made of every filter, to tag those that the optimiser cannot excite beyond
+    /// images.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub optimise: bool,
     /// The names of the network's classes, by which folders are found to be of a class: results keep them,

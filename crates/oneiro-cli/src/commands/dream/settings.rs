@@ -43,7 +43,8 @@ pub(super) struct DreamArgs {
     /// Pixels that the picture is rolled by at random before each step, either way
     #[arg(long, allow_negative_numbers = true, value_name = "PIXELS")]
     jitter: Option<usize>,
-    /// Side of the largest tile that the network sees at once: more is slower to start and takes more memory
+    /// Side, in pixels, of the largest tile that the network sees at once; larger tiles take longer to
+    /// prepare and more memory
     #[arg(long, allow_negative_numbers = true, value_name = "PIXELS")]
     tile: Option<usize>,
     /// Pixels that neighbouring tiles share

@@ -43,7 +43,8 @@ unsafe fn columns_at<X: Lanes, const S: usize>(call: &Piece<'_>, inner: &Inner) 
     let [_, height, width] = g.dst;
     let mut line = call.lines.0;
     while line < call.lines.1 {
-        // Outputs of one plane of depth: the lines from `y` to the end of the plane or of the piece.
+        // Output lines of one depth plane: from `y` to the end of the plane or of the thread's piece, if that
+        // comes first.
         let (z, y) = (line / height, line % height);
         let end = call.lines.1.min((z + 1) * height);
         let (low, high) = (y.max(inner.ranges[1].0), (y + end - line).min(inner.ranges[1].1));
