@@ -61,16 +61,6 @@ pub enum Error {
     /// A name of a layer or value is unknown or ambiguous.
     #[error("{0}")]
     Name(String),
-    /// No layer has this name.
-    #[error(
-        "no layer is called \"{name}\"; the nearest names are {nearest} (`oneiro layers MODEL` lists all)"
-    )]
-    NoLayer {
-        /// The name.
-        name: String,
-        /// Names that are most like it.
-        nearest: String,
-    },
     /// A request does not fit the network: a shape, a rank, a missing input.
     #[error("{0}")]
     Request(String),

@@ -199,7 +199,10 @@ impl<'a> Names<'a> {
         candidates.sort_by_key(|c| (distance(name, c), c.len(), *c));
         candidates.dedup();
         candidates.truncate(SUGGESTIONS);
-        Error::NoLayer { name: name.to_owned(), nearest: quoted(&candidates) }
+        Error::Name(format!(
+            "no layer is called \"{name}\"; the nearest names are {} (`oneiro layers MODEL` lists all)",
+            quoted(&candidates)
+        ))
     }
 }
 

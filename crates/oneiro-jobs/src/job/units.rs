@@ -287,12 +287,12 @@ const FEW: usize = 3;
 pub fn selectivity(scan: &ScanFile, unit: &UnitRecord) -> Result<Option<String>> {
     let Some((class, value)) = scan.selectivity(unit)? else { return Ok(None) };
     let name = plain_class(&class);
-    let rests = match scan.class(&class)?.1.images {
-        1 => ", which rests on 1 image of this class".to_owned(),
-        images if images < FEW => format!(", which rests on {images} images of this class"),
+    let few = match scan.class(&class)?.1.images {
+        1 => " (1 image of this class)".to_owned(),
+        images if images < FEW => format!(" ({images} images of this class)"),
         _ => String::new(),
     };
-    Ok(Some(format!("{value:.2} for {name} by the mean{rests}")))
+    Ok(Some(format!("{value:.2} for {name}, by the classes' means{few}")))
 }
 
 /// Returns a class folder's name without the WordNet id before it.

@@ -11,9 +11,9 @@ use crate::store::read::{ClassRecord, UnitRecord};
 /// Height and width of a plot in pixels.
 const SIZE: [usize; 2] = [260, 420];
 /// Largest height of a plot with long names below it.
-const MOST_HEIGHT: usize = 480;
+const MOST_HEIGHT: usize = 640;
 /// Width of a letter in pixels, about.
-const LETTER: usize = 8;
+const LETTER: usize = 7;
 /// Number of classes in a plot.
 const CLASSES: usize = 10;
 /// Number of bars in a histogram.
