@@ -40,7 +40,7 @@ use board::Board;
 pub use report::{
     ActivationAgreement, Agreement, CompareReport, ComparedPicture, Confusion, FilterChange, FiltersReport,
     GradientAgreement, LayersReport, Match, ModelsReport, Shared, ShownImage, UnitInModel, UnitsReport,
-    percent,
+    deviations, percent,
 };
 pub use request::{Compared, ComparedUnit, OtherModel};
 

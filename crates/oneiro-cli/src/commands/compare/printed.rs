@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use oneiro_jobs::job::compare::{
-    CompareReport, FiltersReport, LayersReport, ModelsReport, ShownImage, UnitsReport, percent,
+    CompareReport, FiltersReport, LayersReport, ModelsReport, ShownImage, UnitsReport, deviations, percent,
 };
 use oneiro_jobs::numbers::short;
 
@@ -47,7 +47,12 @@ fn units(context: &Context, report: &UnitsReport) -> Result<()> {
     for (name, list) in lists.into_iter().filter(|_| report.data.is_some()) {
         let image = |image: &ShownImage| {
             let (a, b) = (short(image.a), short(image.b));
-            format!("{} (A {a} at {:+.1} sd, B {b} at {:+.1} sd)", image.file, image.score_a, image.score_b)
+            format!(
+                "{} (A {a} at {}, B {b} at {})",
+                image.file,
+                deviations(image.score_a),
+                deviations(image.score_b)
+            )
         };
         let images: Vec<String> = list.iter().take(NAMED).map(image).collect();
         let images = if images.is_empty() { "no image".to_owned() } else { images.join(", ") };

@@ -8,7 +8,7 @@ use oneiro::layer_maps::Peak;
 use super::board::{BoardRow, Tile};
 use super::images::Images;
 use super::reader::Readers;
-use super::report::ShownImage;
+use super::report::{ShownImage, deviations};
 use crate::error::Result;
 use crate::job::Run;
 use crate::job::crops::Crops;
@@ -220,8 +220,8 @@ impl Shown<'_> {
         let [score_a, score_b] = scores;
         let lines = vec![
             name,
-            format!("A {} ({score_a:+.1} sd)", short(a)),
-            format!("B {} ({score_b:+.1} sd)", short(b)),
+            format!("A {} ({})", short(a), deviations(score_a)),
+            format!("B {} ({})", short(b), deviations(score_b)),
         ];
         let report = ShownImage { file: file.clone(), class, a, b, score_a, score_b };
         Ok((Tile::image(picture, lines)?, report))

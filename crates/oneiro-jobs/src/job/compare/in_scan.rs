@@ -111,10 +111,8 @@ impl<'a> InScan<'a> {
         for Confused { own, found, all } in confused {
             let [letter, named] = [["A", "B"], ["B", "A"]][own];
             let (class, other) = (units[own].unit.clone(), units[1 - own].unit.clone());
-            let note = format!(
-                "{} of {all} images of {class} are named {other}. Below each stand the scores (logits) of both.",
-                found.len()
-            );
+            let scores = if found.is_empty() { "" } else { " Below each stand the scores (logits) of both." };
+            let note = format!("{} of {all} images of {class} are named {other}.{scores}", found.len());
             let heading = format!("{letter} named {named}: {} of {all}", found.len());
             let (tiles, examples) = drawn.named(measured, lists, &found)?;
             rows.push(BoardRow::new(heading, note, tiles));

@@ -59,7 +59,8 @@ pub(super) fn values(
 
 /// Renderings of a mixture at most, each with other factors.
 const ROUNDS: usize = 8;
-/// The first change of a binary logarithm of factors; each further one in the same direction is twice as large.
+/// The first change of a binary logarithm of factors; each further one in the same direction is twice as
+/// large.
 const STEP: f64 = 0.5;
 /// Largest binary logarithm of factors. Beyond it the other unit hardly counts.
 const MOST: f64 = 4.0;
@@ -68,7 +69,7 @@ const NEAR: f64 = 0.1;
 /// Share of its own gain that a unit to be excited has to reach.
 const ENOUGH: f64 = 0.5;
 /// Share of its own gain that a unit to be left out may reach.
-const LOW: f64 = 0.25;
+const LOW: f64 = 0.3;
 
 /// What a picture maximises of two units.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -156,9 +157,9 @@ impl Mixture {
         })
     }
 
-    /// The mixture to try next. The unit to be left out counts less where the other one is not excited enough,
-    /// and else more; in a sum the unit with the smaller share counts more. `None` if the picture does what
-    /// it is for, or no other factor is left.
+    /// The mixture to try next. The unit to be left out counts less where the other one is not excited
+    /// enough, and else more; in a sum the unit with the smaller share counts more. `None` if the picture
+    /// does what it is for, or no other factor is left.
     fn next(self, shares: [f64; 2]) -> Option<Self> {
         let [a, b] = shares;
         if self.score(shares).0 {
@@ -201,9 +202,9 @@ fn two_digits(factor: f64) -> f64 {
     (factor * scale).round() / scale
 }
 
-/// Renders A − B, B − A and A + B. Factors are searched, so that a sum excites both units and a difference one
-/// alone; the picture that comes nearest is kept. Returns nothing if one of the units gained nothing over noise
-/// in its own picture.
+/// Renders A − B, B − A and A + B. Factors are searched, so that a sum excites both units and a difference
+/// one alone; the picture that comes nearest is kept. Returns nothing if one of the units gained nothing over
+/// noise in its own picture.
 ///
 /// # Errors
 /// Those of rendering.
@@ -305,7 +306,7 @@ mod tests {
         assert_eq!(difference.missed([0.9, 0.48]), Some("no weight was found that excites A and not B"));
         assert_eq!(other.missed([0.1, 0.6]), None);
         // One that does goes before one that is better on one side.
-        assert!(difference.score([0.6, 0.2]) > difference.score([1.0, 0.3]));
+        assert!(difference.score([0.6, 0.2]) > difference.score([1.0, 0.35]));
     }
 
     #[test]

@@ -82,14 +82,19 @@ pub struct ComparedPicture {
     pub missed: Option<&'static str>,
 }
 
-/// A share of what a unit's own picture gains over noise, in percent. What lies outside is not told in numbers:
-/// its size depends on how far the own optimisation came.
+/// A share of what a unit's own picture gains over noise, in percent. What lies outside is not told in
+/// numbers: its size depends on how far the own optimisation came.
 pub fn percent(share: f64) -> String {
     match (100.0 * share).round() {
         percent if percent < 0.0 => "below 0 %".to_owned(),
         percent if percent > 100.0 => "over 100 %".to_owned(),
         percent => format!("{} %", percent.abs()),
     }
+}
+
+/// A standard score with its sign and unit. Zero is positive.
+pub fn deviations(score: f64) -> String {
+    format!("{:+.1} sd", (10.0 * score).round() / 10.0 + 0.0)
 }
 
 /// How the gradients of two units agree.
@@ -286,6 +291,11 @@ pub struct FilterChange {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn scores_have_a_sign() {
+        assert_eq!([1.26, -0.04, -2.0].map(deviations), ["+1.3 sd", "+0.0 sd", "-2.0 sd"]);
+    }
 
     #[test]
     fn shares_outside_are_told_in_words() {

@@ -114,10 +114,8 @@ impl UnitsReport {
     /// Says which units reach more in another picture than in their own.
     fn own_not_largest(&self) -> Vec<String> {
         let mut said = Vec::new();
-        let shares: [(&str, fn(&ComparedPicture) -> Option<f64>); 2] =
-            [("A", |picture| picture.share_a), ("B", |picture| picture.share_b)];
-        for (unit, share) in shares {
-            let of = |picture: &'_ &ComparedPicture| share(picture).unwrap_or(f64::MIN);
+        for (i, unit) in ["A", "B"].into_iter().enumerate() {
+            let of = |picture: &ComparedPicture| [picture.share_a, picture.share_b][i].unwrap_or(f64::MIN);
             let best = self.pictures.iter().max_by(|a, b| of(a).total_cmp(&of(b)));
             if let Some(best) = best.filter(|best| of(best) > BEYOND) {
                 said.push(format!(
