@@ -95,6 +95,9 @@ pub fn of_error(error: &Error) -> Hint {
 /// Returns the hint for an error of the visualization library.
 pub fn of_visualization(error: &VisualizationError) -> Hint {
     match error {
+        VisualizationError::Layer { name, .. } if name.contains(':') && name.contains(',') => {
+            Hint::advice("; units of several layers are named one by one: repeat --unit")
+        }
         VisualizationError::Blocked { begin_at, .. } => {
             Hint::advice(format!(": give --from-layer \"{begin_at}\""))
         }

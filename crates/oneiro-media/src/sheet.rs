@@ -66,7 +66,7 @@ impl Cell {
     }
 
     /// Adds a caption line below the picture: the first line in the text colour, later ones paler. A line
-    /// wider than the cell is shortened with an ellipsis.
+    /// wider than the cell is shortened with an ellipsis, or wrapped ([`Sheet::caption_lines`]).
     pub fn caption(mut self, line: impl Into<String>) -> Cell {
         self.caption.push(line.into());
         self
@@ -82,6 +82,7 @@ pub struct Sheet {
     zoom: usize,
     one_scale: bool,
     min_cell_width: usize,
+    caption_lines: usize,
     background: [u8; 3],
     title: String,
     subtitle: String,
@@ -105,6 +106,7 @@ impl Sheet {
             zoom: 1,
             one_scale: false,
             min_cell_width: 0,
+            caption_lines: 1,
             background: [255; 3],
             title: String::new(),
             subtitle: String::new(),
@@ -152,6 +154,12 @@ impl Sheet {
     /// Sets the least width of a cell in pixels, so that captions of small pictures have room.
     pub fn min_cell_width(mut self, width: usize) -> Sheet {
         self.min_cell_width = width;
+        self
+    }
+
+    /// Wraps each line of a caption that is wider than its cell into at most this many lines (default 1).
+    pub fn caption_lines(mut self, lines: usize) -> Sheet {
+        self.caption_lines = lines.max(1);
         self
     }
 
@@ -211,11 +219,12 @@ impl Sheet {
                 face.draw(&mut canvas, self.margin, y, layout.label_width, label, ink.text);
             }
             let mut x = layout.left;
-            for ((cell, &zoom), &width) in line.cells.iter().zip(&line.zooms).zip(&line.widths) {
+            let cells = line.cells.iter().zip(&line.captions);
+            for (((cell, caption), &zoom), &width) in cells.zip(&line.zooms).zip(&line.widths) {
                 let foot = line.top + line.picture_height;
                 paste(&mut canvas, cell, x, foot - cell.image.height * zoom, zoom);
-                for (i, text) in cell.caption.iter().enumerate() {
-                    let color = if i == 0 { ink.text } else { ink.pale };
+                for (i, (is_first, text)) in caption.iter().enumerate() {
+                    let color = if *is_first { ink.text } else { ink.pale };
                     let top = foot + CAPTION_SPACE + i * CAPTION_LINE;
                     TEXT.draw(&mut canvas, x, top, width, text, color);
                 }
@@ -241,13 +250,9 @@ impl Sheet {
         let mut lines: Vec<Line<'_>> = Vec::new();
         // For each number of columns, the column widths that all rows with this number share.
         let mut columns: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-        let mut y = self.margin + self.heading_height();
         for row in &self.rows {
             let shared = row.cells.len().min(self.columns);
             for (i, cells) in row.cells.chunks(self.columns).enumerate() {
-                if !lines.is_empty() {
-                    y += self.gap + self.gap / 2;
-                }
                 let zooms = self.zooms(cells);
                 let sides = |side: fn(&Image) -> usize| {
                     cells.iter().zip(&zooms).map(move |(cell, zoom)| side(&cell.image).saturating_mul(*zoom))
@@ -262,14 +267,23 @@ impl Sheet {
                 let widths = columns.entry(shared).or_insert_with(|| vec![self.min_cell_width; shared]);
                 widths.iter_mut().zip(sides(|image| image.width)).for_each(|(all, one)| *all = one.max(*all));
                 let picture_height = pictures.max(label.len() * face.height());
-                let captions = cells.iter().map(|cell| cell.caption.len()).max().unwrap_or(0);
-                let captions = if captions == 0 { 0 } else { CAPTION_SPACE + captions * CAPTION_LINE };
-                lines.push(Line { top: y, picture_height, label, cells, zooms, shared, widths: Vec::new() });
-                y = y.saturating_add(picture_height).saturating_add(captions);
+                let (widths, captions) = (Vec::new(), Vec::new());
+                lines.push(Line { top: 0, picture_height, label, cells, captions, zooms, shared, widths });
             }
         }
-        for line in &mut lines {
+        // Captions wrap within their columns, so the rows' places follow from the columns' widths.
+        let mut y = self.margin + self.heading_height();
+        for (i, line) in lines.iter_mut().enumerate() {
+            if i > 0 {
+                y = y.saturating_add(self.gap + self.gap / 2);
+            }
+            line.top = y;
             line.widths = columns.get(&line.shared).cloned().unwrap_or_default();
+            let cells = line.cells.iter().zip(&line.widths);
+            line.captions = cells.map(|(cell, width)| self.wrapped(cell, *width)).collect();
+            let captions = line.captions.iter().map(Vec::len).max().unwrap_or(0);
+            let captions = if captions == 0 { 0 } else { CAPTION_SPACE + captions * CAPTION_LINE };
+            y = y.saturating_add(line.picture_height).saturating_add(captions);
         }
         let labels = lines.iter().flat_map(|line| &line.label);
         let label_width = labels.map(|label| face.width(label)).max().unwrap_or(0);
@@ -289,6 +303,18 @@ impl Sheet {
             return Err(MediaError::Shape { what });
         }
         Ok(Layout { width, height, left, label_width, lines })
+    }
+
+    /// Returns the lines of a cell's caption as they are drawn, and whether they belong to its first line.
+    fn wrapped(&self, cell: &Cell, width: usize) -> Vec<(bool, String)> {
+        let of = |(i, text): (usize, &String)| {
+            let lines = match self.caption_lines {
+                1 => vec![text.clone()],
+                lines => TEXT.wrap(text, width, lines),
+            };
+            lines.into_iter().map(move |line| (i == 0, line))
+        };
+        cell.caption.iter().enumerate().flat_map(of).collect()
     }
 
     /// Returns, for each picture of a row, the side of the square that one of its pixels is drawn as.
@@ -326,6 +352,8 @@ struct Line<'a> {
     picture_height: usize,
     label: Vec<String>,
     cells: &'a [Cell],
+    /// For each cell the lines of its caption, and whether each belongs to the caption's first line.
+    captions: Vec<Vec<(bool, String)>>,
     /// How many times each picture of the line is enlarged.
     zooms: Vec<usize>,
     /// Number of columns of the line's row; rows with equally many columns share their widths.

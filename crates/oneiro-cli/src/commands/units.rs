@@ -238,7 +238,12 @@ fn check(args: &Args) -> Result<()> {
         bail!("--sort: give --layer or --class for units to be ordered");
     }
     if args.top.is_some() && !ranks && !args.drivers && !args.spectra {
-        bail!("--top: give --layer or --class for units to be listed");
+        match args.units.is_empty() {
+            true => bail!("--top: give --layer or --class for units to be listed"),
+            false => {
+                bail!("--top: it counts units of --layer or --class; --examples counts the images of a unit")
+            }
+        }
     }
     if args.model.is_some() && !args.render && !args.drivers && !args.heat {
         bail!("--model: the network is needed for --render, --drivers and --heat only");

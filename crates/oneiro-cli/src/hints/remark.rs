@@ -11,6 +11,9 @@ pub fn of_remark(remark: &Remark) -> String {
         Remark::Scan(ScanRemark::SourcesGone { .. }) => {
             Some("; if they have moved, --images FOLDER says where they are".to_owned())
         }
+        Remark::Scan(ScanRemark::FewExamples { short_lists: true, .. }) => {
+            Some(" (`oneiro scan … --top 32`)".to_owned())
+        }
         Remark::ClassOutput { .. } => Some("; --output NAME or the card's output takes another".to_owned()),
         _ => None,
     };

@@ -57,13 +57,26 @@ fn sheets_renders_and_units_tell_the_same() {
 #[test]
 fn too_few_examples_are_named() {
     let place = place();
-    place.succeed(&["scan", "net.onnx", "photos", "--out", "s", "--top", "12"]);
-    let args =
-        ["sheet", "net.onnx", "--unit", "class:dog", "--data", "s", "--steps", "4", "--belief", "--json"];
-    let outcome = place.run(&args);
-    assert_eq!(outcome.code, Some(0), "{outcome:?}");
-    assert!(outcome.stderr.contains("12 images in its lists of examples, 14 are needed"), "{outcome:?}");
-    assert!(outcome.stdout.contains("\"predictability\": null"), "{outcome:?}");
+    place.write("few/0.png", photo(0));
+    place.write("few/1.png", photo(1));
+    place.succeed(&["scan", "net.onnx", "photos", "--out", "short", "--top", "12"]);
+    place.succeed(&["scan", "net.onnx", "few", "--out", "s"]);
+    place.succeed(&["scan", "net.onnx", "few", "--out", "both", "--top", "1"]);
+    for (data, why) in [
+        (
+            "short",
+            "its lists have 12; scan again and keep more images in each list (`oneiro scan … --top 32`)",
+        ),
+        ("s", "the scan has 2 images; scan 28 or more\n"),
+        ("both", "the scan has 2 images; scan 28 or more, and keep more than 1 in each list (`oneiro scan"),
+    ] {
+        let args = ["sheet", "net.onnx", "--unit", "class:dog", "--data", data, "--steps", "4", "--belief"];
+        let outcome = place.run(&[&args[..], &["--json"]].concat());
+        assert_eq!(outcome.code, Some(0), "{outcome:?}");
+        assert!(outcome.stderr.contains("needs 14 images that excite it most"), "{outcome:?}");
+        assert!(outcome.stderr.contains(why), "{data}: {}", outcome.stderr);
+        assert!(outcome.stdout.contains("\"predictability\": null"), "{outcome:?}");
+    }
 }
 
 #[test]

@@ -92,6 +92,15 @@ fn differences_raise_one_unit_and_not_the_other() {
     let value = |i: usize, unit: &str| pictures[i][unit].as_f64().unwrap();
     assert!(value(2, "a") > value(3, "a") && value(3, "b") > value(2, "b"), "{report}");
     assert!(near(&pictures[0]["share_a"], 1.0) && near(&pictures[1]["share_b"], 1.0), "{report}");
+    // What a picture is for is kept, or the caption says that it is not.
+    let share = |i: usize, unit: &str| pictures[i][format!("share_{unit}")].as_f64().unwrap();
+    for (i, kept) in [
+        (2, share(2, "a") >= 0.5 && share(2, "b") <= 0.3),
+        (3, share(3, "b") >= 0.5 && share(3, "a") <= 0.3),
+        (4, share(4, "a").min(share(4, "b")) >= 0.5),
+    ] {
+        assert_eq!(pictures[i]["missed"].is_null(), kept, "{report}");
+    }
 }
 
 #[test]
@@ -107,6 +116,21 @@ fn data_shows_images_confusions_and_shared_drivers() {
     let best: Vec<f64> =
         report["best_a"].as_array().unwrap().iter().map(|image| image["a"].as_f64().unwrap()).collect();
     assert!(best.windows(2).all(|pair| pair[0] >= pair[1]), "{best:?}");
+    // Images of one unit and not the other are told by their standard scores.
+    let score = |image: &serde_json::Value, of: &str| image[of].as_f64().unwrap();
+    for (list, own, other) in [("a_not_b", "score_a", "score_b"), ("b_not_a", "score_b", "score_a")] {
+        let list = report[list].as_array().into_iter().flatten();
+        assert!(list.clone().all(|image| score(image, own) > 1.0 && score(image, other) < 0.0), "{report}");
+    }
+    let both = report["both"].as_array().into_iter().flatten();
+    assert!(both.clone().all(|image| score(image, "score_a") > 0.0 && score(image, "score_b") > 0.0));
+    for confusion in confusions {
+        let count = confusion["count"].as_u64().unwrap().min(9);
+        let examples = confusion["examples"].as_array().unwrap();
+        assert_eq!(examples.len() as u64, count, "{confusion}");
+        let letters = if confusion["class"] == "class:cat" { ["b", "a"] } else { ["a", "b"] };
+        assert!(examples.iter().all(|of| score(of, letters[0]) >= score(of, letters[1])), "{confusion}");
+    }
     // A scan of the same images says the same.
     let scanned = json(&place, &[&units[..], &["photos.scan"]].concat());
     for key in ["confusions", "best_a", "both", "activations", "gradients", "shared"] {
@@ -114,6 +138,10 @@ fn data_shows_images_confusions_and_shared_drivers() {
     }
     let page = String::from_utf8(place.read("a.html")).unwrap();
     assert!(page.contains("A and not B") && page.contains("cosine of weights"));
+    assert!(page.contains("In short: A and B answer ") && page.contains(" sd)"), "{page}");
+    let said = place.succeed(&[&["compare"], &units[..], &["photos"], &QUICK].concat());
+    assert!(said.contains("\nIn short: ") && said.contains("100 % is the unit's own picture"), "{said}");
+    assert!(said.contains("\ndrive both: ") && said.contains("\nboth: "), "{said}");
 }
 
 #[test]

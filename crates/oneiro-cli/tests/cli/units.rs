@@ -1,5 +1,6 @@
 //! Rendering many units at once, and the kernels of a first layer.
 
+use crate::bad_input::refuse_all;
 use crate::onnx::Network;
 use crate::place::Place;
 
@@ -92,4 +93,60 @@ fn settings_of_an_optimisation_are_refused_for_kernels() {
         assert_eq!(outcome.code, Some(2), "{flag:?}: {}", outcome.stderr);
         assert!(outcome.stderr.contains("cannot be used with"), "{flag:?}: {}", outcome.stderr);
     }
+}
+
+#[test]
+fn messages_name_the_flag_that_is_meant() {
+    let place = place();
+    for i in 0..4 {
+        place.write(&format!("photos/cat/{i}.png"), crate::scan::photo(i));
+    }
+    place.succeed(&["scan", "net.onnx", "photos", "--out", "s"]);
+    refuse_all(
+        &place,
+        &[
+            (
+                "units of several layers",
+                "sheet net.onnx --unit left.conv:0,right.conv:1",
+                &["left.conv:0,right.conv", "repeat --unit"],
+            ),
+            ("images of a unit", "units s left.conv:0 --top 3", &["--top", "--examples"]),
+        ],
+    );
+}
+
+#[test]
+fn few_images_are_shown_once_and_said_to_be_few() {
+    let place = place();
+    for (i, class) in ["cat", "dog", "owl"].into_iter().enumerate() {
+        place.write(&format!("photos/{class}/{i}.png"), crate::scan::photo(i));
+    }
+    place.succeed(&["scan", "net.onnx", "photos", "--out", "s"]);
+    let unit = place.succeed(&["units", "s", "left.conv:0"]);
+    assert!(unit.contains("largest activation (all 3 images)\n") && !unit.contains("smallest"), "{unit}");
+    assert!(unit.contains(", by the classes' means (1 image of this class)\n"), "{unit}");
+    // Of three images one is shown among the largest, and not among the smallest again.
+    let args = ["units", "s", "left.conv:0", "--examples", "1", "--html", "a.html"];
+    place.succeed(&args);
+    let page = String::from_utf8(place.read("a.html")).unwrap();
+    assert!(page.contains("largest activation<") && page.contains("is the smallest<"), "{page}");
+}
+
+#[test]
+fn maps_stand_below_their_images() {
+    let place = place();
+    for i in 0..3 {
+        place.write(&format!("photos/cat/{i}.png"), crate::scan::photo(i));
+    }
+    place.write("net.toml", "labels = \"labels.txt\"\n[[input]]\nname = \"x\"\nsize = [24, 24]\n");
+    place.succeed(&["scan", "net.onnx", "photos", "--out", "s"]);
+    let size = |more: &[&str]| {
+        place.succeed(&[&["units", "s", "left.conv:0", "--render", "--out", "u.png"], more].concat());
+        let drawn = oneiro_media::read_image(place.path("u.png")).unwrap();
+        drawn.height
+    };
+    let (plain, heat) = (size(&[]), size(&["--heat", "--html", "u.html"]));
+    assert!(plain < heat, "{plain:?} {heat:?}");
+    let page = String::from_utf8(place.read("u.html")).unwrap();
+    assert!(page.contains(">optimised picture<"), "{page}");
 }

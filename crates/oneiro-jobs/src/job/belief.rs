@@ -23,6 +23,8 @@ mod examples;
 use examples::Judge;
 pub use examples::WANTED_EXAMPLES;
 
+/// Decimals of a path at most.
+const MOST_DECIMALS: usize = 4;
 /// Natural examples whose paths are compared with the picture's.
 const NATURAL: usize = 9;
 
@@ -58,22 +60,26 @@ impl Belief {
         let mut lines = Vec::new();
         if let Some(path) = self.path {
             let warning = if self.path_flagged == Some(true) { ", not as natural images" } else { "" };
-            let threshold = short(self.path_threshold);
+            let threshold = short(self.path_threshold, 2);
+            // As many decimals as tell the value from the threshold.
+            let decimals = (2..MOST_DECIMALS).find(|&n| short(path, n) != short(self.path_threshold, n));
+            let path = short(path, decimals.unwrap_or(MOST_DECIMALS));
             let threshold = threshold.trim_end_matches('0');
-            lines.push(format!("path {}{warning} (honest units: above {threshold})", short(path)));
+            lines.push(format!("path {path}{warning} (honest units: above {threshold})"));
         }
         if let Some(Predictability { natural, synthetic, .. }) = self.predictability {
-            let picture = synthetic.map_or_else(String::new, |s| format!(", {} picture", short(s)));
-            lines.push(format!("predictability {} natural{picture}", short(natural)));
+            let picture = synthetic.map_or_else(String::new, |s| format!(", {} picture", short(s, 2)));
+            lines.push(format!("predictability {} natural{picture} (chance .5)", short(natural, 2)));
         }
         lines
     }
 }
 
-/// Two decimals, without a zero before the point.
-fn short(value: f64) -> String {
+/// So many decimals, without a zero before the point.
+fn short(value: f64, decimals: usize) -> String {
+    let text = format!("{value:.decimals$}");
     // Zero has no sign.
-    let text = format!("{:.2}", (100.0 * value).round() / 100.0 + 0.0);
+    let text = text.parse::<f64>().map_or(text, |value| format!("{:.decimals$}", value + 0.0));
     match text.strip_prefix("-0.") {
         Some(rest) => format!("-.{rest}"),
         None => text.strip_prefix("0.").map_or_else(|| text.clone(), |rest| format!(".{rest}")),
@@ -97,7 +103,7 @@ pub(crate) struct Pictured<'a> {
 pub(crate) fn belief_of(run: &Run<'_>, scan: &ScanFile, units: &[Pictured<'_>]) -> Result<Vec<Belief>> {
     let model = run.model()?;
     scan.check_model(model)?;
-    let crops = Crops::new(scan)?;
+    let (crops, images) = (Crops::new(scan)?, scan.image_count()?);
     let mut paths = Paths::new(model)?;
     let mut judge = Judge::new(run.context)?;
     let mut progress = Task::new(run.context, "judging pictures", units.len() as u64);
@@ -118,7 +124,7 @@ pub(crate) fn belief_of(run: &Run<'_>, scan: &ScanFile, units: &[Pictured<'_>]) 
             _ => None,
         };
         let predictability = match &mut judge {
-            Some(judge) => judge.predictability(run.context, &crops, of, shown)?,
+            Some(judge) => judge.predictability(run.context, (&crops, images), of, shown)?,
             None => None,
         };
         beliefs.push(Belief {
@@ -213,12 +219,20 @@ mod tests {
             path_flagged: Some(false),
             predictability: Some(Predictability { natural: 0.9, synthetic: Some(0.801), pairs: 529 }),
         };
-        let lines = ["path .83 (honest units: above .4)", "predictability .90 natural, .80 picture"];
+        let lines =
+            ["path .83 (honest units: above .4)", "predictability .90 natural, .80 picture (chance .5)"];
         assert_eq!(all.lines(), lines);
         let flagged = Belief { path: Some(-0.3), path_flagged: Some(true), predictability: None, ..all };
         assert_eq!(flagged.lines(), ["path -.30, not as natural images (honest units: above .4)"]);
         let nothing = Belief { path: None, path_flagged: None, ..flagged };
         assert!(nothing.lines().is_empty());
-        assert_eq!([1.0, 0.0, -0.001, 1.25].map(short), ["1.00", ".00", ".00", "1.25"].map(str::to_owned));
+        let numbers = [1.0, 0.0, -0.001, 1.25].map(|value| short(value, 2));
+        assert_eq!(numbers, ["1.00", ".00", ".00", "1.25"].map(str::to_owned));
+        assert_eq!(short(-0.0123, 3), "-.012");
+        // Two decimals would hide why it is flagged.
+        let close = Belief { path: Some(0.3974), path_flagged: Some(true), ..nothing.clone() };
+        assert_eq!(close.lines(), ["path .397, not as natural images (honest units: above .4)"]);
+        let equal = Belief { path: Some(0.4), ..nothing };
+        assert_eq!(equal.lines(), ["path .4000 (honest units: above .4)"]);
     }
 }

@@ -4,7 +4,8 @@
 //! several networks, `filters` the filters of a layer in several networks. They share `request` (what is
 //! compared), `reader` (a unit's value from a layer's map), `images` (what the networks are run on),
 //! `samples` (of all channels of layers), `pictures` (optimised pictures and units' values for them),
-//! `gradients`, `examples` (images of two units), `board` (how all is drawn) and `report`.
+//! `gradients`, `examples` (images of two units), `board` (how all is drawn), `report` and `words` (what the
+//! numbers of two units say).
 
 use oneiro_media::PngText;
 use serde::{Deserialize, Serialize};
@@ -33,11 +34,13 @@ mod report;
 mod request;
 mod samples;
 mod units;
+mod words;
 
 use board::Board;
 pub use report::{
     ActivationAgreement, Agreement, CompareReport, ComparedPicture, Confusion, FilterChange, FiltersReport,
     GradientAgreement, LayersReport, Match, ModelsReport, Shared, ShownImage, UnitInModel, UnitsReport,
+    deviations, percent,
 };
 pub use request::{Compared, ComparedUnit, OtherModel};
 

@@ -33,6 +33,8 @@ const SMOOTH: usize = 64;
 const LEAST_MOSAIC: usize = 224;
 /// Minimum width of cells in pixels, enough for a caption such as "channel 127".
 pub const MIN_CELL_WIDTH: usize = 80;
+/// Lines into which a line of a caption wraps at most, if captions have sentences.
+const CAPTION_LINES: usize = 3;
 
 /// A job that renders units and arranges them as a sheet.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -339,7 +341,8 @@ impl Made<'_> {
         let mut sheet = Sheet::new(layout.columns)
             .title(&layout.title)
             .subtitle(&layout.subtitle)
-            .min_cell_width(MIN_CELL_WIDTH);
+            .min_cell_width(MIN_CELL_WIDTH)
+            .caption_lines(if layout.belief { CAPTION_LINES } else { 1 });
         let mut results = finished.iter();
         let mut examples = self.examples.iter().flatten().skip(units.start);
         let preset = &work.settings[0].preset;

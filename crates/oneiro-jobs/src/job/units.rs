@@ -240,22 +240,59 @@ pub fn numbers(unit: &UnitRecord, layer: &LayerRecord) -> String {
 }
 
 /// A list of a unit's example images, with its heading.
-pub type HeadedList<'u> = (String, &'u [ExampleRecord]);
+pub type HeadedList<'u> = (String, Vec<&'u ExampleRecord>);
 
-/// Returns a unit's example lists with headings. If the layer's map has only one position, the mean over
-/// positions equals the activation and gets no list of its own.
-pub fn lists<'u>(scan: &ScanFile, unit: &'u UnitRecord, layer: &LayerRecord) -> Vec<HeadedList<'u>> {
-    let by = scan.ranked_by();
-    let largest = (format!("largest {by}"), &unit.best[..]);
-    if !layer.has_positions() {
-        return vec![largest, (format!("smallest {by}"), &unit.worst)];
+/// Returns at most `shown` of a unit's examples of each list, with headings. If the layer's map has only one
+/// position, the mean over positions equals the activation and gets no list of its own. What stands among the
+/// largest is not shown among the smallest; where all images are among the largest, the heading says so.
+pub fn lists<'u>(
+    scan: &ScanFile,
+    unit: &'u UnitRecord,
+    layer: &LayerRecord,
+    shown: usize,
+) -> Vec<HeadedList<'u>> {
+    fn first(list: &[ExampleRecord], shown: usize) -> Vec<&ExampleRecord> {
+        list.iter().take(shown).collect()
     }
-    let of = if by == "activation" { String::new() } else { format!(" {by}") };
-    vec![
-        largest,
-        (format!("largest mean{of}"), &unit.best_by_mean),
-        (format!("images whose largest {by} is the smallest"), &unit.worst),
-    ]
+    let by = scan.ranked_by();
+    let best = first(&unit.best, shown);
+    let is_known = |example: &ExampleRecord| best.iter().any(|known| known.image == example.image);
+    let worst: Vec<_> = unit.worst.iter().filter(|example| !is_known(example)).take(shown).collect();
+    let all = match worst.is_empty() && best.len() > 1 {
+        true => format!(" (all {} images)", best.len()),
+        false => String::new(),
+    };
+    let mut lists = vec![(format!("largest {by}{all}"), best)];
+    if layer.has_positions() {
+        let of = if by == "activation" { String::new() } else { format!(" {by}") };
+        lists.push((format!("largest mean{of}"), first(&unit.best_by_mean, shown)));
+    }
+    if !worst.is_empty() {
+        let heading = match layer.has_positions() {
+            true => format!("images whose largest {by} is the smallest"),
+            false => format!("smallest {by}"),
+        };
+        lists.push((heading, worst));
+    }
+    lists
+}
+
+/// Images of a class below which its mean is said to rest on few.
+const FEW: usize = 3;
+
+/// Returns how selective a unit is and for which class, in words; `None` if that is not defined.
+///
+/// # Errors
+/// If the scan cannot be read.
+pub fn selectivity(scan: &ScanFile, unit: &UnitRecord) -> Result<Option<String>> {
+    let Some((class, value)) = scan.selectivity(unit)? else { return Ok(None) };
+    let name = plain_class(&class);
+    let few = match scan.class(&class)?.1.images {
+        1 => " (1 image of this class)".to_owned(),
+        images if images < FEW => format!(" ({images} images of this class)"),
+        _ => String::new(),
+    };
+    Ok(Some(format!("{value:.2} for {name}, by the classes' means{few}")))
 }
 
 /// Returns a class folder's name without the WordNet id before it.

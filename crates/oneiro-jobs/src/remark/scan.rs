@@ -58,6 +58,10 @@ pub enum ScanRemark {
         found: usize,
         /// Images that each list needs.
         needed: usize,
+        /// Images of the scan, if there are too few for two such lists.
+        few_images: Option<usize>,
+        /// Whether the scan keeps fewer images in each list than it has and than are needed.
+        short_lists: bool,
     },
 }
 
@@ -87,11 +91,22 @@ impl fmt::Display for ScanRemark {
                     "this program was built without the embedded network, which tells how alike images are: no predictability"
                 )
             }
-            Self::FewExamples { unit, found, needed } => {
+            Self::FewExamples { unit, found, needed, few_images, short_lists } => {
                 write!(
                     f,
-                    "{unit}: {found} images in its lists of examples, {needed} are needed for predictability; scan more images, or keep more of them"
-                )
+                    "{unit}: no predictability, which needs {needed} images that excite it most and as many that excite it least: "
+                )?;
+                if let Some(images) = few_images {
+                    write!(f, "the scan has {images} images; scan {} or more", 2 * needed)?;
+                }
+                match (short_lists, few_images) {
+                    (true, Some(_)) => write!(f, ", and keep more than {found} in each list"),
+                    (true, None) => {
+                        write!(f, "its lists have {found}; scan again and keep more images in each list")
+                    }
+                    (false, Some(_)) => Ok(()),
+                    (false, None) => write!(f, "{found} of its lists differ; scan more images"),
+                }
             }
             Self::SourcesGone { count, file } => {
                 write!(

@@ -97,6 +97,24 @@ fn a_long_label_is_wrapped_as_far_as_its_row_is_high() {
 }
 
 #[test]
+fn captions_wrap_within_their_cells() {
+    let words = "predictability .93 natural, .87 picture (chance .5)";
+    let sheet = |lines: usize| {
+        let cells = [cell(128, 20).caption(words).caption("b"), cell(128, 20).caption("a")];
+        Sheet::new(2).margin(0).gap(0).caption_lines(lines).cells(cells).render().unwrap()
+    };
+    let (one, three) = (sheet(1), sheet(3));
+    assert_eq!((one.width, one.height), (256, 20 + CAPTION_SPACE + 2 * CAPTION_LINE));
+    assert!(three.height >= one.height + CAPTION_LINE && three.width == one.width);
+    let layout = Sheet::new(1).caption_lines(3).cell(cell(128, 20).caption(words)).layout().unwrap().lines[0]
+        .captions[0]
+        .iter()
+        .map(|(_, line)| line.clone())
+        .collect::<Vec<_>>();
+    assert_eq!(layout.join(" "), words);
+}
+
+#[test]
 fn zoomed_pixels_are_squares() {
     let image = Image::rgb(2, 1, vec![0.0, 1.0, 0.0, 0.0, 0.0, 0.0]).unwrap();
     let sheet = Sheet::new(1).margin(0).zoom(3).cell(Cell::new(image)).render().unwrap();

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use oneiro_jobs::job::compare::{
-    CompareReport, FiltersReport, LayersReport, ModelsReport, ShownImage, UnitsReport,
+    CompareReport, FiltersReport, LayersReport, ModelsReport, ShownImage, UnitsReport, deviations, percent,
 };
 use oneiro_jobs::numbers::short;
 
@@ -30,31 +30,41 @@ fn number(value: Option<f64>) -> String {
 fn units(context: &Context, report: &UnitsReport) -> Result<()> {
     context.print(&format!("A {}, B {}", report.a, report.b))?;
     context.print(
-        "picture       A            B        (shares of what each unit's own picture gains over noise)",
+        "picture       A                     B                     (100 % is the unit's own picture, 0 % is noise)",
     )?;
     for picture in &report.pictures {
         let of = |value: Option<f64>, share: Option<f64>| {
-            let share = share.map_or_else(String::new, |share| format!(" {:.0} %", 100.0 * share));
+            let share = share.map_or_else(String::new, |share| format!(" ({})", percent(share)));
             format!("{}{share}", value.map_or_else(|| "-".to_owned(), short))
         };
         let (a, b) = (of(picture.a, picture.share_a), of(picture.b, picture.share_b));
-        context.print(&format!("  {:<6}  {a:<16}  {b}", picture.of))?;
+        let line = format!("  {:<10}  {a:<20}  {b:<20}  {}", picture.of, picture.missed.unwrap_or_default());
+        context.print(line.trim_end())?;
     }
     report.words().iter().try_for_each(|words| context.print(words))?;
     let lists: [(&str, &[ShownImage]); 3] =
         [("A and not B", &report.a_not_b), ("B and not A", &report.b_not_a), ("both", &report.both)];
-    for (name, list) in lists.into_iter().filter(|(_, list)| !list.is_empty()) {
-        let image =
-            |image: &ShownImage| format!("{} (A {}, B {})", image.file, short(image.a), short(image.b));
+    for (name, list) in lists.into_iter().filter(|_| report.data.is_some()) {
+        let image = |image: &ShownImage| {
+            let (a, b) = (short(image.a), short(image.b));
+            format!(
+                "{} (A {a} at {}, B {b} at {})",
+                image.file,
+                deviations(image.score_a),
+                deviations(image.score_b)
+            )
+        };
         let images: Vec<String> = list.iter().take(NAMED).map(image).collect();
-        context.print(&format!("{name}: {}", images.join(", ")))?;
+        let images = if images.is_empty() { "no image".to_owned() } else { images.join(", ") };
+        context.print(&format!("{name}: {images}"))?;
     }
-    if !report.shared.is_empty() {
+    if !report.confusions.is_empty() {
         let unit = |shared: &oneiro_jobs::job::compare::Shared| {
             format!("{} ({} and {})", shared.unit, short(shared.a), short(shared.b))
         };
         let units: Vec<String> = report.shared.iter().take(NAMED).map(unit).collect();
-        context.print(&format!("drive both: {}", units.join(", ")))?;
+        let units = if units.is_empty() { "no unit".to_owned() } else { units.join(", ") };
+        context.print(&format!("drive both: {units}"))?;
     }
     Ok(())
 }

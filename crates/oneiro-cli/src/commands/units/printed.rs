@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use oneiro_jobs::job::contributions::ContributionsReport;
-use oneiro_jobs::job::units::{lists, numbers, plain_class};
+use oneiro_jobs::job::units::{lists, numbers, plain_class, selectivity};
 use oneiro_jobs::numbers::short;
 use oneiro_jobs::store::ScanFile;
 use oneiro_jobs::store::read::{Breadth, ExampleRecord, LayerRecord};
@@ -102,9 +102,9 @@ pub(super) fn describe(
     Chosen { unit, layer, .. }: &Chosen<'_>,
 ) -> Result<()> {
     context.print(&format!("{}: {}", scan.name_of(unit, layer)?, numbers(unit, layer)))?;
-    for (heading, list) in lists(scan, unit, layer) {
+    for (heading, list) in lists(scan, unit, layer, PRINTED) {
         context.print(&heading)?;
-        list.iter().take(PRINTED).try_for_each(|example| context.print(&line(example)))?;
+        list.into_iter().try_for_each(|example| context.print(&line(example)))?;
     }
     let mut classes: Vec<_> = unit.classes.iter().filter(|class| class.maximum.is_some()).collect();
     classes.sort_by(|a, b| b.maximum.unwrap_or(0.0).total_cmp(&a.maximum.unwrap_or(0.0)));
@@ -129,8 +129,8 @@ pub(super) fn describe(
         Breadth::Nothing => context.print("answers no class: its means are not above zero")?,
         _ => {}
     }
-    if let Some((class, value)) = scan.selectivity(unit)? {
-        context.print(&format!("selectivity {value:.2} for {}", plain_class(&class)))?;
+    if let Some(words) = selectivity(scan, unit)? {
+        context.print(&format!("selectivity {words}"))?;
     }
     let correlated = scan.correlated(unit.number)?;
     if !correlated.is_empty() {

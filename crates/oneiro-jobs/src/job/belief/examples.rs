@@ -43,11 +43,12 @@ impl Judge {
         Ok(Some(Self { perception }))
     }
 
-    /// The shares of right pairs; `None` if there are too few examples, which a remark says.
+    /// The shares of right pairs, by the crops of a scan of so many images; `None` if there are too few
+    /// examples, which a remark says.
     pub(super) fn predictability(
         &mut self,
         context: &Context,
-        crops: &Crops<'_>,
+        (crops, images): (&Crops<'_>, usize),
         of: &Pictured<'_>,
         shown: Option<Shown<'_>>,
     ) -> Result<Option<Predictability>> {
@@ -56,7 +57,9 @@ impl Judge {
         let needed = EXPLANATION + (1..).find(|n| n * n >= LEAST_PAIRS).unwrap_or(LEAST_PAIRS);
         if found < needed {
             let unit = format!("{}:{}", of.layer.name, of.unit.channel);
-            context.remark(ScanRemark::FewExamples { unit, found, needed });
+            let few_images = (images < 2 * needed).then_some(images);
+            let short_lists = of.unit.best.len() < needed.min(images);
+            context.remark(ScanRemark::FewExamples { unit, found, needed, few_images, short_lists });
             return Ok(None);
         }
         let mut features = |examples: &[ExampleRecord]| -> Result<Vec<Features>> {

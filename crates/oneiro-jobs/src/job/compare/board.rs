@@ -13,6 +13,8 @@ use crate::model::LoadedModel;
 const TILE: usize = 128;
 /// Largest side of an optimised picture as it is drawn.
 const OPTIMISED: usize = 224;
+/// Lines into which a line of a caption wraps at most.
+const CAPTION_LINES: usize = 3;
 /// Pictures side by side at most.
 const COLUMNS: usize = 9;
 
@@ -70,7 +72,8 @@ impl Board {
             .title(&self.title)
             .subtitle(&self.subtitle)
             .one_scale()
-            .min_cell_width(MIN_CELL_WIDTH);
+            .min_cell_width(MIN_CELL_WIDTH)
+            .caption_lines(CAPTION_LINES);
         for row in self.rows.iter().filter(|row| !row.tiles.is_empty()) {
             sheet = sheet.row(&row.heading);
             for tile in &row.tiles {

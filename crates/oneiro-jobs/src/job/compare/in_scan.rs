@@ -1,25 +1,37 @@
 //! Two units as a scan knows them: their images, what is confused, and what drives both.
 
 use super::board::{BoardRow, Tile};
-use super::examples::{Shown, further};
+use super::examples::{Lists, Measured, SHOWN, Shown, further};
 use super::images::Images;
 use super::report::{Agreement, Confusion, Shared};
 use super::request::ComparedUnit;
 use crate::error::Result;
 use crate::job::Run;
-use crate::job::contributions::{ContributionsReport, Drivers, contributions};
+use crate::job::contributions::{Contribution, ContributionsReport, Drivers, contributions};
 use crate::job::crops::Crops;
 use crate::job::tiles::crossed_out;
 use crate::numbers::short;
 use crate::store::ScanFile;
 use crate::store::read::{LayerRecord, UnitRecord};
 
-/// Best images over which contributions to classes are averaged, and files of confused images.
+/// Best images over which contributions to classes are averaged.
 const EXAMPLES: usize = 9;
+/// Share of its layer's largest contribution to a class that a unit has to reach in order to drive the class.
+const MATTERS: f64 = 0.1;
 /// Units that drive both classes and are listed.
 const SHARED: usize = 9;
 /// Layers before a class that have a channel for each class, at most.
 const MOST_ALONE: usize = 4;
+
+/// Images of one of two classes that are named as the other.
+pub(super) struct Confused {
+    /// Which of both classes they are of.
+    own: usize,
+    /// Their indices and files, the surest first.
+    found: Vec<(u32, String)>,
+    /// Number of all images of the class.
+    all: usize,
+}
 
 /// Two units as a scan knows them.
 pub(super) struct InScan<'a> {
@@ -41,12 +53,16 @@ impl<'a> InScan<'a> {
         [self.units[0].1, self.units[1].1]
     }
 
-    /// Images spread evenly over the scan, and behind them those that excite the units most.
-    pub(super) fn images(&self) -> Result<Images<'a>> {
+    /// Images spread evenly over the scan, and behind them those that excite the units most, and those that
+    /// are confused and shown.
+    pub(super) fn images(&self, confused: &[Confused]) -> Result<Images<'a>> {
         let mut images = Images::of_scan(self.scan)?;
         if let Images::Scan { seen, .. } = &mut images {
             let best = self.units.iter().flat_map(|(unit, _)| &unit.best);
-            let further = further(seen, best);
+            let best = best.map(|example| (example.image, &example.file[..]));
+            let confused = confused.iter().flat_map(|of| of.found.iter().take(SHOWN));
+            let confused = confused.map(|(image, file)| (*image, &file[..]));
+            let further = further(seen, best.chain(confused));
             seen.extend(further);
         }
         Ok(images)
@@ -68,35 +84,39 @@ impl<'a> InScan<'a> {
         Ok(classes.map(|known| known.name.clone()).collect())
     }
 
-    /// Images of each class that are named as the other.
-    pub(super) fn confusions(
-        &self,
-        drawn: &Shown<'_>,
-        units: &[ComparedUnit; 2],
-        classes: [usize; 2],
-    ) -> Result<(Vec<BoardRow>, Vec<Confusion>)> {
-        let (mut rows, mut reports) = (Vec::new(), Vec::new());
+    /// Images of each class that are named as the other, as far as there are images of the class.
+    pub(super) fn confused(&self, units: &[ComparedUnit; 2], classes: [usize; 2]) -> Result<Vec<Confused>> {
+        let mut confused = Vec::new();
         for (own, other) in [(0, 1), (1, 0)] {
             let (mut found, mut all) = (Vec::new(), 0);
             for folder in &units[own].folders {
                 found.extend(self.scan.images_named(folder, classes[other])?);
                 all += self.scan.class(folder)?.1.images;
             }
-            if units[own].folders.is_empty() {
-                continue;
+            if !units[own].folders.is_empty() {
+                confused.push(Confused { own, found, all });
             }
+        }
+        Ok(confused)
+    }
+
+    /// Confused images as rows, with their reports.
+    pub(super) fn confusions(
+        confused: Vec<Confused>,
+        drawn: &Shown<'_>,
+        (measured, lists): (&[Measured], &Lists),
+        units: &[ComparedUnit; 2],
+    ) -> Result<(Vec<BoardRow>, Vec<Confusion>)> {
+        let (mut rows, mut reports) = (Vec::new(), Vec::new());
+        for Confused { own, found, all } in confused {
             let [letter, named] = [["A", "B"], ["B", "A"]][own];
-            let (class, other) = (units[own].unit.clone(), units[other].unit.clone());
-            let note = format!("{} of {all} images of {class} are named {other}.", found.len());
+            let (class, other) = (units[own].unit.clone(), units[1 - own].unit.clone());
+            let scores = if found.is_empty() { "" } else { " Below each stand the scores (logits) of both." };
+            let note = format!("{} of {all} images of {class} are named {other}.{scores}", found.len());
             let heading = format!("{letter} named {named}: {} of {all}", found.len());
-            rows.push(BoardRow::new(heading, note, drawn.named(&found)?));
-            reports.push(Confusion {
-                class,
-                named: other,
-                count: found.len(),
-                images: all,
-                files: found.into_iter().take(EXAMPLES).map(|(_, file)| file).collect(),
-            });
+            let (tiles, examples) = drawn.named(measured, lists, &found)?;
+            rows.push(BoardRow::new(heading, note, tiles));
+            reports.push(Confusion { class, named: other, count: found.len(), images: all, examples });
         }
         Ok((rows, reports))
     }
@@ -125,14 +145,14 @@ impl<'a> InScan<'a> {
     }
 
     /// The units before two classes that raise both.
-    pub(super) fn shared(&self, run: &Run<'_>, crops: &Crops<'_>) -> Result<(Option<BoardRow>, Vec<Shared>)> {
+    pub(super) fn shared(&self, run: &Run<'_>, crops: &Crops<'_>) -> Result<(BoardRow, Vec<Shared>)> {
         let (a, b) = (self.drivers(run, &self.units[0])?, self.drivers(run, &self.units[1])?);
         let mut found: Vec<(Shared, &LayerRecord, usize)> = Vec::new();
         for of_a in &a.drivers {
             let Some(of_b) = b.drivers.iter().find(|of_b| of_b.layer == of_a.layer) else { continue };
             let layer = self.scan.layer(&of_a.layer)?.layer;
-            for own in &of_a.raise {
-                let other = of_b.raise.iter().find(|other| other.channel == own.channel);
+            for own in mattering(&of_a.raise) {
+                let other = mattering(&of_b.raise).find(|other| other.channel == own.channel);
                 found.extend(other.map(|other| {
                     let shared = Shared { unit: own.unit.clone(), a: own.value, b: other.value };
                     (shared, layer, own.channel)
@@ -157,9 +177,32 @@ impl<'a> InScan<'a> {
             ];
             tiles.push(Tile::image(crop, lines)?);
         }
-        let note = "Units of the layers before the classes that raise both, by the smaller of their contributions: weight times \
-                    activation, the mean over each class's best images. Each is drawn by its own best image.";
-        let row = (!tiles.is_empty()).then(|| BoardRow::new("drive both", note, tiles));
+        let none = if found.is_empty() { " There is no such unit." } else { "" };
+        let note = format!(
+            "Units of the layers before the classes that raise both, by the smaller of their contributions: weight times \
+             activation, the mean over each class's best images. To each class they contribute at least a tenth of what the \
+             unit does that contributes most. Each is drawn by its own best image.{none}"
+        );
+        let row = BoardRow::new("drive both", note, tiles);
         Ok((row, found.into_iter().map(|(shared, ..)| shared).collect()))
+    }
+}
+
+/// The contributions of a layer that matter beside its largest, which is the first.
+fn mattering(raise: &[Contribution]) -> impl Iterator<Item = &Contribution> {
+    let least = MATTERS * raise.first().map_or(0.0, |largest| largest.value);
+    raise.iter().take_while(move |contribution| contribution.value >= least)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_contributions_do_not_matter() {
+        let of = |value: f64| Contribution { unit: String::new(), channel: 0, value };
+        let raise = [of(0.5), of(0.101), of(0.002_657)];
+        assert_eq!(mattering(&raise).count(), 2);
+        assert_eq!(mattering(&[]).count(), 0);
     }
 }

@@ -58,108 +58,153 @@ pub(super) fn values(
 }
 
 /// Renderings of a mixture at most, each with other factors.
-const ROUNDS: usize = 5;
-/// The binary logarithm of the factor from one rendering of a mixture to the next: half in two steps.
+const ROUNDS: usize = 8;
+/// The first change of a binary logarithm of factors; each further one in the same direction is twice as
+/// large.
 const STEP: f64 = 0.5;
-/// Share of its own gain that the unit to be excited has to reach, and of the other's share the smaller one.
+/// Largest binary logarithm of factors. Beyond it the other unit hardly counts.
+const MOST: f64 = 4.0;
+/// Binary logarithms of factors that are closer make about the same picture.
+const NEAR: f64 = 0.1;
+/// Share of its own gain that a unit to be excited has to reach.
 const ENOUGH: f64 = 0.5;
+/// Share of its own gain that a unit to be left out may reach.
+const LOW: f64 = 0.3;
 
 /// What a picture maximises of two units.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Mixture {
-    /// Factors of A and of B, in units of their gains.
-    factors: [f64; 2],
-    /// Of a sum, the binary logarithms of ratios of the factors under which B, and A, outweighs the other.
+    of: Of,
+    /// The binary logarithm of a factor, in units of the gains: in a difference that of the unit to be left
+    /// out, in a sum that of A over that of B.
+    ratio: f64,
+    /// Where the factor is known to be too small, and too large.
     bounds: [f64; 2],
+    step: f64,
+}
+
+/// Which units a picture is to excite.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Of {
+    /// A and not B.
+    A,
+    /// B and not A.
+    B,
+    /// A and B.
+    Both,
 }
 
 impl Mixture {
     /// The first without the second, the second without the first, and both.
-    const ALL: [Self; 3] = [Self::of([1.0, -1.0]), Self::of([-1.0, 1.0]), Self::of([1.0, 1.0])];
+    const ALL: [Self; 3] = [Self::of(Of::A), Self::of(Of::B), Self::of(Of::Both)];
 
-    const fn of(factors: [f64; 2]) -> Self {
-        Self { factors, bounds: [f64::NEG_INFINITY, f64::INFINITY] }
+    const fn of(of: Of) -> Self {
+        Self { of, ratio: 0.0, bounds: [f64::NEG_INFINITY, f64::INFINITY], step: STEP }
     }
 
     /// Its name for programs.
     pub(super) fn kind(self) -> &'static str {
-        match self.factors {
-            [_, b] if b < 0.0 => "a-b",
-            [a, _] if a < 0.0 => "b-a",
-            _ => "a+b",
+        match self.of {
+            Of::A => "a-b",
+            Of::B => "b-a",
+            Of::Both => "a+b",
+        }
+    }
+
+    /// Factors of A and of B, in units of their gains.
+    fn factors(self) -> [f64; 2] {
+        match self.of {
+            Of::A => [1.0, -two_digits(self.ratio.exp2())],
+            Of::B => [-two_digits(self.ratio.exp2()), 1.0],
+            Of::Both => [self.ratio, -self.ratio].map(|ratio| two_digits(ratio.min(0.0).exp2())),
         }
     }
 
     /// Its name for people, such as "A − 0.5 B".
     pub(super) fn name(self) -> String {
-        let [a, b] = self.factors;
+        let [a, b] = self.factors();
         let times = |factor: f64, unit: &str| match factor.abs() == 1.0 {
             true => unit.to_owned(),
             false => format!("{} {unit}", factor.abs()),
         };
-        match self.kind() {
-            "a-b" => format!("A − {}", times(b, "B")),
-            "b-a" => format!("B − {}", times(a, "A")),
-            _ => format!("{} + {}", times(a, "A"), times(b, "B")),
+        match self.of {
+            Of::A => format!("A − {}", times(b, "B")),
+            Of::B => format!("B − {}", times(a, "A")),
+            Of::Both => format!("{} + {}", times(a, "A"), times(b, "B")),
         }
     }
 
-    /// How well a picture does what it is for: the share of the unit to be excited, or the smaller share.
-    fn score(self, [a, b]: [f64; 2]) -> f64 {
-        match self.kind() {
-            "a-b" => a,
-            "b-a" => b,
-            _ => a.min(b),
+    /// Whether a picture does what it is for, and how well: of a sum the smaller share, of a difference how
+    /// far the units' shares are apart.
+    fn score(self, [a, b]: [f64; 2]) -> (bool, f64) {
+        let apart = |own: f64, other: f64| (own >= ENOUGH && other <= LOW, own.min(1.0) - other.max(0.0));
+        match self.of {
+            Of::A => apart(a, b),
+            Of::B => apart(b, a),
+            Of::Both => (a.min(b) >= ENOUGH, a.min(b)),
         }
     }
 
-    /// The mixture to try next: what outweighs the other counts less. Where that made the other one outweigh
-    /// it, the geometric mean of both ratios. `None` if nothing outweighs anything.
-    fn next(self, [a, b]: [f64; 2]) -> Option<Self> {
-        let [of_a, of_b] = self.factors;
-        match self.kind() {
-            "a-b" if a < ENOUGH => return Some(Self::of([of_a, less(of_b)])),
-            "b-a" if b < ENOUGH => return Some(Self::of([less(of_a), of_b])),
-            "a+b" if a < ENOUGH * b || b < ENOUGH * a => {}
-            _ => return None,
+    /// What the picture was to show and does not, in words.
+    pub(super) fn missed(self, shares: [f64; 2]) -> Option<&'static str> {
+        if self.score(shares).0 {
+            return None;
         }
-        let ratio = (of_a / of_b).log2();
-        let (mut bounds, step) = (self.bounds, if a < b { STEP } else { -STEP });
-        bounds[usize::from(a > b)] = ratio;
-        let ratio = match bounds {
-            [low, high] if low.is_finite() && high.is_finite() => (low + high) / 2.0,
-            _ => ratio + step,
+        Some(match self.of {
+            Of::A => "no weight was found that excites A and not B",
+            Of::B => "no weight was found that excites B and not A",
+            Of::Both => "no weights were found that excite both",
+        })
+    }
+
+    /// The mixture to try next. The unit to be left out counts less where the other one is not excited
+    /// enough, and else more; in a sum the unit with the smaller share counts more. `None` if the picture
+    /// does what it is for, or no other factor is left.
+    fn next(self, shares: [f64; 2]) -> Option<Self> {
+        let [a, b] = shares;
+        if self.score(shares).0 {
+            return None;
+        }
+        let is_more = match self.of {
+            Of::A => a >= ENOUGH,
+            Of::B => b >= ENOUGH,
+            Of::Both => a < b,
         };
-        let factors = [two_digits(ratio.min(0.0).exp2()), two_digits((-ratio).min(0.0).exp2())];
-        Some(Self { factors, bounds })
+        let mut next = self;
+        next.bounds[usize::from(!is_more)] = self.ratio;
+        next.ratio = match next.bounds {
+            [low, high] if low.is_finite() && high.is_finite() => (low + high) / 2.0,
+            _ if is_more => (self.ratio + self.step).min(MOST),
+            _ => (self.ratio - self.step).max(-MOST),
+        };
+        next.step = 2.0 * self.step;
+        ((next.ratio - self.ratio).abs() >= NEAR).then_some(next)
     }
 
     /// The objective. Each value is divided by what the optimisation for this unit alone gained over noise; a
     /// common factor, the geometric mean of both gains, keeps the scale.
     fn objective(self, [a, b]: [&Objective; 2], gains: [f64; 2]) -> Objective {
         let common = (gains[0] * gains[1]).sqrt();
-        let [of_a, of_b] = [0, 1].map(|i: usize| rounded(common / gains[i] * self.factors[i].abs()));
+        let factors = self.factors();
+        let [of_a, of_b] = [0, 1].map(|i: usize| rounded(common / gains[i] * factors[i].abs()));
         let (a, b) = (of_a * a.clone(), of_b * b.clone());
-        match self.kind() {
-            "a-b" => a - b,
-            "b-a" => b - a,
-            _ => a + b,
+        match self.of {
+            Of::A => a - b,
+            Of::B => b - a,
+            Of::Both => a + b,
         }
     }
 }
 
-/// A factor that is smaller by a step.
-fn less(factor: f64) -> f64 {
-    factor.signum() * two_digits((factor.abs().log2() - STEP).exp2())
-}
-
+/// A positive number with two significant digits.
 fn two_digits(factor: f64) -> f64 {
-    (100.0 * factor).round() / 100.0
+    let scale = 10f64.powi(1 - factor.log10().floor() as i32);
+    (factor * scale).round() / scale
 }
 
-/// Renders A − B, B − A and A + B. Factors keep either unit from outweighing the other: the stronger unit
-/// gets less weight, down to a quarter. Returns nothing if one of the units gained nothing over noise in its
-/// own picture.
+/// Renders A − B, B − A and A + B. Factors are searched, so that a sum excites both units and a difference
+/// one alone; the picture that comes nearest is kept. Returns nothing if one of the units gained nothing over
+/// noise in its own picture.
 ///
 /// # Errors
 /// Those of rendering.
@@ -177,7 +222,7 @@ pub(super) fn mixtures(
         return Ok(Vec::new());
     }
     let model = run.model()?;
-    let mut best: [Option<(f64, Mixture, Finished)>; 3] = [const { None }; 3];
+    let mut best: [Option<((bool, f64), Mixture, Finished)>; 3] = [const { None }; 3];
     let mut next: Vec<(usize, Mixture)> = Mixture::ALL.into_iter().enumerate().collect();
     for _ in 0..ROUNDS {
         if next.is_empty() {
@@ -218,22 +263,50 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_outweighs_the_other_counts_less() {
+    fn factors_are_searched_until_the_picture_does_what_it_is_for() {
         let [difference, other, sum] = Mixture::ALL;
         assert_eq!([difference.name(), other.name(), sum.name()], ["A − B", "B − A", "A + B"]);
-        // A lowers both: B counts for less.
+        // A is not excited: B counts for less.
         let milder = difference.next([-0.5, -2.0]).unwrap();
         assert_eq!((milder.name().as_str(), milder.kind()), ("A − 0.71 B", "a-b"));
-        assert_eq!(milder.next([0.4, 0.1]).unwrap().name(), "A − 0.5 B");
+        assert_eq!(milder.next([0.4, 0.1]).unwrap().name(), "A − 0.35 B");
+        // Now B is excited, too: the truth lies between.
+        assert_eq!(milder.next([0.9, 0.48]).unwrap().name(), "A − 0.84 B");
         assert_eq!(difference.next([0.6, -2.0]), None);
+        assert_eq!(difference.next([0.9, 0.6]).unwrap().name(), "A − 1.4 B");
         assert_eq!(other.next([-2.0, 0.1]).unwrap().name(), "B − 0.71 A");
         let less_of_a = sum.next([0.9, 0.1]).unwrap();
         assert_eq!(less_of_a.name(), "0.71 A + B");
-        assert_eq!(less_of_a.next([0.9, 0.1]).unwrap().name(), "0.5 A + B");
-        // Now B outweighs A: the truth lies between.
-        assert_eq!(less_of_a.next([0.1, 0.9]).unwrap().name(), "0.84 A + B");
+        let least = less_of_a.next([0.9, 0.1]).unwrap();
+        assert_eq!(least.name(), "0.35 A + B");
+        assert_eq!(least.next([0.1, 0.9]).unwrap().name(), "0.5 A + B");
         assert_eq!(sum.next([0.1, 0.9]).unwrap().name(), "A + 0.71 B");
-        assert_eq!(sum.next([0.6, 0.4]), None);
+        assert_eq!(sum.next([0.6, 0.5]), None);
+    }
+
+    #[test]
+    fn searches_end() {
+        for shares in [[0.0, 0.0], [1.0, 1.0], [1.0, 0.0], [0.4, 0.4]] {
+            for mut mixture in Mixture::ALL {
+                let mut tried = 1;
+                while let Some(next) = mixture.next(shares) {
+                    assert!((0.05..=20.0).contains(&next.factors()[0].abs()), "{}", next.name());
+                    (mixture, tried) = (next, tried + 1);
+                }
+                assert!(tried <= ROUNDS, "{tried}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_picture_that_does_not_what_it_is_for_says_so() {
+        let [difference, other, sum] = Mixture::ALL;
+        assert_eq!(sum.missed([0.82, -0.06]), Some("no weights were found that excite both"));
+        assert_eq!(sum.missed([0.52, 1.2]), None);
+        assert_eq!(difference.missed([0.9, 0.48]), Some("no weight was found that excites A and not B"));
+        assert_eq!(other.missed([0.1, 0.6]), None);
+        // One that does goes before one that is better on one side.
+        assert!(difference.score([0.6, 0.2]) > difference.score([1.0, 0.35]));
     }
 
     #[test]

@@ -41,19 +41,20 @@ pub struct UnitsReport {
     /// Images that excite B most.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub best_b: Vec<ShownImage>,
-    /// Images that excite A, but not B.
+    /// Images with A more than one standard deviation above its mean, and B below its mean.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub a_not_b: Vec<ShownImage>,
-    /// Images that excite B, but not A.
+    /// Images with B more than one standard deviation above its mean, and A below its mean.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub b_not_a: Vec<ShownImage>,
-    /// Images that excite both.
+    /// Images with both units above their means.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub both: Vec<ShownImage>,
     /// For two classes, images of each that the network names as the other.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub confusions: Vec<Confusion>,
-    /// For two classes, the units before them that drive both.
+    /// For two classes, the units before them that drive both: to each class they contribute at least a tenth
+    /// of what the unit of their layer does that contributes most.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub shared: Vec<Shared>,
 }
@@ -71,10 +72,29 @@ pub struct ComparedPicture {
     pub a: Option<f64>,
     /// The value of B.
     pub b: Option<f64>,
-    /// The value of A less that for noise, as a share of the same difference for A's own picture.
+    /// The value of A less that for noise, as a share of the same difference for A's own picture: 1 for that
+    /// picture, 0 for noise. It may exceed 1, where A's own optimisation did not find A's maximum.
     pub share_a: Option<f64>,
     /// The same for B.
     pub share_b: Option<f64>,
+    /// For a difference or a sum, what the picture was to show and does not, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missed: Option<&'static str>,
+}
+
+/// A share of what a unit's own picture gains over noise, in percent. What lies outside is not told in
+/// numbers: its size depends on how far the own optimisation came.
+pub fn percent(share: f64) -> String {
+    match (100.0 * share).round() {
+        percent if percent < 0.0 => "below 0 %".to_owned(),
+        percent if percent > 100.0 => "over 100 %".to_owned(),
+        percent => format!("{} %", percent.abs()),
+    }
+}
+
+/// A standard score with its sign and unit. Zero is positive.
+pub fn deviations(score: f64) -> String {
+    format!("{:+.1} sd", (10.0 * score).round() / 10.0 + 0.0)
 }
 
 /// How the gradients of two units agree.
@@ -141,6 +161,10 @@ pub struct ShownImage {
     pub a: f64,
     /// The largest activation of B.
     pub b: f64,
+    /// By how many standard deviations over the images `a` exceeds its mean.
+    pub score_a: f64,
+    /// The same for `b`.
+    pub score_b: f64,
 }
 
 /// Images of one class that the network names as another.
@@ -154,8 +178,8 @@ pub struct Confusion {
     pub count: usize,
     /// Number of all images of the class.
     pub images: usize,
-    /// Some of their files, the surest first.
-    pub files: Vec<String>,
+    /// Some of them, the surest first.
+    pub examples: Vec<ShownImage>,
 }
 
 /// A unit that drives two classes.
@@ -262,4 +286,20 @@ pub struct FilterChange {
     pub weight_cosines: Vec<Option<f64>>,
     /// Correlations of its activations.
     pub correlations: Vec<Option<f64>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scores_have_a_sign() {
+        assert_eq!([1.26, -0.04, -2.0].map(deviations), ["+1.3 sd", "+0.0 sd", "-2.0 sd"]);
+    }
+
+    #[test]
+    fn shares_outside_are_told_in_words() {
+        let said = [-6.64, -0.001, 0.0, 0.484, 1.004, 1.19].map(percent);
+        assert_eq!(said, ["below 0 %", "0 %", "0 %", "48 %", "100 %", "over 100 %"]);
+    }
 }

@@ -7,16 +7,15 @@ use super::examples::{Lists, Measured, Shown, measure, values as values_of};
 use super::gradients;
 use super::images::{Images, Scanned};
 use super::in_scan::InScan;
-use super::pictures::{self, share};
+use super::pictures::{self, Mixture, share};
 use super::reader::{Reader, Readers};
-use super::report::{ActivationAgreement, Agreement, CompareReport, ComparedPicture, UnitsReport};
+use super::report::{ActivationAgreement, Agreement, CompareReport, ComparedPicture, UnitsReport, percent};
 use super::request::{Compared, ComparedUnit, class_of};
 use super::{CompareJob, Outcome};
 use crate::error::Result;
 use crate::job::Run;
 use crate::job::error::JobError;
 use crate::job::render::Finished;
-use crate::job::units::plain_class;
 use crate::model::LoadedModel;
 use crate::numbers::short;
 
@@ -44,11 +43,11 @@ pub(super) fn compare(job: &CompareJob, run: &Run<'_>, units: [&ComparedUnit; 2]
     let named: Vec<(String, Objective)> =
         units.iter().map(|unit| unit.unit.clone()).zip(objectives.iter().cloned()).collect();
     let (mut finished, setting) = pictures::render(run, job, &named)?;
-    let mut of = vec![("a", "A".to_owned()), ("b", "B".to_owned())];
+    let mut of = vec![None, None];
     let mixtures =
         pictures::mixtures(run, job, [&objectives[0], &objectives[1]], [&finished[0], &finished[1]])?;
     for (mixture, picture) in mixtures {
-        of.push((mixture.kind(), mixture.name()));
+        of.push(Some(mixture));
         finished.push(picture);
     }
     let all: Vec<&Finished> = finished.iter().collect();
@@ -57,12 +56,25 @@ pub(super) fn compare(job: &CompareJob, run: &Run<'_>, units: [&ComparedUnit; 2]
     let shown = compared_pictures(&of, &finished, &of_units);
     let mut rows = vec![optimised(&shown, &finished)?];
 
+    let mut known = [units[0].clone(), units[1].clone()];
+    for (i, known) in known.iter_mut().enumerate() {
+        *known = known.with_objectives(&[&objectives[i]]);
+    }
+    let mut confused = Vec::new();
+    if let (Some(found), [Some(a), Some(b)]) = (&found, classes) {
+        for (known, class) in known.iter_mut().zip([a, b]) {
+            if known.folders.is_empty() {
+                known.folders = found.folders(class)?;
+            }
+        }
+        confused = found.confused(&known, [a, b])?;
+    }
     let images = match &found {
-        Some(found) => found.images()?,
+        Some(found) => found.images(&confused)?,
         None => Images::Probes,
     };
     let even = found.as_ref().map_or(images.len(), |found| found.even);
-    let (measured, activations) =
+    let (measured, spread, activations) =
         activations(run, model, [&readers[0], &readers[1]], (&images, even), found.as_ref(), job)?;
     let pair = [(model, &objectives[0]), (model, &objectives[1])];
     let gradients = gradients::agreement(run, pair, &images, [&finished[0], &finished[1]])?;
@@ -82,27 +94,18 @@ pub(super) fn compare(job: &CompareJob, run: &Run<'_>, units: [&ComparedUnit; 2]
         confusions: Vec::new(),
         shared: Vec::new(),
     };
-    let mut known = [units[0].clone(), units[1].clone()];
-    for (i, known) in known.iter_mut().enumerate() {
-        *known = known.with_objectives(&[&objectives[i]]);
-    }
     if let (Some(found), Images::Scan { crops, seen }) = (&found, &images) {
         let drawn = Shown { scan: found.scan, crops, seen, layers: found.layers() };
-        let (of_lists, [best_a, best_b, a_not_b, b_not_a, both]) =
-            drawn.rows(&measured, &Lists::new(&measured))?;
+        let lists = Lists::new(&measured, spread);
+        let (of_lists, [best_a, best_b, a_not_b, b_not_a, both]) = drawn.rows(&measured, &lists)?;
         rows.extend(of_lists);
         report = UnitsReport { best_a, best_b, a_not_b, b_not_a, both, ..report };
-        if let [Some(a), Some(b)] = classes {
-            for (known, class) in known.iter_mut().zip([a, b]) {
-                if known.folders.is_empty() {
-                    known.folders = found.folders(class)?;
-                }
-            }
-            let (of_confusions, confusions) = found.confusions(&drawn, &known, [a, b])?;
-            rows.extend(of_confusions);
+        if let [Some(_), Some(_)] = classes {
+            let (row, confusions) = InScan::confusions(confused, &drawn, (&measured, &lists), &known)?;
+            rows.extend(row);
             report.confusions = confusions;
             let (row, shared) = found.shared(run, crops)?;
-            rows.extend(row);
+            rows.push(row);
             report.shared = shared;
         }
     }
@@ -136,18 +139,24 @@ fn scan_name(unit: &str, class: Option<usize>) -> Result<(String, String)> {
 
 /// What both units make of the optimised pictures.
 fn compared_pictures(
-    of: &[(&'static str, String)],
+    of: &[Option<Mixture>],
     finished: &[Finished],
     [of_a, of_b]: &[Vec<Option<f64>>; 2],
 ) -> Vec<ComparedPicture> {
-    let picture = |i: usize| ComparedPicture {
-        kind: of[i].0,
-        of: of[i].1.clone(),
-        objective: finished[i].report.objective.clone(),
-        a: of_a[i],
-        b: of_b[i],
-        share_a: of_a[i].and_then(|value| share(value, &finished[0])),
-        share_b: of_b[i].and_then(|value| share(value, &finished[1])),
+    let picture = |i: usize| {
+        let share_a = of_a[i].and_then(|value| share(value, &finished[0]));
+        let share_b = of_b[i].and_then(|value| share(value, &finished[1]));
+        let shares = [share_a, share_b].map(|share| share.unwrap_or(0.0));
+        ComparedPicture {
+            kind: of[i].map_or(["a", "b"][i.min(1)], Mixture::kind),
+            of: of[i].map_or_else(|| ["A", "B"][i.min(1)].to_owned(), Mixture::name),
+            objective: finished[i].report.objective.clone(),
+            a: of_a[i],
+            b: of_b[i],
+            share_a,
+            share_b,
+            missed: of[i].and_then(|mixture| mixture.missed(shares)),
+        }
     };
     (0..of.len()).map(picture).collect()
 }
@@ -156,21 +165,24 @@ fn optimised(pictures: &[ComparedPicture], finished: &[Finished]) -> Result<Boar
     let mut tiles = Vec::new();
     for (picture, finished) in pictures.iter().zip(finished) {
         let line = |unit: &str, value: Option<f64>, share: Option<f64>| {
-            let share = share.map_or_else(String::new, |share| format!(" ({:.0} %)", 100.0 * share));
+            let share = share.map_or_else(String::new, |share| format!(" ({})", percent(share)));
             value.map(|value| format!("{unit} {}{share}", short(value)))
         };
         let mut lines = vec![picture.of.clone()];
         lines.extend(line("A", picture.a, picture.share_a));
         lines.extend(line("B", picture.b, picture.share_b));
+        lines.extend(picture.missed.map(str::to_owned));
         tiles.push(Tile::optimised(finished, lines)?);
     }
-    let note = "Each picture maximises what stands below it. A − B and B − A show how the units differ, A + B what they share. \
-                In these, each unit's value is divided by what its own picture gained over noise, and what outweighs the other \
-                counts less. Percentages are shares of that gain.";
+    let note = "Each picture maximises what stands below it: A − B is to excite A and not B, A + B both. In these, each unit's \
+                value is divided by what its own picture gained over noise, and weights were searched; where none does it, the \
+                picture says so. 100 % is a unit's own picture, 0 % is noise. Over 100 % the own picture is not the unit's \
+                maximum.";
     Ok(BoardRow::new("optimised", note, tiles))
 }
 
-/// Runs both units on the pictures. Correlations are of those that are spread evenly, the first `even`.
+/// Runs both units on the pictures. Correlations are of those that are spread evenly, the first `even`; also
+/// returns how many of these could be read.
 fn activations(
     run: &Run<'_>,
     model: &LoadedModel,
@@ -178,13 +190,14 @@ fn activations(
     (images, even): (&Images<'_>, usize),
     found: Option<&InScan<'_>>,
     job: &CompareJob,
-) -> Result<(Vec<Measured>, ActivationAgreement)> {
+) -> Result<(Vec<Measured>, usize, ActivationAgreement)> {
     let input = images.check(model)?;
     let mut readers = [run.context.compute(|| Readers::new(model, &units))?];
     let peaks = measure(run, &mut readers, &[input], images, job.data.as_ref())?;
     let measured: Vec<Measured> =
         peaks.into_iter().map(|(at, peaks)| Measured { at, peaks: [peaks[0], peaks[1]] }).collect();
-    let evenly = &measured[..measured.iter().take_while(|measured| measured.at < even).count()];
+    let spread = measured.iter().take_while(|measured| measured.at < even).count();
+    let evenly = &measured[..spread];
     let agreement = |of: fn(&oneiro::layer_maps::Peak) -> f32| {
         Agreement::of(&values_of(evenly, 0, of), &values_of(evenly, 1, of))
     };
@@ -194,56 +207,5 @@ fn activations(
         mean: agreement(|peak| peak.mean),
         positions: found.map(InScan::positions).transpose()?.flatten(),
     };
-    Ok((measured, activations))
-}
-
-impl UnitsReport {
-    /// What the numbers say, a sentence each.
-    pub fn words(&self) -> Vec<String> {
-        let number = |value: Option<f64>| value.map_or_else(|| "undefined".to_owned(), |v| format!("{v:.3}"));
-        let mut words = Vec::new();
-        words.push(match self.weight_cosine {
-            Some(cosine) => format!(
-                "cosine of weights {cosine:.3}: 1 if both weigh their inputs alike, 0 if independently, -1 if oppositely"
-            ),
-            None => "cosine of weights: none, as the units weigh different inputs, or their weights are not known".into(),
-        });
-        let gradients = &self.gradients;
-        let pictures = if self.activations.synthetic { "synthetic pictures" } else { "images" };
-        words.push(format!(
-            "cosine of input gradients {} (mean of {} {pictures}, deviation {}), {} on A's picture, {} on B's: 1 if the same \
-             change of the picture raises both most",
-            number(gradients.mean),
-            gradients.pictures - gradients.undefined,
-            number(gradients.deviation),
-            number(gradients.on_a),
-            number(gradients.on_b),
-        ));
-        let of = |agreement: &Agreement| {
-            format!("{} (of ranks {})", number(agreement.pearson), number(agreement.spearman))
-        };
-        words.push(format!(
-            "correlation over {} {pictures}: of largest activations {}, of means {}: 1 if the same pictures excite both",
-            self.activations.largest.count,
-            of(&self.activations.largest),
-            of(&self.activations.mean),
-        ));
-        if let Some(positions) = &self.activations.positions {
-            words.push(format!(
-                "correlation over {} positions of images: {}: 1 if the same places excite both",
-                positions.count,
-                of(positions)
-            ));
-        }
-        for confusion in &self.confusions {
-            words.push(format!(
-                "{} of {} images of {} are named {}",
-                confusion.count,
-                confusion.images,
-                plain_class(&confusion.class),
-                confusion.named
-            ));
-        }
-        words
-    }
+    Ok((measured, spread, activations))
 }

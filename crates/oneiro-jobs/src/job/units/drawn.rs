@@ -3,7 +3,7 @@
 use oneiro_media::{Cell, Figure, Filter, Image, Number, Page, PngText, Section, Sheet, resize};
 
 use super::driven::Driven;
-use super::{lists, numbers, plain_class, plots};
+use super::{lists, numbers, plain_class, plots, selectivity};
 use crate::error::Result;
 use crate::job::belief::Belief;
 use crate::job::crops::Crops;
@@ -40,6 +40,8 @@ pub(super) struct Drawn<'a> {
     pub examples: usize,
 }
 
+/// Lines into which a line of a caption wraps at most.
+const CAPTION_LINES: usize = 3;
 /// Heading of the activation maps.
 const HEAT: &str = "activation map";
 
@@ -62,11 +64,12 @@ impl Drawn<'_> {
         let mut sheet = Sheet::new(self.examples + usize::from(self.pictures.is_some()))
             .title(self.title()?)
             .subtitle(format!("{about}; {data}"))
-            .min_cell_width(MIN_CELL_WIDTH);
+            .min_cell_width(MIN_CELL_WIDTH)
+            .caption_lines(CAPTION_LINES);
         let alone = self.units.len() == 1;
         for (i, (unit, layer)) in self.units.iter().enumerate() {
             // If there are several units, only the list of the largest activations is drawn.
-            let lists = lists(self.scan, unit, layer);
+            let lists = lists(self.scan, unit, layer, self.examples);
             let shown = if alone { lists.len() } else { 1 };
             for (row, (heading, examples)) in lists.into_iter().take(shown).enumerate() {
                 sheet = if alone { sheet.row(heading) } else { sheet.row(self.scan.name_of(unit, layer)?) };
@@ -77,13 +80,17 @@ impl Drawn<'_> {
                     }
                     sheet = sheet.cell(cell);
                 }
-                for example in examples.iter().take(self.examples) {
+                for example in examples {
                     let crop = enlarged(self.crops.crop(example, layer)?, TILE)?;
                     let class = example.class.as_deref().map_or("", plain_class);
                     sheet = sheet.cell(Cell::new(crop).caption(class).caption(short(example.value)));
                 }
                 if row == 0 && !self.heat(i).is_empty() {
                     sheet = sheet.row(HEAT);
+                    if self.picture(i).is_some() {
+                        // Each map stands below its image, so there is nothing below the optimised picture.
+                        sheet = sheet.cell(Cell::new(Image::filled(TILE, TILE, [1.0; 3])));
+                    }
                     for (heat, example) in self.heat(i).iter().zip(&unit.best) {
                         let heat = Cell::new(enlarged(reduced(heat.clone(), MAP)?, TILE)?);
                         sheet = sheet.cell(heat.caption(example.class.as_deref().map_or("", plain_class)));
@@ -151,14 +158,24 @@ impl Drawn<'_> {
     /// Returns the page's sections for a single unit: its example images list by list, and its plots.
     fn in_detail(&self, unit: &UnitRecord, layer: &LayerRecord) -> Result<Vec<Section>> {
         let mut sections = Vec::new();
-        for (at, (heading, examples)) in lists(self.scan, unit, layer).into_iter().enumerate() {
+        let lists = lists(self.scan, unit, layer, self.examples);
+        for (at, (heading, examples)) in lists.into_iter().enumerate() {
             let mut figures = Vec::new();
             if let Some(picture) = self.picture(0).filter(|_| at == 0) {
                 let caption = [&["optimised".to_owned()], &self.belief(0)[..]].concat().join("\n");
                 let figure = Figure { caption, ..Figure::default() };
-                figures.push(figures::with_picture(figure, &picture)?);
+                let figure = figures::with_picture(figure, &picture)?;
+                match self.heat(0).is_empty() {
+                    true => figures.push(figure),
+                    // In a section of its own, so that images and their maps stand in equal columns.
+                    false => sections.push(Section {
+                        heading: "optimised picture".into(),
+                        note: String::new(),
+                        figures: vec![figure],
+                    }),
+                }
             }
-            for example in examples.iter().take(self.examples) {
+            for example in examples {
                 let crop = enlarged(self.crops.crop(example, layer)?, TILE)?;
                 figures.push(figure(example, crop)?);
             }
@@ -229,15 +246,14 @@ impl Drawn<'_> {
         let percent = |value: Option<f64>| value.map_or_else(String::new, |v| format!("{:.1} %", 100.0 * v));
         let correlated = self.scan.correlated(unit.number)?;
         let correlated: Vec<String> = correlated.iter().map(|(c, r)| format!("{c} ({r:+.2})")).collect();
-        let selectivity = self.scan.selectivity(unit)?;
-        let selective = |(class, value): &(String, f64)| format!("{value:.2} for {}", plain_class(class));
+        let (selective, said_selective) = (self.scan.selectivity(unit)?, selectivity(self.scan, unit)?);
         let active = if layer.is_classes && !layer.has_positions() { None } else { unit.fraction_active };
         let mut detail = vec![
             ("maximum".into(), number(unit.maximum)),
             ("mean".into(), number(unit.mean)),
             ("active".into(), percent(active)),
             ("answers".into(), self.answers(unit)?),
-            ("selectivity".into(), selectivity.as_ref().map_or_else(String::new, selective)),
+            ("selectivity".into(), said_selective.unwrap_or_default()),
             ("classes".into(), classes.iter().map(named).collect::<Vec<_>>().join(", ")),
             ("best image".into(), unit.best.first().map_or_else(String::new, |best| best.file.clone())),
             ("correlated".into(), correlated.join(", ")),
@@ -257,7 +273,7 @@ impl Drawn<'_> {
                 ("by the largest activation".into(), Number(unit.maximum.unwrap_or(f64::NAN))),
                 ("by the mean".into(), Number(unit.mean.unwrap_or(f64::NAN))),
                 ("by the share of active positions".into(), Number(unit.fraction_active.unwrap_or(f64::NAN))),
-                ("by selectivity".into(), Number(selectivity.map_or(f64::NAN, |(_, value)| value))),
+                ("by selectivity".into(), Number(selective.map_or(f64::NAN, |(_, value)| value))),
             ],
             ..Figure::default()
         };

@@ -10,6 +10,10 @@ use crate::store::read::{ClassRecord, UnitRecord};
 
 /// Height and width of a plot in pixels.
 const SIZE: [usize; 2] = [260, 420];
+/// Largest height of a plot with long names below it.
+const MOST_HEIGHT: usize = 640;
+/// Width of a letter in pixels, about.
+const LETTER: usize = 7;
 /// Number of classes in a plot.
 const CLASSES: usize = 10;
 /// Number of bars in a histogram.
@@ -40,7 +44,10 @@ pub(crate) fn of_classes(unit: &UnitRecord) -> Result<Option<Image>> {
     }
     let names: Vec<&str> = classes.iter().map(|(name, _)| *name).collect();
     let values: Vec<(f64, f64)> = classes.iter().enumerate().map(|(i, (_, v))| (i as f64, *v)).collect();
-    let plot = Plot::new(SIZE[1], SIZE[0])
+    // Names that read upwards have a third of the height.
+    let longest = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+    let height = (3 * LETTER * longest).clamp(SIZE[0], MOST_HEIGHT);
+    let plot = Plot::new(SIZE[1], height)
         .title("Classes")
         .subtitle("largest activation")
         .x_names(&names)
