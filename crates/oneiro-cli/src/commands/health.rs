@@ -60,8 +60,8 @@ pub struct Args {
     /// Write the report as a page, with pictures of the unhealthy filters
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
-    /// A folder for the page health.html, the numbers health.json, and the scan that is made of images. If it is
-    /// interrupted, the same command goes on from there
+    /// A folder for the page health.html, the numbers health.json, and the scan that is made of images. If it
+    /// is interrupted, the same command goes on from there
     #[arg(long, short, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Print one JSON object

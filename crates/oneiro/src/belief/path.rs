@@ -175,12 +175,13 @@ pub fn similarity(picture: &Path, natural: &[Path]) -> Option<f64> {
 
 /// The similarity in one layer; `None` if natural images have too little in common there.
 fn of_layer(picture: &Path, natural: &[Path], layer: usize) -> Option<f64> {
-    let kinds: [fn(&Path) -> &[Vec<f64>]; 2] = [|path| &path.contributions, |path| &path.slopes];
-    let similar = kinds.iter().filter_map(|of| {
-        let natural: Vec<&[f64]> = natural.iter().map(|path| &of(path)[layer][..]).collect();
-        of_vectors(&of(picture)[layer], &natural)
-    });
-    mean(&similar.collect::<Vec<_>>())
+    let contributions: Vec<&[f64]> = natural.iter().map(|path| &path.contributions[layer][..]).collect();
+    let slopes: Vec<&[f64]> = natural.iter().map(|path| &path.slopes[layer][..]).collect();
+    let similar = [
+        of_vectors(&picture.contributions[layer], &contributions),
+        of_vectors(&picture.slopes[layer], &slopes),
+    ];
+    mean(&similar.into_iter().flatten().collect::<Vec<_>>())
 }
 
 /// The mean ρ of a vector and others, divided by that of the others among themselves; `None` if these have

@@ -222,7 +222,8 @@ pub(super) fn mixtures(
         return Ok(Vec::new());
     }
     let model = run.model()?;
-    let mut best: [Option<((bool, f64), Mixture, Finished)>; 3] = [const { None }; 3];
+    // For each kind of mixture, the best so far with its score.
+    let mut best = [const { None }; 3];
     let mut next: Vec<(usize, Mixture)> = Mixture::ALL.into_iter().enumerate().collect();
     for _ in 0..ROUNDS {
         if next.is_empty() {
@@ -242,7 +243,8 @@ pub(super) fn mixtures(
             let of = |value: Option<f64>, own| value.and_then(|value| share(value, own)).unwrap_or(0.0);
             let shares = [of(a, own[0]), of(b, own[1])];
             let score = mixture.score(shares);
-            if best[at].as_ref().is_none_or(|(known, ..)| score > *known) {
+            if best[at].as_ref().is_none_or(|(known, _, _): &((bool, f64), Mixture, Finished)| score > *known)
+            {
                 best[at] = Some((score, mixture, finished));
             }
             after.extend(mixture.next(shares).map(|mixture| (at, mixture)));

@@ -140,8 +140,8 @@ impl Writer {
         }
     }
 
-    /// Writes the responses to a class column by column. Of a class with one image, all channels have the same
-    /// count and image, and their sums are single numbers.
+    /// Writes the responses to a class column by column. Of a class with one image, all channels have the
+    /// same count and image, and their sums are single numbers.
     fn responses(&mut self, responses: &[ClassResponse]) {
         self.column(responses.iter().map(|response| response.count));
         let short = |sum: f64| f64::from(sum as f32).to_bits() == sum.to_bits();
