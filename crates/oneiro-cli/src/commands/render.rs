@@ -143,7 +143,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     }
     let data = if scan.is_some() { Vec::new() } else { pictures(&args.data, None)? };
     if !data.is_empty() && objectives.len() > 1 {
-        context.note("the photos are read again for each unit; of a scan (`oneiro scan`), they are read once");
+        context
+            .note("the photos are read again for each unit; of a scan (`oneiro scan`), they are read once");
     }
     let mut work = args.materials.work(args.settings.size_is_chosen(), args.display.how);
     work.robustness = args.robustness;
