@@ -247,6 +247,7 @@ pub(super) fn judge(run: &Run<'_>, scan: Option<&ScanFile>) -> Result<Judged> {
         task.advance(1);
     }
     examples.say();
+    less_the_usual_motion(&mut classes);
     let not_judged = match few {
         0 => Vec::new(),
         _ => vec![format!(
@@ -282,6 +283,18 @@ fn changed_by<'a>(
         }
     }
     Ok(found)
+}
+
+/// Takes from the suspicion of motion what it is for the median class: where classes are motions, most
+/// follow one.
+fn less_the_usual_motion(classes: &mut [ClassHealth]) {
+    let follows = |class: &ClassHealth| class.cue().starts_with("motion ");
+    let all: Vec<f64> = classes.iter().map(|c| if follows(c) { c.suspicion } else { 0.0 }).collect();
+    let usual = median(&all);
+    for class in classes.iter_mut().filter(|class| usual > 0.0 && follows(class)) {
+        class.suspicion = rounded((class.suspicion - usual).max(0.0));
+        class.evidence.insert("usual_suspicion_of_motion".to_owned(), Value::from(rounded(usual)));
+    }
 }
 
 /// The mean effect of the cues that differ from one in strength or size alone: where several suffice, the
@@ -383,4 +396,26 @@ fn median(numbers: &[f64]) -> f64 {
     let mut sorted = numbers.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted.get(sorted.len() / 2).copied().unwrap_or(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn class(suspicion: f64, cue: &str) -> ClassHealth {
+        let evidence = Map::from_iter([("cue".to_owned(), Value::from(cue))]);
+        ClassHealth { name: String::new(), suspicion, evidence }
+    }
+
+    #[test]
+    fn where_classes_are_motions_only_the_unusual_one_is_suspected() {
+        let suspicions = |mut classes: Vec<ClassHealth>| -> Vec<f64> {
+            less_the_usual_motion(&mut classes);
+            classes.iter().map(|class| class.suspicion).collect()
+        };
+        let motion = |suspicion| class(suspicion, "motion to the left");
+        assert_eq!(suspicions(vec![motion(0.4), motion(0.5), motion(0.9)]), [0.0, 0.0, 0.4]);
+        let one = vec![motion(0.6), class(0.0, "none"), class(0.3, "red mark in the top left corner")];
+        assert_eq!(suspicions(one), [0.6, 0.0, 0.3]);
+    }
 }
