@@ -141,7 +141,8 @@ fn sure(report: &HealthReport, verdict: Verdict) -> usize {
     }
 }
 
-/// What is said if a condition holds for so many filters, counted by verdict.
+/// Returns a sentence for the terminal if a condition holds. `count` returns the number of filters for each
+/// verdict.
 fn holds(condition: &FailOn, count: impl Fn(Verdict) -> usize, filters: usize) -> Option<String> {
     let found = condition.holds(count, filters)?;
     let share = 100.0 * found as f64 / filters.max(1) as f64;

@@ -75,7 +75,7 @@ impl Belief {
     }
 }
 
-/// So many decimals, without a zero before the point.
+/// Writes a number with `decimals` decimals, without a zero before the point.
 fn short(value: f64, decimals: usize) -> String {
     let text = format!("{value:.decimals$}");
     // Zero has no sign.

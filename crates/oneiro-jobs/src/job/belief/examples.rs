@@ -43,8 +43,8 @@ impl Judge {
         Ok(Some(Self { perception }))
     }
 
-    /// The shares of right pairs, by the crops of a scan of so many images; `None` if there are too few
-    /// examples, which a remark says.
+    /// The shares of right pairs, from crops of a scan with `images` images. If there are too few examples,
+    /// returns `None` and adds a remark.
     pub(super) fn predictability(
         &mut self,
         context: &Context,

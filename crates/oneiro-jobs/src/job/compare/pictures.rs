@@ -202,8 +202,8 @@ fn two_digits(factor: f64) -> f64 {
     (factor * scale).round() / scale
 }
 
-/// Renders A − B, B − A and A + B. Factors are searched, so that a sum excites both units and a difference
-/// one alone; the picture that comes nearest is kept. Returns nothing if one of the units gained nothing over
+/// Renders A − B, B − A and A + B. Searches weights with which a sum excites both units, and a difference
+/// only its first one; the nearest picture is kept. Returns nothing if one of the units gained nothing over
 /// noise in its own picture.
 ///
 /// # Errors

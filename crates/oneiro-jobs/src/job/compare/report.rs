@@ -75,7 +75,7 @@ pub struct ComparedPicture {
     /// The value of A less that for noise, as a share of the same difference for A's own picture: 1 for that
     /// picture, 0 for noise. It may exceed 1, where A's own optimisation did not find A's maximum.
     pub share_a: Option<f64>,
-    /// The same for B.
+    /// The value of B less that for noise, as a share of the same difference for B's own picture.
     pub share_b: Option<f64>,
     /// For a difference or a sum, what the picture was to show and does not, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -163,7 +163,7 @@ pub struct ShownImage {
     pub b: f64,
     /// By how many standard deviations over the images `a` exceeds its mean.
     pub score_a: f64,
-    /// The same for `b`.
+    /// By how many standard deviations over the images `b` exceeds its mean.
     pub score_b: f64,
 }
 

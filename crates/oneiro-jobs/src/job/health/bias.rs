@@ -43,7 +43,8 @@ const CLEARLY: f64 = 0.05;
 const NEARLY: f64 = 0.45;
 /// Colours that are named.
 const NAMED: usize = 3;
-/// A class's images show a colour if so many of them are nearer to it than other classes' images.
+/// Share of pairs, of an image of the class and one of another class, in which the former has to be nearer
+/// to a colour for the class's images to show it.
 const SHOWN: f64 = 0.8;
 /// Suspicion from which a class clearly follows a cue.
 pub(super) const CLEAR: f64 = 0.5;

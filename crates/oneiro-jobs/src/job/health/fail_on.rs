@@ -18,8 +18,8 @@ pub struct FailOn {
 }
 
 impl FailOn {
-    /// Returns the number of filters that count, if the condition holds for a network with so many filters
-    /// of each verdict.
+    /// Returns the number of filters that count, if the condition holds for a network of `filters` filters.
+    /// `count` returns their number for each verdict.
     pub fn holds(&self, count: impl Fn(Verdict) -> usize, filters: usize) -> Option<usize> {
         let count = match self.verdict {
             Some(verdict) => count(verdict),

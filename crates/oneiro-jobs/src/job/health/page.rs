@@ -131,7 +131,7 @@ fn perhaps(report: &HealthReport) -> Option<Section> {
     (!found.is_empty()).then(|| Section { heading, note, figures: Vec::new() })
 }
 
-const ABOUT_DIVERSITY: &str = "Filters of a layer that answer alike tell less than so many filters could. The diversity is the number of \
+const ABOUT_DIVERSITY: &str = "Filters of a layer that answer alike tell less than independent ones. The diversity is the number of \
      independent filters that would vary as much; a low share of all means that the layer is larger than its task, or that \
      filters collapsed.";
 
