@@ -1,5 +1,6 @@
 //! Command-line flags that several commands share, and their conversion to parts of jobs.
 
+mod assignment;
 pub mod clips;
 pub mod display;
 pub mod materials;

@@ -29,6 +29,7 @@ pub(crate) mod error;
 mod feeding;
 pub mod health;
 mod inputs;
+pub(crate) mod layer_grid;
 mod layers;
 mod output;
 mod pictures;

@@ -42,6 +42,9 @@ pub struct Section {
     pub note: String,
     /// The section's pictures.
     pub figures: Vec<Figure>,
+    /// Number of successive pictures that stay side by side, such as a unit's image and its flow; 0 or 1
+    /// keeps none together.
+    pub abreast: usize,
 }
 
 /// A number by which pictures are sorted, the largest first. Two numbers are equal if their bits are equal.
@@ -157,9 +160,18 @@ impl Section {
         let (narrowest, widest) = COLUMN_WIDTHS;
         let column =
             self.figures.iter().map(|figure| figure.width).max().unwrap_or(0).clamp(narrowest, widest);
-        writeln!(out, "<div class=\"grid\" style=\"--column: {column}px\">")?;
-        for figure in &self.figures {
-            figure.render(out, &self.heading)?;
+        let abreast = self.abreast.max(1);
+        writeln!(out, "<div class=\"grid\" style=\"--column: {}px\">", column * abreast)?;
+        for group in self.figures.chunks(abreast) {
+            if abreast > 1 {
+                writeln!(out, "<div class=\"group\" style=\"--abreast: {abreast}\">")?;
+            }
+            for figure in group {
+                figure.render(out, &self.heading)?;
+            }
+            if abreast > 1 {
+                writeln!(out, "</div>")?;
+            }
         }
         writeln!(out, "</div>\n</section>")
     }
@@ -268,6 +280,7 @@ mod tests {
             heading: format!("fire{i} <script>"),
             note: "One.\n\nTwo.".into(),
             figures: vec![figure(i), figure(i)],
+            abreast: 1,
         };
         Page {
             title: "A & B".into(),
@@ -290,6 +303,17 @@ mod tests {
         assert_eq!(Url("javascript:alert(1)").to_string(), "javascript%3Aalert%281%29");
         assert_eq!(Escaped("a\u{1}b\n").to_string(), "a\u{fffd}b\n");
         assert_eq!(Name("a.b<c:14").to_string(), "a.<wbr>b&lt;c<wbr>:14");
+        assert_eq!(Name("class:bald eagle").to_string(), "class:<wbr>bald eagle");
+    }
+
+    #[test]
+    fn pictures_of_a_unit_stay_side_by_side() {
+        let section =
+            |abreast| Section { figures: vec![Figure::default(); 4], abreast, ..Section::default() };
+        let html = |abreast| Page { sections: vec![section(abreast)], ..Page::default() }.to_html();
+        assert_eq!(html(2).matches("class=\"group\"").count(), 2);
+        assert!(html(2).contains("--column: 280px") && html(2).contains("--abreast: 2"));
+        assert!(!html(0).contains("class=\"group\"") && html(1).contains("--column: 140px"));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use oneiro::optimizer::{OPTIMIZERS, OptimizerKind, Schedule};
 use oneiro::preset::{Jitter, PARAMS, Preset};
 use oneiro::transform::Chain;
 
+use crate::args::assignment::with_setting;
 use crate::args::size::parse_size;
 use crate::collisions::{Placed, placed};
 use crate::context::Context;
@@ -177,41 +178,6 @@ fn named_or_read(name: &str) -> Result<Preset> {
         read => read.with_context(|| format!("could not read the preset {name}"))?,
     };
     toml::from_str(&text).with_context(|| format!("--preset {name}: it cannot be used"))
-}
-
-/// Returns a preset with one setting changed by `KEY=VALUE`; the key is a path such as `param.fourier.decay`.
-fn with_setting(preset: &Preset, assignment: &str) -> Result<Preset> {
-    let (key, value) = assignment
-        .split_once('=')
-        .filter(|(key, value)| !key.trim().is_empty() && !value.trim().is_empty())
-        .ok_or_else(|| anyhow!("--set {assignment}: write it as KEY=VALUE"))?;
-    // A value that TOML does not parse as number, list or boolean is taken as a string.
-    let parsed: Option<toml::Table> = toml::from_str(&format!("value = {}", value.trim())).ok();
-    let value = parsed
-        .and_then(|mut table| table.remove("value"))
-        .unwrap_or_else(|| toml::Value::String(value.trim().to_owned()));
-    let mut root = toml::Table::try_from(preset)?;
-    let path: Vec<&str> = key.trim().split('.').map(str::trim).collect();
-    let (last, tables) =
-        path.split_last().ok_or_else(|| anyhow!("--set {assignment}: the key is missing"))?;
-    if let ["param", kind, ..] = tables
-        && *kind != preset.param.name()
-        && PARAMS.contains(kind)
-    {
-        bail!(
-            "--set {assignment}: the recipe's parametrization is {}; choose --param {kind} as well",
-            preset.param.name()
-        );
-    }
-    let mut table = &mut root;
-    for name in tables {
-        let inner = table.entry((*name).to_owned()).or_insert_with(|| toml::Table::new().into());
-        table = inner
-            .as_table_mut()
-            .ok_or_else(|| anyhow!("--set {assignment}: {name} has no settings of its own"))?;
-    }
-    table.insert((*last).to_owned(), value);
-    root.try_into().map_err(|e: toml::de::Error| anyhow!("--set {assignment}: {}", e.message()))
 }
 
 impl RenderArgs {

@@ -21,7 +21,7 @@ use oneiro_jobs::job::video::look::FlowLook;
 use oneiro_jobs::job::video::{FRAME_RATE, UnitInput, VideoJob, inputs_of};
 use oneiro_jobs::job::{Place, Role};
 use oneiro_jobs::model::LoadedModel;
-use oneiro_jobs::model::unit_list::UnitList;
+use oneiro_jobs::model::unit_list::{Numbers, UnitList};
 use oneiro_jobs::numbers::short;
 use oneiro_jobs::store::ScanFile;
 use oneiro_media::{FilmFormat, FrameRate};
@@ -44,6 +44,7 @@ Examples:
   oneiro video twostream.onnx --unit conv5_fusion:7 --gamma 0,1,5,10 --out unit7/ --html unit7.html
   oneiro video r3d18.onnx --unit layer3:0-8 --isotropic 1,2.5,5,10 --out clips/
   oneiro video c3d.onnx --class all --out classes/ --format mp4
+  oneiro video c3d.onnx --layer conv2 --layer conv4 --out grids/ --html grids.html     # fewer units, the more they see
   oneiro video twostream.onnx --unit conv5_fusion:7 --preset feichtenhofer20 --set max_activation=21 --out paper/
   oneiro video twostream.onnx --unit class-best:billiards@conv5_fusion --data clips.scan --out best/ --html best.html
 
@@ -56,6 +57,13 @@ pub struct Args {
     /// A unit to visualize, or several: conv1:0-15, conv1:all, class:0-9; may be repeated
     #[arg(long = "unit", short = 'u', value_name = "UNIT", value_parser = UnitList::parse)]
     units: Vec<UnitList>,
+    /// A layer, as a grid of its units on the page of --html; may be repeated
+    #[arg(long = "layer", short = 'l', value_name = "LAYER")]
+    layers: Vec<String>,
+    /// Channels of every --layer: 0-15, 5,12,40, or all [default: from 6 where units see the whole input to 48
+    /// where they see little, evenly spread]
+    #[arg(long = "units", allow_hyphen_values = true, value_name = "LIST", value_parser = Numbers::parse, requires = "layers")]
+    channels: Option<Numbers>,
     /// Classes: names or numbers, lists and ranges, or all
     #[arg(long = "class", value_name = "CLASSES")]
     classes: Vec<String>,
@@ -120,8 +128,14 @@ pub struct Args {
 
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let started = Instant::now();
-    if args.units.is_empty() && args.objectives.is_empty() && args.classes.is_empty() {
-        bail!("nothing to render: give --unit (for instance --unit class:0), --class or --objective");
+    if args.units.is_empty()
+        && args.layers.is_empty()
+        && args.objectives.is_empty()
+        && args.classes.is_empty()
+    {
+        bail!(
+            "nothing to render: give --unit (for instance --unit class:0), --layer, --class or --objective"
+        );
     }
     FrameRate::new(args.fps)?;
     let mut preset = args.settings.preset_or(context, DEFAULT_PRESET)?;
@@ -135,6 +149,13 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let model = oneiro_jobs::model::load(context, &spec)?;
     let mut objectives = Vec::new();
     let mut lists = args.units.clone();
+    for layer in &args.layers {
+        let channels = match &args.channels {
+            Some(channels) => channels.clone(),
+            None => Numbers::Of(model.channels_for_grid(layer)?),
+        };
+        lists.push(UnitList::Channels { layer: layer.clone(), channels, position: String::new() });
+    }
     for classes in &args.classes {
         lists.push(UnitList::parse_classes(classes)?);
     }

@@ -31,12 +31,12 @@ pub const STEPS: usize = 128;
 /// The sections of the embedded network's page. Each has a heading, a note, and units.
 const SECTIONS: &[(&str, &str, &[&str])] = &[
     (
-        "conv1",
-        "The first layer, after its ReLU, sees 3 by 3 pixels: edges of one direction, between two colours.",
-        &["relu1:15", "relu1:20", "relu1:36", "relu1:4", "relu1:58", "relu1:60"],
+        "relu1",
+        "The first convolution, behind its ReLU. A unit sees 3 by 3 pixels: edges of one direction, between two colours.",
+        &["relu1:4", "relu1:15", "relu1:20", "relu1:36", "relu1:58", "relu1:60"],
     ),
     (
-        "fire3",
+        "fire3.expand3x3",
         "A few layers on, units see small textures: lines, meshes, dots.",
         &[
             "fire3.expand3x3:1",
@@ -48,7 +48,7 @@ const SECTIONS: &[(&str, &str, &[&str])] = &[
         ],
     ),
     (
-        "fire5",
+        "fire5.expand3x3",
         "Textures become patterns with curves and corners.",
         &[
             "fire5.expand3x3:1",
@@ -60,7 +60,7 @@ const SECTIONS: &[(&str, &str, &[&str])] = &[
         ],
     ),
     (
-        "fire7",
+        "fire7.expand3x3",
         "Units look for parts of things: eyes, fur, snouts.",
         &[
             "fire7.expand3x3:1",
@@ -173,7 +173,7 @@ impl Job for DemoJob {
                     Figure { width, height, inside: Some(bytes), ..figure }
                 });
             }
-            sections.push(Section { heading, note, figures });
+            sections.push(Section { heading, note, figures, ..Section::default() });
         }
         let place = Place::first(Role::Page);
         let mut text = text_of_model(model)?;
@@ -217,5 +217,6 @@ fn figure(model: &LoadedModel, file: String, unit: &UnitReport, size: [usize; 2]
         "oneiro render {} --unit \"{}\" --size {}x{} --steps {} --seed {} --out {file}",
         model.source, unit.unit, size[1], size[0], unit.steps, unit.seed
     );
-    Figure { file, command, ..figures::of_unit(&unit.unit, unit) }
+    let caption = unit.unit.strip_prefix("class:").unwrap_or(&unit.unit);
+    Figure { file, command, ..figures::of_unit(caption, unit) }
 }

@@ -196,7 +196,7 @@ impl GroupsJob {
                 )?);
             }
             let heading = format!("Group {}: {} units", i + 1, group.channels.len());
-            sections.push(Section { heading, note: about(group), figures });
+            sections.push(Section { heading, note: about(group), figures, ..Section::default() });
         }
         let intro = format!(
             "Units of layer {} that answer the same positions of the same images. They are joined while the mean correlation \

@@ -127,7 +127,12 @@ impl KernelsJob {
         Ok(Page {
             title: model.title.clone(),
             intro,
-            sections: vec![Section { heading: self.layer.clone(), note: String::new(), figures }],
+            sections: vec![Section {
+                heading: self.layer.clone(),
+                note: String::new(),
+                figures,
+                ..Section::default()
+            }],
             footer: figures::footer(model, "none"),
             text,
         })

@@ -323,7 +323,12 @@ impl Made<'_> {
                 }
                 figures.push(figures::with_picture(figure, &shown)?);
             }
-            sections.push(Section { heading: row.title.clone(), note: String::new(), figures });
+            sections.push(Section {
+                heading: row.title.clone(),
+                note: String::new(),
+                figures,
+                ..Section::default()
+            });
         }
         let names: Vec<String> = work.settings.iter().map(|s| s.preset.title()).collect();
         Ok(Page {

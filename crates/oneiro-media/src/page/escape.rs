@@ -23,8 +23,8 @@ impl std::fmt::Display for Escaped<'_> {
     }
 }
 
-/// The name of a unit, such as "conv1:3", with line breaks allowed before a colon and after a dot only, so
-/// that no line ends inside a number.
+/// The name of a unit, such as "conv1:3" or "class:hen", with line breaks allowed after a dot or a colon
+/// only, and before a colon in front of a number, so that ":3" stays together.
 pub(super) struct Name<'a>(pub &'a str);
 
 impl std::fmt::Display for Name<'_> {
@@ -32,7 +32,8 @@ impl std::fmt::Display for Name<'_> {
         let mut rest = self.0;
         while let Some(at) = rest.find([':', '.']) {
             let (before, mark) = (&rest[..at], &rest[at..=at]);
-            let (before_mark, behind) = if mark == ":" { ("<wbr>", "") } else { ("", "<wbr>") };
+            let is_before_number = mark == ":" && rest[at + 1..].starts_with(|c: char| c.is_ascii_digit());
+            let (before_mark, behind) = if is_before_number { ("<wbr>", "") } else { ("", "<wbr>") };
             write!(f, "{}{before_mark}{mark}{behind}", Escaped(before))?;
             rest = &rest[at + 1..];
         }

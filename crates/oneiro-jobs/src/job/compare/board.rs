@@ -94,7 +94,7 @@ impl Board {
                 drawn.push(figures::with_jpeg(figure, &tile.image)?);
             }
             let (heading, note) = (row.heading.clone(), row.note.clone());
-            sections.push(Section { heading, note, figures: drawn });
+            sections.push(Section { heading, note, figures: drawn, ..Section::default() });
         }
         let intro = std::iter::once(&self.subtitle).chain(&self.words);
         let intro = intro.filter(|words| !words.is_empty()).cloned().collect::<Vec<_>>().join("\n\n");

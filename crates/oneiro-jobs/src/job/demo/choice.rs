@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::job::error::JobError;
 use crate::job::render::work::UnitRequest;
 use crate::model::LoadedModel;
+use crate::model::layer_grid::{note, shown, spread};
 use crate::model::unit_list::CLASSES;
 
 /// Number of layers that the demo's page shows.
@@ -64,42 +65,9 @@ pub(super) fn sections(model: &LoadedModel) -> Result<Vec<DemoSection>> {
 }
 
 fn of_layer(layer: &Layer) -> DemoSection {
-    let sees =
-        layer.fields.first().map(|(_, field)| field.extent.iter().map(usize::to_string).collect::<Vec<_>>());
-    let sees = sees.filter(|sees| !sees.is_empty());
-    let sees = sees.map_or(String::new(), |sees| format!("A unit sees {} pixels. ", sees.join(" by ")));
     let unit = |channel| {
         UnitRequest::new(Unit { target: UnitTarget::Channel(layer.name.clone(), channel) }.to_string())
     };
     let units: Vec<UnitRequest> = spread(layer.channels, UNITS).into_iter().map(unit).collect();
-    let note = format!("{sees}{}", shown(units.len(), layer.channels, "channels"));
-    DemoSection { heading: layer.name.clone(), note, units }
-}
-
-/// Says how many of all units are shown.
-fn shown(units: usize, all: usize, what: &str) -> String {
-    if units == all {
-        format!("All {all} {what}.")
-    } else {
-        format!("{units} of {all} {what}, evenly spread.")
-    }
-}
-
-/// Returns indices of `wanted` out of `count` items, evenly spaced from the first to the last; all if there
-/// are fewer.
-fn spread(count: usize, wanted: usize) -> Vec<usize> {
-    let wanted = wanted.min(count);
-    (0..wanted).map(|i| if wanted > 1 { i * (count - 1) / (wanted - 1) } else { 0 }).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn things_are_spread_from_the_first_to_the_last() {
-        assert_eq!(spread(100, 4), [0, 33, 66, 99]);
-        assert_eq!(spread(3, 8), [0, 1, 2]);
-        assert_eq!((spread(1, 4), spread(0, 4), spread(9, 1)), (vec![0], vec![], vec![0]));
-    }
+    DemoSection { heading: layer.name.clone(), note: note(layer, units.len()), units }
 }

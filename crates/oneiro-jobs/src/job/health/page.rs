@@ -48,7 +48,12 @@ pub(super) fn page(
     sections.push(layers(report));
     if !report.not_judged.is_empty() {
         let note = report.not_judged.join("\n\n");
-        sections.push(Section { heading: "Not judged".to_owned(), note, figures: Vec::new() });
+        sections.push(Section {
+            heading: "Not judged".to_owned(),
+            note,
+            figures: Vec::new(),
+            ..Section::default()
+        });
     }
     let title = format!("Health of {}", model.title);
     Ok(Page {
@@ -128,7 +133,7 @@ fn perhaps(report: &HealthReport) -> Option<Section> {
         found.join(", ")
     );
     let heading = format!("Perhaps chasing noise: {}", found.len());
-    (!found.is_empty()).then(|| Section { heading, note, figures: Vec::new() })
+    (!found.is_empty()).then(|| Section { heading, note, figures: Vec::new(), ..Section::default() })
 }
 
 const ABOUT_DIVERSITY: &str = "Filters of a layer that answer alike tell less than independent ones. The diversity is the number of \
@@ -152,5 +157,5 @@ fn layers(report: &HealthReport) -> Section {
     };
     let lines: Vec<String> = report.layers.iter().map(line).collect();
     let note = format!("{ABOUT_DIVERSITY}\n\n{}", lines.join("\n\n"));
-    Section { heading: "Layers".to_owned(), note, figures: Vec::new() }
+    Section { heading: "Layers".to_owned(), note, figures: Vec::new(), ..Section::default() }
 }

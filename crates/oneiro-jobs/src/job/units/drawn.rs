@@ -170,8 +170,8 @@ impl Drawn<'_> {
                     // In a section of its own, so that images and their maps stand in equal columns.
                     false => sections.push(Section {
                         heading: "optimised picture".into(),
-                        note: String::new(),
                         figures: vec![figure],
+                        ..Section::default()
                     }),
                 }
             }
@@ -180,14 +180,19 @@ impl Drawn<'_> {
                 figures.push(figure(example, crop)?);
             }
             let note = if at == 0 { self.about(unit, layer)? } else { String::new() };
-            sections.push(Section { heading, note, figures });
+            sections.push(Section { heading, note, figures, ..Section::default() });
             if at == 0 && !self.heat(0).is_empty() {
                 let pairs = unit.best.iter().zip(self.heat(0));
                 let of = |(example, heat): (&ExampleRecord, &Image)| {
                     figure(example, enlarged(heat.clone(), TILE)?)
                 };
                 let figures = pairs.map(of).collect::<Result<_>>()?;
-                sections.push(Section { heading: HEAT.into(), note: String::new(), figures });
+                sections.push(Section {
+                    heading: HEAT.into(),
+                    note: String::new(),
+                    figures,
+                    ..Section::default()
+                });
             }
         }
         for driven in &self.driven {
@@ -197,7 +202,12 @@ impl Drawn<'_> {
         for plot in plots::of_unit(self.scan, unit)? {
             figures.push(figures::with_picture(Figure::default(), &plot)?);
         }
-        sections.push(Section { heading: "responses".into(), note: String::new(), figures });
+        sections.push(Section {
+            heading: "responses".into(),
+            note: String::new(),
+            figures,
+            ..Section::default()
+        });
         Ok(sections)
     }
 
@@ -215,7 +225,7 @@ impl Drawn<'_> {
                         false => format!("{shown} of {} units", layer.channels),
                     };
                     let (heading, figures) = (layer.name.clone(), vec![figure]);
-                    sections.push(Section { heading, note, figures });
+                    sections.push(Section { heading, note, figures, ..Section::default() });
                 }
             }
         }

@@ -143,7 +143,7 @@ impl<'a> Driven<'a> {
                 });
             }
             let heading = self.heading(heading, is_alone);
-            sections.push(Section { heading, note: note.clone(), figures });
+            sections.push(Section { heading, note: note.clone(), figures, ..Section::default() });
         }
         Ok(sections)
     }

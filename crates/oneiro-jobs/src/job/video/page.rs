@@ -1,6 +1,7 @@
 //! An HTML page on which the clips of all units play side by side, in step.
 
 use oneiro_media::{Figure, Image, Page, PngText, Section};
+use oneiro_net::analysis::Layer;
 
 use super::VideoJob;
 use crate::error::Result;
@@ -8,6 +9,8 @@ use crate::job::render::{Finished, PreparedUnits};
 use crate::job::scan::examples::Examples;
 use crate::job::units::plots;
 use crate::job::{Run, figures};
+use crate::model::unit_list::CLASSES;
+use crate::model::{LoadedModel, layer_grid};
 use crate::numbers::short;
 
 /// Introduction of the page.
@@ -35,8 +38,39 @@ fn of_data(run: &Run<'_>, examples: &Examples, unit: &str) -> Result<Vec<Figure>
     Ok(figures)
 }
 
+/// The heading under which a unit stands beside others: its layer, or "classes".
+fn group_of(unit: &str) -> String {
+    match unit.rsplit_once(':') {
+        Some(("class", _)) => CLASSES.to_owned(),
+        Some((layer, _)) => layer.to_owned(),
+        None => unit.to_owned(),
+    }
+}
+
+/// Says below the name of a layer how much its units see, and how many of them are shown.
+fn add_notes(model: &LoadedModel, sections: &mut [Section]) -> Result<()> {
+    let layers = model.layers()?.layers;
+    for section in sections {
+        let units = section.figures.len() / section.abreast.max(1);
+        let is_it =
+            |layer: &&Layer| layer.name == section.heading || layer.aliases.contains(&section.heading);
+        section.note = match (section.heading.as_str(), layers.iter().find(is_it)) {
+            (CLASSES, _) => model
+                .model
+                .class_count()
+                .map_or(String::new(), |all| layer_grid::shown(units, all, "classes")),
+            (_, Some(layer)) => {
+                format!("{}{}", layer_grid::sees(layer), layer_grid::shown(units, layer.channels, "channels"))
+            }
+            (_, None) => String::new(),
+        };
+    }
+    Ok(())
+}
+
 impl VideoJob {
-    /// Returns the HTML page, with a section for each unit.
+    /// Returns the HTML page, with a section for each unit, or for each layer where a unit has one picture
+    /// of each input.
     pub(super) fn page(
         &self,
         run: &Run<'_>,
@@ -47,20 +81,28 @@ impl VideoJob {
     ) -> Result<Page> {
         let model = work.model;
         let mut sections: Vec<Section> = Vec::new();
+        // Variants of a unit, and its data, fill a row of their own.
+        let joins = examples.is_none() && work.settings.len() == 1;
         for result in finished {
             let report = &result.report;
-            let heading = report.unit.clone();
-            if sections.last().is_none_or(|section| section.heading != heading) {
+            let heading = if joins { group_of(&report.unit) } else { report.unit.clone() };
+            let abreast = result.rendered.images.len();
+            if sections.last().is_none_or(|s| s.heading != heading || joins && s.abreast != abreast) {
                 let figures = match examples {
                     Some(examples) => of_data(run, examples, &heading)?,
                     None => Vec::new(),
                 };
-                sections.push(Section { heading, figures, ..Section::default() });
+                let abreast = if joins { abreast } else { 1 };
+                sections.push(Section { heading, figures, abreast, ..Section::default() });
             }
             let Some(section) = sections.last_mut() else { continue };
             for picture in &result.rendered.images {
                 let drawn = self.flow.drawn(picture, &result.rendered.images)?;
                 let mut caption = picture.input.clone();
+                if joins {
+                    let unit = report.unit.strip_prefix("class:").unwrap_or(&report.unit);
+                    caption = if abreast > 1 { format!("{unit} · {caption}") } else { unit.to_owned() };
+                }
                 if drawn.frames > 1 {
                     for (name, value) in [("κ", report.kappa), ("γ", report.gamma)] {
                         caption += &value.map_or(String::new(), |value| format!(" · {name} {value}"));
@@ -76,6 +118,9 @@ impl VideoJob {
                     figures::with_picture(figure, &drawn)?
                 });
             }
+        }
+        if joins {
+            add_notes(model, &mut sections)?;
         }
         let mut names: Vec<String> = work.settings.iter().map(|s| s.preset.title()).collect();
         names.dedup();

@@ -68,7 +68,7 @@ pub(super) fn section(
         figures.push(with_jpeg(figure, &all)?);
     }
     let note = if figures.is_empty() { NONE } else { ABOUT }.to_owned();
-    Ok(Section { heading: "Classes and cues".to_owned(), note, figures })
+    Ok(Section { heading: "Classes and cues".to_owned(), note, figures, ..Section::default() })
 }
 
 /// What a scan knows of a class, if it has the classes.

@@ -140,7 +140,7 @@ pub(super) fn section(
         Verdict::Noise => "Chasing noise",
         _ => "Duplicates",
     };
-    Ok(Section { heading: format!("{heading}: {}", all.len()), note, figures })
+    Ok(Section { heading: format!("{heading}: {}", all.len()), note, figures, ..Section::default() })
 }
 
 /// What a scan knows of a unit, if it knows its layer.
