@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use oneiro_jobs::files::{check_folder, create_folder};
-use oneiro_jobs::job::health::fail_on::FailOn;
+use oneiro_jobs::job::health::fail_on::{Counted, FailOn};
 use oneiro_jobs::job::health::table::{ModelHealth, judge_each, models_in};
 use oneiro_jobs::job::health::{ClassHealth, HealthJob, HealthReport, Verdict};
 use oneiro_jobs::job::parts::Parts;
@@ -31,8 +31,9 @@ Examples:
   oneiro health model.onnx                            # without data: by synthetic pictures; less is certain
   oneiro health model.onnx photos.scan --json > health.json
   oneiro health checkpoints/ photos/                  # a line for each model of a folder
-  oneiro health model.onnx photos.scan --fail-on 'dead>5%' --fail-on 'duplicate>0'
+  oneiro health model.onnx photos.scan --fail-on 'dead>5%' --fail-on 'suspicion>=0.5' --fail-on 'right<90%'
 
+In place of MODEL, a folder of .onnx files gives a table with a line for each.
 Verdicts: dead (never active), always_on (active everywhere, so no filter but a linear map), noise (answers pixel noise
 rather than pictures), duplicate (equals another filter of its layer up to a factor), healthy. docs/health.md says how each
 is found and how sure it is. Exit code 3 says that a condition of --fail-on holds.")]
@@ -53,8 +54,9 @@ pub struct Args {
     /// takes as long as a sheet of all filters
     #[arg(long, requires = "data")]
     optimise: bool,
-    /// Exit with 3 if this holds, such as 'dead>5%' or 'noise>=3'; may be given several times. Verdicts that
-    /// are less than half sure, or 70 % for noise, do not count
+    /// Exit with 3 if this holds, such as 'dead>5%', 'noise>=3', 'suspicion>=0.5' (of any class) or 'right<90%'
+    /// (images named rightly); may be given several times. Verdicts that are less than half sure, or 70 % for
+    /// noise, do not count
     #[arg(long, value_name = "CONDITION")]
     fail_on: Vec<FailOn>,
     /// Write the report as a page, with pictures of the unhealthy filters
@@ -115,38 +117,20 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         context.note(&format!("the page is {}", page.display()));
     }
     let mut code = ExitCode::SUCCESS;
+    let counted = Counted::from(&report);
     for condition in &args.fail_on {
-        if let Some(said) = holds(condition, |verdict| sure(&report, verdict), report.units()) {
+        if let Some(said) = condition.holds(&counted).map_err(|why| anyhow!("--fail-on {why}"))? {
             crate::terminal::complain(&said);
             code = ExitCode::from(CONDITION_HOLDS);
         } else {
             context.note(&format!("{condition} does not hold"));
         }
     }
-    let guesses = report.units() - Verdict::ALL.iter().map(|verdict| report.sure(*verdict)).sum::<usize>();
+    let guesses = report.units() - counted.sure.values().sum::<usize>();
     if !args.fail_on.is_empty() && guesses > 0 {
-        context.note(&format!(
-            "verdicts on {guesses} filters are guesses and do not count; more images make them surer"
-        ));
+        context.note(&format!("verdicts on {guesses} filters are guesses and do not count"));
     }
     Ok(code)
-}
-
-/// Filters that count for a condition: with a verdict that is no guess. A filter with a guess is healthy.
-fn sure(report: &HealthReport, verdict: Verdict) -> usize {
-    let others = Verdict::ALL.into_iter().filter(|other| *other != Verdict::Healthy);
-    match verdict {
-        Verdict::Healthy => report.units() - others.map(|other| report.sure(other)).sum::<usize>(),
-        _ => report.sure(verdict),
-    }
-}
-
-/// Returns a sentence for the terminal if a condition holds. `count` returns the number of filters for each
-/// verdict.
-fn holds(condition: &FailOn, count: impl Fn(Verdict) -> usize, filters: usize) -> Option<String> {
-    let found = condition.holds(count, filters)?;
-    let share = 100.0 * found as f64 / filters.max(1) as f64;
-    Some(format!("{condition} holds: {found} of {filters} filters, {share:.1} %"))
 }
 
 /// A line for each model of a folder.
@@ -173,17 +157,19 @@ fn table(context: &Context, args: &Args, job: &HealthJob, folder: &Path) -> Resu
             }
             let percent = |share: f64| format!("{:>7.1} %", 100.0 * share);
             let mut cells: Vec<String> =
-                Verdict::ALL[..4].iter().map(|verdict| percent(row.share(*verdict))).collect();
+                Verdict::ALL[..4].iter().map(|verdict| percent(row.sure_share(*verdict))).collect();
             cells.push(row.diversity.map_or_else(|| format!("{:>9}", "?"), percent));
             let right = row.accuracy.map(|of| of.right as f64 / of.known as f64);
             cells.push(right.map_or_else(|| format!("{:>9}", "?"), percent));
+            let chance =
+                if row.is_near_chance { "; names hardly more than by chance, so it says little" } else { "" };
             let nothing = if row.classes_judged > 0 { "none" } else { "not judged" };
             let class = row.most_suspected.as_ref().map_or_else(
                 || nothing.to_owned(),
                 |class| format!("{} ({:.2}): {}", class.name, class.suspicion, class.cue()),
             );
             context.print(&format!(
-                "{:width$}  {:>7}  {}  {class}",
+                "{:width$}  {:>7}  {}  {class}{chance}",
                 name(row),
                 row.filters,
                 cells.join("  ")
@@ -193,12 +179,8 @@ fn table(context: &Context, args: &Args, job: &HealthJob, folder: &Path) -> Resu
     let mut has_condition = false;
     for row in rows.iter().filter(|row| row.failed.is_none()) {
         for condition in &args.fail_on {
-            let of = |verdict: Verdict| row.sure.get(&verdict).copied().unwrap_or(0);
-            let unhealthy =
-                || Verdict::ALL.into_iter().filter(|v| *v != Verdict::Healthy).map(of).sum::<usize>();
-            let count =
-                |verdict| if verdict == Verdict::Healthy { row.filters - unhealthy() } else { of(verdict) };
-            if let Some(said) = holds(condition, count, row.filters) {
+            let said = condition.holds(&Counted::from(row));
+            if let Some(said) = said.map_err(|why| anyhow!("--fail-on {why} ({})", row.model))? {
                 crate::terminal::complain(&format!("{}: {said}", row.model));
                 has_condition = true;
             }
@@ -261,7 +243,7 @@ fn print(context: &Context, report: &HealthReport) -> Result<()> {
         context.print(&format!("{of} is suspected to follow a cue that is not its object"))?;
     }
     for line in &report.not_judged {
-        context.note(&format!("not judged: {line}"));
+        context.print(&format!("not judged: {line}"))?;
     }
     Ok(())
 }

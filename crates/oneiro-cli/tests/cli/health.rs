@@ -103,6 +103,27 @@ fn a_condition_that_holds_is_exit_code_3() {
 }
 
 #[test]
+fn conditions_on_classes_hold_or_cannot_be_judged() {
+    let place = place();
+    let report = place.json(&["health", "net.onnx", "photos", "--json"]);
+    let accuracy = &report["accuracy"];
+    let (known, right) = (accuracy["known"].as_f64().unwrap(), accuracy["right"].as_f64().unwrap());
+    let share = 100.0 * right / known;
+    let confusions = report["confusions"].as_array().unwrap();
+    let sum: f64 = confusions.iter().map(|of| of["right"].as_f64().unwrap()).sum();
+    assert_eq!(sum, right, "{confusions:?}");
+    let outcome = place.run(&["health", "net.onnx", "photos", "--fail-on", &format!("right<={share}%")]);
+    assert_eq!(outcome.code, Some(3), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("images are named rightly"), "{}", outcome.stderr);
+    let outcome = place.run(&["health", "net.onnx", "photos", "--fail-on", "right<0%"]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    // Without images nothing is known of names: that is no pass.
+    let outcome = place.run(&["health", "net.onnx", "--fail-on", "right<90%"]);
+    assert_eq!(outcome.code, Some(1), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("the data has no classes that the network knows"), "{}", outcome.stderr);
+}
+
+#[test]
 fn a_condition_is_asked_of_every_model_of_a_folder() {
     let place = place();
     for name in ["early", "late"] {

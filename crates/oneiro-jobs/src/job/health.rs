@@ -36,7 +36,7 @@ mod verdict;
 mod words;
 
 pub use bias::ClassHealth;
-pub use report::{HealthReport, LayerHealth, LayerSummary, UnitHealth};
+pub use report::{ClassConfusion, HealthReport, LayerHealth, LayerSummary, UnitHealth};
 pub use verdict::Verdict;
 
 /// Images in each list of a unit, in a scan that is made for a report.

@@ -32,7 +32,7 @@ mod unseen;
 const IMAGES: usize = 96;
 const CLIPS: usize = 64;
 /// Images that a network has to name rightly, as a multiple of chance, for its classes to be judged.
-const CHANCE: f64 = 1.35;
+pub(super) const CHANCE: f64 = 1.35;
 /// Share of other classes' pictures that a cue has to bring over before the class's own are looked at.
 const SUFFICES: f64 = 0.15;
 /// Cues of a class that are looked at more closely, at most this many of each kind.
@@ -48,6 +48,8 @@ const NAMED: usize = 3;
 const SHOWN: f64 = 0.8;
 /// Suspicion from which a class clearly follows a cue.
 pub(super) const CLEAR: f64 = 0.5;
+/// Suspicion from which it is strong.
+const STRONG: f64 = 0.7;
 /// The evidence of a class that could not be judged.
 const NOT_JUDGED: &str = "not_judged";
 /// Pictures that are kept of each class, to show what its cue does.
@@ -74,14 +76,18 @@ impl ClassHealth {
         !self.evidence.contains_key(NOT_JUDGED)
     }
 
-    /// The suspicion with a word: strong from .7, clear from .5, else weak.
+    /// The suspicion with a word: strong from .7, clear from .5, else weak; and whether half of it is a guess.
     pub fn strength(&self) -> String {
         let word = match self.suspicion {
-            strong if strong >= 0.7 => "strong",
+            strong if strong >= STRONG => "strong",
             clear if clear >= CLEAR => "clear",
             _ => "weak",
         };
-        format!("suspicion {:.2}, {word}", self.suspicion)
+        let guess = match self.evidence.contains_key("synthetic_pictures_named_so_with_cue") {
+            true => "; whether it needs the cue is a guess",
+            false => "",
+        };
+        format!("suspicion {:.2}, {word}{guess}", shown(self.suspicion))
     }
 
     /// The cue in words.
@@ -120,10 +126,30 @@ impl ClassHealth {
     }
 }
 
-/// A picture of another class, without and with a cue, and the names that the network gives it.
+/// The suspicion to two digits, rounded so that it reaches no bound which it does not reach.
+fn shown(suspicion: f64) -> f64 {
+    let near = (100.0 * suspicion).round() / 100.0;
+    let crossed = [CLEAR, STRONG].into_iter().any(|bound| suspicion < bound && near >= bound);
+    if crossed { (100.0 * suspicion).floor() / 100.0 } else { near }
+}
+
+/// A picture as it is and changed, and the names that the network gives it.
 pub(super) struct Changed {
     pub pictures: [Image; 2],
     pub names: [String; 2],
+    /// What was done.
+    pub by: Change,
+}
+
+/// What is done to a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    /// The cue is laid over a picture of another class.
+    Laid,
+    /// The cue is laid over one of the class's own.
+    LaidOverOwn,
+    /// The cue is taken out of one of the class's own.
+    TakenOut,
 }
 
 /// The classes of a network, and why some could not be judged.
@@ -186,7 +212,7 @@ pub(super) fn judge(run: &Run<'_>, scan: Option<&ScanFile>) -> Result<Judged> {
     }
     drop(task);
     let (mut classes, mut changed) = (Vec::new(), Vec::new());
-    let mut few = 0;
+    let (mut few, mut called_up) = (0, Vec::new());
     let donors: Vec<&Labelled> = labelled.iter().filter(|one| one.class.is_some()).collect();
     let mut task = Task::new(run.context, "judging classes", names.len() as u64);
     for (class, name) in names.iter().enumerate() {
@@ -213,13 +239,21 @@ pub(super) fn judge(run: &Run<'_>, scan: Option<&ScanFile>) -> Result<Judged> {
         };
         let mut health = ClassHealth { name: name.clone(), suspicion: 0.0, evidence: Map::new() };
         let mut brought_over = Vec::new();
-        match own {
-            None if candidates.is_empty() => {}
-            None => {
-                few += 1;
-                let why = format!("fewer than {} images of it", own::LEAST);
-                health.evidence.insert(NOT_JUDGED.to_owned(), Value::from(why));
+        if examples.count(class) < own::LEAST {
+            few += 1;
+            let why = format!("fewer than {} images of it", own::LEAST);
+            health.evidence.insert(NOT_JUDGED.to_owned(), Value::from(why));
+            if let Some(&best) = candidates.first() {
+                let cue = words(&cues, best, &suffices, None);
+                called_up.push(format!("{name} ({cue}, {:.0} %)", 100.0 * (base + gains[best])));
+                let mut put = |name: &str, value: Value| health.evidence.insert(name.to_owned(), value);
+                put("called_up_by", Value::from(cue));
+                put("others_named_so", Value::from(rounded(base)));
+                put("others_named_so_with_cue", Value::from(rounded(base + gains[best])));
             }
+        }
+        match own {
+            None => {}
             Some(own) => {
                 let mut best = f64::NEG_INFINITY;
                 for &i in &candidates {
@@ -239,6 +273,7 @@ pub(super) fn judge(run: &Run<'_>, scan: Option<&ScanFile>) -> Result<Judged> {
                         let named = after[i].iter().map(Scores::named).collect::<Vec<_>>();
                         let of_others = others.iter().map(|i| (&pictures[*i], [before[*i], named[*i]]));
                         brought_over = changed_by(&cues[i], class, &names, of_others)?;
+                        brought_over.extend(own.changed(&mut logits, &cues[i], &names, CHANGED)?);
                     }
                 }
             }
@@ -249,14 +284,29 @@ pub(super) fn judge(run: &Run<'_>, scan: Option<&ScanFile>) -> Result<Judged> {
     }
     examples.say();
     less_the_usual_motion(&mut classes);
-    let not_judged = match few {
-        0 => Vec::new(),
-        _ => vec![format!(
-            "{few} classes: they have fewer than {} images of their own, so whether they need a cue is unknown",
-            own::LEAST
-        )],
+    Ok(Judged { classes, changed, not_judged: of_few_images(few, &called_up) })
+}
+
+/// What is said of classes with too few images; `called_up` are those that a cue calls up.
+fn of_few_images(few: usize, called_up: &[String]) -> Vec<String> {
+    /// Classes that are named.
+    const NAMED: usize = 20;
+    let who = match few {
+        0 => return Vec::new(),
+        1 => "one class, which has".to_owned(),
+        _ => format!("{few} classes, which have"),
     };
-    Ok(Judged { classes, changed, not_judged })
+    let least = own::LEAST;
+    let lead = match called_up {
+        [] => "No cue calls any of them up in other classes' images.".to_owned(),
+        some => format!(
+            "In other classes' images a cue calls up {} of them, which may mean little: {}{}.",
+            some.len(),
+            some[..some.len().min(NAMED)].join("; "),
+            if some.len() > NAMED { "; and others" } else { "" }
+        ),
+    };
+    vec![format!("{who} fewer than {least} images, so whether they need a cue is unknown. {lead}")]
 }
 
 /// The first pictures that a cue brings over to a class, each of another name before. A picture comes with
@@ -278,6 +328,7 @@ fn changed_by<'a>(
         found.push(Changed {
             pictures: [without, with],
             names: [before, after].map(|class| names[class].clone()),
+            by: Change::Laid,
         });
         if found.len() == CHANGED {
             break;
@@ -390,6 +441,9 @@ fn evidence(
     put("own_right_with_cue_taken_out", Value::from(rounded(effect.without)));
     put("own_show_cue_more_than_others", Value::from(rounded(effect.shown)));
     put("own_images", Value::from(effect.images));
+    put("others_right_lost_by_taking_out", Value::from(rounded(effect.cost)));
+    put("suffices", Value::from(rounded(suffices(best))));
+    put("needed", Value::from(rounded(effect.needed())));
     evidence
 }
 
@@ -406,6 +460,20 @@ mod tests {
     fn class(suspicion: f64, cue: &str) -> ClassHealth {
         let evidence = Map::from_iter([("cue".to_owned(), Value::from(cue))]);
         ClassHealth { name: String::new(), suspicion, evidence }
+    }
+
+    #[test]
+    fn a_bound_is_not_reached_by_rounding() {
+        assert_eq!([0.498, 0.5, 0.6999, 0.989, 0.294].map(shown), [0.49, 0.5, 0.69, 0.99, 0.29]);
+    }
+
+    #[test]
+    fn classes_of_few_images_are_not_judged_and_those_that_a_cue_calls_up_are_named() {
+        assert!(of_few_images(0, &[]).is_empty());
+        let said = of_few_images(3, &["hen (red, 40 %)".into()]).remove(0);
+        assert!(said.starts_with("3 classes, which have fewer than 5 images"), "{said}");
+        assert!(said.contains("calls up 1 of them, which may mean little: hen (red, 40 %)."), "{said}");
+        assert!(of_few_images(1, &[]).remove(0).contains("No cue calls any of them up"));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use oneiro_media::{Page, PngText, Section};
 
 use super::bias::{CLEAR, Changed, ClassHealth};
-use super::report::{HealthReport, LayerHealth};
+use super::report::{HealthReport, LayerHealth, UnitHealth};
 use super::units::PERHAPS_NOISE;
 use super::verdict::Verdict;
 use crate::error::Result;
@@ -37,7 +37,7 @@ pub(super) fn page(
     let suspected = suspected(report);
     let of_classes: Vec<&ClassHealth> = suspected.iter().map(|class| &report.classes[*class]).collect();
     if !report.classes.is_empty() {
-        sections.push(classes::section(run, report, &suspected, changed, scan)?);
+        sections.extend(classes::sections(run, report, &suspected, changed, scan)?);
     }
     for verdict in Verdict::ALL.into_iter().filter(|verdict| *verdict != Verdict::Healthy) {
         if report.count(verdict) > 0 {
@@ -47,7 +47,8 @@ pub(super) fn page(
     sections.extend(perhaps(report));
     sections.push(layers(report));
     if !report.not_judged.is_empty() {
-        let note = report.not_judged.join("\n\n");
+        let sentence = |line: &String| if line.ends_with('.') { line.clone() } else { format!("{line}.") };
+        let note = report.not_judged.iter().map(sentence).collect::<Vec<_>>().join("\n\n");
         sections.push(Section {
             heading: "Not judged".to_owned(),
             note,
@@ -98,14 +99,16 @@ fn intro(report: &HealthReport, suspected: &[&ClassHealth], of_clips: bool) -> S
         }
         None => {
             let judged = report.classes.iter().filter(|class| class.is_judged()).count();
+            let but = "no class seems to follow a cue that is not its object";
             match (judged, report.classes.len()) {
-                (0, _) => String::new(),
-                (judged, all) if judged == all => {
-                    "\n\nNo class seems to follow a cue that is not its object.".to_owned()
+                (0, 0) => String::new(),
+                (0, all) => {
+                    format!("\n\nNone of the {all} classes could be judged; the end of the page says why.")
                 }
-                (judged, all) => format!(
-                    "\n\nOf {judged} classes that could be judged, of {all}, none seems to follow a cue that is not its object."
-                ),
+                (judged, all) if judged == all => format!("\n\nOf {all} classes, {but}."),
+                (judged, all) => {
+                    format!("\n\nOf the {judged} classes that could be judged, of {all}, {but}.")
+                }
             }
         }
     };
@@ -138,7 +141,23 @@ fn perhaps(report: &HealthReport) -> Option<Section> {
 
 const ABOUT_DIVERSITY: &str = "Filters of a layer that answer alike tell less than independent ones. The diversity is the number of \
      independent filters that would vary as much; a low share of all means that the layer is larger than its task, or that \
-     filters collapsed.";
+     filters collapsed. Channels with a verdict are listed; guesses stand in square brackets.";
+
+/// The channels of a layer with a verdict: of a duplicate with the one that it equals, guesses in brackets.
+fn channels(layer: &LayerHealth, verdict: Verdict) -> String {
+    /// Channels that are listed.
+    const LISTED: usize = 40;
+    let units: Vec<&UnitHealth> = layer.units.iter().filter(|unit| unit.verdict == verdict).collect();
+    let said = |unit: &&UnitHealth| {
+        let of = unit.of.map_or_else(String::new, |of| format!(" (as {of})"));
+        if unit.is_sure() { format!("{}{of}", unit.channel) } else { format!("[{}{of}]", unit.channel) }
+    };
+    let mut listed: Vec<String> = units.iter().take(LISTED).map(said).collect();
+    if units.len() > LISTED {
+        listed.push(format!("and {} more", units.len() - LISTED));
+    }
+    listed.join(", ")
+}
 
 /// A line for each layer.
 fn layers(report: &HealthReport) -> Section {
@@ -146,14 +165,14 @@ fn layers(report: &HealthReport) -> Section {
         let sick: Vec<String> = Verdict::ALL
             .into_iter()
             .filter(|verdict| *verdict != Verdict::Healthy && layer.count(*verdict) > 0)
-            .map(|verdict| format!("{} {}", layer.count(verdict), verdict.name().replace('_', " ")))
+            .map(|verdict| format!("{} {}", verdict.name().replace('_', " "), channels(layer, verdict)))
             .collect();
-        let sick = if sick.is_empty() { "all healthy".to_owned() } else { sick.join(", ") };
+        let sick = if sick.is_empty() { "no verdict".to_owned() } else { sick.join("; ") };
         let rank = layer.summary.effective_rank.map_or_else(String::new, |rank| {
             let share = 100.0 * rank / layer.units.len().max(1) as f64;
             format!("; as diverse as {rank:.1} independent filters ({share:.0} %)")
         });
-        format!("{}: {} filters, {sick}{rank}", layer.name, layer.units.len())
+        format!("{} ({} filters): {sick}{rank}", layer.name, layer.units.len())
     };
     let lines: Vec<String> = report.layers.iter().map(line).collect();
     let note = format!("{ABOUT_DIVERSITY}\n\n{}", lines.join("\n\n"));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::bias::ClassHealth;
+use super::bias::{CHANCE, ClassHealth};
 use super::verdict::Verdict;
 use crate::job::scan::Accuracy;
 
@@ -23,8 +23,26 @@ pub struct HealthReport {
     /// How many images whose class is known are named rightly.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<Accuracy>,
+    /// What the images of each class are named, if their classes are known.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub confusions: Vec<ClassConfusion>,
+    /// Number of classes that the network tells apart; 0 if it names none.
+    pub classes_of_network: usize,
     /// What could not be judged, and why.
     pub not_judged: Vec<String>,
+}
+
+/// What the images of a class are named.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ClassConfusion {
+    /// The class.
+    pub class: String,
+    /// Number of its images.
+    pub images: usize,
+    /// How many of them are named rightly.
+    pub right: usize,
+    /// What the others are named, and how many, the most frequent first.
+    pub named: Vec<(String, usize)>,
 }
 
 /// The health of a layer.
@@ -70,6 +88,12 @@ pub struct UnitHealth {
 }
 
 impl HealthReport {
+    /// Whether the network names hardly more images rightly than by chance.
+    pub fn is_near_chance(&self) -> bool {
+        let chance = CHANCE / self.classes_of_network.max(1) as f64;
+        self.accuracy.is_some_and(|of| (of.right as f64) < chance * of.known as f64)
+    }
+
     /// Number of filters.
     pub fn units(&self) -> usize {
         self.layers.iter().map(|layer| layer.units.len()).sum()

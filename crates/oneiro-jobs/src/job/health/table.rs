@@ -32,6 +32,9 @@ pub struct ModelHealth {
     pub diversity: Option<f64>,
     /// How many images are named rightly.
     pub accuracy: Option<Accuracy>,
+    /// Whether hardly more images are named rightly than by chance: an untrained network has healthy filters,
+    /// too.
+    pub is_near_chance: bool,
     /// Number of classes that were judged.
     pub classes_judged: usize,
     /// The class that is suspected most to follow a cue.
@@ -65,15 +68,16 @@ impl ModelHealth {
             sure,
             diversity,
             accuracy,
+            is_near_chance: report.is_near_chance(),
             classes_judged,
             most_suspected,
             failed: None,
         }
     }
 
-    /// The share of filters with a verdict.
-    pub fn share(&self, verdict: Verdict) -> f64 {
-        self.verdicts.get(&verdict).copied().unwrap_or(0) as f64 / self.filters.max(1) as f64
+    /// The share of filters with a verdict that is no guess.
+    pub fn sure_share(&self, verdict: Verdict) -> f64 {
+        self.sure.get(&verdict).copied().unwrap_or(0) as f64 / self.filters.max(1) as f64
     }
 }
 

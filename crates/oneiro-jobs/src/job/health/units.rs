@@ -11,7 +11,7 @@ use super::Chosen;
 use super::duplicates::{Compared, compare};
 use super::facts::{IMAGES, UnitFacts, deviation, measure};
 use super::pictures::some_images;
-use super::report::{HealthReport, LayerHealth, LayerSummary, UnitHealth};
+use super::report::{ClassConfusion, HealthReport, LayerHealth, LayerSummary, UnitHealth};
 use super::verdict::{
     Seen, Spread, Typical, Verdict, certainty, certainty_of_copy, is_always_on, is_dead, median, noise_score,
 };
@@ -100,6 +100,8 @@ pub(super) fn judge(run: &Run<'_>, layers: &[Chosen], scan: Option<&ScanFile>) -
         ),
         images: scan.map_or(Ok(0), ScanFile::image_count)?,
         accuracy: scan.map(accuracy).transpose()?.flatten(),
+        confusions: scan.map(confusions).transpose()?.unwrap_or_default(),
+        classes_of_network: model.model.class_count().unwrap_or(0),
         not_judged,
     })
 }
@@ -108,6 +110,23 @@ pub(super) fn judge(run: &Run<'_>, layers: &[Chosen], scan: Option<&ScanFile>) -
 fn accuracy(scan: &ScanFile) -> Result<Option<Accuracy>> {
     let (known, right) = scan.accuracy()?;
     Ok((known > 0).then_some(Accuracy { known, right }))
+}
+
+/// What the images of each class that the network knows are named.
+fn confusions(scan: &ScanFile) -> Result<Vec<ClassConfusion>> {
+    let mut found = Vec::new();
+    for (number, class) in scan.classes()?.iter().enumerate() {
+        let Some(own) = class.label else { continue };
+        let mut named = Vec::new();
+        for (label, images) in scan.confusions(number)? {
+            if label != own {
+                named.push((scan.label(label)?, images));
+            }
+        }
+        let (class, images, right) = (class.name.clone(), class.images, class.right);
+        found.push(ClassConfusion { class, images, right, named });
+    }
+    Ok(found)
 }
 
 /// The scanned layer with one of these names, and the first of its channels that belongs to the name.

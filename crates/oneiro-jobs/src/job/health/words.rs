@@ -23,8 +23,9 @@ pub(super) fn advice(verdict: Verdict) -> &'static str {
              a verdict is a guess: look at the images that excite the filter before you give it up."
         }
         Verdict::Duplicate => {
-            "Duplicates equal another filter of their layer up to a factor, so one of the two is wasted. Remove one and add its \
-             weights in the next layer to the other's, or start it anew."
+            "Duplicates equal another filter of their layer up to a factor, so one of the two is wasted. Remove it and add its \
+             weights in the next layer, times the factor, to the other's; or start it anew. They are equal on these images: \
+             elsewhere they may differ."
         }
         Verdict::Healthy => "",
     }

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use super::strength::selectivities;
+use super::strength::{ENOUGH_IMAGES, selectivities};
 use super::{Breadth, LayerRecord, ScanFile};
 use crate::error::Result;
 
 /// What a unit's responses to the classes of the images say.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UnitClasses {
-    /// The class that the unit is most selective for, and how selective it is, from −1 to 1.
+    /// The class that the unit is most selective for, of those with at least five images, and how selective it
+    /// is, from −1 to 1.
     pub selectivity: Option<(String, f64)>,
     /// To how many classes it responds.
     pub breadth: Breadth,
@@ -28,7 +29,8 @@ impl ScanFile {
     /// If the file cannot be read.
     pub fn unit_classes(&self, layer: &LayerRecord) -> Result<Vec<UnitClasses>> {
         let classes = self.classes()?;
-        let counts: Vec<usize> = classes.iter().map(|class| class.images).collect();
+        let enough = |images: usize| if images >= ENOUGH_IMAGES { images } else { 0 };
+        let counts: Vec<usize> = classes.iter().map(|class| enough(class.images)).collect();
         let mut found = vec![UnitClasses::default(); layer.channels];
         for (channel, [means, _]) in self.class_numbers(layer)? {
             let known = selectivities(&means, &counts).into_iter().zip(classes);

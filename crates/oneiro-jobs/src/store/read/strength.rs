@@ -7,7 +7,7 @@ use super::{ClassRecord, LayerRecord, ScanFile, UnitRecord};
 use crate::error::Result;
 
 /// Classes with fewer images than this are ignored, because their mean says little.
-const ENOUGH_IMAGES: usize = 5;
+pub(super) const ENOUGH_IMAGES: usize = 5;
 /// A unit responds to a class if the class's mean is at least this share of the largest class mean.
 const ANSWERED: f64 = 0.5;
 

@@ -4,6 +4,7 @@ use super::cue::Cue;
 use super::examples::{Examples, Labelled};
 use super::logits::{Logits, Scores};
 use super::shown::Shown;
+use super::{Change, Changed};
 use crate::error::Result;
 
 /// Images of a class below which nothing is said about it.
@@ -110,6 +111,46 @@ impl<'a> Own<'a> {
         let shown = self.shown(cue);
         let is_turned = matches!(cue, Cue::Motion(_));
         Ok(Effect { right: self.right, with, without, cost, shown, images: self.pictures.len(), is_turned })
+    }
+
+    /// The first of the class's images that a cue brings over to it, or that taking the cue out brings over to
+    /// another class: whichever happens more often.
+    ///
+    /// # Errors
+    /// If the network cannot be run.
+    pub(super) fn changed(
+        &self,
+        logits: &mut Logits<'_>,
+        cue: &Cue,
+        names: &[String],
+        most: usize,
+    ) -> Result<Vec<Changed>> {
+        let donor = |i: usize| self.donors[(i * 7 + 3) % self.donors.len()];
+        let laid: Vec<Shown> = self.pictures.iter().map(|shown| shown.laid_over(cue)).collect();
+        let out: Vec<Shown> =
+            self.pictures.iter().enumerate().map(|(i, shown)| shown.taken_out(cue, donor(i))).collect();
+        let mut named = |pictures: &[Shown]| -> Result<Vec<usize>> {
+            Ok(logits.of(pictures)?.iter().map(Scores::named).collect())
+        };
+        let (before, with, without) = (named(&self.pictures)?, named(&laid)?, named(&out)?);
+        let all = 0..self.pictures.len();
+        let won: Vec<usize> =
+            all.clone().filter(|i| before[*i] != self.class && with[*i] == self.class).collect();
+        let lost: Vec<usize> =
+            all.filter(|i| before[*i] == self.class && without[*i] != self.class).collect();
+        let (by, which, pictures, after) = match won.len() > lost.len() {
+            true => (Change::LaidOverOwn, won, laid, with),
+            false => (Change::TakenOut, lost, out, without),
+        };
+        let mut found = Vec::new();
+        for i in which.into_iter().take(most) {
+            let (Some(plain), Some(changed)) = (self.pictures[i].strip()?, pictures[i].strip()?) else {
+                break;
+            };
+            let names = [before[i], after[i]].map(|class| names[class].clone());
+            found.push(Changed { pictures: [plain, changed], names, by });
+        }
+        Ok(found)
     }
 
     /// How likely it is that an image of the class shows more of a cue than one of another class.

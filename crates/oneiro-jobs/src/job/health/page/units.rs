@@ -23,6 +23,12 @@ const CROPS: usize = 9;
 /// Side of pictures of which two stand side by side, with a gap of four pixels.
 const HALF: usize = (SIDE - 4) / 2;
 
+/// Explains the lines that say whether a picture may be believed.
+const ABOUT_BELIEF: &str = "\n\nThe lines \"path\" and \"predictability\" judge the picture, not the filter. Path is low where the picture \
+     excites the filter in another way than images do. Predictability is the share of pairs of images that the nine best images \
+     (natural), or the picture, put into the filter's order; .5 is chance. A filter of noise may score high on both: it has an \
+     order, too.";
+
 /// A unit that is shown.
 struct Shown<'a> {
     layer: &'a LayerHealth,
@@ -65,6 +71,7 @@ pub(super) fn section(
     let known = shown.iter().map(known).map(|known| Ok(known?.flatten())).collect::<Result<Vec<_>>>()?;
     let pictured: Vec<_> = known.into_iter().zip(pictures.iter().map(Option::as_ref)).collect();
     let beliefs = beliefs(run, scan, &pictured)?;
+    let believed = beliefs.iter().any(|lines| !lines.is_empty());
     let crops = scan.map(Crops::new).transpose()?;
     let mut figures = Vec::new();
     for ((shown, (known, made)), belief) in shown.iter().zip(&pictured).zip(beliefs) {
@@ -129,6 +136,9 @@ pub(super) fn section(
         }
         None => "The picture that was made for the filter.",
     });
+    if believed {
+        note.push_str(ABOUT_BELIEF);
+    }
     if all.len() > figures.len() {
         note.push_str(&format!("\n\nThe {} that are surest are shown.", figures.len()));
     }
