@@ -31,6 +31,7 @@ pub mod health;
 mod inputs;
 pub(crate) mod layer_grid;
 mod layers;
+mod names;
 mod output;
 mod pictures;
 mod preparation;
@@ -240,11 +241,6 @@ impl LoadedModel {
     /// redirect.
     pub fn is_rule_idle(&self, rule: ReluGradient, objective: &Objective) -> bool {
         !matches!(rule, ReluGradient::Exact | ReluGradient::Redirected) && !self.has_relus_behind(objective)
-    }
-
-    /// Returns the label of a class, or its index as text.
-    pub fn class_name(&self, index: usize) -> String {
-        self.labels.as_ref().and_then(|l| l.get(index)).map_or_else(|| index.to_string(), str::to_owned)
     }
 }
 

@@ -107,7 +107,9 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let mut objectives: Vec<NamedObjective> = args.units.iter().cloned().map(NamedObjective::unit).collect();
     for text in &args.objectives {
         // The name of an expression is its canonical text.
-        objectives.push(NamedObjective::expression(model.expression(text, preset.size)?.to_string()));
+        let objective = model.expression(text, preset.size)?;
+        objectives
+            .push(NamedObjective { unit: model.named(&objective), objective: Some(objective.to_string()) });
     }
     let settings = vec![Setting { preset: preset.clone(), seed: args.settings.seed }];
     let job = AccentuationJob {

@@ -123,7 +123,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     }
     for text in &args.objectives {
         let objective = model.expression(text, preset.size)?;
-        objectives.push((objective.to_string(), objective));
+        objectives.push((model.named(&objective), objective));
     }
     let start = args.materials.start(None)?;
     if let Some((_, objective)) = objectives.iter().find(|(_, o)| o.couples() && args.batch < 2) {

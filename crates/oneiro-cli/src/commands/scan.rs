@@ -154,17 +154,18 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     if args.json {
         print_json(context, &model, &report, &[file.display().to_string()], started)?;
     } else {
-        print(context, &report, &file, started)?;
+        print(context, &report, if model.takes_clips() { "clips" } else { "images" }, &file, started)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn print(context: &Context, report: &ScanReport, file: &Path, started: Instant) -> Result<()> {
+fn print(context: &Context, report: &ScanReport, things: &str, file: &Path, started: Instant) -> Result<()> {
     let ScanReport { images, seen, classes, accuracy, layers, units, problems } = report;
     let seconds = started.elapsed().as_secs_f64();
     let rate = *seen as f64 / seconds.max(1e-9);
-    context
-        .print(&format!("{seen} of {images} images, {classes} classes; {units} units of {layers} layers"))?;
+    context.print(&format!(
+        "{seen} of {images} {things}, {classes} classes; {units} units of {layers} layers"
+    ))?;
     if let Some(accuracy) = accuracy {
         let share = 100.0 * accuracy.right as f64 / accuracy.known as f64;
         context.print(&format!("right at first: {} of {} ({share:.1} %)", accuracy.right, accuracy.known))?;
@@ -175,7 +176,7 @@ fn print(context: &Context, report: &ScanReport, file: &Path, started: Instant) 
     }
     let megabytes = std::fs::metadata(file).map_or(0.0, |data| data.len() as f64 / 1e6);
     context.print(&format!(
-        "written to {} ({megabytes:.1} MB) in {seconds:.1} s, {rate:.1} images/s",
+        "written to {} ({megabytes:.1} MB) in {seconds:.1} s, {rate:.1} {things}/s",
         file.display()
     ))
 }

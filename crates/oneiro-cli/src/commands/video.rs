@@ -168,7 +168,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     }
     for text in &args.objectives {
         let objective = model.expression(text, preset.size)?;
-        objectives.push((objective.to_string(), objective));
+        objectives.push((model.named(&objective), objective));
     }
     let variants = variants(args);
     let mut work = args.materials.work(args.settings.size_is_chosen(), Display::default());

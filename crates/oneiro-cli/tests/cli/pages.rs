@@ -40,7 +40,7 @@ fn a_page_shows_layers_and_classes_of_any_network() {
     let place = place();
     place.succeed(&["demo", "--model", "net.onnx", "--steps", "1", "--out", "net"]);
     let html = page(&place, "net/index.html");
-    assert!(html.contains("<h2>classes</h2>") && html.contains("class<wbr>:owl"), "{html}");
+    assert!(html.contains("<h2>classes</h2>") && html.contains("<strong>owl</strong>"), "{html}");
     assert!(html.contains("All 4 classes") && !html.contains("SqueezeNet"), "{html}");
     assert_eq!(place.json(&["again", "net/index.html", "--json"])["identical"], true);
 }

@@ -63,6 +63,31 @@ fn classes_of_motion_have_their_motion() {
 }
 
 #[test]
+fn classes_and_units_of_a_layer_stand_side_by_side() {
+    let place = place();
+    let page = |model: &str, args: &[&str]| {
+        place.succeed(&[&["video", model, "--steps", "1", "--out", "v", "--html", "v.html"], args].concat());
+        String::from_utf8(place.read("v.html")).unwrap()
+    };
+    let html = page("two.onnx", &["--class", "all"]);
+    assert_eq!(html.matches("<section").count(), 2, "the classes, and how flow is drawn");
+    assert!(html.contains("<h2>classes</h2>") && html.contains("All 5 classes."), "{html}");
+    assert_eq!(html.matches("class=\"group\"").count(), 5, "an image and its flow each");
+    assert!(html.contains("px a frame") && html.contains("colours of motion"), "{html}");
+    let html = page("clip.onnx", &["--layer", "/relu/out", "--units", "1"]);
+    assert!(html.contains("<h2>/relu/out</h2>") && html.contains("1 of 2 channels."), "{html}");
+    assert!(html.contains("A unit sees 3 by 3 pixels of 3 frames."), "{html}");
+    let report =
+        place.json(&["video", "clip.onnx", "--layer", "/relu/out", "--steps", "1", "--out", "w", "--json"]);
+    assert_eq!(report["units"].as_array().unwrap().len(), 2, "all of a layer with few");
+    // Each value of gamma fills the unit's own row.
+    let html = page("two.onnx", &["--class", "right,left", "--gamma", "0,1"]);
+    assert!(html.contains("<h2>class:right</h2>") && html.contains("<h2>class:left</h2>"), "{html}");
+    let outcome = place.run(&["video", "two.onnx", "--units", "0-3", "--class", "0", "--out", "w"]);
+    assert_eq!(outcome.code, Some(2), "{}", outcome.stderr);
+}
+
+#[test]
 fn results_say_how_they_were_made_and_are_made_again() {
     let place = place();
     let args = ["video", "two.onnx", "--unit", "class:right", "--steps", "6", "--gamma", "1,10"];

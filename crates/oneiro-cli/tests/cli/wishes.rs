@@ -40,6 +40,33 @@ fn objectives_name_classes_by_their_labels() {
         report.case(named, check(picture(named) == picture(numbered), || "another picture".into()));
     }
     report.finish();
+    let args = [
+        "render",
+        "net.onnx",
+        "--objective",
+        "logit(2) - 0.5*prob(0)",
+        "--steps",
+        "2",
+        "--size",
+        "16",
+        "--json",
+    ];
+    let said = place.json(&args);
+    assert_eq!(said["units"][0]["unit"], "logit(red_fox) - 0.5*prob(goldfish)");
+    assert_eq!(said["units"][0]["objective"], "logit(2) - 0.5*prob(0)");
+    // Of two classes with one name, each keeps its index.
+    let said = place.json(&[
+        "render",
+        "net.onnx",
+        "--objective",
+        "logit(1)",
+        "--steps",
+        "2",
+        "--size",
+        "16",
+        "--json",
+    ]);
+    assert_eq!(said["units"][0]["unit"], "logit(1)");
     place.write("x.npy", npy(&[1, 3, 24, 24], &wave(3 * 24 * 24)));
     let value = |expression: &str| {
         place.succeed(&["run", "net.onnx", "--input", "x=x.npy", "--grad", expression, "--out", "r.st"]);

@@ -150,7 +150,7 @@ impl Job for ClassificationJob {
             progress.advance(1);
         }
         drop(progress);
-        model.framings.say(context);
+        model.framings.say(context, if model.takes_clips() { "clips" } else { "images" });
         Ok(classified)
     }
 

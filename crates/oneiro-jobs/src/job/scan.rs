@@ -224,7 +224,7 @@ impl Job for ScanJob {
             context.compute(|| write::write(&beside, &file, &content))?;
             sink.take_file(place, FILE, &file)?;
         }
-        model.framings.say(context);
+        model.framings.say(context, if model.takes_clips() { "clips" } else { "images" });
         gatherer.say();
         self.say(run, &dataset, &found);
         Ok(report(&dataset, &found, &labels_of, &summarized))

@@ -124,11 +124,17 @@ pub fn framed(image: &Image, size: [usize; 2], crop: Option<f64>) -> Result<(Ima
 }
 
 /// Returns the share of the scaled picture's shorter side that [`framed`] keeps of a picture of size `from`.
+/// Pictures of the network's size are kept whole, and enlarged ones of networks without a reference
+/// evaluation, such as films of optimised clips.
 pub(crate) fn kept_share(from: [usize; 2], size: [usize; 2], crop: Option<f64>) -> f64 {
+    let side = size[0].min(size[1]);
+    let times = from[0] / size[0].max(1);
+    let is_enlarged = times > 1 && from == size.map(|side| times * side);
     match crop {
         Some(chosen) => chosen,
         None if from == size => 1.0,
-        None => usual_crop(size[0].min(size[1])),
+        None if is_enlarged && !CENTER_CROP_SIDES.contains(&side) => 1.0,
+        None => usual_crop(side),
     }
 }
 
@@ -155,8 +161,8 @@ impl Framings {
     }
 
     /// Reports the framings in remarks, one for each way in which photos were framed. The same framings are
-    /// reported once.
-    pub fn say(&self, context: &Context) {
+    /// reported once. `things` is what they are of: "images" or "clips".
+    pub fn say(&self, context: &Context, things: &str) {
         /// Most ways of cropping that get a remark of their own.
         const LINES: usize = 4;
         let known = self.known.lock().map(|known| known.clone()).unwrap_or_default();
@@ -175,7 +181,7 @@ impl Framings {
         for (framing, files) in ways.iter().take(LINES) {
             let which = match files[..] {
                 [one] => one.to_owned(),
-                _ => format!("{} images", files.len()),
+                _ => format!("{} {things}", files.len()),
             };
             context.remark(Remark::Framed { which, how: framing.words() });
         }
@@ -213,6 +219,11 @@ mod tests {
             "resized from 480x640 to 256x341, cropped about the centre to 224x224"
         );
         assert_eq!(words([256, 256], 224), "cropped about the centre, from 256x256 to 224x224");
+        assert_eq!(words([256, 256], 64), "resized from 256x256 to 64x64");
+        assert_eq!(
+            words([448, 448], 224),
+            "resized from 448x448 to 256x256, cropped about the centre to 224x224"
+        );
         assert_eq!(words([20, 20], 64), "resized from 20x20 to 74x74, cropped about the centre to 64x64");
         assert_eq!(Framing::covering([20, 20], [64, 64]).words(), "resized from 20x20 to 64x64");
         assert_eq!(Framing::squeezed([20, 30], [64, 64]).words(), "resized from 20x30 to 64x64");

@@ -29,7 +29,7 @@ impl Asked {
                     .expression_of_classes(text, OF_THE_NETWORK)
                     .during(|| Step::Objective { of: text.to_owned() })?;
                 objective.require_network_alone("an attribution")?;
-                let unit = unit.map_or_else(|| objective.to_string(), str::to_owned);
+                let unit = unit.map_or_else(|| model.named(&objective), str::to_owned);
                 Self::Unit { unit, objective }
             }
         })

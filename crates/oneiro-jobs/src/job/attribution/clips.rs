@@ -323,7 +323,7 @@ impl ClipAttributionJob {
         model.say_output(context);
         say_yes_or_no(context, model, std::iter::once(asked))?;
         model.framings.add(&self.clip.file, video.framing);
-        model.framings.say(context);
+        model.framings.say(context, "clips");
         if reader.needs_flow() {
             let from_files = usize::from(self.clip.flow.is_some());
             context.remark(ClipRemark::Flow { from_files, clips: 1 });

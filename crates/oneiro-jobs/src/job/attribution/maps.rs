@@ -149,7 +149,7 @@ pub(super) fn attribute_all(
     }
     model.say_output(context);
     say_yes_or_no(context, model, asked.iter().map(|(asked, _)| asked))?;
-    model.framings.say(context);
+    model.framings.say(context, "images");
     say_no_relus(context, model, &recipe.methods, explained_all.iter());
     for row in &rows {
         let is_flat = row.shown.data.windows(2).all(|pair| pair[0] == pair[1]);

@@ -116,7 +116,7 @@ impl Job for ClipClassificationJob {
             progress.advance(clips.len() as u64);
         }
         drop(progress);
-        model.framings.say(context);
+        model.framings.say(context, "clips");
         if reader.needs_flow() {
             let from_files = self.clips.iter().filter(|clip| clip.flow.is_some()).count();
             context.remark(ClipRemark::Flow { from_files, clips: self.clips.len() });

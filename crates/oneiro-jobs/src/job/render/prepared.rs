@@ -110,7 +110,7 @@ pub fn prepare<'a>(
         let size = accepted_size(context, model, setting, &mut units, &of_setting, &materials, keep_size)?;
         setting.preset.size = size;
     }
-    model.framings.say(context);
+    model.framings.say(context, "images");
     Ok(PreparedUnits { model, units, settings, materials, statistics_path, seal: None, groups })
 }
 

@@ -1,6 +1,7 @@
 //! Remarks on a rendering: that the optimisation failed, that a picture shows nothing, that a setting was not
 //! given.
 
+use oneiro::card::InputKind;
 use oneiro::gradients::ReluGradient;
 use oneiro::kernels;
 use oneiro::objective::{Objective, TermKind};
@@ -156,6 +157,10 @@ fn is_faint(finished: &Finished) -> bool {
 /// If the drawn bands are nearly uniform, returns the bands that vary most, three to be drawn.
 fn better_shown(finished: &Finished) -> Option<Vec<usize>> {
     let picture = finished.rendered.images.first()?;
+    // Frames of a clip, and fields of flow, are no bands to choose from.
+    if picture.kind != InputKind::Image {
+        return None;
+    }
     let deviations = deviations(finished);
     let varies = |band: &usize| deviations[*band] >= FAINT;
     if !should_show(&finished.report) || picture.shown.iter().any(varies) {

@@ -44,6 +44,26 @@ impl FlowLook {
         *self == Self::default()
     }
 
+    /// Draws what each motion looks like: up to a length of 1 in all directions, right of the middle to the
+    /// right, below it down. Arrows need none.
+    pub(super) fn legend(self) -> Result<Option<Image>> {
+        const SIDE: usize = 120;
+        let of = |at: usize| 2.0 * at as f32 / (SIDE - 1) as f32 - 1.0;
+        let motion = |y: usize, x: usize| {
+            let [u, v] = [of(x), of(y)];
+            if u.hypot(v) <= 1.0 { [u, v] } else { [0.0; 2] }
+        };
+        let at = || (0..SIDE * SIDE).map(|i| motion(i / SIDE, i % SIDE));
+        let data = at().map(|[u, _]| u).chain(at().map(|[_, v]| v)).collect();
+        let flow = Flow::new(1, SIDE, SIDE, data)?;
+        Ok(match self {
+            Self::Channels => Some(flow_colors(&flow, FlowScaling::Channels)?),
+            Self::Joint => Some(flow_colors(&flow, FlowScaling::Joint)?),
+            Self::Wheel => Some(flow_wheel(&flow, None)?),
+            Self::Arrows => None,
+        })
+    }
+
     /// Draws the picture of one of a unit's inputs: flow as colours or arrows, other inputs as they are.
     pub(super) fn drawn(self, picture: &Picture, all: &[Picture]) -> Result<Image> {
         if picture.kind != InputKind::Flow {
@@ -63,5 +83,20 @@ impl FlowLook {
                 draw_arrows(&flow, ground.as_ref(), &ArrowOptions::default())?
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_legend_is_redder_to_the_right_and_greener_below() {
+        let legend = FlowLook::Channels.legend().unwrap().unwrap();
+        let [middle, near, far] = [60, 10, 110];
+        assert!(legend.pixel(far, middle)[0] > legend.pixel(near, middle)[0] + 0.5);
+        assert!(legend.pixel(middle, far)[1] > legend.pixel(middle, near)[1] + 0.5);
+        assert!(FlowLook::Wheel.legend().unwrap().is_some());
+        assert!(FlowLook::Arrows.legend().unwrap().is_none());
     }
 }

@@ -1,5 +1,8 @@
 //! An HTML page on which the clips of all units play side by side, in step.
 
+use oneiro::card::InputKind;
+use oneiro::render::Picture;
+use oneiro_media::flow::Flow;
 use oneiro_media::{Figure, Image, Page, PngText, Section};
 use oneiro_net::analysis::Layer;
 
@@ -45,6 +48,13 @@ fn group_of(unit: &str) -> String {
         Some((layer, _)) => layer.to_owned(),
         None => unit.to_owned(),
     }
+}
+
+/// The length of the longest vector of flow, in pixels per frame.
+fn longest(picture: &Picture) -> Result<f64> {
+    let image = &picture.image;
+    let flow = Flow::new(image.frames, image.height, image.width, picture.raw_data())?;
+    Ok(f64::from(flow.largest()))
 }
 
 /// Says below the name of a layer how much its units see, and how many of them are shown.
@@ -103,13 +113,17 @@ impl VideoJob {
                     let unit = report.unit.strip_prefix("class:").unwrap_or(&report.unit);
                     caption = if abreast > 1 { format!("{unit} · {caption}") } else { unit.to_owned() };
                 }
-                if drawn.frames > 1 {
+                if drawn.frames > 1 && !joins {
                     for (name, value) in [("κ", report.kappa), ("γ", report.gamma)] {
                         caption += &value.map_or(String::new(), |value| format!(" · {name} {value}"));
                     }
                 }
+                let motion = match picture.kind {
+                    InputKind::Flow => format!("\nup to {} px a frame", short(longest(picture)?)),
+                    _ => String::new(),
+                };
                 let figure = Figure {
-                    caption: format!("{caption}\nvalue {}", short(report.value)),
+                    caption: format!("{caption}\nvalue {}{motion}", short(report.value)),
                     ..figures::of_unit("", report)
                 };
                 section.figures.push(if drawn.frames > 1 {
@@ -124,7 +138,14 @@ impl VideoJob {
         }
         let mut names: Vec<String> = work.settings.iter().map(|s| s.preset.title()).collect();
         names.dedup();
-        let flow = model.model.card.input.iter().any(|i| i.kind == oneiro::card::InputKind::Flow);
+        let flow = model.model.card.input.iter().any(|i| i.kind == InputKind::Flow);
+        if let Some(legend) = self.flow.legend()?.filter(|_| flow) {
+            let caption =
+                "colours of motion\nto the right at the right, down at the bottom, none in the middle";
+            let figure = Figure { caption: caption.to_owned(), ..Figure::default() };
+            let figures = vec![figures::with_picture(figure, &legend)?];
+            sections.push(Section { heading: "How flow is drawn".to_owned(), figures, ..Section::default() });
+        }
         let flow = if flow { format!("\n\n{}", self.about_flow()) } else { String::new() };
         Ok(Page {
             title: model.title.clone(),
