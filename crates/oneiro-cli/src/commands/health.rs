@@ -54,9 +54,9 @@ pub struct Args {
     /// takes as long as a sheet of all filters
     #[arg(long, requires = "data")]
     optimise: bool,
-    /// Exit with 3 if this holds, such as 'dead>5%', 'noise>=3', 'suspicion>=0.5' (of any class) or 'right<90%'
-    /// (images named rightly); may be given several times. Verdicts that are less than half sure, or 70 % for
-    /// noise, do not count
+    /// Exit with 3 if this holds, such as 'dead>5%', 'noise>=3', 'suspicion>=0.5' (of any class) or
+    /// 'right<90%' (images named rightly); may be given several times. Verdicts that are less than half sure,
+    /// or 70 % for noise, do not count
     #[arg(long, value_name = "CONDITION")]
     fail_on: Vec<FailOn>,
     /// Write the report as a page, with pictures of the unhealthy filters

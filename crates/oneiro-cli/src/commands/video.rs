@@ -60,8 +60,8 @@ pub struct Args {
     /// A layer, as a grid of its units on the page of --html; may be repeated
     #[arg(long = "layer", short = 'l', value_name = "LAYER")]
     layers: Vec<String>,
-    /// Channels of every --layer: 0-15, 5,12,40, or all [default: from 6 where units see the whole input to 48
-    /// where they see little, evenly spread]
+    /// Channels of every --layer: 0-15, 5,12,40, or all [default: from 6 where units see the whole input to
+    /// 48 where they see little, evenly spread]
     #[arg(long = "units", allow_hyphen_values = true, value_name = "LIST", value_parser = Numbers::parse, requires = "layers")]
     channels: Option<Numbers>,
     /// Classes: names or numbers, lists and ranges, or all

@@ -11,8 +11,8 @@ const FEWEST: usize = 6;
 const MOST: usize = 48;
 
 impl LoadedModel {
-    /// Returns the channels of a layer that a grid shows, evenly spread. Their number is inverse to the side of
-    /// the receptive field, from 6 where a unit sees the whole input to 48. For a layer that the model does
+    /// Returns the channels of a layer that a grid shows, evenly spread. Their number is inverse to the side
+    /// of the receptive field, from 6 where a unit sees the whole input to 48. For a layer that the model does
     /// not list, it is 6.
     ///
     /// # Errors

@@ -76,7 +76,8 @@ impl ClassHealth {
         !self.evidence.contains_key(NOT_JUDGED)
     }
 
-    /// The suspicion with a word: strong from .7, clear from .5, else weak; and whether half of it is a guess.
+    /// The suspicion with a word: strong from .7, clear from .5, else weak; and whether half of it is a
+    /// guess.
     pub fn strength(&self) -> String {
         let word = match self.suspicion {
             strong if strong >= STRONG => "strong",

@@ -9,8 +9,8 @@ use crate::error::Result;
 /// What a unit's responses to the classes of the images say.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UnitClasses {
-    /// The class that the unit is most selective for, of those with at least five images, and how selective it
-    /// is, from −1 to 1.
+    /// The class that the unit is most selective for, of those with at least five images, and how selective
+    /// it is, from −1 to 1.
     pub selectivity: Option<(String, f64)>,
     /// To how many classes it responds.
     pub breadth: Breadth,

@@ -113,8 +113,8 @@ impl<'a> Own<'a> {
         Ok(Effect { right: self.right, with, without, cost, shown, images: self.pictures.len(), is_turned })
     }
 
-    /// The first of the class's images that a cue brings over to it, or that taking the cue out brings over to
-    /// another class: whichever happens more often.
+    /// The first of the class's images that a cue brings over to it, or that taking the cue out brings over
+    /// to another class: whichever happens more often.
     ///
     /// # Errors
     /// If the network cannot be run.
