@@ -12,8 +12,8 @@ const MOST: usize = 48;
 
 impl LoadedModel {
     /// Returns the channels of a layer that a grid shows, evenly spread. Their number is inverse to the side
-    /// of the receptive field, from 6 where a unit sees the whole input to 48. For a layer that the model does
-    /// not list, it is 6.
+    /// of the receptive field, from 6 where a unit sees the whole input to 48. For a layer that the model
+    /// does not list, it is 6.
     ///
     /// # Errors
     /// If there is no such layer, or if the model's layers are not known.
