@@ -44,6 +44,11 @@ pub(super) fn page(
             sections.push(units::section(run, report, scan, verdict)?);
         }
     }
+    // The first section that needs it explains the lines about belief.
+    let explains = sections.iter().position(|section| section.note.contains(units::ABOUT_BELIEF));
+    for section in sections.iter_mut().skip(explains.map_or(0, |at| at + 1)) {
+        section.note = section.note.replace(units::ABOUT_BELIEF, "");
+    }
     sections.extend(perhaps(report));
     sections.push(layers(report));
     if !report.not_judged.is_empty() {

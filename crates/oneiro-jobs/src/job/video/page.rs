@@ -50,11 +50,14 @@ fn group_of(unit: &str) -> String {
     }
 }
 
-/// The length of the longest vector of flow, in pixels per frame.
-fn longest(picture: &Picture) -> Result<f64> {
+/// The length of the vectors of flow in words, in pixels per frame: on average, and of the longest.
+fn lengths(picture: &Picture) -> Result<String> {
     let image = &picture.image;
     let flow = Flow::new(image.frames, image.height, image.width, picture.raw_data())?;
-    Ok(f64::from(flow.largest()))
+    let all = (0..image.frames).flat_map(|t| flow.u(t).iter().zip(flow.v(t)));
+    let lengths = all.map(|(u, v)| f64::from(u.hypot(*v)));
+    let mean = lengths.sum::<f64>() / (image.frames * image.height * image.width).max(1) as f64;
+    Ok(format!("{mean:.1} px a frame, at most {:.1}", flow.largest()))
 }
 
 /// Says below the name of a layer how much its units see, and how many of them are shown.
@@ -119,7 +122,7 @@ impl VideoJob {
                     }
                 }
                 let motion = match picture.kind {
-                    InputKind::Flow => format!("\nup to {} px a frame", short(longest(picture)?)),
+                    InputKind::Flow => format!("\n{}", lengths(picture)?),
                     _ => String::new(),
                 };
                 let figure = Figure {

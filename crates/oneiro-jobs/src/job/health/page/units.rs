@@ -24,7 +24,7 @@ const CROPS: usize = 9;
 const HALF: usize = (SIDE - 4) / 2;
 
 /// Explains the lines that say whether a picture may be believed.
-const ABOUT_BELIEF: &str = "\n\nThe lines \"path\" and \"predictability\" judge the picture, not the filter. Path is low where the picture \
+pub(super) const ABOUT_BELIEF: &str = "\n\nThe lines \"path\" and \"predictability\" judge the picture, not the filter. Path is low where the picture \
      excites the filter in another way than images do. Predictability is the share of pairs of images that the nine best images \
      (natural), or the picture, put into the filter's order; .5 is chance. A filter of noise may score high on both: it has an \
      order, too.";
