@@ -230,9 +230,8 @@ pub(super) fn judge(run: &Run<'_>, scan: Option<&ScanFile>) -> Result<Judged> {
             .iter()
             .map(|scores| median(&others.iter().map(|i| scores[*i].margin(class)).collect::<Vec<_>>()))
             .collect();
-        // What many unrelated cues bring about is no matter of the cue.
-        let usual = median(&gains);
-        let suffices = |i: usize| (gains[i] - usual.max(0.0)).max(0.0);
+        let usual = usual(&cues, &gains);
+        let suffices = |i: usize| (gains[i] - usual[i]).max(0.0);
         let candidates = candidates(&cues, &suffices, &|i| (support(&cues, i, &suffices), margins[i]));
         let own = match candidates.is_empty() {
             true => None,
@@ -261,8 +260,7 @@ pub(super) fn judge(run: &Run<'_>, scan: Option<&ScanFile>) -> Result<Judged> {
                     let effect = own.effect(&mut logits, &cues[i])?;
                     let suspicion = (suffices(i) * effect.needed()).sqrt();
                     // A texture changes more of a picture than its pattern.
-                    let plain =
-                        if cues[i].kind() == Kind::Texture { suspicion - OF_TEXTURE } else { suspicion };
+                    let plain = if cues[i].is_texture() { suspicion - OF_TEXTURE } else { suspicion };
                     // A later candidate has to be clearly better.
                     if suspicion > 0.0 && plain > best + CLEARLY {
                         best = plain;
@@ -348,6 +346,17 @@ fn less_the_usual_motion(classes: &mut [ClassHealth]) {
         class.suspicion = rounded((class.suspicion - usual).max(0.0));
         class.evidence.insert("usual_suspicion_of_motion".to_owned(), Value::from(rounded(usual)));
     }
+}
+
+/// What unrelated cues bring about, which is no matter of a cue: the median gain, for each cue. For a texture
+/// of a part it is at least that of all such textures, as the part itself has an effect.
+fn usual(cues: &[Cue], gains: &[f64]) -> Vec<f64> {
+    let of = |is_patch: bool| {
+        let own = cues.iter().zip(gains).filter(|(cue, _)| (cue.kind() == Kind::Patch) == is_patch);
+        median(&own.map(|(_, gain)| *gain).collect::<Vec<_>>()).max(0.0)
+    };
+    let (whole, patch) = (of(false), of(true));
+    cues.iter().map(|cue| if cue.kind() == Kind::Patch { whole.max(patch) } else { whole }).collect()
 }
 
 /// The mean effect of the cues that differ from one in strength or size alone: where several suffice, the

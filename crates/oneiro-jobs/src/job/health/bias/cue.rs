@@ -5,8 +5,10 @@
 
 mod motion;
 mod still;
+mod texture;
 
 pub(super) use motion::Direction;
+use texture::{Pattern, Place, Texture};
 
 /// A colour with its name.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -48,8 +50,8 @@ const TINTS: [f32; 3] = [0.2, 0.35, 0.6];
 /// Sides of marks and borders, as shares of the picture's shorter side.
 const MARKS: [f64; 2] = [0.12, 0.18];
 const BORDER: f64 = 0.07;
-/// Periods of stripes and checkers in pixels of a picture whose shorter side is 64, and their angles in
-/// degrees.
+/// Periods of stripes and checkers in pixels of a picture whose shorter side is 64, and the stripes' angles
+/// in degrees.
 const PERIODS: [f64; 5] = [4.0, 5.7, 8.0, 11.3, 16.0];
 /// Periods of coarser patterns: the length of a brick, the distance between dots or lines.
 const COARSE: [f64; 3] = [8.0, 12.0, 16.0];
@@ -98,16 +100,8 @@ pub(super) enum Cue {
     Mark { color: Color, corner: Corner, side: f64 },
     /// A frame along the edges.
     Border { color: Color },
-    /// Black and white stripes over the picture, at half strength.
-    Stripes { angle: u16, period: f64 },
-    /// Black and white squares over the picture, at half strength.
-    Checker { period: f64 },
-    /// A brick wall over the picture, at half strength.
-    Bricks { period: f64 },
-    /// White dots on black over the picture, at half strength.
-    Dots { period: f64 },
-    /// Upright and level black lines on white over the picture, at half strength.
-    Grid { period: f64 },
+    /// A pattern over the picture, or over its middle.
+    Texture(Texture),
     /// The whole scene moves this way, and nothing else does.
     Motion(Direction),
 }
@@ -119,6 +113,8 @@ pub(super) enum Kind {
     Mark,
     Border,
     Texture,
+    /// A texture of a part of the picture.
+    Patch,
     Motion,
 }
 
@@ -134,12 +130,15 @@ impl Cue {
             }
         }
         all.extend(STRONG.map(|color| Self::Border { color }));
-        for period in PERIODS {
-            all.extend(ANGLES.map(|angle| Self::Stripes { angle, period }));
-            all.push(Self::Checker { period });
-        }
-        for period in COARSE {
-            all.extend([Self::Bricks { period }, Self::Dots { period }, Self::Grid { period }]);
+        for place in [Place::Whole, Place::Middle] {
+            let texture = |pattern, period| Self::Texture(Texture { pattern, period, place });
+            for period in PERIODS {
+                all.extend(ANGLES.map(|angle| texture(Pattern::Stripes(angle), period)));
+                all.push(texture(Pattern::Checker, period));
+            }
+            for period in COARSE {
+                all.extend([Pattern::Bricks, Pattern::Dots, Pattern::Grid].map(|of| texture(of, period)));
+            }
         }
         if with_motion {
             all.extend(Direction::ALL.map(Self::Motion));
@@ -153,13 +152,14 @@ impl Cue {
             Self::Tint { .. } => Kind::Color,
             Self::Mark { .. } => Kind::Mark,
             Self::Border { .. } => Kind::Border,
-            Self::Stripes { .. }
-            | Self::Checker { .. }
-            | Self::Bricks { .. }
-            | Self::Dots { .. }
-            | Self::Grid { .. } => Kind::Texture,
+            Self::Texture(Texture { place: Place::Whole, .. }) => Kind::Texture,
+            Self::Texture(Texture { place: Place::Middle, .. }) => Kind::Patch,
             Self::Motion(_) => Kind::Motion,
         }
+    }
+
+    pub(super) fn is_texture(&self) -> bool {
+        matches!(self, Self::Texture(_))
     }
 
     /// Its colour, if it has one.
@@ -173,11 +173,7 @@ impl Cue {
     /// Whether another cue differs from this one in strength or size alone.
     pub(super) fn is_same_thing(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Stripes { angle: a, .. }, Self::Stripes { angle: b, .. }) => a == b,
-            (Self::Checker { .. }, Self::Checker { .. })
-            | (Self::Bricks { .. }, Self::Bricks { .. })
-            | (Self::Dots { .. }, Self::Dots { .. })
-            | (Self::Grid { .. }, Self::Grid { .. }) => true,
+            (Self::Texture(a), Self::Texture(b)) => (a.pattern, a.place) == (b.pattern, b.place),
             (Self::Motion(a), Self::Motion(b)) => a == b,
             _ => self.is_like(other) && self.color() == other.color(),
         }
@@ -187,7 +183,10 @@ impl Cue {
     pub(super) fn is_like(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Mark { corner: a, .. }, Self::Mark { corner: b, .. }) => a == b,
-            _ => self.kind() == other.kind() && !matches!(self.kind(), Kind::Texture | Kind::Motion),
+            _ => {
+                self.kind() == other.kind()
+                    && !matches!(self.kind(), Kind::Texture | Kind::Patch | Kind::Motion)
+            }
         }
     }
 
@@ -200,18 +199,7 @@ impl Cue {
                 format!("{} mark in the {} corner", own(color), corner.name())
             }
             Self::Border { color } => format!("{} border along the edges", own(color)),
-            Self::Stripes { angle, .. } => {
-                let name = match angle {
-                    0 => "vertical",
-                    90 => "horizontal",
-                    _ => "oblique",
-                };
-                format!("{name} stripes as texture")
-            }
-            Self::Checker { .. } => "checkered texture".to_owned(),
-            Self::Bricks { .. } => "bricks as texture".to_owned(),
-            Self::Dots { .. } => "dots as texture".to_owned(),
-            Self::Grid { .. } => "grid of lines as texture".to_owned(),
+            Self::Texture(texture) => texture.pattern.words().to_owned(),
             Self::Motion(direction) => format!("motion {}", direction.name()),
         }
     }

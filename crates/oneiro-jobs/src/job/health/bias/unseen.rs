@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use super::cue::Cue;
 use super::logits::{Logits, Scores};
 use super::shown::Shown;
-use super::{ClassHealth, Judged, candidates, changed_by, median, support, words};
+use super::{ClassHealth, Judged, candidates, changed_by, median, support, usual, words};
 use crate::error::Result;
 use crate::job::error::JobError;
 use crate::job::render::{RenderJob, Setting};
@@ -61,8 +61,9 @@ pub(super) fn judge(run: &Run<'_>, names: &[String]) -> Result<Judged> {
     for class in 0..names.len() {
         let base = share(&before, class);
         let gains: Vec<f64> = after.iter().map(|scores| share(scores, class) - base).collect();
-        let usual = median(&gains).max(0.0);
-        let suffices: Vec<f64> = gains.iter().map(|gain| (gain - usual).max(0.0)).collect();
+        let usual = usual(&cues, &gains);
+        let suffices: Vec<f64> =
+            gains.iter().zip(usual).map(|(gain, usual)| (gain - usual).max(0.0)).collect();
         let margin = |i: usize| median_margin(&after[i], class);
         let support = |i: usize| support(&cues, i, &|i| suffices[i]);
         let best = candidates(&cues, &|i| suffices[i], &|i| (support(i), margin(i))).into_iter().next();

@@ -29,33 +29,7 @@ impl Cue {
                 let width = ((BORDER * shorter).round() as usize).max(1);
                 made.blend(|y, x| (color.rgb, if in_border([y, x], size, width) { 1.0 } else { 0.0 }));
             }
-            Self::Stripes { angle, period } => {
-                let angle = f64::from(angle).to_radians();
-                let step = TAU / (period * shorter / 64.0);
-                made.blend(|y, x| {
-                    let phase = step * (x as f64 * angle.cos() + y as f64 * angle.sin());
-                    ([if phase.sin() > 0.0 { 1.0 } else { 0.0 }; 3], 0.5)
-                });
-            }
-            Self::Checker { period } => {
-                let half = square(period, shorter);
-                made.blend(|y, x| ([((y / half + x / half) % 2) as f32; 3], 0.5));
-            }
-            Self::Bricks { period } => {
-                let period = period * shorter / 64.0;
-                made.blend(|y, x| (brick(y as f64, x as f64, period), 0.5));
-            }
-            Self::Dots { period } => {
-                let period = period * shorter / 64.0;
-                let from_center = |at: usize| (at as f64 % period - period / 2.0) / period;
-                let is_dot = |y, x| from_center(y).hypot(from_center(x)) < 0.3;
-                made.blend(|y, x| ([if is_dot(y, x) { 1.0 } else { 0.0 }; 3], 0.5));
-            }
-            Self::Grid { period } => {
-                let period = period * shorter / 64.0;
-                let is_line = |at: usize| at as f64 % period < (period / 4.0).max(1.0);
-                made.blend(|y, x| ([if is_line(y) || is_line(x) { 0.0 } else { 1.0 }; 3], 0.5));
-            }
+            Self::Texture(texture) => made.blend(|y, x| texture.at([y, x], size)),
             Self::Motion(_) => {}
         }
         made
@@ -78,21 +52,7 @@ impl Cue {
                 let width = ((BORDER * shorter).round() as usize).max(1);
                 -distance(picture, color, &|y, x| in_border([y, x], size, width))
             }
-            Self::Stripes { angle, period } => {
-                let angle = f64::from(angle).to_radians();
-                power(picture, period * shorter / 64.0, [angle.sin(), angle.cos()])
-            }
-            Self::Checker { period } => {
-                let period = 2.0 * square(period, shorter) as f64;
-                // The diagonals of a checker with squares of half a period.
-                power(picture, period, [1.0, 1.0]) + power(picture, period, [1.0, -1.0])
-            }
-            // The joints between rows of bricks.
-            Self::Bricks { period } => power(picture, period * shorter / 128.0, [1.0, 0.0]),
-            Self::Dots { period } | Self::Grid { period } => {
-                let period = period * shorter / 64.0;
-                power(picture, period, [1.0, 0.0]) + power(picture, period, [0.0, 1.0])
-            }
+            Self::Texture(texture) => texture.measured_in(picture),
             Self::Motion(_) => 0.0,
         }
     }
@@ -126,28 +86,11 @@ impl Cue {
                 let width = ((1.5 * BORDER * shorter).round() as usize).max(1);
                 paste(&|y, x| in_border([y, x], size, width));
             }
-            // A mean over one period across the stripes leaves what lies along them.
-            Self::Stripes { angle, period } => {
-                let angle = f64::from(angle).to_radians();
-                let count = (period * shorter / 64.0).round().max(2.0) as usize;
-                return smoothed(picture, &along([angle.sin(), angle.cos()], count));
-            }
-            Self::Checker { period }
-            | Self::Bricks { period }
-            | Self::Dots { period }
-            | Self::Grid { period } => {
-                let side = (period * shorter / 64.0).round().max(2.0) as usize;
-                return smoothed(&smoothed(picture, &along([1.0, 0.0], side)), &along([0.0, 1.0], side));
-            }
+            Self::Texture(texture) => return texture.taken_out(picture),
             Self::Motion(_) => {}
         }
         made
     }
-}
-
-/// The side in pixels of a checker's squares.
-fn square(period: f64, shorter: f64) -> usize {
-    ((period * shorter / 128.0).round() as usize).max(1)
 }
 
 /// The distance of the mean colour of some pixels from a colour.
@@ -165,7 +108,7 @@ fn distance(picture: &Image, color: Color, is_inside: &dyn Fn(usize, usize) -> b
 
 /// The amplitude of the strongest wave in a picture's lightness along a direction (y, x), with about this
 /// period in pixels.
-fn power(picture: &Image, period: f64, [down, across]: [f64; 2]) -> f64 {
+pub(super) fn power(picture: &Image, period: f64, [down, across]: [f64; 2]) -> f64 {
     let (height, width) = (picture.height, picture.width);
     let lightness: Vec<f64> = (0..height * width)
         .map(|at| (0..3).map(|channel| f64::from(picture.plane(channel)[at])).sum::<f64>() / 3.0)
@@ -188,16 +131,6 @@ fn power(picture: &Image, period: f64, [down, across]: [f64; 2]) -> f64 {
         sums[0].hypot(sums[1]) / lightness.len() as f64
     };
     tried.map(amplitude).fold(0.0, f64::max)
-}
-
-/// The colour of a brick wall: red bricks twice as long as high, every second row shifted by half a brick,
-/// with pale joints.
-fn brick(y: f64, x: f64, period: f64) -> [f32; 3] {
-    let (height, joint) = (period / 2.0, (period / 10.0).max(1.0));
-    let row = (y / height).floor();
-    let shift = if row.rem_euclid(2.0) < 1.0 { 0.0 } else { period / 2.0 };
-    let is_joint = y - row * height < joint || (x + shift).rem_euclid(period) < joint;
-    if is_joint { [0.82, 0.80, 0.76] } else { [0.62, 0.24, 0.17] }
 }
 
 fn in_border([y, x]: [usize; 2], [height, width]: [usize; 2], border: usize) -> bool {
@@ -249,14 +182,14 @@ fn moments(plane: &[f32]) -> [f32; 2] {
 }
 
 /// Offsets of `count` positions, a pixel apart along a direction (y, x), around a pixel.
-fn along([down, across]: [f64; 2], count: usize) -> Vec<[f64; 2]> {
+pub(super) fn along([down, across]: [f64; 2], count: usize) -> Vec<[f64; 2]> {
     let middle = (count as f64 - 1.0) / 2.0;
     (0..count).map(|i| [down, across].map(|part| part * (i as f64 - middle))).collect()
 }
 
 /// The mean over these offsets around each pixel. Between pixels, their four neighbours are mixed; beyond the
 /// edges, the nearest pixel counts.
-fn smoothed(picture: &Image, offsets: &[[f64; 2]]) -> Image {
+pub(super) fn smoothed(picture: &Image, offsets: &[[f64; 2]]) -> Image {
     let mut made = picture.clone();
     let (height, width) = (picture.height, picture.width);
     let part = |at: f64, len: usize| {
@@ -287,6 +220,7 @@ fn smoothed(picture: &Image, offsets: &[[f64; 2]]) -> Image {
 #[cfg(test)]
 mod tests {
     use super::super::STRONG;
+    use super::super::texture::{Pattern, Place, Texture};
     use super::*;
 
     fn gray() -> Image {
@@ -307,7 +241,10 @@ mod tests {
         assert!(mark.iter().all(|&(y, x)| y < 8 && x > 24));
         let border = changed(Cue::Border { color: red });
         assert!(border.contains(&(0, 5)) && border.contains(&(23, 31)) && !border.contains(&(12, 16)));
-        assert_eq!(changed(Cue::Stripes { angle: 0, period: 8.0 }).len(), 24 * 32);
+        let stripes = |place| Cue::Texture(Texture { pattern: Pattern::Stripes(0), period: 8.0, place });
+        assert_eq!(changed(stripes(Place::Whole)).len(), 24 * 32);
+        let inside = changed(stripes(Place::Middle));
+        assert!(inside.contains(&(12, 16)) && !inside.contains(&(12, 2)), "{inside:?}");
     }
 
     #[test]
@@ -327,6 +264,7 @@ mod tests {
                     let left = pixels.map(|(y, x)| made.pixel(x, y)).filter(|p| !is_one_of(*p));
                     assert_eq!(left.count(), 0, "{cue:?}");
                 }
+                Cue::Texture(Texture { place: Place::Middle, .. }) => {}
                 _ => {
                     let [before, after] = [&marked, &made].map(|image| moments(image.plane(0))[1]);
                     assert!(after < 0.6 * before, "{cue:?}: {before} {after}");
@@ -337,8 +275,15 @@ mod tests {
 
     #[test]
     fn pictures_with_a_cue_are_told_from_those_without() {
+        let gray = Image::filled(80, 64, [0.4; 3]);
         for cue in Cue::all(false).into_iter().filter(|cue| cue.color() != Some("grey")) {
-            assert!(cue.measured_in(&cue.laid_over(&gray())) > cue.measured_in(&gray()) + 0.02, "{cue:?}");
+            let marked = cue.laid_over(&gray);
+            let (with, without) = (cue.measured_in(&marked), cue.measured_in(&gray));
+            assert!(with > without + 0.015, "{cue:?}: {with} {without}");
+            if let Cue::Texture(texture) = cue {
+                let left = texture.measured_in(&texture.taken_out(&marked));
+                assert!(left < 0.8 * with, "{cue:?}: {with} {left}");
+            }
         }
     }
 }
