@@ -141,7 +141,22 @@ fn data_shows_images_confusions_and_shared_drivers() {
     assert!(page.contains("In short: A and B answer ") && page.contains(" sd)"), "{page}");
     let said = place.succeed(&[&["compare"], &units[..], &["photos"], &QUICK].concat());
     assert!(said.contains("\nIn short: ") && said.contains("100 % is the unit's own picture"), "{said}");
-    assert!(said.contains("\ndrive both: ") && said.contains("\nboth: "), "{said}");
+    assert!(said.contains("\ndrive both (adds to A's score") && said.contains("\nboth: "), "{said}");
+    // Units that tell one class from the other add more to it on its own images.
+    let number = |of: &serde_json::Value, key: &str| of[key].as_f64().unwrap();
+    for (list, own, other) in [("drive_a", "a", "b"), ("drive_b", "b", "a")] {
+        let units = report[list].as_array().unwrap();
+        let by: Vec<f64> = units.iter().map(|of| number(of, own) - number(of, other)).collect();
+        assert!(by.iter().all(|by| *by > 0.0) && by.windows(2).all(|pair| pair[0] >= pair[1]), "{report}");
+    }
+    assert!(page.contains("drive A, not B") && page.contains("drive B, not A"), "{page}");
+    for confusion in confusions {
+        let of = &confusion["probabilities"];
+        assert_eq!(of["images"], 6, "{confusion}");
+        let sum = number(of, "own") + number(of, "other");
+        assert!(number(of, "own") > 0.0 && sum > 0.0 && sum <= 1.0, "{confusion}");
+    }
+    assert!(said.contains("(mean probability "), "{said}");
 }
 
 #[test]
@@ -264,6 +279,13 @@ fn planted_networks_tell_what_is_known_of_them() {
     let best = report["best_a"].as_array().unwrap();
     assert_eq!(best[0]["file"], "circle/031.png");
     assert!((best[0]["a"].as_f64().unwrap() - 6.38362).abs() < 1e-3, "{best:?}");
+    // Units are put beside the others of their layer.
+    let units = ["compare", &last, "--unit", "conv2:3", "--unit", "conv2:4", "--data", &images];
+    let report = place.json(&[&units[..], &steps].concat());
+    for baseline in [&report["activations"]["baseline"], &report["weight_baseline"]] {
+        assert_eq!(baseline["of"], "channels", "{report}");
+        assert!(baseline["others"].as_u64().unwrap() >= baseline["smaller"].as_u64().unwrap(), "{report}");
+    }
     let filters = ["compare", &early, &last, "--layer", "conv2", "--top", "1", "--data", &images];
     let report = place.json(&[&filters[..], &steps].concat());
     let filters = report["filters"].as_array().unwrap();

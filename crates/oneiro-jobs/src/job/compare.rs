@@ -4,7 +4,8 @@
 //! several networks, `filters` the filters of a layer in several networks. They share `request` (what is
 //! compared), `reader` (a unit's value from a layer's map), `images` (what the networks are run on),
 //! `samples` (of all channels of layers), `pictures` (optimised pictures and units' values for them),
-//! `gradients`, `examples` (images of two units), `board` (how all is drawn), `report` and `words` (what the
+//! `gradients`, `examples` (images of two units), `baseline` (where their numbers stand among those of other
+//! units), `probabilities` (of two classes), `drive` (units that drive classes), `board` (how all is drawn), `report` and `words` (what the
 //! numbers of two units say).
 
 use oneiro_media::PngText;
@@ -20,7 +21,9 @@ use crate::error::Result;
 use crate::model::LoadedModel;
 use crate::provenance::{seal, text_of_model};
 
+mod baseline;
 mod board;
+mod drive;
 mod examples;
 mod filters;
 mod gradients;
@@ -29,6 +32,7 @@ mod in_scan;
 mod layers;
 mod models;
 mod pictures;
+mod probabilities;
 mod reader;
 mod report;
 mod request;
@@ -38,9 +42,9 @@ mod words;
 
 use board::Board;
 pub use report::{
-    ActivationAgreement, Agreement, CompareReport, ComparedPicture, Confusion, FilterChange, FiltersReport,
-    GradientAgreement, LayersReport, Match, ModelsReport, Shared, ShownImage, UnitInModel, UnitsReport,
-    deviations, percent,
+    ActivationAgreement, Agreement, Baseline, CompareReport, ComparedPicture, Confusion, Driver,
+    FilterChange, FiltersReport, GradientAgreement, LayersReport, Match, MeanProbabilities, ModelsReport,
+    ShownImage, UnitInModel, UnitsReport, deviations, percent,
 };
 pub use request::{Compared, ComparedUnit, OtherModel};
 

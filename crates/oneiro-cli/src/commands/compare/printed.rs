@@ -2,9 +2,10 @@
 
 use anyhow::Result;
 use oneiro_jobs::job::compare::{
-    CompareReport, FiltersReport, LayersReport, ModelsReport, ShownImage, UnitsReport, deviations, percent,
+    CompareReport, Driver, FiltersReport, LayersReport, ModelsReport, ShownImage, UnitsReport, deviations,
+    percent,
 };
-use oneiro_jobs::numbers::short;
+use oneiro_jobs::numbers::{short, signed};
 
 use crate::context::Context;
 
@@ -59,12 +60,17 @@ fn units(context: &Context, report: &UnitsReport) -> Result<()> {
         context.print(&format!("{name}: {images}"))?;
     }
     if !report.confusions.is_empty() {
-        let unit = |shared: &oneiro_jobs::job::compare::Shared| {
-            format!("{} ({} and {})", shared.unit, short(shared.a), short(shared.b))
-        };
-        let units: Vec<String> = report.shared.iter().take(NAMED).map(unit).collect();
-        let units = if units.is_empty() { "no unit".to_owned() } else { units.join(", ") };
-        context.print(&format!("drive both: {units}"))?;
+        let lists: [(&str, &[Driver]); 3] = [
+            ("drive A, not B (adds to the scores of A and of B, mean over A's best images)", &report.drive_a),
+            ("drive B, not A (adds to the scores of A and of B, mean over B's best images)", &report.drive_b),
+            ("drive both (adds to A's score on A's best images, to B's on B's)", &report.shared),
+        ];
+        for (name, list) in lists {
+            let unit = |of: &Driver| format!("{} (A {}, B {})", of.unit, signed(of.a), signed(of.b));
+            let units: Vec<String> = list.iter().take(NAMED).map(unit).collect();
+            let units = if units.is_empty() { "no unit".to_owned() } else { units.join(", ") };
+            context.print(&format!("{name}: {units}"))?;
+        }
     }
     Ok(())
 }

@@ -85,7 +85,7 @@ pub(super) fn compare(
     for (model, reader) in models.iter().zip(&readers) {
         sessions.push(run.context.compute(|| Readers::new(model, &[reader]))?);
     }
-    let measured = measure(run, &mut sessions, &inputs, &images, job.data.as_ref())?;
+    let measured = measure(run, &mut sessions, &inputs, &images, job.data.as_ref(), &mut |_, _| ())?;
     let largest = |i: usize| measured.iter().map(|(_, peaks)| peaks[i].largest).collect::<Vec<f32>>();
     let weights = models
         .iter()
