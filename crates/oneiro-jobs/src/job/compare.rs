@@ -1,7 +1,7 @@
 //! Comparisons: two units or layers of a network, or one unit or layer in several networks.
 //!
 //! `units` compares two units (`in_scan`: as a scan knows them), `layers` two layers, `models` a unit in
-//! several networks, `filters` the filters of a layer in several networks. They share `request` (what is
+//! several networks, `filters` the filters of layers in several networks, which `common` finds. They share `request` (what is
 //! compared), `reader` (a unit's value from a layer's map), `images` (what the networks are run on),
 //! `samples` (of all channels of layers), `pictures` (optimised pictures and units' values for them),
 //! `gradients`, `examples` (images of two units), `baseline` (where their numbers stand among those of other
@@ -23,6 +23,7 @@ use crate::provenance::{seal, text_of_model};
 
 mod baseline;
 mod board;
+mod common;
 mod drive;
 mod examples;
 mod filters;
@@ -43,10 +44,10 @@ mod words;
 use board::Board;
 pub use report::{
     ActivationAgreement, Agreement, Baseline, CompareReport, ComparedPicture, Confusion, Driver,
-    FilterChange, FiltersReport, GradientAgreement, LayersReport, Match, MeanProbabilities, ModelsReport,
-    ShownImage, UnitInModel, UnitsReport, deviations, percent,
+    FilterChange, FiltersReport, GradientAgreement, LayerChange, LayersReport, Match, MeanProbabilities,
+    ModelsReport, ShownImage, UnitInModel, UnitsReport, deviations, percent,
 };
-pub use request::{Compared, ComparedUnit, OtherModel};
+pub use request::{ChangeBy, Compared, ComparedUnit, OtherModel};
 
 /// Filters or pairs in each list that is drawn, at most.
 const MOST_DRAWN: usize = 64;
@@ -105,7 +106,7 @@ impl Job for CompareJob {
             Compared::Units { a, b } => units::compare(&job, run, [a, b])?,
             Compared::Layers { a, b } => layers::compare(&job, run, [a, b])?,
             Compared::Unit { unit } => models::compare(&job, run, &models, unit)?,
-            Compared::Filters { layer } => filters::compare(&job, run, &models, layer)?,
+            Compared::Filters { layers, by } => filters::compare(&job, run, &models, (layers, *by))?,
         };
         let text = |place: Place| -> Result<PngText> {
             let mut text = text_of_model(first)?;

@@ -13,8 +13,8 @@ use crate::task::Task;
 /// Images of a class that are run, at most; they are spread evenly.
 const IMAGES: usize = 64;
 
-/// For images of each of both classes, the mean probability of their own class and of the other; `None` if no
-/// image of the class can be read, or the network has classes at several positions.
+/// For images of each of both classes, given by the classes of the data, the mean probability of their own
+/// class and of the other; `None` if no image can be read, or the network has classes at several positions.
 ///
 /// # Errors
 /// If the scan cannot be read, or the network has no classes.
@@ -22,21 +22,21 @@ pub(super) fn mean_probabilities(
     run: &Run<'_>,
     scan: &ScanFile,
     classes: [usize; 2],
+    folders: [&[String]; 2],
 ) -> Result<[Option<MeanProbabilities>; 2]> {
     let model = run.model()?;
     let head = model.model.head()?;
     let mut maps = run.context.compute(|| LayerMaps::new(&model.model, &[head.logits]))?;
-    let labelled = scan.labelled_images()?;
     let mut found = [None; 2];
     if maps.shape(0).iter().skip(1).product::<usize>() != 1 {
         return Ok(found);
     }
-    for (found, [own, other]) in found.iter_mut().zip([classes, [classes[1], classes[0]]]) {
-        let of_class: Vec<(u32, String)> = labelled
-            .iter()
-            .filter(|(_, _, label)| *label == Some(own))
-            .map(|(image, file, _)| (*image, file.clone()))
-            .collect();
+    let pairs = [classes, [classes[1], classes[0]]];
+    for ((found, [own, other]), folders) in found.iter_mut().zip(pairs).zip(folders) {
+        let mut of_class = Vec::new();
+        for folder in folders {
+            of_class.extend(scan.images_of(folder)?);
+        }
         let seen = spread(of_class.len(), IMAGES).map(|i| of_class[i].clone()).collect();
         let images = Images::Scan { crops: Crops::new(scan)?, seen };
         let input = images.check(model)?;

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use super::request::ChangeBy;
+
 /// What a comparison found.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "compares", rename_all = "kebab-case")]
@@ -293,32 +295,52 @@ pub struct UnitInModel {
     pub correlations: Vec<Agreement>,
 }
 
-/// The filters of a layer in several networks.
+/// The filters of layers in several networks.
 #[derive(Debug, Clone, Serialize)]
 pub struct FiltersReport {
-    /// The layer.
-    pub layer: String,
+    /// The layers.
+    pub layers: Vec<LayerChange>,
     /// The networks.
     pub models: Vec<String>,
+    /// What `change` is measured by.
+    pub by: ChangeBy,
     /// Whether the pictures are synthetic.
     pub synthetic: bool,
     /// Number of pictures.
     pub pictures: usize,
-    /// Number of samples: cells of a grid in each picture.
+    /// If no layers were named, those of the first network that the others do not have with as many channels.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
+    /// The filters of all layers, that which moved most first.
+    pub filters: Vec<FilterChange>,
+}
+
+/// How far a layer moved.
+#[derive(Debug, Clone, Serialize)]
+pub struct LayerChange {
+    /// The layer.
+    pub layer: String,
+    /// Number of its channels.
+    pub channels: usize,
+    /// Number of channels whose change is above 0.1.
+    pub moved: usize,
+    /// The mean change of its channels; `None` if none is known.
+    pub mean_change: Option<f64>,
+    /// Number of samples of a channel: cells of a grid in each picture.
     pub samples: usize,
     /// Linear centered kernel alignment of the layer in the first network with that in each.
     pub cka: Vec<Option<f64>>,
-    /// The filters, that which moved most first.
-    pub filters: Vec<FilterChange>,
 }
 
 /// How far a filter moved. Lists have an entry for each network, which compares it with the first.
 #[derive(Debug, Clone, Serialize)]
 pub struct FilterChange {
+    /// The layer.
+    pub layer: String,
     /// The channel.
     pub channel: usize,
-    /// One less the cosine of its weights in the first and the last network; where weights are not known,
-    /// one less the correlation of its activations. `None` if neither is known.
+    /// One less the correlation of its activations in the first and the last network, or 1 if these vary in
+    /// one of both alone; or one less the cosine of its weights. `None` if neither is known.
     pub change: Option<f64>,
     /// Cosines of its weights.
     pub weight_cosines: Vec<Option<f64>>,

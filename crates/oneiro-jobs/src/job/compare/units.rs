@@ -110,7 +110,8 @@ pub(super) fn compare(job: &CompareJob, run: &Run<'_>, units: [&ComparedUnit; 2]
         rows.extend(of_lists);
         report = UnitsReport { best_a, best_b, a_not_b, b_not_a, both, ..report };
         if let [Some(a), Some(b)] = classes {
-            let probabilities = mean_probabilities(run, found.scan, [a, b])?;
+            let folders = [&known[0].folders[..], &known[1].folders[..]];
+            let probabilities = mean_probabilities(run, found.scan, [a, b], folders)?;
             let (row, confusions) =
                 InScan::confusions(confused, &drawn, (&measured, &lists), &known, probabilities)?;
             rows.extend(row);
