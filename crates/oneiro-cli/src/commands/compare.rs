@@ -65,8 +65,8 @@ pub struct Args {
     /// for several
     #[arg(long = "unit", short = 'u', value_name = "UNIT")]
     units: Vec<String>,
-    /// A layer: twice for one network; for several networks any number, or "all" [default for several networks:
-    /// all layers that they have in common]
+    /// A layer: twice for one network; for several networks any number, or "all" [default for several
+    /// networks: all layers that they have in common]
     #[arg(long = "layer", short = 'l', value_name = "LAYER|all", conflicts_with = "units")]
     layers: Vec<String>,
     /// Order the filters of several networks by the change of their answers or of their weights [default:
@@ -79,8 +79,8 @@ pub struct Args {
     /// The folder that the images of the scan lie in, if they have moved
     #[arg(long, value_name = "FOLDER", requires = "data")]
     images: Option<PathBuf>,
-    /// Filters that moved most, or pairs of units, that are listed and drawn; as many filters are drawn that moved
-    /// least [default: 6]
+    /// Filters that moved most, or pairs of units, that are listed and drawn; as many filters are drawn that
+    /// moved least [default: 6]
     #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     top: Option<u16>,
     #[command(flatten)]

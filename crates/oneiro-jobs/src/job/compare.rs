@@ -1,12 +1,12 @@
 //! Comparisons: two units or layers of a network, or one unit or layer in several networks.
 //!
 //! `units` compares two units (`in_scan`: as a scan knows them), `layers` two layers, `models` a unit in
-//! several networks, `filters` the filters of layers in several networks, which `common` finds. They share `request` (what is
-//! compared), `reader` (a unit's value from a layer's map), `images` (what the networks are run on),
-//! `samples` (of all channels of layers), `pictures` (optimised pictures and units' values for them),
-//! `gradients`, `examples` (images of two units), `baseline` (where their numbers stand among those of other
-//! units), `probabilities` (of two classes), `drive` (units that drive classes), `board` (how all is drawn), `report` and `words` (what the
-//! numbers of two units say).
+//! several networks, `filters` the filters of layers in several networks, which `common` finds. They share
+//! `request` (what is compared), `reader` (a unit's value from a layer's map), `images` (what the networks
+//! are run on), `samples` (of all channels of layers), `pictures` (optimised pictures and units' values for
+//! them), `gradients`, `examples` (images of two units), `baseline` (where their numbers stand among those
+//! of other units), `probabilities` (of two classes), `drive` (units that drive classes), `board` (how all
+//! is drawn), `report` and `words` (what the numbers of two units say).
 
 use oneiro_media::PngText;
 use serde::{Deserialize, Serialize};

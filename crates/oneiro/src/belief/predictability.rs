@@ -26,8 +26,8 @@ pub struct Predictability {
 /// Standard deviations of chance beyond which a score is told from it.
 const FAR: f64 = 2.0;
 
-/// Returns the scores between which one is not told from chance: two standard deviations about 0.5. A score is
-/// Mann and Whitney's U divided by the number of pairs, so that its variance without any relation is
+/// Returns the scores between which one is not told from chance: two standard deviations about 0.5. A score
+/// is Mann and Whitney's U divided by the number of pairs, so that its variance without any relation is
 /// (m + n + 1) / (12 m n) for m best and n worst queries. Pairs share their queries: the bound of as many
 /// independent pairs, a binomial one, would be far too narrow.
 pub fn chance(best: usize, worst: usize) -> [f64; 2] {

@@ -15,8 +15,8 @@ pub(super) struct Pair<'a> {
 }
 
 impl Pair<'_> {
-    /// Where the number of B stands among those of the other channels of its layer, given the numbers of A with
-    /// all of them. `None` if B is no whole channel, or there are few others.
+    /// Where the number of B stands among those of the other channels of its layer, given the numbers of A
+    /// with all of them. `None` if B is no whole channel, or there are few others.
     pub(super) fn baseline(&self, numbers: &[Option<f64>]) -> Option<Baseline> {
         let [a, b] = self.units;
         let own = b.channel()?;

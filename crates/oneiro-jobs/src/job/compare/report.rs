@@ -64,8 +64,8 @@ pub struct UnitsReport {
     /// For two classes, the units before them that add most to B's score less A's, over B's best images.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub drive_b: Vec<Driver>,
-    /// For two classes, the units before them that raise both, each at least a tenth as much as the unit of its
-    /// layer that raises the class most: `a` over A's best images, `b` over B's.
+    /// For two classes, the units before them that raise both, each at least a tenth as much as the unit of
+    /// its layer that raises the class most: `a` over A's best images, `b` over B's.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub shared: Vec<Driver>,
 }

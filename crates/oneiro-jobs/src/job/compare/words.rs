@@ -8,7 +8,7 @@ use crate::job::units::plain_class;
 const BEYOND: f64 = 1.05;
 /// Units of a list that are named in the summary.
 const NAMED: usize = 2;
-/// Share of other units from which on two units are more alike than usual; below the rest they are less alike.
+/// Share of other units from which on two units are more alike than usual; up to the rest they are less so.
 const UNUSUAL: f64 = 0.9;
 
 impl UnitsReport {
