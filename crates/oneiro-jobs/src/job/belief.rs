@@ -24,6 +24,9 @@ mod examples;
 use examples::Judge;
 pub use examples::WANTED_EXAMPLES;
 
+/// Lines into which a line of a caption wraps at most: as many as the longest of these measures takes in a
+/// cell of 128 pixels.
+pub(crate) const CAPTION_LINES: usize = 6;
 /// Decimals of a path at most.
 const MOST_DECIMALS: usize = 4;
 /// Units that a sentence names at most.
@@ -169,7 +172,8 @@ pub fn summary<'b>(units: impl Iterator<Item = (&'b str, Option<&'b Belief>)>) -
     }
     let unmeasured = known.len() - paths.len();
     if unmeasured > 0 {
-        words.push(format!("{unmeasured} of {} pictures have no path", known.len()));
+        let verb = if unmeasured == 1 { "has" } else { "have" };
+        words.push(format!("{unmeasured} of {} pictures {verb} no path", known.len()));
     }
     let scored: Vec<(&str, f64, Standing)> = known
         .iter()
@@ -179,8 +183,8 @@ pub fn summary<'b>(units: impl Iterator<Item = (&'b str, Option<&'b Belief>)>) -
         })
         .collect();
     for (standing, what) in [
-        (Standing::Chance, "predict their unit no better than chance"),
-        (Standing::BelowChance, "predict the opposite of their unit, below chance"),
+        (Standing::Chance, "their unit no better than chance"),
+        (Standing::BelowChance, "the opposite of their unit, below chance"),
     ] {
         let mut of: Vec<(&str, f64)> = scored
             .iter()
@@ -189,7 +193,9 @@ pub fn summary<'b>(units: impl Iterator<Item = (&'b str, Option<&'b Belief>)>) -
             .collect();
         of.sort_by(|a, b| a.1.total_cmp(&b.1));
         if !of.is_empty() {
-            words.push(format!("{} of {} pictures {what}: {}", of.len(), scored.len(), listed(&of)));
+            let verb = if of.len() == 1 { "predicts" } else { "predict" };
+            let count = format!("{} of {} pictures {verb}", of.len(), scored.len());
+            words.push(format!("{count} {what}: {}", listed(&of)));
         }
     }
     for group in paths.chunk_by(|a, b| a.1 == b.1).filter(|group| group.len() > 1) {
@@ -394,9 +400,9 @@ mod tests {
             summary(named),
             [
                 "3 of 3 pictures are flagged (path below .45): a:1 (-.10), a:0 (.40), a:3 (.40)",
-                "1 of 4 pictures have no path",
-                "1 of 4 pictures predict their unit no better than chance: a:2 (.50)",
-                "1 of 4 pictures predict the opposite of their unit, below chance: a:1 (.20)",
+                "1 of 4 pictures has no path",
+                "1 of 4 pictures predicts their unit no better than chance: a:2 (.50)",
+                "1 of 4 pictures predicts the opposite of their unit, below chance: a:1 (.20)",
                 "a:0, a:3 have one path, .40: they are reached by one way, and differ only behind it",
             ]
         );

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use self::layout::{LayoutRow, Measure, SheetLayout, SheetPhoto};
 use self::text::sheet_text;
-use super::belief::{Belief, WANTED_EXAMPLES, summary};
+use super::belief::{Belief, CAPTION_LINES, WANTED_EXAMPLES, summary};
 use super::error::{JobError, Large};
 use super::figures;
 use super::render::report::UnitReport;
@@ -33,8 +33,6 @@ const SMOOTH: usize = 64;
 const LEAST_MOSAIC: usize = 224;
 /// Minimum width of cells in pixels, enough for a caption such as "channel 127".
 pub const MIN_CELL_WIDTH: usize = 80;
-/// Lines into which a line of a caption wraps at most, if captions have sentences.
-const CAPTION_LINES: usize = 3;
 
 /// A job that renders units and arranges them as a sheet.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -5,7 +5,7 @@ use oneiro_media::{Cell, Figure, Filter, Image, Number, Page, PngText, Section, 
 use super::driven::Driven;
 use super::{lists, numbers, plain_class, plots, selectivity};
 use crate::error::Result;
-use crate::job::belief::Belief;
+use crate::job::belief::{Belief, CAPTION_LINES};
 use crate::job::crops::Crops;
 use crate::job::figures;
 use crate::job::sheet::MIN_CELL_WIDTH;
@@ -40,8 +40,6 @@ pub(super) struct Drawn<'a> {
     pub examples: usize,
 }
 
-/// Lines into which a line of a caption wraps at most.
-const CAPTION_LINES: usize = 3;
 /// Heading of the activation maps.
 const HEAT: &str = "activation map";
 
