@@ -5,7 +5,7 @@ use std::sync::Arc;
 use oneiro_net::Threads;
 
 use crate::error::{Error, Result};
-use crate::observer::{Cancelled, Observer};
+use crate::observer::{Cancelled, Observer, Once};
 use crate::remark::Remark;
 
 /// The threads and the observer of running jobs.
@@ -30,6 +30,11 @@ impl Context {
     pub fn shared(threads: Option<usize>, observer: Arc<dyn Observer>) -> Result<Self> {
         let threads = Threads::new(threads.unwrap_or(0)).map_err(Error::Threads)?;
         Ok(Self { threads, observer })
+    }
+
+    /// Returns this context with an observer that passes each remark on once.
+    pub(crate) fn once(&self) -> Self {
+        Self { threads: self.threads.clone(), observer: Arc::new(Once::new(self.observer.clone())) }
     }
 
     /// Runs `work` on the threads of this context.

@@ -82,6 +82,11 @@ pub fn short(x: f64) -> String {
     format!("{x:.*}", digits as usize)
 }
 
+/// Formats a number as [`short`], with a plus if it is positive.
+pub fn signed(x: f64) -> String {
+    format!("{}{}", if x > 0.0 { "+" } else { "" }, short(x))
+}
+
 /// The mean of some values, and its standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Mean {

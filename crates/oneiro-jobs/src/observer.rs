@@ -1,5 +1,6 @@
 //! The observer of a job: receives progress and remarks, and may cancel the job.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use crate::remark::Remark;
@@ -48,6 +49,37 @@ pub trait Observer: Send + Sync {
 pub struct Silent;
 
 impl Observer for Silent {}
+
+/// An observer that passes each remark on once, for jobs that do the same with several networks.
+pub(crate) struct Once {
+    inner: Arc<dyn Observer>,
+    said: Mutex<Vec<String>>,
+}
+
+impl Once {
+    pub(crate) fn new(inner: Arc<dyn Observer>) -> Self {
+        Self { inner, said: Mutex::default() }
+    }
+}
+
+impl Observer for Once {
+    fn remark(&self, remark: &Remark) {
+        let text = remark.to_string();
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if !said.contains(&text) {
+            said.push(text);
+            self.inner.remark(remark);
+        }
+    }
+
+    fn progress(&self, progress: &Progress<'_>) {
+        self.inner.progress(progress);
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.inner.is_cancelled()
+    }
+}
 
 /// The error of a job that its observer cancelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

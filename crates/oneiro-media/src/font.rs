@@ -89,13 +89,19 @@ impl Face {
     }
 
     /// Wraps the text into at most `lines` lines (at least one) of `room` pixels. Lines break at spaces and
-    /// after `. _ / : -`, the separators in layer names. A word wider than a line, and text beyond the last
-    /// line, end in an ellipsis.
+    /// after `. _ / : -`, the separators in layer names, but not at a word's beginning, where they belong
+    /// to a number such as `-.45`. A word wider than a line, and text beyond the last line, end in an
+    /// ellipsis.
     pub(crate) fn wrap(self, text: &str, room: usize, lines: usize) -> Vec<String> {
         let mut wrapped = Vec::new();
         let mut rest = text.trim();
         while wrapped.len() + 1 < lines && self.width(rest) > room {
-            let breaks = rest.char_indices().filter(|(_, c)| matches!(c, ' ' | '.' | '_' | '/' | ':' | '-'));
+            let separates = |at: usize, c: char| match c {
+                ' ' => true,
+                '.' | '_' | '/' | ':' | '-' => rest[..at].ends_with(char::is_alphanumeric),
+                _ => false,
+            };
+            let breaks = rest.char_indices().filter(|(at, c)| separates(*at, *c));
             let ends = breaks.map(|(at, c)| at + c.len_utf8());
             let fits = |end: &usize| self.width(rest[..*end].trim_end()) <= room;
             let Some(end) = ends.take_while(fits).last() else { break };

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 use oneiro_jobs::Error;
-use oneiro_jobs::job::compare::{CompareJob, Compared, ComparedUnit, OtherModel};
+use oneiro_jobs::job::compare::{ChangeBy, CompareJob, Compared, ComparedUnit, OtherModel};
 use oneiro_jobs::job::parts::Parts;
 use oneiro_jobs::job::render::Setting;
 use oneiro_jobs::job::scan::examples::is_scan;
@@ -27,6 +27,18 @@ const DEFAULT_OUT: &str = "compare.png";
 /// Filters in each list, or pairs of units, that are drawn when not chosen.
 const DEFAULT_TOP: u16 = 6;
 
+/// The name of all layers.
+const ALL: &str = "all";
+
+/// Parses what filters are ordered by.
+fn change_by(text: &str) -> Result<ChangeBy, String> {
+    match text {
+        "answers" => Ok(ChangeBy::Answers),
+        "weights" => Ok(ChangeBy::Weights),
+        _ => Err("answers or weights".to_owned()),
+    }
+}
+
 /// Compare two units or layers of a network, or one unit or layer in several networks
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -35,7 +47,8 @@ Examples:
   oneiro compare model.onnx --unit conv4:5 --unit conv4:9 --data photos/     # with the images of each, and of both
   oneiro compare model.onnx --unit class:cat --unit class:dog --data photos.scan --html cat-dog.html
   oneiro compare epoch8.onnx final.onnx --unit conv4:5 --data photos/        # one unit in two checkpoints
-  oneiro compare epoch1.onnx epoch8.onnx final.onnx --layer conv2            # which filters moved
+  oneiro compare epoch1.onnx epoch8.onnx --data photos/                      # which filters moved, of all layers
+  oneiro compare epoch1.onnx epoch8.onnx final.onnx --layer conv2            # of one layer
   oneiro compare model.onnx --layer conv3 --layer conv4 --json               # two layers: CKA, units that match
 
 Two units: their pictures, pictures of what one has and the other has not, and of what both share; cosines of weights and
@@ -52,16 +65,22 @@ pub struct Args {
     /// for several
     #[arg(long = "unit", short = 'u', value_name = "UNIT")]
     units: Vec<String>,
-    /// A layer; twice for one network, once for several
-    #[arg(long = "layer", short = 'l', value_name = "LAYER", conflicts_with = "units")]
+    /// A layer: twice for one network; for several networks any number, or "all" [default for several
+    /// networks: all layers that they have in common]
+    #[arg(long = "layer", short = 'l', value_name = "LAYER|all", conflicts_with = "units")]
     layers: Vec<String>,
+    /// Order the filters of several networks by the change of their answers or of their weights [default:
+    /// answers with --data, else weights]
+    #[arg(long, value_name = "WHAT", value_parser = change_by, conflicts_with = "units")]
+    by: Option<ChangeBy>,
     /// A scan, or a folder of images, to run the networks on [default: synthetic pictures]
     #[arg(long, value_name = "FOLDER|SCAN")]
     data: Option<PathBuf>,
     /// The folder that the images of the scan lie in, if they have moved
     #[arg(long, value_name = "FOLDER", requires = "data")]
     images: Option<PathBuf>,
-    /// Filters that moved most, and as many that moved least, or pairs of units that are drawn [default: 6]
+    /// Filters that moved most, or pairs of units, that are listed and drawn; as many filters are drawn that
+    /// moved least [default: 6]
     #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     top: Option<u16>,
     #[command(flatten)]
@@ -87,17 +106,18 @@ impl Args {
             ([a, b], [], false) => Compared::Units { a: ComparedUnit::new(a), b: ComparedUnit::new(b) },
             ([], [a, b], false) => Compared::Layers { a: a.clone(), b: b.clone() },
             ([unit], [], true) => Compared::Unit { unit: ComparedUnit::new(unit) },
-            ([], [layer], true) => Compared::Filters { layer: layer.clone() },
-            ([], [], _) => {
+            ([], [all], true) if all == ALL => Compared::Filters { layers: Vec::new(), by: self.by },
+            ([], layers, true) => Compared::Filters { layers: layers.to_vec(), by: self.by },
+            ([], [], false) => {
                 bail!("nothing to compare: give --unit or --layer (`oneiro layers MODEL` lists them)")
             }
             (_, _, false) => bail!(
                 "within one network two units or layers are compared: give --unit or --layer twice, or another MODEL for one unit \
                  or layer in both"
             ),
-            (_, _, true) => bail!(
-                "between networks one unit or layer is compared: give --unit or --layer once, or one MODEL for two units or layers"
-            ),
+            (_, _, true) => {
+                bail!("between networks one unit is compared: give --unit once, or one MODEL for two units")
+            }
         })
     }
 }
@@ -109,6 +129,9 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         bail!("--images: this is where the images of a scan lie, and --data names none");
     }
     let draws_lists = matches!(what, Compared::Layers { .. } | Compared::Filters { .. });
+    if args.by.is_some() && !matches!(what, Compared::Filters { .. }) {
+        bail!("--by: it orders the filters of several networks; give two MODELs or more");
+    }
     if args.top.is_some() && !draws_lists {
         bail!("--top: it counts filters or pairs that are drawn, for --layer only");
     }
@@ -148,7 +171,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     if args.json {
         print_json(context, &model, &report, &files, started)?;
     } else {
-        printed::report(context, &report)?;
+        printed::report(context, &report, job.drawn)?;
         context.print(&format!("written to {}", files.join(", ")))?;
     }
     Ok(ExitCode::SUCCESS)

@@ -13,7 +13,7 @@ use oneiro_jobs::job::render::Setting;
 use oneiro_jobs::job::render::work::UnitRequest;
 use oneiro_jobs::job::scan::examples::is_scan;
 use oneiro_jobs::job::sheet::layout::Measure;
-use oneiro_jobs::job::sheet::{Row, SheetPlan};
+use oneiro_jobs::job::sheet::{Row, SheetPlan, beliefs_in_words};
 use oneiro_jobs::model::LoadedModel;
 use oneiro_jobs::model::unit_list::{NamedUnit, Numbers, UnitList};
 use oneiro_jobs::store::ScanFile;
@@ -212,6 +212,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         let files: Vec<String> = results.listed().into_iter().chain(saved).collect();
         print_json(context, &model, &report, &files, started)?;
     } else {
+        beliefs_in_words(report.units.iter()).iter().try_for_each(|words| context.print(words))?;
         context.print(&format!("{} units written to {}", report.units.len(), results.listed()[0]))?;
     }
     Ok(ExitCode::SUCCESS)

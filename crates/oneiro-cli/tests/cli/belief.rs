@@ -55,6 +55,37 @@ fn sheets_renders_and_units_tell_the_same() {
 }
 
 #[test]
+fn sheets_sum_up_and_pages_sort_by_path() {
+    let place = place();
+    place.succeed(&["scan", "net.onnx", "photos", "--out", "s", "--top", "16"]);
+    let args =
+        ["sheet", "net.onnx", "--unit", "class:dog", "--unit", "class:owl", "--data", "s", "--steps", "8"];
+    let plain = place.succeed(&[&args[..], &["--out", "plain.png", "--html", "plain.html"]].concat());
+    assert!(!plain.contains("flagged"), "{plain}");
+    let page = |name: &str| String::from_utf8(place.read(name)).unwrap();
+    assert!(!page("plain.html").contains("by path"));
+    let said = place.succeed(&[&args[..], &["--belief", "--out", "a.png", "--html", "a.html"]].concat());
+    assert!(said.contains(" of 2 pictures ") && said.contains(" flagged (path below .45)"), "{said}");
+    let html = page("a.html");
+    assert!(
+        html.contains("by path, the lowest first") && html.contains(" flagged (path below .45)"),
+        "{html}"
+    );
+    let report = place.json(&[&args[..], &["--belief", "--out", "b.png", "--json"]].concat());
+    for unit in report["units"].as_array().unwrap() {
+        let predicts = &unit["predictability"];
+        let [low, high] = [0, 1].map(|i| predicts["chance"][i].as_f64().unwrap());
+        let natural = predicts["natural"].as_f64().unwrap();
+        let standing = match natural {
+            n if n < low => "below-chance",
+            n if n > high => "above-chance",
+            _ => "chance",
+        };
+        assert_eq!(predicts["natural_standing"], standing, "{unit}");
+    }
+}
+
+#[test]
 fn too_few_examples_are_named() {
     let place = place();
     place.write("few/0.png", photo(0));

@@ -141,7 +141,22 @@ fn data_shows_images_confusions_and_shared_drivers() {
     assert!(page.contains("In short: A and B answer ") && page.contains(" sd)"), "{page}");
     let said = place.succeed(&[&["compare"], &units[..], &["photos"], &QUICK].concat());
     assert!(said.contains("\nIn short: ") && said.contains("100 % is the unit's own picture"), "{said}");
-    assert!(said.contains("\ndrive both: ") && said.contains("\nboth: "), "{said}");
+    assert!(said.contains("\ndrive both (adds to A's score") && said.contains("\nboth: "), "{said}");
+    // Units that tell one class from the other add more to it on its own images.
+    let number = |of: &serde_json::Value, key: &str| of[key].as_f64().unwrap();
+    for (list, own, other) in [("drive_a", "a", "b"), ("drive_b", "b", "a")] {
+        let units = report[list].as_array().unwrap();
+        let by: Vec<f64> = units.iter().map(|of| number(of, own) - number(of, other)).collect();
+        assert!(by.iter().all(|by| *by > 0.0) && by.windows(2).all(|pair| pair[0] >= pair[1]), "{report}");
+    }
+    assert!(page.contains("drive A, not B") && page.contains("drive B, not A"), "{page}");
+    for confusion in confusions {
+        let of = &confusion["probabilities"];
+        assert_eq!(of["images"], 6, "{confusion}");
+        let sum = number(of, "own") + number(of, "other");
+        assert!(number(of, "own") > 0.0 && sum > 0.0 && sum <= 1.0, "{confusion}");
+    }
+    assert!(said.contains("(mean probability "), "{said}");
 }
 
 #[test]
@@ -174,9 +189,57 @@ fn filters_that_moved_come_first() {
 }
 
 #[test]
+fn filters_of_all_layers_are_one_list() {
+    let place = place();
+    let networks = ["other.onnx", "net.onnx"];
+    let all = json(&place, &[&networks[..], &["--data", "photos", "--layer", "all"]].concat());
+    let plain = json(&place, &[&networks[..], &["--data", "photos"]].concat());
+    assert_eq!(all["filters"], plain["filters"]);
+    assert_eq!(all["by"], "answers");
+    let layers = all["layers"].as_array().unwrap();
+    assert!(layers.len() > 1, "{all}");
+    let channels: u64 = layers.iter().map(|of| of["channels"].as_u64().unwrap()).sum();
+    let filters = all["filters"].as_array().unwrap();
+    assert_eq!(filters.len() as u64, channels);
+    let changes: Vec<f64> = filters.iter().filter_map(|of| of["change"].as_f64()).collect();
+    assert!(changes.windows(2).all(|pair| pair[0] >= pair[1]), "{changes:?}");
+    // Layers that are run together have the numbers that they have alone.
+    for of in layers {
+        let name = of["layer"].as_str().unwrap();
+        let alone = json(&place, &[&networks[..], &["--data", "photos", "--layer", name]].concat());
+        // Networks that are run up to other layers round differently.
+        assert_eq!(alone["layers"][0]["channels"], of["channels"], "{name}");
+        let own: Vec<_> = filters.iter().filter(|filter| filter["layer"] == name).collect();
+        for (own, alone) in own.into_iter().zip(alone["filters"].as_array().unwrap()) {
+            assert_eq!(own["channel"], alone["channel"], "{name}");
+            let change = |of: &serde_json::Value| of["change"].as_f64().unwrap_or(-1.0);
+            assert!((change(own) - change(alone)).abs() < 1e-4, "{name}: {own} {alone}");
+        }
+    }
+    // Without data the weights decide; as many filters are listed as are asked for.
+    let said = place.succeed(&[&["compare"], &networks[..], &["--top", "3"], &QUICK].concat());
+    assert!(said.contains("one less the cosine of a filter's weights"), "{said}");
+    let listed = said.lines().skip_while(|line| !line.starts_with("filter ")).skip(1);
+    assert_eq!(listed.take_while(|line| !line.starts_with("and ")).count(), 3, "{said}");
+    let weights = json(&place, &[&networks[..], &["--data", "photos", "--by", "weights"]].concat());
+    assert_eq!(weights["filters"][0]["channel"], LEFT - 1, "{weights}");
+}
+
+#[test]
+fn a_remark_on_a_layer_is_made_once_for_all_networks() {
+    let place = place();
+    let args = [&["compare", "other.onnx", "net.onnx", "--layer", "left.conv"], &QUICK[..]].concat();
+    let outcome = place.run(&args);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    assert_eq!(outcome.stderr.matches("is linear in the picture").count(), 1, "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("behind it, shows"), "{}", outcome.stderr);
+}
+
+#[test]
 fn comparisons_are_made_again_byte_for_byte() {
     let place = place();
-    let cases: [(&str, &[&str]); 5] = [
+    let cases: [(&str, &[&str]); 6] = [
+        ("all.png", &["other.onnx", "net.onnx", "--data", "photos"]),
         ("units.png", &["net.onnx", "--unit", "class:cat", "--unit", "class:dog", "--data", "photos"]),
         ("plain.png", &["net.onnx", "--unit", "left.conv:0", "--unit", "right.conv:2", "--seed", "3"]),
         ("layers.png", &["net.onnx", "--layer", "left.conv", "--layer", "right.conv"]),
@@ -211,6 +274,13 @@ fn comparisons_that_cannot_be_are_errors() {
         &place,
         &[
             ("nothing", "compare net.onnx", &["--unit", "--layer"]),
+            ("no order", "compare net.onnx other.onnx --by size", &["answers or weights"]),
+            ("order of units", "compare net.onnx other.onnx --unit left.conv:0 --by weights", &["--by"]),
+            (
+                "order of layers",
+                "compare net.onnx --layer left.conv --layer left.conv --by weights",
+                &["--by"],
+            ),
             ("one unit", "compare net.onnx --unit left.conv:0", &["twice"]),
             (
                 "two units, two networks",
@@ -264,7 +334,15 @@ fn planted_networks_tell_what_is_known_of_them() {
     let best = report["best_a"].as_array().unwrap();
     assert_eq!(best[0]["file"], "circle/031.png");
     assert!((best[0]["a"].as_f64().unwrap() - 6.38362).abs() < 1e-3, "{best:?}");
-    let filters = ["compare", &early, &last, "--layer", "conv2", "--top", "1", "--data", &images];
+    // Units are put beside the others of their layer.
+    let units = ["compare", &last, "--unit", "conv2:3", "--unit", "conv2:4", "--data", &images];
+    let report = place.json(&[&units[..], &steps].concat());
+    for baseline in [&report["activations"]["baseline"], &report["weight_baseline"]] {
+        assert_eq!(baseline["of"], "channels", "{report}");
+        assert!(baseline["others"].as_u64().unwrap() >= baseline["smaller"].as_u64().unwrap(), "{report}");
+    }
+    let filters =
+        ["compare", &early, &last, "--layer", "conv2", "--top", "1", "--by", "weights", "--data", &images];
     let report = place.json(&[&filters[..], &steps].concat());
     let filters = report["filters"].as_array().unwrap();
     let moved: Vec<u64> = filters.iter().map(|filter| filter["channel"].as_u64().unwrap()).collect();

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use oneiro::belief::path::{Path, PathSession, THRESHOLD, similarity};
-use oneiro_media::Image;
+use oneiro::belief::predictability::chance;
+use oneiro_media::{Image, Number};
 use oneiro_net::ValueId;
 use serde::{Deserialize, Serialize};
 
@@ -23,8 +24,13 @@ mod examples;
 use examples::Judge;
 pub use examples::WANTED_EXAMPLES;
 
+/// Lines into which a line of a caption wraps at most: as many as the longest of these measures takes in a
+/// cell of 128 pixels.
+pub(crate) const CAPTION_LINES: usize = 6;
 /// Decimals of a path at most.
 const MOST_DECIMALS: usize = 4;
+/// Units that a sentence names at most.
+const NAMED: usize = 12;
 /// Natural examples whose paths are compared with the picture's.
 const NATURAL: usize = 9;
 
@@ -52,6 +58,60 @@ pub struct Predictability {
     pub synthetic: Option<f64>,
     /// Number of pairs.
     pub pairs: usize,
+    /// Scores between which one is not told from chance, by the number of queries.
+    pub chance: [f64; 2],
+    /// Where `natural` stands.
+    pub natural_standing: Standing,
+    /// Where `synthetic` stands.
+    pub synthetic_standing: Option<Standing>,
+}
+
+/// Where a score stands beside chance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standing {
+    /// Examples tell what excites the unit.
+    AboveChance,
+    /// Examples tell nothing that chance does not.
+    Chance,
+    /// What is like the examples excites the unit less.
+    BelowChance,
+}
+
+impl Predictability {
+    /// Scores of this many queries of each extreme.
+    fn new(natural: f64, synthetic: Option<f64>, queries: usize) -> Self {
+        let [low, high] = chance(queries, queries);
+        let standing = |score: f64| match score {
+            score if score > high => Standing::AboveChance,
+            score if score < low => Standing::BelowChance,
+            _ => Standing::Chance,
+        };
+        Self {
+            natural,
+            synthetic,
+            pairs: queries * queries,
+            chance: [low, high].map(rounded),
+            natural_standing: standing(natural),
+            synthetic_standing: synthetic.map(standing),
+        }
+    }
+
+    /// The scores in a line of a caption.
+    fn line(&self) -> String {
+        let score = |value: f64, of: &str, standing: Standing| {
+            let mark = match standing {
+                Standing::AboveChance => "",
+                Standing::Chance => " [as chance]",
+                Standing::BelowChance => " [below chance]",
+            };
+            format!("{} {of}{mark}", short(value, 2))
+        };
+        let mut scores = vec![score(self.natural, "natural", self.natural_standing)];
+        scores.extend(self.synthetic.zip(self.synthetic_standing).map(|(s, of)| score(s, "picture", of)));
+        let [low, high] = self.chance.map(|bound| short(bound, 2));
+        format!("predictability {} (chance {low} to {high})", scores.join(", "))
+    }
 }
 
 impl Belief {
@@ -67,12 +127,96 @@ impl Belief {
             let threshold = threshold.trim_end_matches('0');
             lines.push(format!("path {path}{warning} (honest units: above {threshold})"));
         }
-        if let Some(Predictability { natural, synthetic, .. }) = self.predictability {
-            let picture = synthetic.map_or_else(String::new, |s| format!(", {} picture", short(s, 2)));
-            lines.push(format!("predictability {} natural{picture} (chance .5)", short(natural, 2)));
-        }
+        lines.extend(self.predictability.iter().map(Predictability::line));
         lines
     }
+
+    /// Whether the picture is flagged.
+    pub fn is_flagged(&self) -> bool {
+        self.path_flagged == Some(true)
+    }
+
+    /// What a page sorts pictures by, for the picture at this place; the first is the order of the units.
+    pub(crate) fn keys(of: Option<&Self>, at: usize) -> Vec<(String, Number)> {
+        let path = of.and_then(|belief| belief.path).unwrap_or(f64::NAN);
+        let shown = of.and_then(|belief| belief.predictability?.synthetic).unwrap_or(f64::NAN);
+        vec![
+            ("as listed".into(), Number(at as f64)),
+            ("by path, the lowest first".into(), Number(-path)),
+            ("by path, the highest first".into(), Number(path)),
+            ("by the picture's predictability, the lowest first".into(), Number(-shown)),
+        ]
+    }
+}
+
+/// What is found of several units' pictures, a sentence each. Units have a name and, if it was measured, what
+/// is known of their picture.
+pub fn summary<'b>(units: impl Iterator<Item = (&'b str, Option<&'b Belief>)>) -> Vec<String> {
+    let known: Vec<(&str, &Belief)> = units.filter_map(|(unit, belief)| Some((unit, belief?))).collect();
+    let mut paths: Vec<(&str, f64)> =
+        known.iter().filter_map(|(unit, belief)| Some((*unit, belief.path?))).collect();
+    paths.sort_by(|a, b| a.1.total_cmp(&b.1));
+    let mut words = Vec::new();
+    if let (Some((_, belief)), false) = (known.first(), paths.is_empty()) {
+        let flagged: Vec<(&str, f64)> =
+            paths.iter().copied().filter(|(_, path)| *path < belief.path_threshold).collect();
+        let threshold = short(belief.path_threshold, 2);
+        let listed = listed(&flagged);
+        let which = if flagged.is_empty() { String::new() } else { format!(": {listed}") };
+        words.push(format!(
+            "{} of {} pictures {} flagged (path below {threshold}){which}",
+            flagged.len(),
+            paths.len(),
+            if flagged.len() == 1 { "is" } else { "are" }
+        ));
+    }
+    let unmeasured = known.len() - paths.len();
+    if unmeasured > 0 {
+        let verb = if unmeasured == 1 { "has" } else { "have" };
+        words.push(format!("{unmeasured} of {} pictures {verb} no path", known.len()));
+    }
+    let scored: Vec<(&str, f64, Standing)> = known
+        .iter()
+        .filter_map(|(unit, belief)| {
+            let found = belief.predictability?;
+            Some((*unit, found.synthetic?, found.synthetic_standing?))
+        })
+        .collect();
+    for (standing, what) in [
+        (Standing::Chance, "their unit no better than chance"),
+        (Standing::BelowChance, "the opposite of their unit, below chance"),
+    ] {
+        let mut of: Vec<(&str, f64)> = scored
+            .iter()
+            .filter(|(.., found)| *found == standing)
+            .map(|(unit, score, _)| (*unit, *score))
+            .collect();
+        of.sort_by(|a, b| a.1.total_cmp(&b.1));
+        if !of.is_empty() {
+            let verb = if of.len() == 1 { "predicts" } else { "predict" };
+            let count = format!("{} of {} pictures {verb}", of.len(), scored.len());
+            words.push(format!("{count} {what}: {}", listed(&of)));
+        }
+    }
+    for group in paths.chunk_by(|a, b| a.1 == b.1).filter(|group| group.len() > 1) {
+        let units: Vec<&str> = group.iter().map(|(unit, _)| *unit).collect();
+        words.push(format!(
+            "{} have one path, {}: they are reached by one way, and differ only behind it",
+            units.join(", "),
+            short(group[0].1, 2)
+        ));
+    }
+    words
+}
+
+/// Units with their numbers, as many as a line takes.
+fn listed(units: &[(&str, f64)]) -> String {
+    let one = |(unit, value): &(&str, f64)| format!("{unit} ({})", short(*value, 2));
+    let mut named: Vec<String> = units.iter().take(NAMED).map(one).collect();
+    if units.len() > NAMED {
+        named.push(format!("and {} more", units.len() - NAMED));
+    }
+    named.join(", ")
 }
 
 /// Writes a number with `decimals` decimals, without a zero before the point.
@@ -217,10 +361,12 @@ mod tests {
             path: Some(0.834),
             path_threshold: 0.4,
             path_flagged: Some(false),
-            predictability: Some(Predictability { natural: 0.9, synthetic: Some(0.801), pairs: 529 }),
+            predictability: Some(Predictability::new(0.9, Some(0.801), 23)),
         };
-        let lines =
-            ["path .83 (honest units: above .4)", "predictability .90 natural, .80 picture (chance .5)"];
+        let lines = [
+            "path .83 (honest units: above .4)",
+            "predictability .90 natural, .80 picture (chance .33 to .67)",
+        ];
         assert_eq!(all.lines(), lines);
         let flagged = Belief { path: Some(-0.3), path_flagged: Some(true), predictability: None, ..all };
         assert_eq!(flagged.lines(), ["path -.30, not as natural images (honest units: above .4)"]);
@@ -232,7 +378,39 @@ mod tests {
         // Two decimals would hide why it is flagged.
         let close = Belief { path: Some(0.3974), path_flagged: Some(true), ..nothing.clone() };
         assert_eq!(close.lines(), ["path .397, not as natural images (honest units: above .4)"]);
+        let doubtful = Predictability::new(0.38, Some(0.22), 23);
+        let line = "predictability .38 natural [as chance], .22 picture [below chance] (chance .33 to .67)";
+        assert_eq!(doubtful.line(), line);
+        assert_eq!(doubtful.pairs, 529);
         let equal = Belief { path: Some(0.4), ..nothing };
         assert_eq!(equal.lines(), ["path .4000 (honest units: above .4)"]);
+    }
+
+    #[test]
+    fn a_summary_names_flagged_pictures() {
+        let of = |path: Option<f64>, synthetic: f64| Belief {
+            path,
+            path_threshold: 0.45,
+            path_flagged: path.map(|path| path < 0.45),
+            predictability: Some(Predictability::new(0.9, Some(synthetic), 23)),
+        };
+        let all = [of(Some(0.4), 0.9), of(Some(-0.1), 0.2), of(None, 0.5), of(Some(0.4), 0.8)];
+        let named = ["a:0", "a:1", "a:2", "a:3"].into_iter().zip(all.iter().map(Some));
+        assert_eq!(
+            summary(named),
+            [
+                "3 of 3 pictures are flagged (path below .45): a:1 (-.10), a:0 (.40), a:3 (.40)",
+                "1 of 4 pictures has no path",
+                "1 of 4 pictures predicts their unit no better than chance: a:2 (.50)",
+                "1 of 4 pictures predicts the opposite of their unit, below chance: a:1 (.20)",
+                "a:0, a:3 have one path, .40: they are reached by one way, and differ only behind it",
+            ]
+        );
+        let good = of(Some(0.9), 0.9);
+        assert_eq!(
+            summary([("a:0", Some(&good)), ("a:1", None)].into_iter()),
+            ["0 of 1 pictures are flagged (path below .45)"]
+        );
+        assert!(summary([("a:0", None)].into_iter()).is_empty());
     }
 }

@@ -1,11 +1,12 @@
 //! Comparisons: two units or layers of a network, or one unit or layer in several networks.
 //!
 //! `units` compares two units (`in_scan`: as a scan knows them), `layers` two layers, `models` a unit in
-//! several networks, `filters` the filters of a layer in several networks. They share `request` (what is
-//! compared), `reader` (a unit's value from a layer's map), `images` (what the networks are run on),
-//! `samples` (of all channels of layers), `pictures` (optimised pictures and units' values for them),
-//! `gradients`, `examples` (images of two units), `board` (how all is drawn), `report` and `words` (what the
-//! numbers of two units say).
+//! several networks, `filters` the filters of layers in several networks, which `common` finds. They share
+//! `request` (what is compared), `reader` (a unit's value from a layer's map), `images` (what the networks
+//! are run on), `samples` (of all channels of layers), `pictures` (optimised pictures and units' values for
+//! them), `gradients`, `examples` (images of two units), `baseline` (where their numbers stand among those
+//! of other units), `probabilities` (of two classes), `drive` (units that drive classes), `board` (how all
+//! is drawn), `report` and `words` (what the numbers of two units say).
 
 use oneiro_media::PngText;
 use serde::{Deserialize, Serialize};
@@ -20,7 +21,10 @@ use crate::error::Result;
 use crate::model::LoadedModel;
 use crate::provenance::{seal, text_of_model};
 
+mod baseline;
 mod board;
+mod common;
+mod drive;
 mod examples;
 mod filters;
 mod gradients;
@@ -29,6 +33,7 @@ mod in_scan;
 mod layers;
 mod models;
 mod pictures;
+mod probabilities;
 mod reader;
 mod report;
 mod request;
@@ -38,11 +43,11 @@ mod words;
 
 use board::Board;
 pub use report::{
-    ActivationAgreement, Agreement, CompareReport, ComparedPicture, Confusion, FilterChange, FiltersReport,
-    GradientAgreement, LayersReport, Match, ModelsReport, Shared, ShownImage, UnitInModel, UnitsReport,
-    deviations, percent,
+    ActivationAgreement, Agreement, Baseline, CompareReport, ComparedPicture, Confusion, Driver,
+    FilterChange, FiltersReport, GradientAgreement, LayerChange, LayersReport, Match, MeanProbabilities,
+    ModelsReport, ShownImage, UnitInModel, UnitsReport, deviations, percent,
 };
-pub use request::{Compared, ComparedUnit, OtherModel};
+pub use request::{ChangeBy, Compared, ComparedUnit, OtherModel};
 
 /// Filters or pairs in each list that is drawn, at most.
 const MOST_DRAWN: usize = 64;
@@ -101,7 +106,7 @@ impl Job for CompareJob {
             Compared::Units { a, b } => units::compare(&job, run, [a, b])?,
             Compared::Layers { a, b } => layers::compare(&job, run, [a, b])?,
             Compared::Unit { unit } => models::compare(&job, run, &models, unit)?,
-            Compared::Filters { layer } => filters::compare(&job, run, &models, layer)?,
+            Compared::Filters { layers, by } => filters::compare(&job, run, &models, (layers, *by))?,
         };
         let text = |place: Place| -> Result<PngText> {
             let mut text = text_of_model(first)?;

@@ -25,6 +25,10 @@ use crate::model::LoadedModel;
 use crate::store::ScanFile;
 use crate::store::read::{ExampleRecord, LayerRecord, UnitRecord};
 
+mod to_classes;
+
+pub(crate) use to_classes::{ToClasses, to_classes};
+
 /// The number of classes for which a unit's contribution is computed: those with the largest mean logits over
 /// the unit's examples.
 const CANDIDATES: usize = 10;
@@ -127,7 +131,7 @@ pub(crate) fn contributions(
         .iter()
         .filter_map(|layer| Some((model.model.resolve(&layer.name).ok()?, layer)))
         .collect();
-    let found = asked.before(&layers);
+    let found = asked.before(asked.read()?.0, &layers);
     let values = asked.values()?;
     let mut rests = values.clone();
     let mut drivers = Vec::new();
@@ -249,11 +253,14 @@ impl<'a> Asked<'a> {
         read(&self.model.model, &self.layer, self.channel)
     }
 
-    /// Returns the nearest layers of the scan on which the unit depends.
-    fn before<'l>(&self, layers: &[(ValueId, &'l LayerRecord)]) -> Vec<(ValueId, &'l LayerRecord)> {
+    /// Returns the nearest layers of the scan on which a value depends.
+    fn before<'l>(
+        &self,
+        from: ValueId,
+        layers: &[(ValueId, &'l LayerRecord)],
+    ) -> Vec<(ValueId, &'l LayerRecord)> {
         let graph = &self.model.model.graph;
-        let Ok((read, _)) = self.read() else { return Vec::new() };
-        let (mut queue, mut seen, mut found) = (vec![read], BTreeSet::from([read]), BTreeSet::new());
+        let (mut queue, mut seen, mut found) = (vec![from], BTreeSet::from([from]), BTreeSet::new());
         while let Some(value) = queue.pop() {
             let Some(node) = graph.producer(value) else { continue };
             for input in graph.nodes[node].inputs.iter().flatten() {
@@ -300,9 +307,14 @@ impl<'a> Asked<'a> {
     /// Returns the contributions of a layer's channels to the unit's value, for each example image. What
     /// reaches the unit through one of the other layers counts as that layer's contribution.
     fn to_unit(&self, at: ValueId, others: &[ValueId]) -> Result<Vec<Vec<f64>>> {
+        self.products(&self.without(others), at, &self.objectives()?)
+    }
+
+    /// The network without what goes through these layers.
+    fn without(&self, layers: &[ValueId]) -> Model {
         let mut direct = self.model.model.clone();
-        others.iter().for_each(|other| summary::detach(&mut direct.graph, *other));
-        self.products(&direct, at, &self.objectives()?)
+        layers.iter().for_each(|layer| summary::detach(&mut direct.graph, *layer));
+        direct
     }
 
     /// Returns the unit's contributions to the logits of those classes that have the largest logits for the

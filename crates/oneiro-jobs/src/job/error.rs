@@ -461,6 +461,12 @@ pub enum JobError {
         /// Number of channels in each.
         channels: [usize; 2],
     },
+    /// Networks have no layer that is alike in all of them.
+    #[error("{} have no layer with one name and one number of channels in common; name the layers to be compared", models.join(" and "))]
+    NoCommonLayers {
+        /// The networks.
+        models: Vec<String>,
+    },
     /// None of the images of a data set can be read.
     #[error("none of the images of {data} can be read")]
     NothingRead {

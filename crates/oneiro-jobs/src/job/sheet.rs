@@ -11,14 +11,14 @@ use serde::{Deserialize, Serialize};
 
 use self::layout::{LayoutRow, Measure, SheetLayout, SheetPhoto};
 use self::text::sheet_text;
-use super::belief::{Belief, WANTED_EXAMPLES};
+use super::belief::{Belief, CAPTION_LINES, WANTED_EXAMPLES, summary};
 use super::error::{JobError, Large};
 use super::figures;
 use super::render::report::UnitReport;
 use super::render::work::{UnitRequest, Work};
 use super::render::{Finished, PreparedUnits, RenderReport, Setting, raw_bytes, render_all};
 use super::scan::examples::Examples;
-use super::tiles::{SIDE, beside, crossed_out, enlarged};
+use super::tiles::{SIDE, beside, crossed_out, enlarged, marked};
 use super::{Job, Place, Role, Run, Sink};
 use crate::error::Result;
 use crate::model::health::healthy;
@@ -33,8 +33,6 @@ const SMOOTH: usize = 64;
 const LEAST_MOSAIC: usize = 224;
 /// Minimum width of cells in pixels, enough for a caption such as "channel 127".
 pub const MIN_CELL_WIDTH: usize = 80;
-/// Lines into which a line of a caption wraps at most, if captions have sentences.
-const CAPTION_LINES: usize = 3;
 
 /// A job that renders units and arranges them as a sheet.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -318,6 +316,10 @@ impl Made<'_> {
                     shown = beside(&enlarged_to(shown, crops.height)?, crops)?;
                     figure.caption = format!("{}\n{words}", figure.caption);
                 }
+                mark(result, &mut shown);
+                if layout.belief && row.photos.is_empty() {
+                    figure.keys = Belief::keys(result.report.belief.as_ref(), figures.len());
+                }
                 for line in result.report.belief.iter().flat_map(Belief::lines) {
                     figure.caption += &format!("\n{line}");
                 }
@@ -331,9 +333,14 @@ impl Made<'_> {
             });
         }
         let names: Vec<String> = work.settings.iter().map(|s| s.preset.title()).collect();
+        let mut intro = format!("{}\n\n{}", layout.subtitle, figures::ABOUT_VALUES);
+        let found = beliefs_in_words(finished.iter().map(|f| &f.report));
+        if !found.is_empty() {
+            intro += &format!("\n\n{}. Flagged pictures have a red frame.", found.join(".\n"));
+        }
         Ok(Page {
             title: layout.title.clone(),
-            intro: format!("{}\n\n{}", layout.subtitle, figures::ABOUT_VALUES),
+            intro,
             sections,
             footer: figures::footer(work.model, &names.join(", ")),
             text,
@@ -371,6 +378,7 @@ impl Made<'_> {
                 if let Some((crops, _)) = beside_it {
                     shown = beside(&enlarged_to(shown, crops.height)?, crops)?;
                 }
+                mark(result, &mut shown);
                 let mut cell = Cell::new(shown);
                 for line in caption.split('\n') {
                     cell = cell.caption(line);
@@ -393,6 +401,18 @@ impl Made<'_> {
             }
         }
         Ok(oneiro_media::encode_png(&sheet.render()?, text)?)
+    }
+}
+
+/// What is found of the pictures of units, a sentence each; nothing if that was not asked.
+pub fn beliefs_in_words<'r>(units: impl Iterator<Item = &'r UnitReport>) -> Vec<String> {
+    summary(units.map(|unit| (unit.unit.as_str(), unit.belief.as_ref())))
+}
+
+/// Frames a picture that is flagged.
+fn mark(result: &Finished, shown: &mut Image) {
+    if result.report.belief.as_ref().is_some_and(Belief::is_flagged) {
+        marked(shown);
     }
 }
 

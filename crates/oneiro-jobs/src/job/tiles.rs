@@ -28,6 +28,23 @@ pub(crate) fn crossed_out(image: &mut Image) {
     }
 }
 
+/// Draws a red frame over the border of a picture that is to be doubted.
+pub(crate) fn marked(image: &mut Image) {
+    /// The frame's colour, and its width: this part of the picture's height, but some pixels at least.
+    const RED: [f32; 3] = [0.83, 0.13, 0.13];
+    const PART: (usize, usize) = (48, 3);
+    let (height, width) = (image.height, image.width);
+    let wide = (height / PART.0).max(PART.1);
+    for (i, value) in image.data.iter_mut().enumerate() {
+        let (channel, y, x) = (i / (height * width), i / width % height, i % width);
+        let is_inside = (wide..height.saturating_sub(wide)).contains(&y)
+            && (wide..width.saturating_sub(wide)).contains(&x);
+        if !is_inside {
+            *value = RED[channel % 3];
+        }
+    }
+}
+
 /// Enlarges a picture by the smallest integer factor for which its longer side is at least `tile`. Pixels
 /// stay squares.
 pub(crate) fn enlarged(image: Image, tile: usize) -> Result<Image> {
@@ -89,4 +106,24 @@ pub(crate) fn beside(left: &Image, right: &Image) -> Result<Image> {
 pub(crate) fn below(above: &Image, under: &Image) -> Result<Image> {
     let data = (0..3).flat_map(|channel| [above.plane(channel), under.plane(channel)].concat()).collect();
     Ok(Image::rgb(above.width, above.height + under.height, data)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_covers_the_border_alone() {
+        let mut image = Image::filled(20, 10, [1.0; 3]);
+        marked(&mut image);
+        let at = |x: usize, y: usize| [0, 1, 2].map(|channel| image.plane(channel)[y * 20 + x]);
+        for (x, y) in [(0, 0), (2, 5), (19, 9), (10, 2), (17, 5)] {
+            assert_eq!(at(x, y), [0.83, 0.13, 0.13], "{x} {y}");
+        }
+        assert_eq!([at(3, 3), at(16, 6)], [[1.0; 3]; 2]);
+        // Of a tiny picture nothing else is left.
+        let mut image = Image::filled(2, 2, [1.0; 3]);
+        marked(&mut image);
+        assert!(image.plane(1).iter().all(|value| *value == 0.13));
+    }
 }

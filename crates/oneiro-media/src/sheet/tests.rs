@@ -98,7 +98,7 @@ fn a_long_label_is_wrapped_as_far_as_its_row_is_high() {
 
 #[test]
 fn captions_wrap_within_their_cells() {
-    let words = "predictability .93 natural, .87 picture (chance .5)";
+    let words = "predictability .93 natural, .87 picture (chance .33 to .67)";
     let sheet = |lines: usize| {
         let cells = [cell(128, 20).caption(words).caption("b"), cell(128, 20).caption("a")];
         Sheet::new(2).margin(0).gap(0).caption_lines(lines).cells(cells).render().unwrap()
@@ -106,12 +106,19 @@ fn captions_wrap_within_their_cells() {
     let (one, three) = (sheet(1), sheet(3));
     assert_eq!((one.width, one.height), (256, 20 + CAPTION_SPACE + 2 * CAPTION_LINE));
     assert!(three.height >= one.height + CAPTION_LINE && three.width == one.width);
-    let layout = Sheet::new(1).caption_lines(3).cell(cell(128, 20).caption(words)).layout().unwrap().lines[0]
-        .captions[0]
-        .iter()
-        .map(|(_, line)| line.clone())
-        .collect::<Vec<_>>();
-    assert_eq!(layout.join(" "), words);
+    let wrapped = |words: &str, lines: usize| {
+        let sheet = Sheet::new(1).caption_lines(lines).cell(cell(128, 20).caption(words));
+        let lines = sheet.layout().unwrap().lines[0].captions[0].clone();
+        lines.into_iter().map(|(_, line)| line).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(wrapped(words, 3), words);
+    // The longest captions of small pictures are whole in six lines.
+    for long in [
+        "path -.0193, not as natural images (honest units: above .45)",
+        "predictability .38 natural [as chance], .22 picture [below chance] (chance .33 to .67)",
+    ] {
+        assert_eq!(wrapped(long, 6), long);
+    }
 }
 
 #[test]

@@ -23,6 +23,19 @@ pub struct Predictability {
     pub pairs: usize,
 }
 
+/// Standard deviations of chance beyond which a score is told from it.
+const FAR: f64 = 2.0;
+
+/// Returns the scores between which one is not told from chance: two standard deviations about 0.5. A score
+/// is Mann and Whitney's U divided by the number of pairs, so that its variance without any relation is
+/// (m + n + 1) / (12 m n) for m best and n worst queries. Pairs share their queries: the bound of as many
+/// independent pairs, a binomial one, would be far too narrow.
+pub fn chance(best: usize, worst: usize) -> [f64; 2] {
+    let pairs = (best * worst).max(1) as f64;
+    let deviation = ((best + worst + 1) as f64 / (12.0 * pairs)).sqrt();
+    [(0.5 - FAR * deviation).max(0.0), (0.5 + FAR * deviation).min(1.0)]
+}
+
 /// Returns whether each of `count` examples, in the order of their values, belongs to the explanation. The
 /// explanation's examples are evenly spread over the order, so that queries are no weaker than they.
 pub fn explained(count: usize) -> Vec<bool> {
@@ -77,6 +90,26 @@ mod tests {
         assert_eq!(of(&[1.0; 4], &[0.0; 4]), None);
         assert_eq!(evidence(&[3.0, 1.0], &[0.5, 0.0]), 1.75);
         assert_eq!(evidence(&[3.0], &[]), 3.0);
+    }
+
+    #[test]
+    fn chance_is_narrower_with_more_queries() {
+        let near = |[low, high]: [f64; 2], wanted: f64| {
+            assert!((0.5 - low - wanted).abs() < 1e-4 && (high - 0.5 - wanted).abs() < 1e-4, "{low} {high}");
+        };
+        near(chance(23, 23), 2.0 * (47.0f64 / 6348.0).sqrt());
+        near(chance(5, 5), 2.0 * (11.0f64 / 300.0).sqrt());
+        assert_eq!(chance(1, 1), [0.0, 1.0]);
+        // Of random scores about one in twenty lies outside.
+        let mut rng = Stream::new(11, 0);
+        let [low, high] = chance(23, 23);
+        let outside = (0..1000).filter(|_| {
+            let numbers: Vec<f64> = (0..46).map(|_| rng.uniform()).collect();
+            let score = predictability(&numbers[..23], &numbers[23..]).unwrap().score;
+            score < low || score > high
+        });
+        let outside = outside.count();
+        assert!((20..80).contains(&outside), "{outside}");
     }
 
     #[test]

@@ -2,23 +2,23 @@
 
 use anyhow::Result;
 use oneiro_jobs::job::compare::{
-    CompareReport, FiltersReport, LayersReport, ModelsReport, ShownImage, UnitsReport, deviations, percent,
+    CompareReport, Driver, FilterChange, FiltersReport, LayersReport, ModelsReport, ShownImage, UnitsReport,
+    deviations, percent,
 };
-use oneiro_jobs::numbers::short;
+use oneiro_jobs::numbers::{short, signed};
 
 use crate::context::Context;
 
-/// Filters or pairs that are listed.
-const LISTED: usize = 10;
 /// Images of a list that are named.
 const NAMED: usize = 3;
 
-pub(super) fn report(context: &Context, report: &CompareReport) -> Result<()> {
+/// Prints a report with up to `listed` filters or pairs of units.
+pub(super) fn report(context: &Context, report: &CompareReport, listed: usize) -> Result<()> {
     match report {
         CompareReport::Units(report) => units(context, report),
-        CompareReport::Layers(report) => layers(context, report),
+        CompareReport::Layers(report) => layers(context, report, listed),
         CompareReport::Unit(report) => models(context, report),
-        CompareReport::Filters(report) => filters(context, report),
+        CompareReport::Filters(report) => filters(context, report, listed),
     }
 }
 
@@ -59,27 +59,32 @@ fn units(context: &Context, report: &UnitsReport) -> Result<()> {
         context.print(&format!("{name}: {images}"))?;
     }
     if !report.confusions.is_empty() {
-        let unit = |shared: &oneiro_jobs::job::compare::Shared| {
-            format!("{} ({} and {})", shared.unit, short(shared.a), short(shared.b))
-        };
-        let units: Vec<String> = report.shared.iter().take(NAMED).map(unit).collect();
-        let units = if units.is_empty() { "no unit".to_owned() } else { units.join(", ") };
-        context.print(&format!("drive both: {units}"))?;
+        let lists: [(&str, &[Driver]); 3] = [
+            ("drive A, not B (adds to the scores of A and of B, mean over A's best images)", &report.drive_a),
+            ("drive B, not A (adds to the scores of A and of B, mean over B's best images)", &report.drive_b),
+            ("drive both (adds to A's score on A's best images, to B's on B's)", &report.shared),
+        ];
+        for (name, list) in lists {
+            let unit = |of: &Driver| format!("{} (A {}, B {})", of.unit, signed(of.a), signed(of.b));
+            let units: Vec<String> = list.iter().take(NAMED).map(unit).collect();
+            let units = if units.is_empty() { "no unit".to_owned() } else { units.join(", ") };
+            context.print(&format!("{name}: {units}"))?;
+        }
     }
     Ok(())
 }
 
-fn layers(context: &Context, report: &LayersReport) -> Result<()> {
+fn layers(context: &Context, report: &LayersReport, listed: usize) -> Result<()> {
     let [a, b] = report.channels;
     context.print(&format!("A {} ({a} channels), B {} ({b} channels)", report.a, report.b))?;
     report.words().iter().try_for_each(|words| context.print(words))?;
     context
         .print("for each channel of A the channel of B with the largest correlation, most similar first:")?;
-    for of in report.matches.iter().take(LISTED) {
+    for of in report.matches.iter().take(listed) {
         context.print(&format!("  {:>4} - {:>4}  {:.3}", of.a, of.b, of.correlation))?;
     }
-    if report.matches.len() > LISTED {
-        context.print(&format!("  and {} more", report.matches.len() - LISTED))?;
+    if report.matches.len() > listed {
+        context.print(&format!("  and {} more", report.matches.len() - listed))?;
     }
     Ok(())
 }
@@ -115,25 +120,27 @@ fn models(context: &Context, report: &ModelsReport) -> Result<()> {
     Ok(())
 }
 
-fn filters(context: &Context, report: &FiltersReport) -> Result<()> {
-    context.print(&format!("{} in {}", report.layer, report.models.join(", ")))?;
+fn filters(context: &Context, report: &FiltersReport, listed: usize) -> Result<()> {
+    let layers: Vec<&str> = report.layers.iter().map(|of| &of.layer[..]).collect();
+    context.print(&format!("{} in {}", layers.join(", "), report.models.join(", ")))?;
     report.words().iter().try_for_each(|words| context.print(words))?;
-    context
-        .print("channel  change  cosine of weights, correlation of activations with the first network:")?;
-    for filter in report.filters.iter().take(LISTED) {
+    let name = |filter: &FilterChange| format!("{}:{}", filter.layer, filter.channel);
+    let shown = &report.filters[..listed.min(report.filters.len())];
+    let width = shown.iter().map(|filter| name(filter).chars().count()).max().unwrap_or(0).max(6);
+    context.print(&format!(
+        "{:<width$}  change  cosine of weights, correlation of activations with the first network; moved most first:",
+        "filter"
+    ))?;
+    for filter in shown {
         let later = filter.weight_cosines.iter().zip(&filter.correlations).skip(1);
         let later: Vec<String> = later
             .map(|(cosine, correlation)| format!("{}, {}", number(*cosine), number(*correlation)))
             .collect();
-        context.print(&format!(
-            "  {:>5}  {:>6}  {}",
-            filter.channel,
-            number(filter.change),
-            later.join("; ")
-        ))?;
+        let change = number(filter.change);
+        context.print(&format!("{:<width$}  {change:>6}  {}", name(filter), later.join("; ")))?;
     }
-    if report.filters.len() > LISTED {
-        context.print(&format!("  and {} more", report.filters.len() - LISTED))?;
+    if report.filters.len() > shown.len() {
+        context.print(&format!("and {} more", report.filters.len() - shown.len()))?;
     }
     Ok(())
 }

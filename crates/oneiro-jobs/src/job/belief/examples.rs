@@ -94,11 +94,8 @@ impl Judge {
             evidence(&picture.iter().map(|one| query.similarity(one)).collect::<Vec<_>>(), &[])
         };
         let synthetic = if picture.is_empty() { None } else { scored(&by_picture) };
-        Ok(Some(Predictability {
-            natural: rounded(natural.score),
-            synthetic: synthetic.map(|found| rounded(found.score)),
-            pairs: natural.pairs,
-        }))
+        let (natural, synthetic) = (rounded(natural.score), synthetic.map(|found| rounded(found.score)));
+        Ok(Some(Predictability::new(natural, synthetic, queries.len())))
     }
 
     fn features(&mut self, context: &Context, crop: Image) -> Result<Features> {

@@ -30,6 +30,11 @@ impl Tile {
         Ok(Self { image: reduced(enlarged(image, TILE)?, TILE)?, lines })
     }
 
+    /// Several small pictures in one.
+    pub(super) fn several(image: Image, lines: Vec<String>) -> Self {
+        Self { image, lines }
+    }
+
     /// An optimised picture, crossed out if its unit did not answer.
     pub(super) fn optimised(finished: &Finished, mut lines: Vec<String>) -> Result<Self> {
         let mut image = reduced(finished.shown()?, OPTIMISED)?;

@@ -33,6 +33,7 @@ pub(super) struct Measured {
 }
 
 /// Runs units on all pictures. Returns the index of each picture that could be read, with what the units do.
+/// `also` is called after each picture.
 ///
 /// # Errors
 /// If a scan cannot be read, or no picture can.
@@ -42,6 +43,7 @@ pub(super) fn measure(
     inputs: &[PictureInput],
     images: &Images<'_>,
     data: Option<&String>,
+    also: &mut dyn FnMut(usize, &[Readers]),
 ) -> Result<Vec<(usize, Vec<Peak>)>> {
     let mut progress = Task::new(run.context, "comparing", images.len() as u64);
     let (mut measured, mut unread) = (Vec::new(), Vec::new());
@@ -57,6 +59,7 @@ pub(super) fn measure(
         for (readers, picture) in readers.iter_mut().zip(&shown) {
             peaks.extend(run.context.compute(|| readers.run(picture))?);
         }
+        also(at, readers);
         measured.push((at, peaks));
     }
     drop(progress);

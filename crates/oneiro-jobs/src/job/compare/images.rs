@@ -212,7 +212,7 @@ pub(super) fn fitted(picture: Image, size: [usize; 2]) -> Result<Image> {
 }
 
 /// Up to `most` of `count` indices, evenly spread.
-fn spread(count: usize, most: usize) -> impl Iterator<Item = usize> {
+pub(super) fn spread(count: usize, most: usize) -> impl Iterator<Item = usize> {
     let taken = count.min(most);
     (0..taken).map(move |i| i * count / taken)
 }

@@ -18,8 +18,10 @@ pub(super) fn compare(job: &CompareJob, run: &Run<'_>, names: [&String; 2]) -> R
     let values = [model.model.resolve(names[0])?, model.model.resolve(names[1])?];
     let scan = scan_of(run, job)?;
     let images = Images::of_job(run, job, scan.as_ref())?;
-    let Samples { layers, pictures, count } = sample(run, job, &values.map(|value| (model, value)), &images)?;
-    let [a, b] = [&layers[0], &layers[1]];
+    let group = values.map(|value| (model, value)).to_vec();
+    let Samples { groups, pictures, unread } = sample(run, job, &[group], &images)?;
+    images.say(run, &unread);
+    let (count, [a, b]) = (groups[0].count, [&groups[0].layers[0], &groups[0].layers[1]]);
     let (cka, best) = run.context.compute(|| (linear_cka(a, b), best_matches(a, b)));
     let mut matches: Vec<Match> = best
         .into_iter()

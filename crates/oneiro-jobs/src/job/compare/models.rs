@@ -47,8 +47,10 @@ pub(super) fn render_in_all(
 ) -> Result<(Vec<Vec<Finished>>, CompareJob)> {
     let mut all = Vec::new();
     let mut job = job.clone();
+    // A remark on a unit holds for it in all networks.
+    let context = run.context.once();
     for (i, model) in models.iter().enumerate() {
-        let own = Run::new(model, run.context).with_parts(run.parts());
+        let own = Run::new(model, &context).with_parts(run.parts());
         let rendered = pictures::render(&own, &job, &units(i));
         let (finished, setting) = rendered.during(|| Step::Use { model: model.source.clone() })?;
         if i == 0 {
@@ -85,7 +87,7 @@ pub(super) fn compare(
     for (model, reader) in models.iter().zip(&readers) {
         sessions.push(run.context.compute(|| Readers::new(model, &[reader]))?);
     }
-    let measured = measure(run, &mut sessions, &inputs, &images, job.data.as_ref())?;
+    let measured = measure(run, &mut sessions, &inputs, &images, job.data.as_ref(), &mut |_, _| ())?;
     let largest = |i: usize| measured.iter().map(|(_, peaks)| peaks[i].largest).collect::<Vec<f32>>();
     let weights = models
         .iter()

@@ -55,6 +55,14 @@ impl Reader {
         Ok(Self { value, read })
     }
 
+    /// The channel of a unit that is a whole channel, or a class.
+    pub(super) fn channel(&self) -> Option<usize> {
+        match &self.read {
+            Read::Channel(channel, None) => Some(*channel),
+            _ => None,
+        }
+    }
+
     /// What the unit does in its layer's map.
     pub(super) fn peak(&self, map: &LayerMap) -> Peak {
         let (plane, position) = match &self.read {
@@ -72,20 +80,30 @@ impl Reader {
         Peak { largest: value, place, mean: value }
     }
 
-    /// The cosine of what two units weigh their inputs with: their rows of weights, or their directions.
+    /// The cosine of what two units weigh their inputs with: their rows of weights, or their directions. For
+    /// two channels also the cosines with all channels of the other unit's layer.
     ///
     /// # Errors
     /// Those of finding the weights.
-    pub(super) fn weight_cosine(&self, other: &Self, model: &LoadedModel) -> Result<Option<f64>> {
+    pub(super) fn weight_cosines(
+        &self,
+        other: &Self,
+        model: &LoadedModel,
+    ) -> Result<(Option<f64>, Vec<Option<f64>>)> {
         match (&self.read, &other.read) {
             (Read::Channel(a, _), Read::Channel(b, _)) => {
-                let rows = |value| model.model.unit_weights(value);
+                let rows = |value| -> Result<Vec<UnitWeights>> {
+                    Ok(model.model.unit_weights(value)?.unwrap_or_default())
+                };
                 let (of_a, of_b) = (rows(self.value)?, rows(other.value)?);
-                let row = |rows: Option<Vec<UnitWeights>>, channel: usize| rows?.into_iter().nth(channel);
-                Ok(row(of_a, *a).zip(row(of_b, *b)).and_then(|(a, b)| a.cosine(&b)))
+                let Some(own) = of_a.get(*a) else { return Ok((None, Vec::new())) };
+                let all: Vec<Option<f64>> = of_b.iter().map(|row| own.cosine(row)).collect();
+                Ok((all.get(*b).copied().flatten(), all))
             }
-            (Read::Direction(a, _), Read::Direction(b, _)) if self.value == other.value => Ok(cosine(a, b)),
-            _ => Ok(None),
+            (Read::Direction(a, _), Read::Direction(b, _)) if self.value == other.value => {
+                Ok((cosine(a, b), Vec::new()))
+            }
+            _ => Ok((None, Vec::new())),
         }
     }
 
@@ -117,6 +135,12 @@ impl Readers {
         let layers: Vec<ValueId> = readers.iter().map(|reader| reader.value).collect();
         let maps = LayerMaps::new(&model.model, &layers)?;
         Ok(Self { maps, readers: readers.iter().map(|reader| (*reader).clone()).collect() })
+    }
+
+    /// The largest activation of every channel in a unit's layer, for the last picture.
+    pub(super) fn largest(&self, unit: usize) -> Vec<f32> {
+        let map = self.maps.map(unit);
+        (0..map.shape[0]).map(|channel| Peak::of(map.channel(channel)).largest).collect()
     }
 
     /// What each unit does for a display image.

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use super::request::ChangeBy;
+
 /// What a comparison found.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "compares", rename_all = "kebab-case")]
@@ -28,6 +30,9 @@ pub struct UnitsReport {
     /// Cosine of what the units weigh their common inputs with; `None` if they weigh different inputs, or
     /// their weights are not known.
     pub weight_cosine: Option<f64>,
+    /// Where this cosine stands among those of A with the other units of B's layer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight_baseline: Option<Baseline>,
     /// How their gradients with respect to the picture agree.
     pub gradients: GradientAgreement,
     /// How their activations agree.
@@ -53,10 +58,16 @@ pub struct UnitsReport {
     /// For two classes, images of each that the network names as the other.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub confusions: Vec<Confusion>,
-    /// For two classes, the units before them that drive both: to each class they contribute at least a tenth
-    /// of what the unit of their layer does that contributes most.
+    /// For two classes, the units before them that add most to A's score less B's, over A's best images.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub shared: Vec<Shared>,
+    pub drive_a: Vec<Driver>,
+    /// For two classes, the units before them that add most to B's score less A's, over B's best images.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub drive_b: Vec<Driver>,
+    /// For two classes, the units before them that raise both, each at least a tenth as much as the unit of
+    /// its layer that raises the class most: `a` over A's best images, `b` over B's.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub shared: Vec<Driver>,
 }
 
 /// An optimised picture, with the values of both units for it.
@@ -82,12 +93,11 @@ pub struct ComparedPicture {
     pub missed: Option<&'static str>,
 }
 
-/// A share of what a unit's own picture gains over noise, in percent. What lies outside is not told in
-/// numbers: its size depends on how far the own optimisation came.
+/// A share of what a unit's own picture gains over noise, in percent. What lies below noise is not told in
+/// numbers: a logit has no lower bound.
 pub fn percent(share: f64) -> String {
     match (100.0 * share).round() {
         percent if percent < 0.0 => "below 0 %".to_owned(),
-        percent if percent > 100.0 => "over 100 %".to_owned(),
         percent => format!("{} %", percent.abs()),
     }
 }
@@ -135,6 +145,19 @@ impl Agreement {
     }
 }
 
+/// Where a number of A and B stands among the same numbers of A and the other units of B's layer.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Baseline {
+    /// What these units are: "classes" or "channels".
+    pub of: &'static str,
+    /// Number of the other units for which the number is defined.
+    pub others: usize,
+    /// Number of those whose number is smaller than that of B.
+    pub smaller: usize,
+    /// The median of their numbers.
+    pub median: f64,
+}
+
 /// How the activations of two units agree.
 #[derive(Debug, Clone, Serialize)]
 pub struct ActivationAgreement {
@@ -142,6 +165,10 @@ pub struct ActivationAgreement {
     pub synthetic: bool,
     /// Of the largest activations of each picture.
     pub largest: Agreement,
+    /// Where Pearson's correlation of the largest activations stands among those of A with the other units of
+    /// B's layer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<Baseline>,
     /// Of the mean activations of each picture.
     pub mean: Agreement,
     /// Of the activations at equal positions, sampled by a scan; for units of one layer.
@@ -178,18 +205,31 @@ pub struct Confusion {
     pub count: usize,
     /// Number of all images of the class.
     pub images: usize,
+    /// The mean probabilities of both classes on images of the class; `None` if it has none that can be read.
+    pub probabilities: Option<MeanProbabilities>,
     /// Some of them, the surest first.
     pub examples: Vec<ShownImage>,
 }
 
-/// A unit that drives two classes.
+/// The mean probabilities of two classes on images of one of them.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct MeanProbabilities {
+    /// Number of images, spread evenly over all of the class.
+    pub images: usize,
+    /// The mean probability of the images' own class.
+    pub own: f64,
+    /// The mean probability of the other class.
+    pub other: f64,
+}
+
+/// A unit that drives one of two classes, or both.
 #[derive(Debug, Clone, Serialize)]
-pub struct Shared {
+pub struct Driver {
     /// The unit.
     pub unit: String,
-    /// What it contributes to A, the mean over A's best images: weight times activation.
+    /// What it adds to the score (logit) of A, the mean over images: weight times activation.
     pub a: f64,
-    /// What it contributes to B, the mean over B's best images.
+    /// What it adds to the score of B.
     pub b: f64,
 }
 
@@ -255,32 +295,52 @@ pub struct UnitInModel {
     pub correlations: Vec<Agreement>,
 }
 
-/// The filters of a layer in several networks.
+/// The filters of layers in several networks.
 #[derive(Debug, Clone, Serialize)]
 pub struct FiltersReport {
-    /// The layer.
-    pub layer: String,
+    /// The layers.
+    pub layers: Vec<LayerChange>,
     /// The networks.
     pub models: Vec<String>,
+    /// What `change` is measured by.
+    pub by: ChangeBy,
     /// Whether the pictures are synthetic.
     pub synthetic: bool,
     /// Number of pictures.
     pub pictures: usize,
-    /// Number of samples: cells of a grid in each picture.
+    /// If no layers were named, those of the first network that the others do not have with as many channels.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
+    /// The filters of all layers, that which moved most first.
+    pub filters: Vec<FilterChange>,
+}
+
+/// How far a layer moved.
+#[derive(Debug, Clone, Serialize)]
+pub struct LayerChange {
+    /// The layer.
+    pub layer: String,
+    /// Number of its channels.
+    pub channels: usize,
+    /// Number of channels whose change is above 0.1.
+    pub moved: usize,
+    /// The mean change of its channels; `None` if none is known.
+    pub mean_change: Option<f64>,
+    /// Number of samples of a channel: cells of a grid in each picture.
     pub samples: usize,
     /// Linear centered kernel alignment of the layer in the first network with that in each.
     pub cka: Vec<Option<f64>>,
-    /// The filters, that which moved most first.
-    pub filters: Vec<FilterChange>,
 }
 
 /// How far a filter moved. Lists have an entry for each network, which compares it with the first.
 #[derive(Debug, Clone, Serialize)]
 pub struct FilterChange {
+    /// The layer.
+    pub layer: String,
     /// The channel.
     pub channel: usize,
-    /// One less the cosine of its weights in the first and the last network; where weights are not known,
-    /// one less the correlation of its activations. `None` if neither is known.
+    /// One less the correlation of its activations in the first and the last network, or 1 if these vary in
+    /// one of both alone; or one less the cosine of its weights. `None` if neither is known.
     pub change: Option<f64>,
     /// Cosines of its weights.
     pub weight_cosines: Vec<Option<f64>>,
@@ -298,8 +358,8 @@ mod tests {
     }
 
     #[test]
-    fn shares_outside_are_told_in_words() {
+    fn shares_below_noise_are_told_in_words() {
         let said = [-6.64, -0.001, 0.0, 0.484, 1.004, 1.19].map(percent);
-        assert_eq!(said, ["below 0 %", "0 %", "0 %", "48 %", "100 %", "over 100 %"]);
+        assert_eq!(said, ["below 0 %", "0 %", "0 %", "48 %", "100 %", "119 %"]);
     }
 }

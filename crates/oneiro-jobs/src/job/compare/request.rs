@@ -35,11 +35,25 @@ pub enum Compared {
         /// The unit.
         unit: ComparedUnit,
     },
-    /// All channels of a layer in several networks.
+    /// All channels of layers in several networks.
     Filters {
-        /// The layer.
-        layer: String,
+        /// The layers; none for all that the networks have in common.
+        #[serde(default)]
+        layers: Vec<String>,
+        /// What the channels are ordered by. By default answers if there is data, else weights.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<ChangeBy>,
     },
+}
+
+/// By which change the filters of several networks are ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ChangeBy {
+    /// The correlation of their activations.
+    Answers,
+    /// The cosine of their weights; the correlation where weights are not known.
+    Weights,
 }
 
 impl Compared {

@@ -1,13 +1,17 @@
 //! Two units of one network side by side.
 
 use oneiro::objective::{Objective, Unit, UnitTarget};
+use oneiro::similarity::pearson;
 
+use super::baseline::Pair;
 use super::board::{Board, BoardRow, Tile};
+use super::drive::drive;
 use super::examples::{Lists, Measured, Shown, measure, values as values_of};
 use super::gradients;
 use super::images::{Images, Scanned};
 use super::in_scan::InScan;
 use super::pictures::{self, Mixture, share};
+use super::probabilities::mean_probabilities;
 use super::reader::{Reader, Readers};
 use super::report::{ActivationAgreement, Agreement, CompareReport, ComparedPicture, UnitsReport, percent};
 use super::request::{Compared, ComparedUnit, class_of};
@@ -74,15 +78,18 @@ pub(super) fn compare(job: &CompareJob, run: &Run<'_>, units: [&ComparedUnit; 2]
         None => Images::Probes,
     };
     let even = found.as_ref().map_or(images.len(), |found| found.even);
+    let both = Pair { units: [&readers[0], &readers[1]], is_class: classes[1].is_some() };
     let (measured, spread, activations) =
-        activations(run, model, [&readers[0], &readers[1]], (&images, even), found.as_ref(), job)?;
+        activations(run, model, &both, (&images, even), found.as_ref(), job)?;
     let pair = [(model, &objectives[0]), (model, &objectives[1])];
     let gradients = gradients::agreement(run, pair, &images, [&finished[0], &finished[1]])?;
+    let (weight_cosine, weight_cosines) = readers[0].weight_cosines(&readers[1], model)?;
     let mut report = UnitsReport {
         a: units[0].unit.clone(),
         b: units[1].unit.clone(),
         pictures: shown,
-        weight_cosine: readers[0].weight_cosine(&readers[1], model)?,
+        weight_cosine,
+        weight_baseline: both.baseline(&weight_cosines),
         gradients,
         activations,
         data: job.data.clone(),
@@ -92,6 +99,8 @@ pub(super) fn compare(job: &CompareJob, run: &Run<'_>, units: [&ComparedUnit; 2]
         b_not_a: Vec::new(),
         both: Vec::new(),
         confusions: Vec::new(),
+        drive_a: Vec::new(),
+        drive_b: Vec::new(),
         shared: Vec::new(),
     };
     if let (Some(found), Images::Scan { crops, seen }) = (&found, &images) {
@@ -100,13 +109,16 @@ pub(super) fn compare(job: &CompareJob, run: &Run<'_>, units: [&ComparedUnit; 2]
         let (of_lists, [best_a, best_b, a_not_b, b_not_a, both]) = drawn.rows(&measured, &lists)?;
         rows.extend(of_lists);
         report = UnitsReport { best_a, best_b, a_not_b, b_not_a, both, ..report };
-        if let [Some(_), Some(_)] = classes {
-            let (row, confusions) = InScan::confusions(confused, &drawn, (&measured, &lists), &known)?;
+        if let [Some(a), Some(b)] = classes {
+            let folders = [&known[0].folders[..], &known[1].folders[..]];
+            let probabilities = mean_probabilities(run, found.scan, [a, b], folders)?;
+            let (row, confusions) =
+                InScan::confusions(confused, &drawn, (&measured, &lists), &known, probabilities)?;
             rows.extend(row);
             report.confusions = confusions;
-            let (row, shared) = found.shared(run, crops)?;
-            rows.push(row);
-            report.shared = shared;
+            let (drivers, [drive_a, drive_b, shared]) = drive(run, found, crops)?;
+            rows.extend(drivers);
+            report = UnitsReport { drive_a, drive_b, shared, ..report };
         }
     }
     let board = Board {
@@ -186,14 +198,21 @@ fn optimised(pictures: &[ComparedPicture], finished: &[Finished]) -> Result<Boar
 fn activations(
     run: &Run<'_>,
     model: &LoadedModel,
-    units: [&Reader; 2],
+    pair: &Pair<'_>,
     (images, even): (&Images<'_>, usize),
     found: Option<&InScan<'_>>,
     job: &CompareJob,
 ) -> Result<(Vec<Measured>, usize, ActivationAgreement)> {
     let input = images.check(model)?;
-    let mut readers = [run.context.compute(|| Readers::new(model, &units))?];
-    let peaks = measure(run, &mut readers, &[input], images, job.data.as_ref())?;
+    let mut readers = [run.context.compute(|| Readers::new(model, &pair.units))?];
+    // The largest activations of all channels of B's layer, picture after picture.
+    let mut beside: Vec<Vec<f32>> = Vec::new();
+    let mut all_channels = |at: usize, readers: &[Readers]| {
+        if at < even && pair.units[1].channel().is_some() {
+            beside.push(readers[0].largest(1));
+        }
+    };
+    let peaks = measure(run, &mut readers, &[input], images, job.data.as_ref(), &mut all_channels)?;
     let measured: Vec<Measured> =
         peaks.into_iter().map(|(at, peaks)| Measured { at, peaks: [peaks[0], peaks[1]] }).collect();
     let spread = measured.iter().take_while(|measured| measured.at < even).count();
@@ -201,9 +220,17 @@ fn activations(
     let agreement = |of: fn(&oneiro::layer_maps::Peak) -> f32| {
         Agreement::of(&values_of(evenly, 0, of), &values_of(evenly, 1, of))
     };
+    let of_a = values_of(evenly, 0, |peak| peak.largest);
+    let channels = beside.first().map_or(0, Vec::len);
+    let with_a = |channel: usize| {
+        let of_channel: Vec<f32> = beside.iter().map(|picture| picture[channel]).collect();
+        pearson(&of_a, &of_channel)
+    };
+    let with_all: Vec<Option<f64>> = (0..channels).map(with_a).collect();
     let activations = ActivationAgreement {
         synthetic: matches!(images, Images::Probes),
         largest: agreement(|peak| peak.largest),
+        baseline: pair.baseline(&with_all),
         mean: agreement(|peak| peak.mean),
         positions: found.map(InScan::positions).transpose()?.flatten(),
     };

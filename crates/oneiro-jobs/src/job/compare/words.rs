@@ -1,12 +1,15 @@
 //! What the numbers of two units say, in sentences.
 
-use super::report::{Agreement, ComparedPicture, UnitsReport};
+use super::report::percent;
+use super::report::{Agreement, Baseline, ComparedPicture, Driver, MeanProbabilities, UnitsReport};
 use crate::job::units::plain_class;
 
 /// Share from which on a unit's own picture is said not to be its maximum.
 const BEYOND: f64 = 1.05;
-/// Units that drive both classes and are named in the summary.
+/// Units of a list that are named in the summary.
 const NAMED: usize = 2;
+/// Share of other units from which on two units are more alike than usual; up to the rest they are less so.
+const UNUSUAL: f64 = 0.9;
 
 impl UnitsReport {
     /// What the numbers say, a sentence each.
@@ -55,22 +58,7 @@ impl UnitsReport {
         let pictures = if self.activations.synthetic { "synthetic pictures" } else { "images" };
         let mut said = Vec::new();
         if let Some(r) = self.activations.largest.pearson {
-            let which = match r {
-                0.6.. => format!("mostly the same {pictures}"),
-                0.2.. => format!("partly the same {pictures}"),
-                -0.2.. => format!("different {pictures}"),
-                _ => format!("opposite {pictures}"),
-            };
-            let weights = self.weight_cosine.map_or_else(String::new, |cosine| {
-                let how = match cosine {
-                    0.6.. => "alike",
-                    0.2.. => "somewhat alike",
-                    -0.2.. => "independently",
-                    _ => "oppositely",
-                };
-                format!(", and weigh their inputs {how} (cosine {cosine:.2})")
-            });
-            said.push(format!("A and B answer {which} (correlation {r:.2}){weights}"));
+            said.push(format!("A and B answer {}{}", self.answers(r, pictures), self.weighs()));
         }
         let does = |kind: &str| {
             self.pictures.iter().find(|picture| picture.kind == kind).map(|picture| picture.missed.is_none())
@@ -87,27 +75,84 @@ impl UnitsReport {
             said.push(format!("{both}; {alone}"));
         }
         let confusions = self.confusions.iter().map(|of| {
-            format!(
-                "{} of {} images of {} are named {}",
-                of.count,
-                of.images,
-                plain_class(&of.class),
-                of.named
-            )
+            let nearly = of.probabilities.map_or_else(String::new, |of| {
+                format!(
+                    " (mean probability {}, of its own class {})",
+                    in_percent(of.other),
+                    in_percent(of.own)
+                )
+            });
+            let class = plain_class(&of.class);
+            format!("{} of {} images of {class} are named {}{nearly}", of.count, of.images, of.named)
         });
         let confusions: Vec<String> = confusions.collect();
         if !confusions.is_empty() {
             said.push(confusions.join(", "));
-            let units: Vec<&str> = self.shared.iter().take(NAMED).map(|of| &of.unit[..]).collect();
-            said.push(match units[..] {
-                [] => "no unit before them drives both".to_owned(),
-                [one] => format!("{one} drives both"),
-                _ => format!("{} drive both most", units.join(" and ")),
-            });
+            let named = |list: &[Driver]| -> Option<String> {
+                let units: Vec<&str> = list.iter().take(NAMED).map(|of| &of.unit[..]).collect();
+                (!units.is_empty()).then(|| units.join(" and "))
+            };
+            let lists = [
+                ("for A against B", &self.drive_a),
+                ("for B against A", &self.drive_b),
+                ("for both", &self.shared),
+            ];
+            let list = |(what, list): (&str, &Vec<Driver>)| match named(list) {
+                Some(units) => format!("{what} most {units}"),
+                None => format!("{what} no unit before them"),
+            };
+            said.push(format!("{} count", lists.map(list).join(", ")));
         }
         match said.is_empty() {
             true => "In short: nothing could be measured that both units have in common.".to_owned(),
-            false => format!("In short: {}.", said.join("; ")),
+            false => {
+                let sentences: Vec<String> = said.iter().map(|said| capital(said)).collect();
+                format!("In short: {}.", sentences.join(". "))
+            }
+        }
+    }
+
+    /// How alike the activations are: beside those of other units, or in themselves.
+    fn answers(&self, r: f64, pictures: &str) -> String {
+        match &self.activations.baseline {
+            Some(baseline) => {
+                let of = baseline.of;
+                format!(
+                    "{pictures} {} A and other {of} do (correlation {r:.2}, {})",
+                    degree(baseline),
+                    baseline.words()
+                )
+            }
+            None => {
+                let which = match r {
+                    0.8.. => "mostly the same",
+                    0.2.. => "partly the same",
+                    -0.2.. => "different",
+                    _ => "opposite",
+                };
+                format!("{which} {pictures} (correlation {r:.2})")
+            }
+        }
+    }
+
+    /// How alike the weights are; empty if they are not known.
+    fn weighs(&self) -> String {
+        let Some(cosine) = self.weight_cosine else { return String::new() };
+        match &self.weight_baseline {
+            Some(baseline) => format!(
+                ", and weigh their inputs {} these do (cosine {cosine:.2}, {})",
+                degree(baseline),
+                baseline.words()
+            ),
+            None => {
+                let how = match cosine {
+                    0.6.. => "alike",
+                    0.2.. => "somewhat alike",
+                    -0.2.. => "independently",
+                    _ => "oppositely",
+                };
+                format!(", and weigh their inputs {how} (cosine {cosine:.2})")
+            }
         }
     }
 
@@ -119,12 +164,42 @@ impl UnitsReport {
             let best = self.pictures.iter().max_by(|a, b| of(a).total_cmp(&of(b)));
             if let Some(best) = best.filter(|best| of(best) > BEYOND) {
                 said.push(format!(
-                    "the own picture of {unit} is not its maximum: that of {} reaches more",
-                    best.of
+                    "the own picture of {unit} is not its maximum: that of {} reaches {}",
+                    best.of,
+                    percent(of(best))
                 ));
             }
         }
         said
+    }
+}
+
+/// How alike two units are beside others.
+fn degree(baseline: &Baseline) -> &'static str {
+    match baseline.share() {
+        share if share >= UNUSUAL => "more alike than",
+        share if share <= 1.0 - UNUSUAL => "less alike than",
+        _ => "about as alike as",
+    }
+}
+
+/// A sentence from its words.
+fn capital(words: &str) -> String {
+    let mut letters = words.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// A probability in percent.
+fn in_percent(probability: f64) -> String {
+    format!("{:.1} %", 100.0 * probability)
+}
+
+impl MeanProbabilities {
+    /// Both probabilities, given the letters of the images' class and of the other.
+    pub(super) fn words(&self, [own, other]: [&str; 2]) -> String {
+        let over =
+            if self.images == 1 { String::new() } else { format!(", means over {} images", self.images) };
+        format!("Probability of {own} {}, of {other} {}{over}.", in_percent(self.own), in_percent(self.other))
     }
 }
 
@@ -156,6 +231,7 @@ mod tests {
                 picture("a+b", -0.1, Some("no weights")),
             ],
             weight_cosine: Some(0.1),
+            weight_baseline: None,
             gradients: GradientAgreement {
                 pictures: 0,
                 undefined: 0,
@@ -165,7 +241,13 @@ mod tests {
                 on_a: None,
                 on_b: None,
             },
-            activations: ActivationAgreement { synthetic: false, largest: none, mean: none, positions: None },
+            activations: ActivationAgreement {
+                synthetic: false,
+                largest: none,
+                baseline: None,
+                mean: none,
+                positions: None,
+            },
             data: None,
             best_a: Vec::new(),
             best_b: Vec::new(),
@@ -173,6 +255,8 @@ mod tests {
             b_not_a: Vec::new(),
             both: Vec::new(),
             confusions: Vec::new(),
+            drive_a: vec![Driver { unit: "fire9:1".into(), a: 3.0, b: -1.0 }],
+            drive_b: Vec::new(),
             shared: Vec::new(),
         }
     }
@@ -181,23 +265,35 @@ mod tests {
     fn the_first_sentence_sums_up() {
         let mut report = report();
         let short = "In short: A and B answer partly the same images (correlation 0.46), and weigh their inputs independently \
-                     (cosine 0.10); no picture was found that excites both; there is a picture of A without B, but none of B \
+                     (cosine 0.10). No picture was found that excites both; there is a picture of A without B, but none of B \
                      without A was found.";
         assert_eq!(report.words()[0], short);
-        assert_eq!(report.words()[1], "the own picture of B is not its maximum: that of B-A reaches more");
+        assert_eq!(report.words()[1], "the own picture of B is not its maximum: that of B-A reaches 119 %");
         report.confusions.push(Confusion {
             class: "circle".into(),
             named: "class:square".into(),
-            count: 9,
-            images: 100,
+            count: 0,
+            images: 1,
+            probabilities: Some(MeanProbabilities { images: 1, own: 0.3224, other: 0.3199 }),
             examples: Vec::new(),
         });
         let said = report.summary();
-        assert!(
-            said.ends_with(
-                "9 of 100 images of circle are named class:square; no unit before them drives both."
-            ),
-            "{said}"
-        );
+        let end = "0 of 1 images of circle are named class:square (mean probability 32.0 %, of its own class 32.2 %). \
+                   For A against B most fire9:1, for B against A no unit before them, for both no unit before them count.";
+        assert!(said.ends_with(end), "{said}");
+    }
+
+    #[test]
+    fn units_are_alike_beside_others() {
+        let mut report = report();
+        let beside = |smaller| Some(Baseline { of: "classes", others: 100, smaller, median: 0.3 });
+        report.activations.baseline = beside(97);
+        report.weight_baseline = beside(40);
+        let short = "In short: A and B answer images more alike than A and other classes do (correlation 0.46, higher than A's \
+                     with 97 % of the 100 other classes, median 0.30), and weigh their inputs about as alike as these do \
+                     (cosine 0.10, higher than A's with 40 % of the 100 other classes, median 0.30). ";
+        assert!(report.summary().starts_with(short), "{}", report.summary());
+        report.activations.baseline = beside(3);
+        assert!(report.summary().contains("images less alike than A and"), "{}", report.summary());
     }
 }

@@ -32,7 +32,7 @@ pub fn on_units(context: &Context, work: &PreparedUnits<'_>) {
     }
     let linear = work.units.iter().find_map(|job| linear_mean(work.model, &job.objective));
     if let Some((layer, value)) = linear {
-        let (layer, behind) = (layer.to_owned(), relu_behind(work.model, value));
+        let (layer, behind) = (layer.to_owned(), activation_behind(work.model, value));
         context.remark(ResultRemark::LinearMean { layer, behind });
     }
     let ruled = work.units.iter().find_map(|job| {
@@ -54,6 +54,14 @@ fn linear_mean<'o>(model: &LoadedModel, objective: &'o Objective) -> Option<(&'o
 /// Returns a name of the ReLU after a value.
 fn relu_behind(model: &LoadedModel, value: ValueId) -> Option<String> {
     model.model.names().of(model.relu_behind(value)?).into_iter().next()
+}
+
+/// Returns a name of the layer whose earlier form a value is: that behind its normalization and activation
+/// function.
+fn activation_behind(model: &LoadedModel, value: ValueId) -> Option<String> {
+    let layers = model.model.unit_layers().ok()?;
+    let layer = layers.iter().find(|layer| layer.forms.iter().any(|form| form.value == value))?;
+    model.model.names().of(layer.value).into_iter().next().or_else(|| relu_behind(model, value))
 }
 
 /// Tells the user about results that failed or show nothing.

@@ -42,7 +42,7 @@ pub struct ScannedLayer {
 ///
 /// # Errors
 /// If a name matches no layer, or the number of its channels is not known.
-pub(super) fn chosen(model: &LoadedModel, names: &[String]) -> Result<Vec<ScannedLayer>> {
+pub(crate) fn chosen(model: &LoadedModel, names: &[String]) -> Result<Vec<ScannedLayer>> {
     let shapes = model.model.input_shapes(1, None)?;
     let layered = model.model.all_layered(&shapes)?;
     let fields = model.layers()?.layers;

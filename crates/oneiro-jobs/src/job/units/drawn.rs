@@ -5,11 +5,11 @@ use oneiro_media::{Cell, Figure, Filter, Image, Number, Page, PngText, Section, 
 use super::driven::Driven;
 use super::{lists, numbers, plain_class, plots, selectivity};
 use crate::error::Result;
-use crate::job::belief::Belief;
+use crate::job::belief::{Belief, CAPTION_LINES};
 use crate::job::crops::Crops;
 use crate::job::figures;
 use crate::job::sheet::MIN_CELL_WIDTH;
-use crate::job::tiles::{below, beside, enlarged, reduced, squares};
+use crate::job::tiles::{below, beside, enlarged, marked, reduced, squares};
 use crate::numbers::short;
 use crate::store::ScanFile;
 use crate::store::read::{Breadth, ExampleRecord, LayerRecord, UnitRecord};
@@ -40,8 +40,6 @@ pub(super) struct Drawn<'a> {
     pub examples: usize,
 }
 
-/// Lines into which a line of a caption wraps at most.
-const CAPTION_LINES: usize = 3;
 /// Heading of the activation maps.
 const HEAT: &str = "activation map";
 
@@ -110,8 +108,13 @@ impl Drawn<'_> {
         Ok(sheet)
     }
 
+    /// A unit's rendered picture, with a frame if it is flagged.
     fn picture(&self, unit: usize) -> Option<Image> {
-        self.pictures.as_ref()?.get(unit).cloned()
+        let mut picture = self.pictures.as_ref()?.get(unit)?.clone();
+        if self.beliefs.get(unit).is_some_and(Belief::is_flagged) {
+            marked(&mut picture);
+        }
+        Some(picture)
     }
 
     /// Whether a unit's picture may be believed, in lines.
