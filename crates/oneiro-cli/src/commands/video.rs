@@ -70,8 +70,8 @@ pub struct Args {
     /// An expression to maximise, instead of or beside units; may be repeated
     #[arg(long = "objective", allow_hyphen_values = true, value_name = "EXPR")]
     objectives: Vec<String>,
-    /// What changes between frames cost: 0 leaves motion free, 1 is fast, 5 slow, 10 slowest; a list renders
-    /// each [default: the recipe's]
+    /// What changes between frames cost. Clips: 0 leaves motion free, 1 is fast, 5 slow, 10 slowest; flow gets
+    /// steadier. A list renders each [default: the recipe's]
     #[arg(long, value_delimiter = ',', allow_negative_numbers = true, value_name = "N,N,…")]
     gamma: Vec<f64>,
     /// What differences within a frame cost; a list renders each [default: the recipe's, 1]
@@ -360,6 +360,9 @@ fn line(report: &UnitReport, index: usize, model: &LoadedModel, results: &Result
         report.steps,
         report.stop
     );
+    if let Some(named) = &report.named {
+        line += &format!(", named {named}");
+    }
     let files: Vec<String> = (0..inputs)
         .flat_map(|input| {
             [Role::Picture, Role::Film].map(|role| Place { role, index: index * inputs + input })

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use oneiro_media::flow::{Flow, write_flow};
-use oneiro_media::{Film, FrameRate, Image, PngText};
+use oneiro_media::{Film, FrameRate, Image, PngText, encode_png};
 
 use crate::bad_input::refuse_all;
 use crate::onnx::{ints, message, node, number, tensor, text, value, weights};
@@ -188,6 +188,15 @@ fn flow_is_read_from_files() {
     let outcome = place.run(&["classify", "two.onnx", "clips", "--flow", "flows"]);
     assert_eq!(outcome.code, Some(1));
     assert!(outcome.stderr.contains("1 of 8 clips") && outcome.stderr.contains("b.npz"), "{outcome:?}");
+    // A still has no motion of its own, and goes with flow of any length.
+    let still = encode_png(&Image::filled(w, h, [0.4; 3]), &PngText::default()).unwrap();
+    place.write("still.png", still);
+    let verdicts =
+        place.json(&["classify", "two.onnx", "still.png", "--flow", "flows/right/a.npy", "--json"]);
+    assert_eq!(verdicts[0]["top"][0]["label"], "left");
+    let outcome = place.run(&["classify", "two.onnx", "still.png"]);
+    assert_eq!(outcome.code, Some(1), "{outcome:?}");
+    assert!(outcome.stderr.contains("one frame, which shows no motion"), "{outcome:?}");
     write_flow(place.path("short.npy"), &even([1.0, 1.0]).field(0)).unwrap();
     refuse_all(
         &place,

@@ -73,7 +73,15 @@ fn classes_and_units_of_a_layer_stand_side_by_side() {
     assert_eq!(html.matches("<section").count(), 2, "the classes, and how flow is drawn");
     assert!(html.contains("<h2>classes</h2>") && html.contains("All 5 classes."), "{html}");
     assert_eq!(html.matches("class=\"group\"").count(), 5, "an image and its flow each");
-    assert!(html.contains("px a frame") && html.contains("colours of motion"), "{html}");
+    assert!(html.contains("mean flow") && html.contains("colours of motion"), "{html}");
+    let report =
+        place.json(&["video", "two.onnx", "--class", "left", "--steps", "24", "--out", "w", "--json"]);
+    assert_eq!(report["units"][0]["named"], "left");
+    // Folders of the films that are written by default are clips.
+    let outcome = place.run(&["video", "clip.onnx", "--class", "all", "--steps", "1", "--out", "films"]);
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    let films = place.json(&["classify", "clip.onnx", "films", "--json"]);
+    assert_eq!(films.as_array().unwrap().len(), 2);
     let html = page("clip.onnx", &["--layer", "/relu/out", "--units", "1"]);
     assert!(html.contains("<h2>/relu/out</h2>") && html.contains("1 of 2 channels."), "{html}");
     assert!(html.contains("A unit sees 3 by 3 pixels of 3 frames."), "{html}");

@@ -328,6 +328,7 @@ impl Text<'_> {
             kappa: None,
             gamma: None,
             shares: Vec::new(),
+            named: None,
             robustness: None,
             display: Display::Clip,
             display_range: None,

@@ -1,6 +1,7 @@
 //! A job that renders the clips and optical flow that units of video networks respond to, with separate
 //! penalties on variation in space and in time (Feichtenhofer et al., IJCV 2020).
 
+mod answer;
 pub mod look;
 mod page;
 
@@ -10,13 +11,14 @@ use oneiro::render::Picture;
 use oneiro_media::{Film, FrameRate, Image};
 use serde::{Deserialize, Serialize};
 
+use self::answer::Answers;
 use self::look::FlowLook;
 use super::error::JobError;
 use super::film_kind::FilmKind;
 use super::render::report::UnitReport;
 use super::render::text::png_text;
 use super::render::work::{UnitRequest, Work};
-use super::render::{Options, PreparedUnits, RenderReport, raw_bytes, render_all};
+use super::render::{Finished, Options, PreparedUnits, RenderReport, raw_bytes, render_all};
 use super::scan::examples::Examples;
 use super::{Job, Place, Role, Run, Sink};
 use crate::error::Result;
@@ -106,7 +108,8 @@ impl Job for VideoJob {
             self.format.check_program()?;
         }
         let options = Options { all_inputs: true, ..self.work.options(None) };
-        let finished = render_all(run, &work, &options)?;
+        let mut finished = render_all(run, &work, &options)?;
+        name(run, &work, &mut finished)?;
         remark_weak(run, &finished);
         let inputs = model.model.card.input.len();
         for (i, result) in finished.iter().enumerate() {
@@ -240,6 +243,20 @@ impl VideoJob {
     }
 }
 
+/// Says of each class what the network names its inputs.
+fn name(run: &Run<'_>, work: &PreparedUnits<'_>, finished: &mut [Finished]) -> Result<()> {
+    let model = work.model;
+    let of_class = |unit: &str| unit.starts_with("class:");
+    if model.model.class_count().is_none() || !finished.iter().any(|f| of_class(&f.report.unit)) {
+        return Ok(());
+    }
+    let mut answers = Answers::new(run.context, model, work.settings[0].preset.size)?;
+    for result in finished.iter_mut().filter(|result| of_class(&result.report.unit)) {
+        result.report.named = answers.name(&result.rendered.images);
+    }
+    Ok(())
+}
+
 /// Adds remarks on the network's inputs of clips, flow or images on which no unit depends.
 fn remark_inputs(run: &Run<'_>, model: &LoadedModel, work: &PreparedUnits<'_>) -> Result<()> {
     let all: Vec<&str> = model
@@ -268,7 +285,7 @@ fn remark_inputs(run: &Run<'_>, model: &LoadedModel, work: &PreparedUnits<'_>) -
 
 /// Adds remarks on units whose value is below half of the value without a penalty, where both were rendered.
 /// The penalty is on change in time (γ) or on differences within a frame (κ).
-fn remark_weak(run: &Run<'_>, finished: &[super::render::Finished]) {
+fn remark_weak(run: &Run<'_>, finished: &[Finished]) {
     let mut weak = Vec::new();
     for result in finished.iter().map(|f| &f.report) {
         let alike = |other: &&UnitReport| {

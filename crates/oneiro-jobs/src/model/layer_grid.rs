@@ -2,7 +2,7 @@
 
 use oneiro_net::analysis::Layer;
 
-use super::LoadedModel;
+use super::{Layers, LoadedModel};
 use crate::error::Result;
 
 /// Number of units shown of a layer whose units see the whole input.
@@ -44,14 +44,19 @@ pub(crate) fn spread(count: usize, wanted: usize) -> Vec<usize> {
 }
 
 /// Says how much of the input a unit of the layer sees, and how many of its channels are shown.
-pub(crate) fn note(layer: &Layer, shown_channels: usize) -> String {
-    format!("{}{}", sees(layer), shown(shown_channels, layer.channels, "channels"))
+pub(crate) fn note(layers: &Layers, layer: &Layer, shown_channels: usize) -> String {
+    format!("{}{}", sees(layers, layer), shown(shown_channels, layer.channels, "channels"))
 }
 
 /// Says how much of the input a unit of the layer sees: pixels, and of clips frames; empty if unknown.
-pub(crate) fn sees(layer: &Layer) -> String {
-    let extent = layer.fields.first().map_or(&[][..], |(_, field)| &field.extent);
-    match extent {
+fn sees(layers: &Layers, layer: &Layer) -> String {
+    let Some((input, field)) = layer.fields.first() else { return String::new() };
+    // A field may reach beyond the input's edges.
+    let sides = layers.inputs[*input].iter().rev().copied().chain(std::iter::repeat(usize::MAX));
+    let mut extent: Vec<usize> =
+        field.extent.iter().rev().zip(sides).map(|(&seen, side)| seen.min(side)).collect();
+    extent.reverse();
+    match &extent[..] {
         [] => String::new(),
         [frames, sides @ ..] if sides.len() == 2 => {
             format!("A unit sees {} pixels of {frames} frames. ", times(sides))

@@ -169,6 +169,9 @@ impl ClipReader {
         })?;
         let (frames, total) = (&read.frames, read.total);
         let first = frames.values().next().ok_or(SourceError::Zero { what: "the number of frames" })?;
+        if total == 1 && self.needs_flow() && given.is_none() {
+            return Err(SourceError::NoMotion { clip: video.display().to_string() }.into());
+        }
         if let Some((file, given)) = &given {
             fields::check(given, file, video, total, first.size)?;
         }
@@ -176,7 +179,11 @@ impl ClipReader {
         let mut of_input: Vec<std::vec::IntoIter<Image>> = Vec::new();
         for at in 0..self.inputs.len() {
             let of_clips = match (&given, self.inputs[at].kind) {
-                (Some((_, given)), InputKind::Flow) => self.given_flow(at, given, &starts, total)?,
+                (Some((_, given)), InputKind::Flow) => {
+                    // A still goes with flow of any length.
+                    let total = if total == 1 { given.frames + 1 } else { total };
+                    self.given_flow(at, given, &starts, total)?
+                }
                 (None, InputKind::Flow) => match kept.as_ref().and_then(|kept| kept.get(&at)) {
                     Some(kept) => kept.clone(),
                     None => {

@@ -58,6 +58,14 @@ pub enum SourceError {
         /// Why the flow cannot be used.
         why: String,
     },
+    /// A clip of one frame is given to a network that reads flow.
+    #[error(
+        "{clip}: it has one frame, which shows no motion, and the network reads flow; a video is needed, or a file of flow"
+    )]
+    NoMotion {
+        /// The clip's file.
+        clip: String,
+    },
     /// A file is given as the flow of several clips.
     #[error(
         "{}: this file is the flow of one clip, and there are {clips}; name a folder with a flow file for each",

@@ -81,8 +81,10 @@ pub(super) fn run(
     for input in &report.inputs {
         context.print(&format!(" {}", input.input))?;
         for map in &input.maps {
-            let share = map.input_share.filter(|_| report.inputs.len() > 1);
-            let share = share.map_or(String::new(), |s| format!(", {:.0} % of all inputs", 100.0 * s));
+            let parts = map.input_sum.zip(map.input_share).filter(|_| report.inputs.len() > 1);
+            let share = parts.map_or(String::new(), |(sum, share)| {
+                format!(", adds {} to the value ({:.0} % of all magnitudes)", short(sum), 100.0 * share)
+            });
             context.print(&format!("{}{share}", line(&map.map)))?;
         }
     }

@@ -114,6 +114,9 @@ pub struct ClipMapReport {
     /// objective have it: gradients of colours and of flow have other units.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input_share: Option<f64>,
+    /// The input's part of the sum of all inputs, of methods whose values are parts of the objective.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input_sum: Option<f64>,
 }
 
 /// An input with what it shows, and its maps.
@@ -286,6 +289,7 @@ impl ClipAttributionJob {
                 map: report_of(map),
                 frame_shares: frames.map(|frame| share(magnitude(frame), own)).collect(),
                 input_share: map.method.is_signed().then(|| share(own, all)),
+                input_sum: map.method.is_signed().then(|| map.map.iter().map(|v| f64::from(*v)).sum()),
             }
         };
         Ok(ClipReport {

@@ -8,9 +8,9 @@ use super::DemoSection;
 use crate::error::Result;
 use crate::job::error::JobError;
 use crate::job::render::work::UnitRequest;
-use crate::model::LoadedModel;
 use crate::model::layer_grid::{note, shown, spread};
 use crate::model::unit_list::CLASSES;
+use crate::model::{Layers, LoadedModel};
 
 /// Number of layers that the demo's page shows.
 const LAYERS: usize = 5;
@@ -35,7 +35,8 @@ const KINDS: [&[&str]; 3] = [
 /// # Errors
 /// If the network's layers are not known, or if there are no units to show.
 pub(super) fn sections(model: &LoadedModel) -> Result<Vec<DemoSection>> {
-    let layers = model.layers()?.layers;
+    let known = model.layers()?;
+    let layers = &known.layers;
     let has_features = |layer: &&Layer| layer.channels >= FEW_CHANNELS && layer.shape.len() > 2;
     let of_kind = |ops: &&[&str]| {
         let is_of = |layer: &&Layer| has_features(layer) && ops.contains(&layer.op.as_str());
@@ -47,7 +48,7 @@ pub(super) fn sections(model: &LoadedModel) -> Result<Vec<DemoSection>> {
         Some(layers) => spread(layers.len(), LAYERS).into_iter().map(|i| layers[i]).collect(),
         None => Vec::new(),
     };
-    let mut sections: Vec<DemoSection> = chosen.into_iter().map(of_layer).collect();
+    let mut sections: Vec<DemoSection> = chosen.into_iter().map(|layer| of_layer(&known, layer)).collect();
     if let Some(classes) = model.model.class_count().filter(|count| *count > 1) {
         let units = spread(classes, SHOWN_CLASSES).into_iter().map(|class| {
             // If several classes have the same name, only the index identifies the class.
@@ -64,10 +65,10 @@ pub(super) fn sections(model: &LoadedModel) -> Result<Vec<DemoSection>> {
     if sections.is_empty() { Err(JobError::NoUnits.into()) } else { Ok(sections) }
 }
 
-fn of_layer(layer: &Layer) -> DemoSection {
+fn of_layer(known: &Layers, layer: &Layer) -> DemoSection {
     let unit = |channel| {
         UnitRequest::new(Unit { target: UnitTarget::Channel(layer.name.clone(), channel) }.to_string())
     };
     let units: Vec<UnitRequest> = spread(layer.channels, UNITS).into_iter().map(unit).collect();
-    DemoSection { heading: layer.name.clone(), note: note(layer, units.len()), units }
+    DemoSection { heading: layer.name.clone(), note: note(known, layer, units.len()), units }
 }

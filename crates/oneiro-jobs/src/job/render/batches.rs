@@ -228,6 +228,7 @@ fn render_batch(
                 kappa: variation.map(|[kappa, _]| kappa),
                 gamma: variation.map(|[_, gamma]| gamma),
                 shares,
+                named: None,
                 robustness: robustness[i],
                 display: options.display,
                 display_range: None,

@@ -51,6 +51,9 @@ pub struct UnitReport {
     /// The objective's values after disturbances of the picture, if they were measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub robustness: Option<Robustness>,
+    /// Of a class of a video network: what the network names the optimised inputs, rounded to 8 bits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub named: Option<String>,
     /// How pixel values are displayed as colours.
     #[serde(default, skip_serializing_if = "Display::is_clip")]
     pub display: Display,

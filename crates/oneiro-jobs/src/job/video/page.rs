@@ -19,7 +19,8 @@ use crate::numbers::short;
 /// Introduction of the page.
 const ABOUT: &str = "Each clip was found by optimisation: starting from noise, the inputs of the network were changed step by \
      step so that one unit answers as strongly as possible. Clips loop in step; a pointer over one stops it. γ counts changes \
-     between frames: the larger, the slower the motion. κ counts differences within a frame: the larger, the smoother.";
+     between frames of clips and between fields of flow: the larger, the slower a clip and the steadier the flow. κ counts \
+     differences within a frame or a field: the larger, the smoother. Images have neither.";
 
 /// The text that explains what stands beside clips.
 const ABOUT_DATA: &str = "\n\nBefore the clips of a unit stand those of the data that excite it most, each as its middle frame \
@@ -50,31 +51,39 @@ fn group_of(unit: &str) -> String {
     }
 }
 
-/// The length of the vectors of flow in words, in pixels per frame: on average, and of the longest.
+/// Flow in words: its mean, the mean length of its vectors, and that of the longest, in pixels per frame.
 fn lengths(picture: &Picture) -> Result<String> {
     let image = &picture.image;
     let flow = Flow::new(image.frames, image.height, image.width, picture.raw_data())?;
     let all = (0..image.frames).flat_map(|t| flow.u(t).iter().zip(flow.v(t)));
     let lengths = all.map(|(u, v)| f64::from(u.hypot(*v)));
-    let mean = lengths.sum::<f64>() / (image.frames * image.height * image.width).max(1) as f64;
-    Ok(format!("{mean:.1} px a frame, at most {:.1}", flow.largest()))
+    let count = (image.frames * image.height * image.width).max(1) as f64;
+    let speed = lengths.sum::<f64>() / count;
+    let mean = |of: &dyn Fn(usize) -> f64| (0..image.frames).map(of).sum::<f64>() / count;
+    let sum = |values: &[f32]| values.iter().map(|value| f64::from(*value)).sum::<f64>();
+    let [u, v] = [mean(&|t| sum(flow.u(t))), mean(&|t| sum(flow.v(t)))];
+    let [across, down] = [if u < 0.0 { "left" } else { "right" }, if v < 0.0 { "up" } else { "down" }];
+    Ok(format!(
+        "mean flow {:.1} px {across}, {:.1} {down}; speed {speed:.1}, at most {:.1}",
+        u.abs(),
+        v.abs(),
+        flow.largest()
+    ))
 }
 
 /// Says below the name of a layer how much its units see, and how many of them are shown.
 fn add_notes(model: &LoadedModel, sections: &mut [Section]) -> Result<()> {
-    let layers = model.layers()?.layers;
+    let layers = model.layers()?;
     for section in sections {
         let units = section.figures.len() / section.abreast.max(1);
         let is_it =
             |layer: &&Layer| layer.name == section.heading || layer.aliases.contains(&section.heading);
-        section.note = match (section.heading.as_str(), layers.iter().find(is_it)) {
+        section.note = match (section.heading.as_str(), layers.layers.iter().find(is_it)) {
             (CLASSES, _) => model
                 .model
                 .class_count()
                 .map_or(String::new(), |all| layer_grid::shown(units, all, "classes")),
-            (_, Some(layer)) => {
-                format!("{}{}", layer_grid::sees(layer), layer_grid::shown(units, layer.channels, "channels"))
-            }
+            (_, Some(layer)) => layer_grid::note(&layers, layer, units),
             (_, None) => String::new(),
         };
     }
@@ -99,16 +108,20 @@ impl VideoJob {
         for result in finished {
             let report = &result.report;
             let heading = if joins { group_of(&report.unit) } else { report.unit.clone() };
+            // A layer's name may need quotation marks in an expression, but not here.
+            let heading = heading.replace('"', "");
             let abreast = result.rendered.images.len();
             if sections.last().is_none_or(|s| s.heading != heading || joins && s.abreast != abreast) {
                 let figures = match examples {
-                    Some(examples) => of_data(run, examples, &heading)?,
+                    Some(examples) => of_data(run, examples, &report.unit)?,
                     None => Vec::new(),
                 };
-                let abreast = if joins { abreast } else { 1 };
-                sections.push(Section { heading, figures, abreast, ..Section::default() });
+                sections.push(Section { heading, figures, ..Section::default() });
             }
             let Some(section) = sections.last_mut() else { continue };
+            if examples.is_none() {
+                section.abreast = abreast;
+            }
             for picture in &result.rendered.images {
                 let drawn = self.flow.drawn(picture, &result.rendered.images)?;
                 let mut caption = picture.input.clone();
@@ -116,17 +129,18 @@ impl VideoJob {
                     let unit = report.unit.strip_prefix("class:").unwrap_or(&report.unit);
                     caption = if abreast > 1 { format!("{unit} · {caption}") } else { unit.to_owned() };
                 }
-                if drawn.frames > 1 && !joins {
+                if !joins {
                     for (name, value) in [("κ", report.kappa), ("γ", report.gamma)] {
                         caption += &value.map_or(String::new(), |value| format!(" · {name} {value}"));
                     }
                 }
-                let motion = match picture.kind {
+                let named = report.named.as_ref().map_or(String::new(), |named| format!("\nnamed {named}"));
+                let below = match picture.kind {
                     InputKind::Flow => format!("\n{}", lengths(picture)?),
-                    _ => String::new(),
+                    _ => named,
                 };
                 let figure = Figure {
-                    caption: format!("{caption}\nvalue {}{motion}", short(report.value)),
+                    caption: format!("{caption}\nvalue {}{below}", short(report.value)),
                     ..figures::of_unit("", report)
                 };
                 section.figures.push(if drawn.frames > 1 {

@@ -26,7 +26,7 @@ pub(super) fn check(flow: &Flow, file: &Path, video: &Path, total: usize, size: 
     let unknown = flow.data.iter().filter(|value| !value.is_finite()).count();
     let why = if unknown > 0 {
         format!("{unknown} of its numbers are not finite; fill them first")
-    } else if flow.frames + 2 < total || flow.frames > total {
+    } else if total > 1 && (flow.frames + 2 < total || flow.frames > total) {
         let (fields, needed) = (flow.frames, total.saturating_sub(1));
         format!(
             "it has {fields} fields, and a video of {total} frames has {needed}: one from each frame to the next"

@@ -102,7 +102,7 @@ pub(crate) fn clips_below(root: &Path) -> Vec<PathBuf> {
         }
         let is_clip = match entry.file_type().is_dir() {
             true => is_frames(path),
-            false => has_video_name(path) || (has_image_name(path) && is_animation(path)),
+            false => has_video_name(path) || (may_be_animated(path) && is_animation(path)),
         };
         if is_clip {
             found.push(path.strip_prefix(root).unwrap_or(path).to_owned());
@@ -113,6 +113,11 @@ pub(crate) fn clips_below(root: &Path) -> Vec<PathBuf> {
     }
     found.sort();
     found
+}
+
+/// Whether a file's name is that of a picture or of an animated PNG.
+fn may_be_animated(path: &Path) -> bool {
+    has_image_name(path) || path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("apng"))
 }
 
 /// Whether a folder is itself a clip: it contains pictures, the first of which is a still, and no video.
