@@ -70,8 +70,8 @@ pub struct Args {
     /// An expression to maximise, instead of or beside units; may be repeated
     #[arg(long = "objective", allow_hyphen_values = true, value_name = "EXPR")]
     objectives: Vec<String>,
-    /// What changes between frames cost. Clips: 0 leaves motion free, 1 is fast, 5 slow, 10 slowest; flow gets
-    /// steadier. A list renders each [default: the recipe's]
+    /// What changes between frames cost. Clips: 0 leaves motion free, 1 is fast, 5 slow, 10 slowest; flow
+    /// gets steadier. A list renders each [default: the recipe's]
     #[arg(long, value_delimiter = ',', allow_negative_numbers = true, value_name = "N,N,…")]
     gamma: Vec<f64>,
     /// What differences within a frame cost; a list renders each [default: the recipe's, 1]
