@@ -149,7 +149,7 @@ fn data_shows_images_confusions_and_shared_drivers() {
         let by: Vec<f64> = units.iter().map(|of| number(of, own) - number(of, other)).collect();
         assert!(by.iter().all(|by| *by > 0.0) && by.windows(2).all(|pair| pair[0] >= pair[1]), "{report}");
     }
-    assert!(page.contains("drive A, not B") && page.contains("drive B, not A"), "{page}");
+    assert!(page.contains("drive A more than B") && page.contains("drive B more than A"), "{page}");
     for confusion in confusions {
         let of = &confusion["probabilities"];
         assert_eq!(of["images"], 6, "{confusion}");

@@ -73,7 +73,7 @@ const SECTIONS: &[(&str, &str, &[&str])] = &[
     ),
     (
         "Classes",
-        "What the network would call a perfect example of each class.",
+        "What raises the score of each class most: its object from several sides, and what usually surrounds it.",
         &[
             "class:hen",
             "class:flamingo",

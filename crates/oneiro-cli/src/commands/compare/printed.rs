@@ -60,8 +60,14 @@ fn units(context: &Context, report: &UnitsReport) -> Result<()> {
     }
     if !report.confusions.is_empty() {
         let lists: [(&str, &[Driver]); 3] = [
-            ("drive A, not B (adds to the scores of A and of B, mean over A's best images)", &report.drive_a),
-            ("drive B, not A (adds to the scores of A and of B, mean over B's best images)", &report.drive_b),
+            (
+                "drive A more than B (adds to the scores of A and of B, mean over A's best images)",
+                &report.drive_a,
+            ),
+            (
+                "drive B more than A (adds to the scores of A and of B, mean over B's best images)",
+                &report.drive_b,
+            ),
             ("drive both (adds to A's score on A's best images, to B's on B's)", &report.shared),
         ];
         for (name, list) in lists {

@@ -50,7 +50,7 @@ pub(super) fn drive(
     crops: &Crops<'_>,
 ) -> Result<(Vec<BoardRow>, Lists<Driver>)> {
     let layers = to_classes(run, found.scan, [&found.units[0], &found.units[1]], EXAMPLES)?;
-    let headings = ["drive A, not B", "drive B, not A", "drive both"];
+    let headings = ["drive A more than B", "drive B more than A", "drive both"];
     let (mut rows, mut reports) = (Vec::new(), [const { Vec::new() }; 3]);
     for ((list, report), (heading, note)) in
         lists(&layers).iter().zip(&mut reports).zip(headings.into_iter().zip(NOTES))

@@ -169,7 +169,9 @@ impl FromStr for FailOn {
         let bound = if is_share { bound / 100.0 } else { bound };
         // All but numbers of filters are shares.
         let most = if is_share || !matches!(what, What::Filters(_)) { 1.0 } else { f64::MAX };
-        if !(0.0..=most).contains(&bound) {
+        // A part of a filter is a share that lacks its sign.
+        let is_part = !is_share && matches!(what, What::Filters(_)) && bound.fract() != 0.0;
+        if !(0.0..=most).contains(&bound) || is_part {
             return Err(form());
         }
         Ok(Self { what, or_equal, bound, is_share })
@@ -225,6 +227,7 @@ mod tests {
             "dead>101%",
             "dead>NaN",
             "dead<5%",
+            "dead>.02",
             "right>5%",
             "right<90",
             "suspicion>2",

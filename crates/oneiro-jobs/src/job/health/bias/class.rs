@@ -5,6 +5,8 @@ use serde_json::{Map, Value};
 
 /// Suspicion from which a class clearly follows a cue.
 pub(in super::super) const CLEAR: f64 = 0.5;
+/// Number of a class's images below which it is said.
+const FEW_IMAGES: u64 = 20;
 /// Suspicion from which it is strong.
 const STRONG: f64 = 0.7;
 /// The evidence of a class that could not be judged.
@@ -39,7 +41,13 @@ impl ClassHealth {
             true => "; whether it needs the cue is a guess",
             false => "",
         };
-        format!("suspicion {:.2}, {word}{guess}", shown(self.suspicion))
+        // A few images may all be named otherwise by chance.
+        let images = self.evidence.get("own_images").and_then(Value::as_u64);
+        let few = match images {
+            Some(few) if few < FEW_IMAGES => format!("; by {few} images of it only"),
+            _ => String::new(),
+        };
+        format!("suspicion {:.2}, {word}{guess}{few}", shown(self.suspicion))
     }
 
     /// The cue in words.
