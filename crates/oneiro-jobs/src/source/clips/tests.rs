@@ -101,7 +101,7 @@ fn short_videos_say_how_many_frames_are_missing() {
     let folder = tempfile::tempdir().unwrap();
     let video = folder.path().join("v.png");
     let reader = ClipReader::new(inputs(), &ClipSampling::default()).unwrap();
-    for frames in [1, 2, 3] {
+    for frames in [2, 3] {
         std::fs::write(&video, film(frames, 6, 8)).unwrap();
         let read = reader.read(&video, None).unwrap();
         assert_eq!((read.frames, read.missing), (frames, 4 - frames));
@@ -109,8 +109,8 @@ fn short_videos_say_how_many_frames_are_missing() {
         assert_eq!(shapes, [3 * 48, 12 * 48, 6 * 48]);
     }
     std::fs::write(&video, film(1, 6, 8)).unwrap();
-    let still = reader.read(&video, None).unwrap();
-    assert!(still.clips[0][2].data.iter().all(|&motion| motion == 0.0));
+    let still = reader.read(&video, None).map(|_| ()).unwrap_err().to_string();
+    assert!(still.contains("one frame, which shows no motion"), "{still}");
 }
 
 #[test]
