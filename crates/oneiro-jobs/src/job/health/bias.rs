@@ -190,7 +190,11 @@ pub(super) fn judge(run: &Run<'_>, scan: Option<&ScanFile>) -> Result<Judged> {
                         let shown = |cue: &Cue| own.shown(cue);
                         let shares = [base, base + gains[i]];
                         health.evidence = evidence(&cues, i, &suffices, shares, &effect, &shown);
-                        health.evidence.insert("others_images".to_owned(), Value::from(others.len()));
+                        let mut put =
+                            |name: &str, value: Value| health.evidence.insert(name.to_owned(), value);
+                        put("others_images", Value::from(others.len()));
+                        let covered = rounded(own.right_with_middle_covered());
+                        put("own_right_with_middle_covered", Value::from(covered));
                         let named = after[i].iter().map(Scores::named).collect::<Vec<_>>();
                         let of_others = others.iter().map(|i| (&pictures[*i], [before[*i], named[*i]]));
                         brought_over = changed_by(&cues[i], class, &names, of_others)?;

@@ -14,6 +14,9 @@ const MOST: usize = 24;
 /// Pictures of other classes that show what taking a cue out does by itself.
 const CONTROLS: usize = 24;
 
+/// Diameter of the disc that covers the middle, as a share of the shorter side.
+const MIDDLE: f64 = 0.7;
+
 /// The images of a class.
 pub(super) struct Own<'a> {
     class: usize,
@@ -21,6 +24,8 @@ pub(super) struct Own<'a> {
     /// Pictures of other classes, to take parts from.
     donors: Vec<&'a Shown>,
     right: f64,
+    /// The share that is named rightly with the middle covered.
+    covered: f64,
     controls: Vec<(&'a Shown, usize)>,
 }
 
@@ -80,11 +85,19 @@ impl<'a> Own<'a> {
         }
         let pictures: Vec<Shown> = images.into_iter().map(|one| one.shown).collect();
         let right = share_named(&logits.of(&pictures)?, |_| class);
+        let covered: Vec<Shown> = pictures.iter().map(|shown| shown.without_middle(MIDDLE)).collect();
+        let covered = share_named(&logits.of(&covered)?, |_| class);
         let controls =
             (0..others.len().min(CONTROLS)).map(|i| others[i * others.len() / others.len().min(CONTROLS)]);
         let controls = controls.filter_map(|one| Some((&one.shown, one.class?))).collect();
         let donors = others.iter().map(|one| &one.shown).collect();
-        Ok(Some(Self { class, pictures, donors, right, controls }))
+        Ok(Some(Self { class, pictures, donors, right, covered, controls }))
+    }
+
+    /// The share of the images that is named rightly although their middle is covered: a class that follows
+    /// its object loses most of them.
+    pub(super) fn right_with_middle_covered(&self) -> f64 {
+        self.covered
     }
 
     /// What a cue does to them.

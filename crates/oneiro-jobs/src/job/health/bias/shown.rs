@@ -52,6 +52,15 @@ impl Shown {
         })
     }
 
+    /// Covers the middle, where objects mostly are, with the mean colour of each frame: a disc whose diameter
+    /// is this share of the shorter side. Flow is left as it is.
+    pub(super) fn without_middle(&self, share: f64) -> Self {
+        self.mapped(|kind, picture| match kind {
+            InputKind::Flow | InputKind::Tensor => picture.clone(),
+            _ => by_frame(picture, |_, frame| covered(frame, share)),
+        })
+    }
+
     /// How much the inputs look as if they carried the cue, as a number to compare with that of others.
     pub(super) fn measured(&self, cue: &Cue) -> f64 {
         let measure = |(kind, picture): &(InputKind, Image)| match (cue, kind) {
@@ -82,6 +91,23 @@ impl Shown {
     fn mapped(&self, mut of: impl FnMut(InputKind, &Image) -> Image) -> Self {
         Self { inputs: self.inputs.iter().map(|(kind, picture)| (*kind, of(*kind, picture))).collect() }
     }
+}
+
+fn covered(picture: &Image, share: f64) -> Image {
+    let mut made = picture.clone();
+    let (height, width) = (picture.height, picture.width);
+    let radius = 0.5 * share * height.min(width) as f64;
+    let from_middle = |at: usize, extent: usize| at as f64 - (extent as f64 - 1.0) / 2.0;
+    for channel in 0..picture.channels {
+        let plane = picture.plane(channel);
+        let mean = plane.iter().sum::<f32>() / plane.len() as f32;
+        for y in 0..height {
+            for x in (0..width).filter(|&x| from_middle(y, height).hypot(from_middle(x, width)) < radius) {
+                made.data[channel * height * width + y * width + x] = mean;
+            }
+        }
+    }
+    made
 }
 
 /// A frame of a clip in colour.
@@ -137,6 +163,14 @@ mod tests {
         assert!(shown.taken_out(&right, &shown).measured(&right) < -1.5);
         assert_eq!(shown.taken_out(&left, &shown), shown);
         assert!(shown.laid_over(&left).measured(&left) > 0.5);
+    }
+
+    #[test]
+    fn the_middle_is_covered_with_the_mean_colour() {
+        let data: Vec<f32> = (0..3 * 10 * 10).map(|i| (i % 2) as f32).collect();
+        let made = Shown::picture(Image::rgb(10, 10, data).unwrap()).without_middle(0.6);
+        let picture = &made.inputs[0].1;
+        assert_eq!([picture.pixel(5, 5), picture.pixel(1, 0)], [[0.5; 3], [1.0; 3]]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::SIDE;
 use super::pictures::{Known, beliefs, made};
 use crate::error::Result;
 use crate::job::Run;
+use crate::job::crops::Crops;
 use crate::job::figures::with_jpeg;
 use crate::job::health::bias::{Change, Changed, ClassHealth};
 use crate::job::health::report::{ClassConfusion, HealthReport};
@@ -49,14 +50,23 @@ pub(super) fn sections(
     let pictures = made(run, &units)?;
     let known = units.iter().map(|unit| scan.map(|scan| known(scan, unit)).transpose());
     let known = known.map(|known| Ok(known?.flatten())).collect::<Result<Vec<_>>>()?;
+    let crops = scan.map(Crops::new).transpose()?;
+    let known_units = known.clone();
     let pictured: Vec<_> = known.into_iter().zip(pictures.iter().map(Option::as_ref)).collect();
     let beliefs = beliefs(run, scan, &pictured)?;
-    for ((&class, picture), belief) in suspected.iter().zip(&pictures).zip(beliefs) {
+    for (at, ((&class, picture), belief)) in suspected.iter().zip(&pictures).zip(beliefs).enumerate() {
         let health = &report.classes[class];
         let pairs = changed.get(class).map_or(&[][..], Vec::as_slice);
         let mut figures = pairs.iter().map(pair).collect::<Result<Vec<_>>>()?;
         let detail = numbers(health);
         let detail_title = "Numbers".to_owned();
+        if let Some((Some(known), crops)) = known_units.get(at).zip(crops.as_ref())
+            && let Some(mean) = mean_of_best(known, crops)?
+        {
+            let caption =
+                "mean of its best images\nwhat is at the same place in all of them stands out".to_owned();
+            figures.push(with_jpeg(Figure { caption, ..Figure::default() }, &mean)?);
+        }
         match picture.as_ref().map(|picture| picture.tile(SIDE)).transpose()? {
             Some(tile) => {
                 let caption = [&["made for the class".to_owned()], &belief[..]].concat().join("\n");
@@ -79,6 +89,27 @@ pub(super) fn sections(
     }
     sections.extend(confusions(&report.confusions));
     Ok(sections)
+}
+
+/// The mean of the images with a class's largest scores; `None` if there are fewer than two.
+fn mean_of_best((unit, layer): &Known<'_>, crops: &Crops<'_>) -> Result<Option<Image>> {
+    /// Images whose mean is taken.
+    const BEST: usize = 16;
+    let best = unit.best.iter().take(BEST).map(|example| {
+        let picture = crops.crop(example, layer)?;
+        Ok(resize(&picture, SIDE, SIDE, Filter::Triangle)?)
+    });
+    let best = best.collect::<Result<Vec<Image>>>()?;
+    let [first, others @ ..] = &best[..] else { return Ok(None) };
+    if others.is_empty() {
+        return Ok(None);
+    }
+    let mut mean = first.clone();
+    for other in others {
+        mean.data.iter_mut().zip(&other.data).for_each(|(sum, value)| *sum += value);
+    }
+    mean.data.iter_mut().for_each(|sum| *sum /= best.len() as f32);
+    Ok(Some(mean))
 }
 
 /// A picture as it is and changed, side by side.
