@@ -296,7 +296,14 @@ impl Drawn<'_> {
     /// Returns a unit's statistics and the classes that it responds to, in words.
     fn about(&self, unit: &UnitRecord, layer: &LayerRecord) -> Result<String> {
         let (numbers, answers) = (numbers(unit, layer), self.answers(unit)?);
-        Ok(if answers.is_empty() { numbers } else { format!("{numbers}. Answers {answers}.") })
+        let said = if answers.is_empty() { numbers } else { format!("{numbers}. Answers {answers}.") };
+        Ok(match &other_names(&layer.forms, unit.channel)[..] {
+            [] => said,
+            names => format!(
+                "{said}\n\nOther names, in front of activation functions or joints: {}.",
+                names.join(", ")
+            ),
+        })
     }
 
     fn answers(&self, unit: &UnitRecord) -> Result<String> {
@@ -311,6 +318,21 @@ impl Drawn<'_> {
             Breadth::Unknown => String::new(),
         })
     }
+}
+
+/// Other names of a channel: those of the values that the layer joins or activates, as far as they have it.
+/// `forms` are their names, each with its first channel in the layer.
+fn other_names(forms: &[(String, usize)], channel: usize) -> Vec<String> {
+    let reached = || forms.iter().filter(|(_, first)| *first <= channel);
+    let Some(nearest) = reached().map(|(_, first)| *first).max() else { return Vec::new() };
+    let own = reached().filter(|(_, first)| *first == nearest);
+    let mut names: Vec<String> = own.map(|(name, first)| format!("{name}:{}", channel - first)).collect();
+    // A node's or value's own name says no more than the layer's.
+    let is_short = |name: &String| !name.starts_with('/');
+    if names.iter().any(is_short) {
+        names.retain(is_short);
+    }
+    names
 }
 
 /// An example with its picture.
@@ -332,4 +354,19 @@ fn figure(example: &ExampleRecord, picture: Image) -> Result<Figure> {
         ..Figure::default()
     };
     figures::with_jpeg(figure, &picture)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_channel_has_the_names_of_the_values_that_the_layer_joins() {
+        let forms =
+            [("expand1x1", 0), ("/expand1x1/Conv", 0), ("relu_1", 0), ("expand3x3", 256), ("relu_2", 256)];
+        let forms = forms.map(|(name, first)| (name.to_owned(), first));
+        assert_eq!(other_names(&forms, 255), ["expand1x1:255", "relu_1:255"]);
+        assert_eq!(other_names(&forms, 268), ["expand3x3:12", "relu_2:12"]);
+        assert!(other_names(&[], 3).is_empty());
+    }
 }
