@@ -282,7 +282,7 @@ mod tests {
             let least = match cue {
                 // Bricks in the middle are told from a red spot by little.
                 Cue::Texture(Texture { place: Place::Middle, .. }) => 0.0,
-                _ => 0.015,
+                _ => 0.02,
             };
             assert!(with > without + least, "{cue:?}: {with} {without}");
             if let Cue::Texture(texture @ Texture { pattern: Pattern::Stripes(_), .. }) = cue {
