@@ -178,6 +178,7 @@ pub(super) fn judge(run: &Run<'_>, scan: Option<&ScanFile>) -> Result<Judged> {
             None => {}
             Some(own) => {
                 let mut best = f64::NEG_INFINITY;
+                let mut chosen = None;
                 for &i in &candidates {
                     let effect = own.effect(&mut logits, &cues[i])?;
                     let suspicion = (suffices(i) * effect.needed()).sqrt();
@@ -195,11 +196,14 @@ pub(super) fn judge(run: &Run<'_>, scan: Option<&ScanFile>) -> Result<Judged> {
                         put("others_images", Value::from(others.len()));
                         let covered = rounded(own.right_with_middle_covered());
                         put("own_right_with_middle_covered", Value::from(covered));
-                        let named = after[i].iter().map(Scores::named).collect::<Vec<_>>();
-                        let of_others = others.iter().map(|i| (&pictures[*i], [before[*i], named[*i]]));
-                        brought_over = changed_by(&cues[i], class, &names, of_others)?;
-                        brought_over.extend(own.changed(&mut logits, &cues[i], &names, CHANGED)?);
+                        chosen = Some(i);
                     }
+                }
+                if let Some(i) = chosen {
+                    let named = after[i].iter().map(Scores::named).collect::<Vec<_>>();
+                    let of_others = others.iter().map(|i| (&pictures[*i], [before[*i], named[*i]]));
+                    brought_over = changed_by(&cues[i], class, &names, of_others)?;
+                    brought_over.extend(own.changed(&mut logits, &cues[i], &names, CHANGED)?);
                 }
             }
         }

@@ -100,24 +100,35 @@ impl<'a> Own<'a> {
         self.covered
     }
 
+    /// The images with a cue laid over them.
+    fn with(&self, cue: &Cue) -> Vec<Shown> {
+        self.pictures.iter().map(|shown| shown.laid_over(cue)).collect()
+    }
+
+    /// The images with a cue taken out.
+    fn without(&self, cue: &Cue) -> Vec<Shown> {
+        let all = self.pictures.iter().enumerate();
+        all.map(|(i, shown)| shown.taken_out(cue, self.donor(i))).collect()
+    }
+
+    /// The picture that image number `i` gets its parts from: each time another one.
+    fn donor(&self, i: usize) -> &Shown {
+        self.donors[(i * 7 + 3) % self.donors.len()]
+    }
+
     /// What a cue does to them.
     ///
     /// # Errors
     /// If the work is cancelled.
     pub(super) fn effect(&self, logits: &mut Logits<'_>, cue: &Cue) -> Result<Effect> {
-        let laid: Vec<Shown> = self.pictures.iter().map(|shown| shown.laid_over(cue)).collect();
-        let with = share_named(&logits.of(&laid)?, |_| self.class);
-        // Each picture gets its parts from another one, in turn.
-        let donor = |i: usize| self.donors[(i * 7 + 3) % self.donors.len()];
-        let out: Vec<Shown> =
-            self.pictures.iter().enumerate().map(|(i, shown)| shown.taken_out(cue, donor(i))).collect();
-        let without = share_named(&logits.of(&out)?, |_| self.class);
+        let with = share_named(&logits.of(&self.with(cue))?, |_| self.class);
+        let without = share_named(&logits.of(&self.without(cue))?, |_| self.class);
         let plain: Vec<Shown> = self.controls.iter().map(|(shown, _)| (*shown).clone()).collect();
         let altered: Vec<Shown> = self
             .controls
             .iter()
             .enumerate()
-            .map(|(i, (shown, _))| shown.taken_out(cue, donor(i + 1)))
+            .map(|(i, (shown, _))| shown.taken_out(cue, self.donor(i + 1)))
             .collect();
         let class = |i: usize| self.controls[i].1;
         let cost = share_named(&logits.of(&plain)?, class) - share_named(&logits.of(&altered)?, class);
@@ -138,10 +149,7 @@ impl<'a> Own<'a> {
         names: &[String],
         most: usize,
     ) -> Result<Vec<Changed>> {
-        let donor = |i: usize| self.donors[(i * 7 + 3) % self.donors.len()];
-        let laid: Vec<Shown> = self.pictures.iter().map(|shown| shown.laid_over(cue)).collect();
-        let out: Vec<Shown> =
-            self.pictures.iter().enumerate().map(|(i, shown)| shown.taken_out(cue, donor(i))).collect();
+        let (laid, out) = (self.with(cue), self.without(cue));
         let mut named = |pictures: &[Shown]| -> Result<Vec<usize>> {
             Ok(logits.of(pictures)?.iter().map(Scores::named).collect())
         };
