@@ -13,6 +13,9 @@ use crate::{hints, interrupt};
 /// Time between two lines of progress if standard error is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
+/// Exit code when a condition of `--fail-on` holds.
+pub const CONDITION_HOLDS: u8 = 3;
+
 /// Prints a line on standard error; failures to write are ignored.
 pub fn complain(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");

@@ -2,6 +2,7 @@
 
 mod kinds;
 mod legacy;
+mod recipe;
 
 use std::path::{Path, PathBuf};
 
@@ -11,6 +12,7 @@ use serde_json::Value;
 use crate::context::Context;
 use crate::error::{During as _, Result, Step};
 use crate::job::film_kind::FilmKind;
+use crate::job::render::Setting;
 use crate::job::{AnyJob, Place, Role, Run};
 use crate::model::{LoadedModel, ModelSpec, fed_from, load_for_shapes};
 use crate::provenance::{self, JOB, Network, Origin, ProvenanceError, SCHEMA, Sealed, VERSION, kernels};
@@ -18,6 +20,7 @@ use crate::remark::Remark;
 use crate::source::places::{Places, SourceFile};
 
 pub use kinds::Kinds;
+pub use recipe::{dream_preset_of, setting_of};
 
 /// A result's metadata: how the result was made.
 struct Provenance {
@@ -135,14 +138,16 @@ pub struct Again {
     /// The network that the job uses, if it uses one.
     pub model: Option<LoadedModel>,
     places: Places,
+    /// Whether settings of the job were changed, so that another result is expected.
+    changed: bool,
 }
 
 /// A recreated result, compared with the original.
 pub struct Remade {
     /// Content of the recreated file.
     pub bytes: Vec<u8>,
-    /// The difference from the original.
-    pub difference: Difference,
+    /// The difference from the original. With changed settings, the files are not compared.
+    pub difference: Option<Difference>,
 }
 
 impl Again {
@@ -179,7 +184,7 @@ impl Again {
                 Some(model)
             }
         };
-        Ok(Self { original, provenance, model, places })
+        Ok(Self { original, provenance, model, places, changed: false })
     }
 
     /// Whether the result to be recreated is a film.
@@ -191,6 +196,33 @@ impl Again {
     pub fn sources(&self) -> Vec<PathBuf> {
         let sources = self.provenance.sources.iter();
         sources.map(|file| self.places.of(&file.path).to_owned()).collect()
+    }
+
+    /// Changes the presets and seeds of the job, so that another result is made. `change` returns the new
+    /// preset and seed.
+    ///
+    /// # Errors
+    /// Those of `change`, if nothing was optimised for the result, if version 0.1.0 wrote the file, or if no
+    /// model could be used with the new settings.
+    pub fn change<E: From<crate::Error>>(
+        &mut self,
+        change: impl Fn(&Setting) -> std::result::Result<Setting, E>,
+    ) -> std::result::Result<(), E> {
+        let reading = || Step::Recipe { path: self.original.path.display().to_string() };
+        if self.provenance.legacy {
+            return Err(ProvenanceError::OldRecipe).during(reading).map_err(E::from);
+        }
+        let kind = self.provenance.job.kind();
+        let settings = self.provenance.job.settings_mut();
+        if settings.is_empty() {
+            return Err(ProvenanceError::NoRecipe { kind }).during(reading).map_err(E::from);
+        }
+        for setting in settings {
+            *setting = change(setting)?;
+        }
+        self.provenance.job.check()?;
+        self.changed = true;
+        Ok(())
     }
 
     /// Recreates the result and compares it with the original.
@@ -211,13 +243,16 @@ impl Again {
             }
             _ => bytes,
         };
+        if self.changed {
+            return Ok(Remade { bytes, difference: None });
+        }
         let difference = match written {
             Written::Page | Written::Video(_) if self.original.bytes == bytes => Difference::None,
             Written::Page => Difference::Page,
             Written::Video(_) => Difference::Video,
             _ => Difference::between(&self.original.bytes, &bytes, &self.original.path)?,
         };
-        Ok(Remade { bytes, difference })
+        Ok(Remade { bytes, difference: Some(difference) })
     }
 }
 

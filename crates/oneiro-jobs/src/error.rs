@@ -265,6 +265,11 @@ pub enum Step {
         /// Path of the result's file.
         path: String,
     },
+    /// Reading the preset with which a result was made.
+    Recipe {
+        /// Path of the result's file.
+        path: String,
+    },
     /// Reading the model with which a result was made.
     Original {
         /// Path of the model in the result's metadata.
@@ -298,6 +303,7 @@ impl fmt::Display for Step {
                 write!(f, "could not attribute {image}; weights of the network are not finite: {weights}")
             }
             Self::Remake { path } => write!(f, "{path} does not carry what it takes to make it again"),
+            Self::Recipe { path } => write!(f, "{path} has no recipe to take or to change"),
             Self::Original { model } => write!(f, "the picture was made with the model {model}"),
             Self::Settings => f.write_str("its settings cannot be used"),
         }

@@ -50,6 +50,7 @@ pub mod video;
 pub use error::JobError;
 pub use new_folder::NewFolder;
 pub use outputs::{Folder, Kept, Nothing, Place, Role, Sink};
+use render::Setting;
 
 /// A unit of work that a user can request.
 pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
@@ -75,6 +76,12 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// An error that names the setting.
     fn check(&self) -> Result<()> {
         Ok(())
+    }
+
+    /// Returns the presets and seeds with which the job optimises pictures. Jobs without optimisation have
+    /// none.
+    fn settings_mut(&mut self) -> Vec<&mut Setting> {
+        Vec::new()
     }
 }
 
@@ -154,6 +161,15 @@ pub trait AnyJob: Send + Sync {
     /// Returns the files that the job uses, as [`Job::sources`].
     fn sources(&self) -> Vec<String>;
 
+    /// Checks the job's settings, as [`Job::check`].
+    ///
+    /// # Errors
+    /// An error that names the setting.
+    fn check(&self) -> Result<()>;
+
+    /// Returns the presets and seeds of the job, as [`Job::settings_mut`].
+    fn settings_mut(&mut self) -> Vec<&mut Setting>;
+
     /// Recreates one of the job's results, chosen by `place`.
     ///
     /// # Errors
@@ -168,6 +184,14 @@ impl<J: Job> AnyJob for J {
 
     fn sources(&self) -> Vec<String> {
         Job::sources(self)
+    }
+
+    fn check(&self) -> Result<()> {
+        Job::check(self)
+    }
+
+    fn settings_mut(&mut self) -> Vec<&mut Setting> {
+        Job::settings_mut(self)
     }
 
     fn remake(&self, run: &Run<'_>, place: Place) -> Result<Vec<u8>> {

@@ -133,5 +133,5 @@ fn its_picture_is_made_again_by_whoever_knows_the_kind() {
     let Error::Provenance(ProvenanceError::UnknownKind { kind, .. }) = *source else { panic!("{source:?}") };
     assert_eq!(kind, "grey");
     let again = find(&Kinds::default().with::<GreyJob>()).unwrap();
-    assert_eq!(again.run(&silent()).unwrap().difference, Difference::None);
+    assert_eq!(again.run(&silent()).unwrap().difference, Some(Difference::None));
 }

@@ -41,6 +41,7 @@ use crate::card::InputKind;
 use crate::error::{Error, Result};
 use crate::input::PictureInput;
 
+mod agreement;
 mod baseline;
 mod cam_layer;
 pub mod grad_cam;
@@ -55,6 +56,7 @@ mod target;
 #[cfg(test)]
 mod testing;
 
+pub use agreement::agreement;
 pub use baseline::Baseline;
 pub(crate) use grad_cam::layer_gradient;
 pub use settings::Settings;

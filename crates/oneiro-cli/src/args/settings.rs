@@ -10,10 +10,11 @@ use oneiro::preset::{Jitter, PARAMS, Preset};
 use oneiro::transform::Chain;
 
 use crate::args::assignment::with_setting;
+use crate::args::recipe;
 use crate::args::size::parse_size;
 use crate::collisions::{Placed, placed};
 use crate::context::Context;
-use oneiro_jobs::files;
+use oneiro_jobs::again::setting_of;
 use oneiro_jobs::job::render::limits::{MAX_STEPS, check_preset};
 
 /// Name of the preset that is used if no flag or configuration chooses one.
@@ -44,8 +45,9 @@ pub const SETTINGS: [&str; 17] = [
 /// Flags for the settings of an optimisation: a preset, and what overrides it.
 #[derive(clap::Args)]
 pub struct RenderArgs {
-    /// The recipe to start from: a name that `oneiro presets` lists, or your own .toml file
-    #[arg(long, value_name = "NAME|FILE.toml")]
+    /// The recipe to start from: a name that `oneiro presets` lists, your own .toml file, or a picture that
+    /// oneiro made, whose recipe is taken
+    #[arg(long, value_name = "NAME|FILE.toml|PICTURE")]
     preset: Option<String>,
     /// Any setting of the recipe, by its path as `oneiro presets` prints it, for instance
     /// param.fourier.decay=0.85 or size=48x64; may be repeated, and comes after the other flags
@@ -154,22 +156,29 @@ impl RuleArgs {
     }
 }
 
-/// Whether a preset is given as a file name, which ends in `.toml`.
-pub fn is_recipe_file(name: impl AsRef<Path>) -> bool {
-    name.as_ref().extension().is_some_and(|e| e.eq_ignore_ascii_case("toml"))
-}
-
 /// Returns a built-in preset by its name, or reads a preset from a file.
-fn named_or_read(name: &str) -> Result<Preset> {
+/// `seed` is the seed of the new pictures, which is compared with that of a result.
+fn named_or_read(context: &Context, name: &str, seed: u64) -> Result<Preset> {
     if let Some(preset) = Preset::named(name) {
         return Ok(preset);
     }
     let names: Vec<String> = Preset::all().into_iter().map(|p| p.name).collect();
-    if !is_recipe_file(name) {
+    if recipe::is_result(name) {
+        let setting = setting_of(Path::new(name)).with_context(|| format!("--preset {name}"))?;
+        if setting.seed != seed {
+            let own = setting.seed;
+            context.note(&format!("{name} has the seed {own}, which is no part of its recipe: --seed {own}"));
+        }
+        return Ok(setting.preset);
+    }
+    if !recipe::is_toml(name) {
         if DreamPreset::all().iter().any(|p| p.name == name) {
             bail!("the preset \"{name}\" is one for dreams: oneiro dream MODEL IMAGE --preset {name}");
         }
-        bail!("there is no preset \"{name}\"; there are {}, and files that end in .toml", names.join(", "));
+        bail!(
+            "there is no preset \"{name}\"; there are {}, files that end in .toml, and pictures that oneiro made",
+            names.join(", ")
+        );
     }
     let text = match std::fs::read_to_string(name) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
@@ -220,7 +229,7 @@ impl RenderArgs {
             of_file.extend(chosen.map(|p| format!("preset {p}")));
             chosen
         });
-        let mut preset = named_or_read(name.unwrap_or(default))?;
+        let mut preset = named_or_read(context, name.unwrap_or(default), self.seed)?;
         let size = self.size.or_else(|| {
             let size = config.size.filter(|_| usual)?;
             of_file.push(format!("size {}x{}", size[0], size[1]));
@@ -282,12 +291,7 @@ impl RenderArgs {
             preset = with_setting(&preset, assignment)?;
         }
         check_preset(&preset)?;
-        if let Some(path) = &self.save_preset {
-            if !is_recipe_file(path) {
-                bail!("--save-preset {}: recipes are files whose names end in .toml", path.display());
-            }
-            files::check_writable(path)?;
-        }
+        recipe::check(self.save_preset.as_deref())?;
         Ok(preset)
     }
 
@@ -321,7 +325,7 @@ impl RenderArgs {
     /// Returns the file that the preset is read from, if it comes from a file.
     pub fn recipe_file<'a>(&'a self, context: &'a Context) -> Option<&'a Path> {
         let name = self.preset.as_deref().or(context.config().preset.as_deref())?;
-        is_recipe_file(name).then_some(Path::new(name))
+        recipe::is_file(name).then_some(Path::new(name))
     }
 
     /// Returns the file of `--save-preset`, to which the preset is to be saved.
@@ -337,11 +341,7 @@ impl RenderArgs {
     /// Saves the preset if `--save-preset` is given, and returns the file's name. Called after all else has
     /// succeeded.
     pub fn save(&self, preset: &Preset) -> Result<Option<String>> {
-        let Some(path) = &self.save_preset else { return Ok(None) };
-        let name = path.display().to_string();
-        let text = format!("# A recipe for oneiro: --preset {name}\n{}", toml::to_string(preset)?);
-        oneiro_media::write_atomic(path, text.as_bytes())?;
-        Ok(Some(name))
+        recipe::save(self.save_preset.as_deref(), "oneiro", preset)
     }
 
     fn gradients(&self, of_preset: Gradients) -> Result<Gradients> {

@@ -7,7 +7,9 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use oneiro_jobs::again::{Again, Difference, Kinds, Original, Written};
 use oneiro_jobs::files::check_writable;
+use oneiro_jobs::job::render::Setting;
 
+use crate::args::assignment::with_setting;
 use crate::collisions;
 use crate::context::Context;
 
@@ -20,10 +22,15 @@ Examples:
   oneiro again dream.png --image photos/cat.jpg             # the photo it began with lies elsewhere now
   oneiro again flow.mp4 --image videos/bikes.mp4            # and so does the video
   oneiro again unit.png --model finetuned.onnx --any-model  # the same settings, another network
+  oneiro again unit.png --steps 512 --out longer.png        # all as it was but for the steps
+  oneiro again unit.png --set param.fourier.decay=1.5 --seed 7
 
 The bytes are the same with the same version and kernel family (`oneiro info` prints both). The model's file has to be
 the same, wherever it lies; its card and every flag do not matter, as the picture holds all settings. The same holds for
-photos and other files that it was made from: they are looked for where they were, and beside the picture.")]
+photos and other files that it was made from: they are looked for where they were, and beside the picture.
+
+`oneiro info PICTURE` prints the settings that --set can change. `--preset PICTURE`, for commands that take a recipe, uses
+the picture's recipe for other units.")]
 pub struct Args {
     /// A PNG, JPEG, WebP, GIF, MP4, WebM or HTML page that oneiro wrote
     #[arg(value_name = "PICTURE")]
@@ -38,7 +45,17 @@ pub struct Args {
     /// Take a model whose content is another than the picture's
     #[arg(long)]
     any_model: bool,
-    /// Where to write [default: NAME.again.png beside the picture]
+    /// Change a setting, by its path as `oneiro info` prints it, for instance param.fourier.decay=0.85; may be
+    /// repeated. The result then differs from the picture, and is not compared
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Change the number of steps of the optimiser, like --set steps=N
+    #[arg(long, allow_negative_numbers = true, value_name = "N")]
+    steps: Option<usize>,
+    /// Change the seed of all random numbers
+    #[arg(long, allow_negative_numbers = true, value_name = "SEED")]
+    seed: Option<u64>,
+    /// Where to write [default: NAME.again.EXTENSION beside the picture]
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Print one JSON object
@@ -51,24 +68,50 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let original = Original::read(&args.picture)?;
     let out = out_path(args, original.format())?;
     let model = args.model.as_deref();
-    let again = Again::find(context, original, &Kinds::default(), model, &args.images, args.any_model)?;
+    let mut again = Again::find(context, original, &Kinds::default(), model, &args.images, args.any_model)?;
+    if args.changes() {
+        again.change(|setting| args.changed(setting))?;
+    }
     collisions::check(context, again.model.as_ref(), again.sources(), [("--out", out.as_path())])?;
     let remade = again.run(context)?;
     oneiro_media::write_atomic(&out, &remade.bytes)?;
     let difference = remade.difference;
     if args.json {
-        let object = serde_json::json!({
+        let mut object = serde_json::json!({
             "files": [out.display().to_string()],
-            "identical": difference == Difference::None,
-            "same_pixels": matches!(difference, Difference::None | Difference::Text),
             "seconds": started.elapsed().as_secs_f64(),
         });
+        if let Some(difference) = difference {
+            object["identical"] = (difference == Difference::None).into();
+            object["same_pixels"] = matches!(difference, Difference::None | Difference::Text).into();
+        }
         context.print(&serde_json::to_string_pretty(&object)?)?;
     } else {
-        let how = difference.describe(&args.picture, again.is_film());
+        let how = match difference {
+            Some(difference) => difference.describe(&args.picture, again.is_film()),
+            None => format!("made as {}, but for the settings that were changed", args.picture.display()),
+        };
         context.print(&format!("written to {}: {how}", out.display()))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+impl Args {
+    /// Whether any setting is to be changed.
+    fn changes(&self) -> bool {
+        !self.set.is_empty() || self.steps.is_some() || self.seed.is_some()
+    }
+
+    /// Returns the preset and seed with the changed settings.
+    fn changed(&self, setting: &Setting) -> Result<Setting> {
+        let mut changed = setting.clone();
+        for assignment in &self.set {
+            changed.preset = with_setting(&changed.preset, assignment)?;
+        }
+        changed.preset.steps = self.steps.unwrap_or(changed.preset.steps);
+        changed.seed = self.seed.unwrap_or(changed.seed);
+        Ok(changed)
+    }
 }
 
 /// Returns the output file, never the original. `format` is the original's file format.

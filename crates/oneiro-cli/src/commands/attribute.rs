@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 use oneiro::attribution::{AttributionTarget, Baseline, Method, Settings, grad_cam};
-use oneiro::objective::{AnyNames, Objective, Unit};
+use oneiro::objective::{AnyNames, Objective};
 
 use crate::args::clips::FlowArgs;
 use crate::args::model::{self, ModelArgs};
@@ -19,6 +19,7 @@ use crate::results::{self, Results, print_json};
 use oneiro_jobs::job::Role;
 use oneiro_jobs::job::attribution::{AttributionJob, AttributionSettings, ImageRequest, MapReport};
 use oneiro_jobs::model::LoadedModel;
+use oneiro_jobs::model::unit_list::UnitList;
 use oneiro_jobs::numbers::short;
 use oneiro_jobs::source::framing::check_crop;
 
@@ -33,6 +34,7 @@ const ALL: &str = "all";
 Examples:
   oneiro attribute squeezenet1_1 cat.jpg --out cat.png               # why the class that the network sees
   oneiro attribute squeezenet1_1 cat.jpg dog.jpg --unit class:tabby --overlay
+  oneiro attribute squeezenet1_1 cat.jpg --unit class:tabby,tiger_cat --objective \"logit(tabby) - logit(tiger_cat)\"
   oneiro attribute model.onnx cat.jpg --unit \"conv4_3:5@7,9\" --method integrated-gradients --steps 200
   oneiro attribute model.onnx cat.jpg --method all --raw maps.safetensors --json
   oneiro attribute c3d.onnx clip.mp4 --out heat.webp             # a film; heat.png: a strip of its frames
@@ -50,12 +52,13 @@ pub struct Args {
     /// Image files, a row each; for networks of clips: one video, animation or folder of frames
     #[arg(required = true, value_name = "IMAGE|CLIP")]
     images: Vec<PathBuf>,
-    /// The unit to explain [default: for each image the class that the network sees in it]
-    #[arg(long, short, value_name = "UNIT", conflicts_with = "objective")]
-    unit: Option<String>,
-    /// An expression to explain, instead of a unit
-    #[arg(long, allow_hyphen_values = true, value_name = "EXPR")]
-    objective: Option<String>,
+    /// A unit to explain, or several: class:tabby,tiger_cat; may be repeated, each gets a row for each image
+    /// [default: for each image the class that the network sees in it]
+    #[arg(long = "unit", short, value_name = "UNIT", value_parser = UnitList::parse)]
+    units: Vec<UnitList>,
+    /// An expression to explain, instead of or beside units; may be repeated
+    #[arg(long = "objective", allow_hyphen_values = true, value_name = "EXPR")]
+    objectives: Vec<String>,
     /// A method; may be repeated
     #[arg(long = "method", short, value_delimiter = ',', value_name = "METHOD")]
     methods: Vec<String>,
@@ -133,8 +136,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     // The network says whether --stride is that of windows or of frames.
     settings(args, args.window_stride, &methods)?;
     check_crop(args.crop)?;
-    let unit = args.unit.as_ref().map(|u| u.parse::<Unit>()).transpose()?;
-    if let Some(text) = &args.objective {
+    for text in &args.objectives {
         // Slips are found before the model is read, which alone knows its classes.
         Objective::parse(text, &AnyNames)?;
     }
@@ -166,12 +168,9 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     }
     let settings = settings(args, args.window_stride.or(args.stride), &methods)?;
     let mut results = images.map_or_else(|| image_results(context, args), Ok)?;
-    let asked = asked(&model, args, unit.as_ref())?;
-    if let (None, Err(error)) = (&asked, model.model.logits()) {
-        bail!("{error}; say what to look for with --unit LAYER:CHANNEL or --objective");
-    }
+    let asked = asked(context, &model, args)?;
     let target = |objective: &Objective| AttributionTarget::new(&model.model, objective, args.size);
-    let methods = possible(context, args, asked.as_ref(), methods, target)?;
+    let methods = possible(context, args, &asked, methods, target)?;
     let recipe = AttributionSettings {
         title: model.title.clone(),
         methods,
@@ -181,13 +180,17 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         overlay: args.overlay,
         settings,
     };
-    let request = |path: &PathBuf| ImageRequest {
+    let request = |path: &PathBuf, asked: Option<&(String, Objective)>| ImageRequest {
         file: path.display().to_string(),
-        unit: asked.as_ref().map(|(unit, _)| unit.clone()),
-        objective: asked.as_ref().map(|(_, objective)| objective.to_string()),
+        unit: asked.map(|(unit, _)| unit.clone()),
+        objective: asked.map(|(_, objective)| objective.to_string()),
         label: None,
     };
-    let job = AttributionJob { recipe, images: args.images.iter().map(request).collect() };
+    let images = args.images.iter().flat_map(|path| match &asked[..] {
+        [] => vec![request(path, None)],
+        asked => asked.iter().map(|asked| request(path, Some(asked))).collect(),
+    });
+    let job = AttributionJob { recipe, images: images.collect() };
     let report = results::run(context, Some(&model), &job, &mut results, &[], None)?;
     if args.json {
         print_json(context, &model, &report, &results.listed(), started)?;
@@ -230,19 +233,22 @@ fn image_results(context: &Context, args: &Args) -> Result<Results> {
 fn possible<'m>(
     context: &Context,
     args: &Args,
-    asked: Option<&(String, Objective)>,
+    asked: &[(String, Objective)],
     mut methods: Vec<Method>,
-    target: impl FnOnce(&Objective) -> oneiro::Result<AttributionTarget<'m>> + Send,
+    target: impl Fn(&Objective) -> oneiro::Result<AttributionTarget<'m>> + Sync,
 ) -> Result<Vec<Method>> {
     let named = args.methods.iter().any(|m| m == Method::GradCam.name());
     if args.cam_layer.is_some() || named || !methods.contains(&Method::GradCam) {
         return Ok(methods);
     }
-    let objective = asked.map_or_else(|| Objective::logit(0), |(_, objective)| objective.clone());
-    let target = context.compute(|| target(&objective))?;
-    if let Err(why) = grad_cam::check_default(&target) {
-        context.note(&format!("left out: {why}"));
-        methods.retain(|&m| m != Method::GradCam);
+    let predicted = [(String::new(), Objective::logit(0))];
+    for (_, objective) in if asked.is_empty() { &predicted } else { asked } {
+        let target = context.compute(|| target(objective))?;
+        if let Err(why) = grad_cam::check_default(&target) {
+            context.note(&format!("left out: {why}"));
+            methods.retain(|&m| m != Method::GradCam);
+            break;
+        }
     }
     Ok(methods)
 }
@@ -309,18 +315,22 @@ fn settings(args: &Args, window_stride: Option<u32>, methods: &[Method]) -> Resu
     Ok(settings)
 }
 
-/// The objective that is attributed, with its name, or `None` for the class that the network predicts.
-fn asked(model: &LoadedModel, args: &Args, unit: Option<&Unit>) -> Result<Option<(String, Objective)>> {
-    Ok(match (unit, &args.objective) {
-        (Some(unit), _) => Some((unit.to_string(), model.objective(unit)?)),
-        (None, Some(text)) => {
-            let objective = model.expression_of_classes(
-                text,
-                "an attribution is of what the network does with the image alone",
-            )?;
-            objective.require_network_alone("an attribution")?;
-            Some((text.trim().to_owned(), objective))
-        }
-        (None, None) => None,
-    })
+/// The objectives that are attributed, with their names: the units, then the expressions. None are given for
+/// the class that the network predicts.
+fn asked(context: &Context, model: &LoadedModel, args: &Args) -> Result<Vec<(String, Objective)>> {
+    let mut asked = Vec::new();
+    for list in &args.units {
+        let units = list.resolve(context, model, args.size)?;
+        asked.extend(units.into_iter().map(|unit| (unit.unit, unit.objective)));
+    }
+    for text in &args.objectives {
+        let objective = model
+            .expression_of_classes(text, "an attribution is of what the network does with the image alone")?;
+        objective.require_network_alone("an attribution")?;
+        asked.push((text.trim().to_owned(), objective));
+    }
+    if let (true, Err(error)) = (asked.is_empty(), model.model.logits()) {
+        bail!("{error}; say what to look for with --unit LAYER:CHANNEL or --objective");
+    }
+    Ok(asked)
 }

@@ -1,19 +1,25 @@
 //! The command `oneiro classify`: prints the classes that a network predicts. It is the quickest check of
 //! card and labels.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
+use oneiro_jobs::files;
 use oneiro_jobs::job::classification::clips::ClipClassificationJob;
-use oneiro_jobs::job::classification::{ClassRow, ClassificationJob, Classified, find_photos};
+use oneiro_jobs::job::classification::fail_on::FailOn;
+use oneiro_jobs::job::classification::{
+    ClassFolder, ClassificationJob, Classified, Confusion, Mistake, find_photos,
+};
 use oneiro_jobs::job::{Job as _, Kept, Run};
 use oneiro_jobs::model::LoadedModel;
 use oneiro_jobs::source::clips::find::find_clips;
 
 use crate::args::clips::{ClipArgs, FlowArgs};
 use crate::args::model::{self, ModelArgs};
+use crate::collisions;
 use crate::context::Context;
+use crate::terminal::{CONDITION_HOLDS, complain};
 
 /// For photos in class folders: largest number of photos whose predictions are printed one by one.
 const MOST_VERDICTS: usize = 20;
@@ -28,6 +34,7 @@ const MOST_MISTAKES: usize = 10;
 Examples:
   oneiro classify squeezenet1_1 cat.jpg dog.png
   oneiro classify model.onnx photos/             # photos/CLASS/*.jpg: how many are right, and what is taken for what
+  oneiro classify model.onnx photos/ --fail-on 'right<90%' --fail-on 'each<50%' --confusion confusion.csv
   oneiro classify c3d.onnx clip.mp4 --clips 10   # a network of clips: the mean over ten clips of the video
   oneiro classify two_stream.onnx clips/ --flow flows/   # clips/CLASS/ID.mp4 with flows/CLASS/ID.npz
 
@@ -58,9 +65,44 @@ pub struct Args {
     /// Share of the scaled image's shorter side that the crop keeps
     #[arg(long, allow_negative_numbers = true, value_name = "FRACTION")]
     crop: Option<f64>,
-    /// Print one JSON array
+    /// Exit with 3 if this holds: 'right<90%' (of all images of known class), 'each<50%' (of the images of
+    /// any class folder) or 'images<20' (of known class); may be given several times
+    #[arg(long, value_name = "CONDITION")]
+    fail_on: Vec<FailOn>,
+    /// Also write accuracy and confusion matrix of class folders: .json, or .csv with a row for each class
+    /// folder and each class that is predicted for its images
+    #[arg(long, value_name = "FILE")]
+    confusion: Option<PathBuf>,
+    /// Print one JSON array, with an object for each image
     #[arg(long)]
     json: bool,
+}
+
+/// File formats of a confusion matrix.
+#[derive(Clone, Copy)]
+enum Table {
+    Json,
+    Csv,
+}
+
+impl Table {
+    /// Returns the format for a file's name.
+    fn of(path: &Path) -> Result<Self> {
+        let ends = |end: &str| path.extension().is_some_and(|e| e.eq_ignore_ascii_case(end));
+        match (ends("json"), ends("csv")) {
+            (true, _) => Ok(Self::Json),
+            (_, true) => Ok(Self::Csv),
+            _ => bail!("--confusion {}: use a name that ends in .json or .csv", path.display()),
+        }
+    }
+
+    fn write(self, path: &Path, confusion: &Confusion) -> Result<()> {
+        let text = match self {
+            Self::Json => serde_json::to_string_pretty(confusion)? + "\n",
+            Self::Csv => confusion.csv(),
+        };
+        Ok(oneiro_media::write_atomic(path, text.as_bytes())?)
+    }
 }
 
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
@@ -68,6 +110,10 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     // Checks the settings before the model is read, which takes longer.
     ClassificationJob { photos: Vec::new(), top, crop: args.crop }.check()?;
     let sampling = args.clips.sampling(args.crop)?;
+    let table = args.confusion.as_deref().map(|path| anyhow::Ok((Table::of(path)?, path))).transpose()?;
+    if let Some((_, path)) = table {
+        files::check_writable(path)?;
+    }
     let model = model::load(context, &args.model)?;
     let (classified, noun, count) = if model.takes_clips() {
         let clips = find_clips(&args.images, &args.flow.source())?;
@@ -81,18 +127,46 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         let classified = job.run(&Run::new(&model, context), &mut Kept::default())?;
         (classified, "images", job.photos.len())
     };
+    let confusion = classified.confusion(&model, top);
+    if let Some((table, path)) = table {
+        let placed = [("--confusion", path)];
+        collisions::check(
+            context,
+            Some(&model),
+            classified.photos.iter().map(|v| Path::new(&v.file)),
+            placed,
+        )?;
+        if confusion.known == 0 {
+            bail!("--confusion {}: no image lies in a folder with the name of a class", path.display());
+        }
+        table.write(path, &confusion)?;
+    }
     if args.json {
         if !classified.photos.is_empty() {
             context.print(&serde_json::to_string_pretty(&classified.photos)?)?;
         }
     } else {
-        report(context, args, &model, &classified, noun)?;
+        report(context, args, &model, &classified, &confusion, noun)?;
     }
-    let [first, others @ ..] = &classified.unread[..] else { return Ok(ExitCode::SUCCESS) };
+    let [first, others @ ..] = &classified.unread[..] else { return judge(context, args, &confusion) };
     for error in others {
         context.note(error);
     }
     bail!("{} of {count} {noun} could not be read: {first}", classified.unread.len())
+}
+
+/// Returns the exit code by the conditions of `--fail-on`.
+fn judge(context: &Context, args: &Args, confusion: &Confusion) -> Result<ExitCode> {
+    let mut code = ExitCode::SUCCESS;
+    for condition in &args.fail_on {
+        if let Some(said) = condition.holds(confusion).map_err(|why| anyhow!("--fail-on {why}"))? {
+            complain(&said);
+            code = ExitCode::from(CONDITION_HOLDS);
+        } else {
+            context.note(&format!("{condition} does not hold"));
+        }
+    }
+    Ok(code)
 }
 
 fn report(
@@ -100,9 +174,10 @@ fn report(
     args: &Args,
     model: &LoadedModel,
     classified: &Classified,
+    confusion: &Confusion,
     noun: &str,
 ) -> Result<()> {
-    let rows = classified.rows();
+    let rows = &confusion.folders;
     if rows.is_empty() || classified.photos.len() <= MOST_VERDICTS {
         for v in &classified.photos {
             context.print(&v.file)?;
@@ -111,7 +186,7 @@ fn report(
             }
         }
     }
-    let (right, known) = classified.right(1);
+    let Confusion { known, right, .. } = *confusion;
     if known == 0 {
         for row in rows.iter().filter(|_| classified.photos.len() > MOST_VERDICTS) {
             context.print(&named_most(row, noun))?;
@@ -122,23 +197,18 @@ fn report(
     context.print(&format!("{}: right at first {}", model.title, share(right)))?;
     let top = usize::from(args.top);
     if classified.photos.iter().any(|v| v.truth.is_some() && v.top.len() > 1 && v.top.len() == top) {
-        let (right, _) = classified.right(top);
-        context.print(&format!("{}: right among the first {top}: {}", model.title, share(right)))?;
+        let right = share(confusion.right_among_top);
+        context.print(&format!("{}: right among the first {top}: {right}", model.title))?;
     }
     if rows.len() > 1 {
-        confusion(context, model, classified, rows)?;
+        mistakes(context, model, confusion)?;
     }
     Ok(())
 }
 
 /// Prints the confusion matrix, or for many classes a list of the most frequent mistakes.
-fn confusion(
-    context: &Context,
-    model: &LoadedModel,
-    classified: &Classified,
-    mut rows: Vec<ClassRow>,
-) -> Result<()> {
-    rows.retain(|row| row.class.is_some());
+fn mistakes(context: &Context, model: &LoadedModel, confusion: &Confusion) -> Result<()> {
+    let mut rows: Vec<&ClassFolder> = confusion.folders.iter().filter(|row| row.class.is_some()).collect();
     rows.sort_by_key(|row| row.class);
     if rows.len() <= MOST_CLASSES {
         for line in matrix(model, &rows) {
@@ -146,29 +216,39 @@ fn confusion(
         }
         return Ok(());
     }
-    let mistakes = classified.mistakes();
-    if !mistakes.is_empty() {
-        context.print("taken for another class most often:")?;
+    let mistakes = confusion.mistakes();
+    let (listed, others) = mistakes.split_at(mistakes.len().min(MOST_MISTAKES));
+    match listed.first().map(|most| most.named.images) {
+        None => {}
+        Some(1) => context.print("taken for another class, one image each, the surest first:")?,
+        Some(_) => context.print("taken for another class most often:")?,
     }
-    for m in mistakes.iter().take(MOST_MISTAKES) {
+    for Mistake { folder, of, named } in listed {
+        context.print(&format!(
+            "  {:4} of {of:<4}  {folder} for {} ({}), {:.0} %",
+            named.images,
+            named.label,
+            named.class,
+            100.0 * named.probability
+        ))?;
+    }
+    if !others.is_empty() {
         context
-            .print(&format!("  {:4} of {:<4}  {} for {} ({})", m.photos, m.of, m.folder, m.label, m.class))?;
-    }
-    if mistakes.len() > MOST_MISTAKES {
-        context.print(&format!("  and {} more pairs of classes", mistakes.len() - MOST_MISTAKES))?;
+            .print(&format!("  and {} more pairs of classes; --confusion FILE.csv has all", others.len()))?;
     }
     Ok(())
 }
 
 /// Formats a confusion matrix: a row for each folder, a column for each of the folders' classes, and one for
 /// all other classes.
-fn matrix(model: &LoadedModel, rows: &[ClassRow]) -> Vec<String> {
+fn matrix(model: &LoadedModel, rows: &[&ClassFolder]) -> Vec<String> {
     let mut classes: Vec<usize> = rows.iter().filter_map(|row| row.class).collect();
     classes.dedup();
-    let count = |row: &ClassRow, class: usize| {
-        row.named.iter().find(|(named, ..)| *named == class).map_or(0, |(.., photos)| *photos)
+    let count = |row: &ClassFolder, class: usize| {
+        row.named.iter().find(|named| named.class == class).map_or(0, |named| named.images)
     };
-    let others = |row: &ClassRow| row.photos - classes.iter().map(|&class| count(row, class)).sum::<usize>();
+    let others =
+        |row: &ClassFolder| row.images - classes.iter().map(|&class| count(row, class)).sum::<usize>();
     let name = |class: usize| -> String { model.class_name(class).chars().take(12).collect() };
     let mut header = vec!["is \\ named".to_owned()];
     header.extend(classes.iter().map(|&class| name(class)));
@@ -196,8 +276,9 @@ fn matrix(model: &LoadedModel, rows: &[ClassRow]) -> Vec<String> {
 }
 
 /// Describes the most frequent predictions for a folder whose class is not known.
-fn named_most(row: &ClassRow, noun: &str) -> String {
-    let named = row.named.iter().take(3).map(|(class, label, photos)| format!("{photos} {label} ({class})"));
+fn named_most(row: &ClassFolder, noun: &str) -> String {
+    let named =
+        row.named.iter().take(3).map(|named| format!("{} {} ({})", named.images, named.label, named.class));
     let rest = if row.named.len() > 3 { ", …" } else { "" };
-    format!("{}: {} {noun}, named {}{rest}", row.folder, row.photos, named.collect::<Vec<_>>().join(", "))
+    format!("{}: {} {noun}, named {}{rest}", row.folder, row.images, named.collect::<Vec<_>>().join(", "))
 }

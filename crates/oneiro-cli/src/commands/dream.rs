@@ -19,6 +19,7 @@ use oneiro_jobs::job::film_kind::{ENDINGS, FilmKind};
 use oneiro_jobs::job::{Place, Role};
 use oneiro_jobs::model::LoadedModel;
 use oneiro_jobs::numbers::short;
+use oneiro_media::FrameRate;
 
 mod settings;
 mod video;
@@ -38,7 +39,8 @@ Examples:
   oneiro dream c3d.onnx clip.mp4 --layer conv3 --out dream.webp                  # a network of clips
 
 Steps are in units of 0-255. On an image every preset keeps its colours (--display clip) and its detail (--octave-start
-detail); on noise the conveiro presets set the contrast and enlarge what was dreamt, as their source does. A preset may also be a .toml file with every setting, as `oneiro info` prints them.
+detail); on noise the conveiro presets set the contrast and enlarge what was dreamt, as their source does. A
+preset may also be a .toml file with every setting, as --save-preset writes it, or a dream that oneiro made.
 `oneiro layers MODEL` lists the layers; the middle of a network gives textures and animals, early layers strokes.")]
 pub struct Args {
     #[command(flatten)]
@@ -86,8 +88,8 @@ pub struct Args {
     /// on each frame by itself [default: 0.5]
     #[arg(long, allow_negative_numbers = true, value_name = "SHARE", conflicts_with = "zoom")]
     blend: Option<f64>,
-    /// Frames per second of a dreamt video [default: those of the video, or 10]
-    #[arg(long, allow_negative_numbers = true, value_name = "N", conflicts_with = "zoom")]
+    /// Frames per second of a zoom [default: 10], or of a dreamt video [default: those of the video, or 10]
+    #[arg(long, allow_negative_numbers = true, value_name = "N")]
     fps: Option<f64>,
     /// Where to write; with --zoom the last frame [default: NAME.dream.png in the current folder,
     /// NAME.zoom.png for a film, NAME.dream.apng for a video]. A video becomes a film: .apng, .gif, .webp,
@@ -117,14 +119,16 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         rotate: args.rotate.unwrap_or(0.0),
     });
     zoom.map_or(Ok(()), |zoom| zoom.check())?;
+    args.fps.map_or(Ok(()), |rate| FrameRate::new(rate).map(|_| ()))?;
     let of_clip = !from_noise && inputs::is_clip(&args.image);
     let early = if of_clip { None } else { Some(picture_results(context, args)?) };
     let model = model::load(context, &args.model)?;
     let is_video = of_clip || model.takes_clips();
-    let (mut results, film) = match early.filter(|_| !is_video) {
+    let (results, film) = match early.filter(|_| !is_video) {
         Some(early) => early,
         None => video::results(context, args, model.takes_clips())?,
     };
+    let mut results = results.and_other(args.settings.placed());
     if !is_video {
         video::refuse(args)?;
     }
@@ -138,6 +142,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         guide_layers: Vec::new(),
         mask: args.mask.as_ref().map(path),
         zoom,
+        rate: args.fps.filter(|_| zoom.is_some()),
         film,
         video: is_video.then(|| video::settings(args)),
         seed: args.seed,
@@ -155,8 +160,10 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     };
     let made_from: Vec<&Path> = args.settings.recipe_file().into_iter().collect();
     let report = results::run(context, Some(&model), &job, &mut results, &made_from, None)?;
+    let saved = args.settings.save(&job.preset)?;
     if args.json {
-        print_json(context, &model, &report, &results.listed(), started)?;
+        let files: Vec<String> = results.listed().into_iter().chain(saved).collect();
+        print_json(context, &model, &report, &files, started)?;
         return Ok(ExitCode::SUCCESS);
     }
     for r in &report.units {

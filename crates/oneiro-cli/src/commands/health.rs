@@ -14,9 +14,8 @@ use oneiro_jobs::job::{Job as _, Role};
 use crate::args::model::{self, ModelArgs};
 use crate::context::Context;
 use crate::results::Results;
+use crate::terminal::{CONDITION_HOLDS, complain};
 
-/// Exit code when a condition of `--fail-on` holds.
-const CONDITION_HOLDS: u8 = 3;
 /// Suspicion from which a class is listed.
 const SUSPECTED: f64 = 0.3;
 /// Unhealthy filters of a layer that are listed on the terminal.
@@ -120,7 +119,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let counted = Counted::from(&report);
     for condition in &args.fail_on {
         if let Some(said) = condition.holds(&counted).map_err(|why| anyhow!("--fail-on {why}"))? {
-            crate::terminal::complain(&said);
+            complain(&said);
             code = ExitCode::from(CONDITION_HOLDS);
         } else {
             context.note(&format!("{condition} does not hold"));
@@ -181,7 +180,7 @@ fn table(context: &Context, args: &Args, job: &HealthJob, folder: &Path) -> Resu
         for condition in &args.fail_on {
             let said = condition.holds(&Counted::from(row));
             if let Some(said) = said.map_err(|why| anyhow!("--fail-on {why} ({})", row.model))? {
-                crate::terminal::complain(&format!("{}: {said}", row.model));
+                complain(&format!("{}: {said}", row.model));
                 has_condition = true;
             }
         }

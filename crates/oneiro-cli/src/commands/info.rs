@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use oneiro_jobs::again::Original;
+use oneiro_jobs::job::scan::examples::is_scan;
 use oneiro_jobs::numbers::short;
 use serde_json::{Map, Value};
 
@@ -54,6 +55,9 @@ const FIRST: [&str; 15] = [
 const MOST_LINES: usize = 24;
 
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
+    if is_scan(&args.picture) {
+        bail!("{0}: this is a scan; `oneiro units {0}` says what it holds", args.picture.display());
+    }
     let described = Original::read(&args.picture)?;
     if args.json {
         let object: Map<String, Value> =
@@ -84,6 +88,7 @@ fn as_json(key: &str, text: &str) -> Value {
 /// set.
 fn as_lines(key: &str, text: &str, full: bool) -> String {
     let text = match key {
+        "preparation" if !full => without_layers(text).unwrap_or_else(|| text.to_owned()),
         "units" if !full => summary(text).unwrap_or_else(|| text.to_owned()),
         "job" | "units" | "cells" | "layout" | "inputs" | "images" | "clip" | "sources" | "all-settings" => {
             serde_json::from_str::<Value>(text)
@@ -109,6 +114,14 @@ fn as_lines(key: &str, text: &str, full: bool) -> String {
         said += &format!("\n  … and {} lines more (--full)", lines.len() - shown);
     }
     said
+}
+
+/// Returns a card without its names of layers, but with their number.
+fn without_layers(text: &str) -> Option<String> {
+    let mut card: toml::Table = toml::from_str(text).ok()?;
+    let layers = card.remove("layers")?.as_table()?.len();
+    let rest = toml::to_string(&card).ok()?;
+    Some(format!("{rest}\n… and short names of {layers} layers (--full)"))
 }
 
 /// Returns a line for each unit of a sheet, from the entry that describes them.

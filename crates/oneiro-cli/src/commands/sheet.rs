@@ -21,7 +21,8 @@ use oneiro_jobs::store::ScanFile;
 use crate::args::display::DisplayArgs;
 use crate::args::materials::MaterialArgs;
 use crate::args::model::{self, ModelArgs};
-use crate::args::settings::{RenderArgs, SETTINGS, is_recipe_file};
+use crate::args::recipe;
+use crate::args::settings::{RenderArgs, SETTINGS};
 use crate::context::Context;
 use crate::inputs;
 use crate::results::{self, Results, print_json};
@@ -189,7 +190,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     job.layout.data = args.data.as_ref().map(|data| data.display().to_string());
     job.layout.images = args.images.as_ref().map(|folder| folder.display().to_string());
     job.layout.belief = args.belief;
-    let compared = args.presets.iter().map(Path::new).filter(|name| is_recipe_file(name));
+    let compared = args.presets.iter().map(Path::new).filter(|name| recipe::is_file(name));
     let made_from: Vec<&Path> = args.settings.recipe_file(context).into_iter().chain(compared).collect();
     results::check(context, Some(&model), &job, &results, &made_from)?;
     let outcome = results::run_checked(context, Some(&model), &job, &mut results, Some(&parts));

@@ -13,7 +13,7 @@ use crate::job::render::text::{StoredSetting, setting};
 use crate::job::render::work::{UnitRequest, Work};
 use crate::job::sheet::SheetJob;
 use crate::job::sheet::layout::SheetLayout;
-use crate::job::{AnyJob, Job as _, Place, Role, attribution, dream, grid};
+use crate::job::{AnyJob, Job, Place, Role, attribution, dream, grid};
 use crate::provenance::error::Drawing;
 use crate::provenance::{ProvenanceError, json, number, required};
 use crate::source::places::SourceFile;
@@ -94,7 +94,7 @@ fn units(text: &PngText, format: FilmKind) -> Result<Found> {
         return Ok((Box::new(SheetFilm { work, layout, format }), Place::film(0), sources));
     }
     let job = SheetJob { work, layout };
-    job.check()?;
+    Job::check(&job)?;
     Ok((Box::new(job), Place::picture(0), sources))
 }
 

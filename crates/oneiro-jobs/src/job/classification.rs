@@ -18,9 +18,10 @@ use crate::task::Task;
 
 pub mod clips;
 mod confusion;
+pub mod fail_on;
 pub(crate) mod photos;
 
-pub use confusion::{ClassRow, Mistake};
+pub use confusion::{ClassFolder, Confusion, Mistake, NamedClass};
 pub use photos::{Photo, find_photos};
 
 /// A job that classifies photos.

@@ -155,6 +155,10 @@ impl Job for CompareJob {
         }
         check_preset(&self.setting.preset)
     }
+
+    fn settings_mut(&mut self) -> Vec<&mut RenderSetting> {
+        vec![&mut self.setting]
+    }
 }
 
 impl CompareJob {

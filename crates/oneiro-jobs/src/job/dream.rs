@@ -6,7 +6,7 @@ use oneiro::card::InputKind;
 use oneiro::dream::{Dream, DreamGoal, DreamPreset, Guide, Start, Zoom};
 use oneiro::objective::{LookupError, Objective};
 use oneiro::objective_session::ObjectiveSession;
-use oneiro_media::{Image, PngText};
+use oneiro_media::{FrameRate, Image, PngText};
 use serde::{Deserialize, Serialize};
 
 use self::frames::{FilmOf, Frames, Pace};
@@ -19,6 +19,7 @@ use super::{Job, Place, Role, Run, Sink};
 use crate::context::Context;
 use crate::error::{During as _, Error, Result, Step};
 use crate::model::LoadedModel;
+use crate::numbers::short;
 use crate::provenance::{json, number, required, seal, text_of_model, toml as toml_entry};
 use crate::remark::Remark;
 use crate::source::places::{Places, SourceFile, hash, hashed};
@@ -60,6 +61,9 @@ pub struct DreamJob {
     /// Settings of a zoom film.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zoom: Option<Zoom>,
+    /// Frames per second of a zoom film; 10 if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<f64>,
     /// The film's format, if a film is requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub film: Option<FilmKind>,
@@ -164,6 +168,7 @@ impl Job for DreamJob {
 
     fn check(&self) -> Result<()> {
         self.preset.check()?;
+        self.rate.map_or(Ok(()), |rate| FrameRate::new(rate).map(|_| ()))?;
         match (&self.video, &self.zoom) {
             (Some(_), Some(_)) => Err(JobError::ZoomOfVideo.into()),
             (Some(video), None) => video.check(),
@@ -245,6 +250,7 @@ pub(crate) fn legacy(text: &PngText, format: FilmKind) -> Result<Option<(DreamJo
         guide_layers,
         mask: path(mask),
         zoom: text.get("zoom").map(|zoom| toml_entry("its zoom", zoom)).transpose()?,
+        rate: None,
         film: text.get("film").map(|_| format),
         video: None,
         seed: number("its seed", &get("seed")?)?,
@@ -300,8 +306,9 @@ impl Text<'_> {
                 text.push("value-saved", report.value_saved.to_string());
             }
             (None, Some(zoom)) => {
-                let seconds = f64::from(FRAME_TICKS) / f64::from(oneiro_media::TICKS_PER_SECOND);
-                text.push("film", format!("{} frames of {seconds} s", zoom.frames));
+                let usual = f64::from(FRAME_TICKS) / f64::from(oneiro_media::TICKS_PER_SECOND);
+                let seconds = job.rate.map_or(usual, |rate| 1.0 / rate);
+                text.push("film", format!("{} frames of {} s", zoom.frames, short(seconds)));
             }
             (None, None) => {}
         }
@@ -369,7 +376,10 @@ fn dream(
     let input = input.map(|i| i.name.clone()).unwrap_or_default();
     let mut film = match (film, &job.zoom) {
         (Some((format, out, text)), Some(zoom)) => {
-            let (size, pace) = (dream.final_size(), Pace::Hundredths(FRAME_TICKS));
+            let pace = job
+                .rate
+                .map_or(Ok(Pace::Hundredths(FRAME_TICKS)), |rate| FrameRate::new(rate).map(Pace::Rate))?;
+            let size = dream.final_size();
             Some(Frames::new(&FilmOf { format, size, frames: zoom.frames, pace }, out, text)?)
         }
         _ => None,

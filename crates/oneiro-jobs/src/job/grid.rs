@@ -89,6 +89,10 @@ impl Job for GridJob {
         }
         check_preset(&self.setting.preset)
     }
+
+    fn settings_mut(&mut self) -> Vec<&mut Setting> {
+        vec![&mut self.setting]
+    }
 }
 
 /// Reads a grid of version 0.1.0. Returns `None` for a picture of another kind.

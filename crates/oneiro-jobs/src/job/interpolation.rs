@@ -96,6 +96,10 @@ impl Job for InterpolationJob {
     fn check(&self) -> Result<()> {
         check_preset(&self.setting.preset)
     }
+
+    fn settings_mut(&mut self) -> Vec<&mut Setting> {
+        vec![&mut self.setting]
+    }
 }
 
 /// A film of version 0.1.0, with the pictures of a sheet as frames.

@@ -123,4 +123,8 @@ impl Job for RenderJob {
     fn check(&self) -> Result<()> {
         self.work.check()
     }
+
+    fn settings_mut(&mut self) -> Vec<&mut Setting> {
+        self.work.settings.iter_mut().collect()
+    }
 }

@@ -70,6 +70,10 @@ impl Job for SheetJob {
         }
         Ok(())
     }
+
+    fn settings_mut(&mut self) -> Vec<&mut Setting> {
+        self.work.settings.iter_mut().collect()
+    }
 }
 
 /// Returns the names of the files from which a sheet is made, once each.

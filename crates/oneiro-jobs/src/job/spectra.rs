@@ -117,6 +117,10 @@ impl Job for SpectraJob {
     fn check(&self) -> Result<()> {
         if self.units == 0 || self.examples == 0 { Err(JobError::NoUnits.into()) } else { Ok(()) }
     }
+
+    fn settings_mut(&mut self) -> Vec<&mut Setting> {
+        self.setting.iter_mut().collect()
+    }
 }
 
 impl SpectraJob {

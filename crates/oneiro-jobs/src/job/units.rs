@@ -164,6 +164,10 @@ impl Job for UnitsJob {
         }
         Ok(())
     }
+
+    fn settings_mut(&mut self) -> Vec<&mut RenderSetting> {
+        self.setting.iter_mut().collect()
+    }
 }
 
 impl UnitsJob {

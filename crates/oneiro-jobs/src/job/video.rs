@@ -18,7 +18,7 @@ use super::film_kind::FilmKind;
 use super::render::report::UnitReport;
 use super::render::text::png_text;
 use super::render::work::{UnitRequest, Work};
-use super::render::{Finished, Options, PreparedUnits, RenderReport, raw_bytes, render_all};
+use super::render::{Finished, Options, PreparedUnits, RenderReport, Setting, raw_bytes, render_all};
 use super::scan::examples::Examples;
 use super::{Job, Place, Role, Run, Sink};
 use crate::error::Result;
@@ -166,6 +166,10 @@ impl Job for VideoJob {
     fn check(&self) -> Result<()> {
         FrameRate::new(self.rate)?;
         self.work.check()
+    }
+
+    fn settings_mut(&mut self) -> Vec<&mut Setting> {
+        self.work.settings.iter_mut().collect()
     }
 }
 

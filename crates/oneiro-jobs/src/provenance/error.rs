@@ -77,6 +77,24 @@ pub enum ProvenanceError {
         /// The kinds of jobs that this program knows.
         known: Vec<&'static str>,
     },
+    /// Nothing was optimised for the result.
+    #[error("it is of kind \"{kind}\", for which nothing is optimised, so it has no recipe")]
+    NoRecipe {
+        /// The kind of job that made the result.
+        kind: &'static str,
+    },
+    /// The result's parts have different presets.
+    #[error("it shows several recipes: {}", names.join(", "))]
+    SeveralRecipes {
+        /// The names of the presets.
+        names: Vec<String>,
+    },
+    /// The result is no dream.
+    #[error("it is no dream")]
+    NoDream,
+    /// Version 0.1.0 wrote the result, which did not store its job as a whole.
+    #[error("version 0.1.0 wrote it, whose settings can be used again but not changed")]
+    OldRecipe,
     /// The result is a drawing of version 0.1.0, which did not store how to make it.
     #[error("it is {drawing} of version 0.1.0, which did not write down enough")]
     Drawing {

@@ -26,10 +26,17 @@ pub enum ResultRemark {
         /// How gradients passed the network's ReLUs.
         relus: Relus,
     },
-    /// The mean of a channel before a ReLU stayed below zero.
-    BelowZero {
+    /// The objective is the mean of a channel in front of its activation function.
+    InFrontOfActivation {
         /// Name of the layer.
         layer: String,
+        /// Name of the activation function after the layer.
+        behind: String,
+    },
+    /// The means of channels before a ReLU stayed below zero.
+    BelowZero {
+        /// Names of the units.
+        units: String,
         /// Name of the ReLU after the layer.
         behind: String,
     },
@@ -72,6 +79,17 @@ pub enum ResultRemark {
         method: &'static str,
         /// Why the method failed.
         why: String,
+    },
+    /// Two attribution methods show opposite regions of an image.
+    MethodsDisagree {
+        /// Path of the photo.
+        image: String,
+        /// The unit's name in the caption.
+        unit: String,
+        /// Names of the two methods that agree least.
+        methods: [&'static str; 2],
+        /// Correlation of their maps over regions, below 0.
+        agreement: f64,
     },
     /// Integrated gradients do not add up to the objective's rise.
     Gap {
@@ -162,22 +180,26 @@ impl fmt::Display for ResultRemark {
             Self::Stuck { units, relus } => {
                 let of_rule = match relus {
                     Relus::Redirected => {
-                        "; what the picture shows comes from gradients that were redirected past the ReLUs, and says nothing \
+                        ". What the picture shows comes from gradients that were redirected past the ReLUs, and says nothing \
                          of the unit"
                     }
                     Relus::None | Relus::Plain => "",
                 };
                 write!(
                     f,
-                    "the value of {units} did not change: the gradient is zero or nearly so (a dead unit, a saturated output, \
-                     the mean of a softmax, such as a map of attention, which is the same for every picture, weights that \
-                     were never trained, a mask that is black everywhere){of_rule}"
+                    "the value of {units} did not change, as its gradient is zero or nearly so. The unit may be dead or saturated, its \
+                     weights never trained, or the mask black. Some means are equal for every picture, such as a softmax's or an \
+                     attention map's{of_rule}"
                 )
             }
-            Self::BelowZero { layer, behind } => write!(
+            Self::InFrontOfActivation { layer, behind } => write!(
                 f,
-                "some channels of {layer} stay below zero: their mean counts all that they reject, and what comes behind, \
-                 {behind}, lets none of it through; {behind} shows what makes them fire"
+                "{layer} is in front of its activation function, so the mean of a channel also counts what it rejects; {behind} \
+                 counts only what makes it fire"
+            ),
+            Self::BelowZero { units, behind } => write!(
+                f,
+                "{units} stayed below zero, where pictures are often grey; {behind} shows what makes channels fire"
             ),
             Self::LinearMean { layer, behind } => {
                 let seen = behind.as_ref().map_or(String::new(), |behind| {
@@ -210,6 +232,11 @@ impl fmt::Display for ResultRemark {
                 write!(f, "the picture of {units} is nearly even: the steps were small for this network")
             }
             Self::MethodLeftOut { image, method, why } => write!(f, "{image}: {method} is left out: {why}"),
+            Self::MethodsDisagree { image, unit, methods: [a, b], agreement } => write!(
+                f,
+                "{image}: {a} and {b} show opposite regions for {unit} (correlation {agreement:.2}): neither map alone says \
+                 where the value comes from"
+            ),
             Self::Gap { image, sum, rise, baseline, gap, .. } => write!(
                 f,
                 "{image}: integrated gradients add up to {}, the objective rises by {} from {baseline} to the image: a gap \

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 use oneiro::attribution::{AttributionTarget, Method};
-use oneiro::objective::{Objective, Unit};
+use oneiro::objective::Objective;
 use oneiro_jobs::job::attribution::clips::ClipAttributionJob;
 use oneiro_jobs::job::film_kind::FilmKind;
 use oneiro_jobs::job::video::FRAME_RATE;
@@ -41,19 +41,18 @@ pub(super) fn run(
     let rate = args.fps.unwrap_or(FRAME_RATE);
     FrameRate::new(rate)?;
     let settings = settings(args, args.window_stride, &methods)?;
-    let unit = args.unit.as_ref().map(|u| u.parse::<Unit>()).transpose()?;
     let (mut results, format) = results(context, args)?;
     results.check_writable()?;
     let clips = find_clips(&args.images, &args.flow.source())?;
     let [clip] = &clips[..] else {
         bail!("one clip is attributed at a time, and there are {}; name one of them", clips.len())
     };
-    let asked = asked(model, args, unit.as_ref())?;
-    if let (None, Err(error)) = (&asked, model.model.logits()) {
-        bail!("{error}; say what to look for with --unit LAYER:CHANNEL or --objective");
+    let asked = asked(context, model, args)?;
+    if asked.len() > 1 {
+        bail!("one unit of a clip is explained at a time, and there are {}; name one of them", asked.len());
     }
     let target = |objective: &Objective| AttributionTarget::of_clips(&model.model, objective);
-    let methods = possible(context, args, asked.as_ref(), methods, target)?;
+    let methods = possible(context, args, &asked, methods, target)?;
     let sampling = ClipSampling {
         stride: args.stride.map_or(ClipSampling::default().stride, |stride| stride as usize),
         crop: args.crop,
@@ -64,8 +63,8 @@ pub(super) fn run(
         methods,
         settings,
         clip: clip.clone(),
-        unit: asked.as_ref().map(|(unit, _)| unit.clone()),
-        objective: asked.as_ref().map(|(_, objective)| objective.to_string()),
+        unit: asked.first().map(|(unit, _)| unit.clone()),
+        objective: asked.first().map(|(_, objective)| objective.to_string()),
         label: None,
         sampling,
         overlay: true,

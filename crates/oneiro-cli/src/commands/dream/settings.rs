@@ -1,20 +1,26 @@
 //! Settings of a dream, from flags to a preset.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use oneiro::dream::{DreamDisplay, DreamPreset, MAX_SIDE, Normalize, OctaveStart};
 use oneiro::preset::Preset;
+use oneiro_jobs::again::dream_preset_of;
 
-use crate::args::settings::is_recipe_file;
+use crate::args::recipe;
 use crate::args::size::parse_size_within;
+use crate::collisions::{Placed, placed};
 
 /// A recipe of dreaming, and what overrides it.
 #[derive(clap::Args)]
 pub(super) struct DreamArgs {
-    /// deepdream, conveiro-multiscale, conveiro-laplacian, or a .toml file [default: deepdream]
-    #[arg(long, value_name = "NAME|FILE")]
+    /// deepdream, conveiro-multiscale, conveiro-laplacian, a .toml file, or a dream that oneiro made, whose
+    /// recipe is taken [default: deepdream]
+    #[arg(long, value_name = "NAME|FILE.toml|DREAM")]
     preset: Option<String>,
+    /// Also write the recipe, with everything that was changed, to a file for --preset
+    #[arg(long, value_name = "FILE.toml")]
+    save_preset: Option<PathBuf>,
     /// Size of the result: N or HxW. An image is scaled to fit into it [default: the image's; 512 for noise]
     #[arg(long, allow_negative_numbers = true, value_parser = dream_size, value_name = "N|HxW")]
     size: Option<[usize; 2]>,
@@ -72,7 +78,7 @@ fn dream_size(text: &str) -> Result<[usize; 2], String> {
 impl DreamArgs {
     /// The file that the recipe is read from, if it is one.
     pub fn recipe_file(&self) -> Option<&Path> {
-        self.preset.as_deref().filter(|name| is_recipe_file(name)).map(Path::new)
+        self.preset.as_deref().filter(|name| recipe::is_file(name)).map(Path::new)
     }
 
     pub fn preset(&self, from_noise: bool) -> Result<DreamPreset> {
@@ -86,7 +92,10 @@ impl DreamArgs {
                 }
                 preset
             }
-            None if is_recipe_file(name) => {
+            None if recipe::is_result(name) => {
+                dream_preset_of(Path::new(name)).with_context(|| format!("--preset {name}"))?
+            }
+            None if recipe::is_toml(name) => {
                 let text = std::fs::read_to_string(name)
                     .with_context(|| format!("--preset {name}: the file cannot be read"))?;
                 toml::from_str(&text)
@@ -99,7 +108,7 @@ impl DreamArgs {
                     None => "there is no such preset",
                 };
                 bail!(
-                    "--preset {name}: {what}; for dreams there are {}, or name a .toml file",
+                    "--preset {name}: {what}; for dreams there are {}, or name a .toml file or a dream that oneiro made",
                     known.join(", ")
                 );
             }
@@ -140,6 +149,18 @@ impl DreamArgs {
             None => {}
         }
         p.check()?;
+        recipe::check(self.save_preset.as_deref())?;
         Ok(p)
+    }
+
+    /// Returns the file of `--save-preset` with its flag's name, for checks of output files.
+    pub fn placed(&self) -> Option<Placed<'_>> {
+        placed("--save-preset", self.save_preset.as_ref())
+    }
+
+    /// Saves the preset if `--save-preset` is given, and returns the file's name. Called after all else has
+    /// succeeded.
+    pub fn save(&self, preset: &DreamPreset) -> Result<Option<String>> {
+        recipe::save(self.save_preset.as_deref(), "oneiro dream", preset)
     }
 }

@@ -4,7 +4,6 @@ use anyhow::{Result, bail};
 use oneiro_jobs::job::Role;
 use oneiro_jobs::job::dream::{BLEND, DreamtVideo, NOISE};
 use oneiro_jobs::job::film_kind::{ENDINGS, FilmKind};
-use oneiro_media::FrameRate;
 
 use super::Args;
 use crate::context::Context;
@@ -27,9 +26,6 @@ pub(super) fn results(
     }
     if let Some(0) = args.frames {
         bail!("--frames 0: at least one frame is dreamt on");
-    }
-    if let Some(rate) = args.fps {
-        FrameRate::new(rate)?;
     }
     if args.raw.is_some() && !takes_clips {
         bail!("--raw is for a single picture, and for networks of clips, which dream on a video as a whole");
@@ -67,11 +63,13 @@ pub(super) fn refuse(args: &Args) -> Result<()> {
     let is_zoom = args.zoom.is_some();
     let flags = [
         ("--blend", args.blend.is_some()),
-        ("--fps", args.fps.is_some()),
+        ("--fps", args.fps.is_some() && !is_zoom),
         ("--frames", args.frames.is_some() && !is_zoom),
     ];
     match flags.into_iter().find(|(_, given)| *given) {
-        Some(("--frames", _)) => bail!("--frames is for --zoom and for videos, and this is a picture"),
+        Some((flag @ ("--frames" | "--fps"), _)) => {
+            bail!("{flag} is for --zoom and for videos, and this is a picture")
+        }
         Some((flag, _)) => bail!("{flag} is for videos, and this is a picture"),
         None => Ok(()),
     }

@@ -1,6 +1,6 @@
 //! Remarks on maps that are unreliable or empty.
 
-use oneiro::attribution::{Method, Settings};
+use oneiro::attribution::{Attribution, Method, Settings, agreement};
 use oneiro::objective::Objective;
 
 use super::MapReport;
@@ -18,6 +18,9 @@ const EVEN: f64 = 0.995;
 /// A map whose largest value is not above this one contains only rounding errors, for instance for a unit
 /// that is off.
 const NOTHING: f64 = 1e-24;
+
+/// Correlation of two maps' regions below which they count as opposite.
+const OPPOSITE: f64 = -0.1;
 
 /// A map with what a remark on it needs.
 pub(super) struct Drawn<'a> {
@@ -65,6 +68,25 @@ impl Drawn<'_> {
         } else if map.method == Method::GradCam && map.entropy > EVEN {
             context.remark(ResultRemark::EvenMap { image: image(), method: map.method.name() });
         }
+    }
+}
+
+/// Warns if two methods show opposite regions of an image. Gradients alone are not compared: they say what
+/// would change the value, not what it consists of.
+pub(super) fn warn_of_disagreement(context: &Context, image: &str, unit: &str, maps: &[Attribution]) {
+    let shares: Vec<&Attribution> =
+        maps.iter().filter(|map| map.method.is_signed() || map.method == Method::GradCam).collect();
+    let pairs = shares.iter().enumerate().flat_map(|(i, a)| shares[..i].iter().map(move |b| (*b, *a)));
+    let least = pairs
+        .filter_map(|(a, b)| Some((agreement(a, b)?, [a.method.name(), b.method.name()])))
+        .min_by(|a, b| a.0.total_cmp(&b.0));
+    if let Some((agreement, methods)) = least.filter(|(agreement, _)| *agreement < OPPOSITE) {
+        context.remark(ResultRemark::MethodsDisagree {
+            image: image.to_owned(),
+            unit: unit.to_owned(),
+            methods,
+            agreement,
+        });
     }
 }
 

@@ -6,7 +6,7 @@ use oneiro::attribution::{Attribution, AttributionTarget, Method, Summary, attri
 use oneiro_media::{Image, MediaError};
 
 use super::asked::{Asked, Explained};
-use super::cautions::{Drawn, say_no_relus, say_yes_or_no};
+use super::cautions::{Drawn, say_no_relus, say_yes_or_no, warn_of_disagreement};
 use super::{AttributionSettings, ImageReport, MapReport};
 use crate::context::Context;
 use crate::error::{During as _, Result, Step};
@@ -153,6 +153,7 @@ pub(super) fn attribute_all(
     say_no_relus(context, model, &recipe.methods, explained_all.iter());
     for row in &rows {
         let is_flat = row.shown.data.windows(2).all(|pair| pair[0] == pair[1]);
+        warn_of_disagreement(context, &row.report.file, &row.report.label, &row.maps);
         for map in &row.report.maps {
             Drawn { of: &row.report.file, map, value: row.report.value, is_flat }
                 .warn(context, &recipe.settings);

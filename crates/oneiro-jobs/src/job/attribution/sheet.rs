@@ -31,7 +31,7 @@ pub(super) fn sheet(
     let widest = rows.iter().map(|r| r.shown.width.max(r.shown.height)).max().unwrap_or(1);
     let mut sheet = Sheet::new((recipe.methods.len() + 1).min(COLUMNS))
         .title(&recipe.title)
-        .subtitle("red speaks for the unit, blue against it; maps without a sign run from black to yellow")
+        .subtitle("red adds to the value, blue takes from it; maps without a sign run from black to yellow")
         .zoom((WIDTH / widest).max(1))
         .min_cell_width(CELL_WIDTH);
     for row in rows {

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::{Rendering, each_once, photo, readable};
 use crate::error::Result;
 use crate::job::named_objective::NamedObjective;
-use crate::job::render::RenderReport;
 use crate::job::render::work::{UnitRequest, Work};
+use crate::job::render::{RenderReport, Setting as RenderSetting};
 use crate::job::sheet::layout::Measure;
 use crate::job::sheet::{self, Row, SheetJob, SheetPlan};
 use crate::job::{Job, Run, Sink};
@@ -107,5 +107,9 @@ impl Job for AccentuationJob {
 
     fn check(&self) -> Result<()> {
         self.rendering.work.check()
+    }
+
+    fn settings_mut(&mut self) -> Vec<&mut RenderSetting> {
+        self.rendering.work.settings.iter_mut().collect()
     }
 }

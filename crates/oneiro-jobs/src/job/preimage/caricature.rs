@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Captions, Rendering, each_once, originals, readable};
 use crate::error::Result;
-use crate::job::render::RenderReport;
 use crate::job::render::work::UnitRequest;
+use crate::job::render::{RenderReport, Setting as RenderSetting};
 use crate::job::sheet::layout::Measure;
 use crate::job::sheet::{self, Row, SheetJob, SheetPlan};
 use crate::job::{Job, Run, Sink};
@@ -86,5 +86,9 @@ impl Job for CaricatureJob {
 
     fn check(&self) -> Result<()> {
         self.rendering.work.check()
+    }
+
+    fn settings_mut(&mut self) -> Vec<&mut RenderSetting> {
+        self.rendering.work.settings.iter_mut().collect()
     }
 }

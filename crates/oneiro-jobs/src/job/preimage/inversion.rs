@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 use super::{Captions, Rendering, each_once, originals, readable};
 use crate::error::Result;
 use crate::job::error::{JobError, Setting};
-use crate::job::render::Finished;
 use crate::job::render::metrics::{psnr, spread};
 use crate::job::render::report::UnitReport;
 use crate::job::render::text::push_setting;
 use crate::job::render::work::UnitRequest;
+use crate::job::render::{Finished, Setting as RenderSetting};
 use crate::job::sheet::layout::{Measure, relative_error};
 use crate::job::sheet::{self, Row, SheetJob, SheetPlan};
 use crate::job::{Job, Place, Role, Run, Sink};
@@ -200,6 +200,10 @@ impl Job for InversionJob {
 
     fn check(&self) -> Result<()> {
         self.rendering.work.check()
+    }
+
+    fn settings_mut(&mut self) -> Vec<&mut RenderSetting> {
+        self.rendering.work.settings.iter_mut().collect()
     }
 }
 

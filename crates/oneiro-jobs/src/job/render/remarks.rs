@@ -35,6 +35,10 @@ pub fn on_units(context: &Context, work: &PreparedUnits<'_>) {
         let (layer, behind) = (layer.to_owned(), activation_behind(work.model, value));
         context.remark(ResultRemark::LinearMean { layer, behind });
     }
+    let in_front = work.units.iter().find_map(|job| in_front_of_activation(work.model, &job.objective));
+    if let Some((layer, behind)) = in_front.filter(|_| linear.is_none()) {
+        context.remark(ResultRemark::InFrontOfActivation { layer, behind });
+    }
     let ruled = work.units.iter().find_map(|job| {
         let rule = work.settings[job.setting].preset.gradients.relu;
         work.model.is_rule_idle(rule, &job.objective).then(|| rule.to_string())
@@ -49,6 +53,14 @@ fn linear_mean<'o>(model: &LoadedModel, objective: &'o Objective) -> Option<(&'o
     let Objective::Term(term) = objective else { return None };
     let value = model.model.value_of(term).ok().filter(|_| matches!(term.kind, TermKind::Channel(_)))?;
     kernels::is_affine(&model.model, value).then_some((term.layer.as_str(), value))
+}
+
+/// If an objective is the mean of a channel in front of an activation function, returns the layer and a name
+/// of this function.
+fn in_front_of_activation(model: &LoadedModel, objective: &Objective) -> Option<(String, String)> {
+    let Objective::Term(term) = objective else { return None };
+    let value = model.model.value_of(term).ok().filter(|_| matches!(term.kind, TermKind::Channel(_)))?;
+    Some((term.layer.clone(), relu_behind(model, value)?))
 }
 
 /// Returns a name of the ReLU after a value.
@@ -98,9 +110,10 @@ pub fn on_results(context: &Context, work: &PreparedUnits<'_>, finished: &[Finis
     // Larger steps do not help if the mean is linear or if a ReLU cuts it off.
     let linear: Vec<bool> =
         work.units.iter().map(|job| linear_mean(work.model, &job.objective).is_some()).collect();
-    let below = (0..finished.len()).filter(|&i| !linear[i]).find_map(|i| silent[i].clone());
-    if let Some((layer, behind)) = below {
-        context.remark(ResultRemark::BelowZero { layer, behind });
+    let below: Vec<usize> = (0..finished.len()).filter(|&i| !linear[i] && silent[i].is_some()).collect();
+    if let Some(behind) = below.first().and_then(|&i| silent[i].clone()) {
+        let units: Vec<&UnitReport> = below.iter().map(|&i| &finished[i].report).collect();
+        context.remark(ResultRemark::BelowZero { units: names(&units), behind });
     }
     remark(&|_, f| has_fallen(&f.report), &|units, _| ResultRemark::Fallen { units });
     remark(&|_, f| is_clipped(f), &|units, _| ResultRemark::Clipped { units });
@@ -113,9 +126,9 @@ pub fn on_results(context: &Context, work: &PreparedUnits<'_>, finished: &[Finis
     });
 }
 
-/// For each unit that is a channel's mean and stayed below zero, returns the layer and the name of the ReLU
-/// after the layer. This ReLU sets values below zero to zero.
-fn silent_on_average(work: &PreparedUnits<'_>, finished: &[Finished]) -> Vec<Option<(String, String)>> {
+/// For each unit that is a channel's mean and stayed below zero, returns the name of the ReLU after the layer.
+/// This ReLU sets values below zero to zero.
+fn silent_on_average(work: &PreparedUnits<'_>, finished: &[Finished]) -> Vec<Option<String>> {
     let silent = |(job, result): (&crate::job::render::RenderUnit, &Finished)| {
         let Objective::Term(term) = &job.objective else { return None };
         let of_channel = matches!(term.kind, TermKind::Channel(_));
@@ -123,7 +136,7 @@ fn silent_on_average(work: &PreparedUnits<'_>, finished: &[Finished]) -> Vec<Opt
             return None;
         }
         let value = work.model.model.value_of(term).ok()?;
-        Some((term.layer.clone(), relu_behind(work.model, value)?))
+        relu_behind(work.model, value)
     };
     work.units.iter().zip(finished).map(silent).collect()
 }

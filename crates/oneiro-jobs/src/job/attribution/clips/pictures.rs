@@ -103,7 +103,7 @@ impl ClipPictures<'_> {
             title => format!("{title}: {}", report.label),
         };
         Sheet::new(columns).title(title).subtitle(format!(
-            "{}, value {}; red speaks for the unit, blue against it; maps without a sign run from black to yellow",
+            "{}, value {}; red adds to the value, blue takes from it; maps without a sign run from black to yellow",
             file_name(&report.file),
             short(report.value)
         ))
