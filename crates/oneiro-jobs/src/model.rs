@@ -31,6 +31,7 @@ pub mod health;
 mod inputs;
 pub(crate) mod layer_grid;
 mod layers;
+pub(crate) mod logits;
 mod names;
 mod output;
 mod pictures;

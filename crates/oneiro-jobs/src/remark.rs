@@ -195,7 +195,10 @@ impl fmt::Display for Remark {
                 write!(f, "{count} images of other sizes were brought to the same size likewise")
             }
             Self::OwnSize { wanted: [ph, pw], own: [h, w] } => {
-                write!(f, "the network does not accept {ph}x{pw} for this unit; using its own size {h}x{w}")
+                write!(
+                    f,
+                    "the network does not accept pictures of {ph}x{pw} here; its own size {h}x{w} is used"
+                )
             }
             Self::FixedTiles { size: [h, w] } => write!(
                 f,

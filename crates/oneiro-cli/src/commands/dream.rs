@@ -75,6 +75,9 @@ pub struct Args {
     /// .webp, .mp4 or .webm; the last two need the program ffmpeg
     #[arg(long, value_name = "FILM")]
     zoom: Option<PathBuf>,
+    /// Refused with a word, since `oneiro render` has it
+    #[arg(long, hide = true, value_name = "FILM")]
+    film: Option<PathBuf>,
     /// Frames of the zoom [default: 30]; of a video, how many of its first frames to dream on [default: all]
     #[arg(long, allow_negative_numbers = true, value_name = "N")]
     frames: Option<usize>,
@@ -111,6 +114,13 @@ const ZOOM_FACTOR: f64 = 1.05;
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let started = Instant::now();
     let from_noise = args.image.as_os_str() == NOISE;
+    if let Some(film) = &args.film {
+        bail!(
+            "--film {}: a dream on a picture has no film of its steps; --zoom FILM makes one that zooms into it, and a dream on a video \
+             is a film itself (--out FILM)",
+            film.display()
+        );
+    }
     let preset = args.settings.preset(from_noise)?;
     check_goal(args)?;
     let zoom = args.zoom.as_ref().map(|_| Zoom {

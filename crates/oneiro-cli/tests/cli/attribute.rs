@@ -257,3 +257,34 @@ fn what_cannot_be_attributed_is_said() {
         ],
     );
 }
+
+#[test]
+fn several_units_and_expressions_have_a_row_each_for_each_image() {
+    let place = place();
+    let said = place.json(&[
+        "attribute",
+        "net.onnx",
+        "photo.png",
+        "other.png",
+        "--unit",
+        "class:cat,dog",
+        "--objective",
+        "logit(cat) - logit(dog)",
+        "--method",
+        "gradient",
+        "--json",
+    ]);
+    let rows: Vec<(&str, &str)> = said["images"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| (row["file"].as_str().unwrap(), row["unit"].as_str().unwrap()))
+        .collect();
+    let units = ["class:cat", "class:dog", "logit(cat) - logit(dog)"];
+    let expected: Vec<_> =
+        ["photo.png", "other.png"].into_iter().flat_map(|file| units.map(|unit| (file, unit))).collect();
+    assert_eq!(rows, expected);
+    let value = |row: usize| said["images"][row]["value"].as_f64().unwrap();
+    assert!((value(0) - value(1) - value(2)).abs() < 1e-4, "{said:#}");
+    assert!(place.succeed(&["again", "attribution.png"]).contains("identical"));
+}

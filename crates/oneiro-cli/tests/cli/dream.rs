@@ -246,3 +246,35 @@ fn a_network_of_one_size_dreams_on_any_picture() {
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
     assert!(outcome.stderr.contains("24x20"), "{}", outcome.stderr);
 }
+
+#[test]
+fn a_recipe_is_saved_and_a_dream_is_a_recipe_of_others() {
+    let place = place();
+    let of = ["dream", "net.onnx", "photos/cat.png", "--layer", "left.conv"];
+    let changed = ["--octaves", "2", "--steps", "3", "--step-size", "2", "--save-preset", "mine.toml"];
+    place.succeed(&[&of[..], &changed, &["--out", "a.png"]].concat());
+    for recipe in ["mine.toml", "a.png"] {
+        place.succeed(&[&of[..], &["--preset", recipe, "--out", "b.png"]].concat());
+        assert_eq!(place.read("a.png"), place.read("b.png"), "{recipe}");
+    }
+    place.succeed(&["render", "net.onnx", "--unit", "class:1", "--steps", "1", "--out", "unit.png"]);
+    let outcome = place.run(&[&of[..], &["--preset", "unit.png"]].concat());
+    assert_eq!(outcome.code, Some(1), "{outcome:?}");
+    assert!(outcome.stderr.contains("it is no dream"), "{}", outcome.stderr);
+}
+
+#[test]
+fn the_rate_of_a_zoom_can_be_chosen() {
+    let place = place();
+    let zoom = |fps: &[&str], out: &str| {
+        let of =
+            ["dream", "net.onnx", "photos/cat.png", "--layer", "left.conv", "--zoom", out, "--frames", "3"];
+        place.succeed(&[&of[..], QUICK, fps].concat());
+        text_of(&place.path(out)).get("film").unwrap().to_owned()
+    };
+    assert_eq!(zoom(&[], "usual.apng"), "3 frames of 0.1 s");
+    assert_eq!(zoom(&["--fps", "25"], "fast.apng"), "3 frames of 0.04 s");
+    assert!(place.succeed(&["again", "fast.apng"]).contains("identical"));
+    let outcome = place.run(&["dream", "net.onnx", "photos/cat.png", "--layer", "left.conv", "--fps", "5"]);
+    assert!(outcome.stderr.contains("--fps is for --zoom and for videos"), "{}", outcome.stderr);
+}

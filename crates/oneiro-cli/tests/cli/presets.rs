@@ -263,3 +263,69 @@ fn recipes_of_another_command_are_pointed_to_it() {
         ],
     );
 }
+
+#[test]
+fn a_picture_is_a_recipe_for_other_pictures() {
+    let place = Place::new();
+    let quick = ["--size", "32", "--steps", "2", "--set", "param.fourier.decay=1.5", "--seed", "3"];
+    place.succeed(&[RENDER, &quick, &["--out", "a.png"]].concat());
+    place.succeed(&[RENDER, &["--preset", "a.png", "--seed", "3", "--out", "b.png"]].concat());
+    assert_eq!(place.read("a.png"), place.read("b.png"));
+    let other = ["render", "squeezenet1_1", "--unit", "fire2:4", "--preset", "a.png", "--out", "c.png"];
+    let outcome = place.run(&other);
+    assert!(outcome.stderr.contains("a.png has the seed 3"), "{}", outcome.stderr);
+    assert_eq!(settings_of(&place, "c.png"), settings_of(&place, "a.png"));
+    place.write("photo.png", picture(40, 40));
+    place.succeed(&["attribute", "squeezenet1_1", "photo.png", "--method", "gradient", "--out", "heat.png"]);
+    let sheet = ["sheet", "squeezenet1_1", "--unit", "fire2:3", "--steps", "1", "--size", "32"];
+    place.succeed(&[&sheet[..], &["--presets", "lucid,maco", "--out", "two.png"]].concat());
+    refuse_all(
+        &place,
+        &[
+            (
+                "a photo",
+                "render squeezenet1_1 --unit fire2:3 -q --preset photo.png",
+                &["does not say how it was made"],
+            ),
+            (
+                "a heat map",
+                "render squeezenet1_1 --unit fire2:3 -q --preset heat.png",
+                &["nothing is optimised"],
+            ),
+            (
+                "two recipes",
+                "render squeezenet1_1 --unit fire2:3 -q --preset two.png",
+                &["several recipes: lucid, maco"],
+            ),
+            ("no file", "render squeezenet1_1 --unit fire2:3 -q --preset gone.png", &["gone.png"]),
+        ],
+    );
+}
+
+#[test]
+fn a_picture_is_made_again_with_other_settings() {
+    let place = Place::new();
+    let of = |steps: &str, seed: &str, out: &str| {
+        let flags = ["--size", "32", "--steps", steps, "--seed", seed, "--out", out];
+        place.succeed(&[RENDER, &flags].concat());
+    };
+    of("2", "0", "a.png");
+    of("3", "5", "b.png");
+    let said = place.succeed(&["again", "a.png", "--steps", "3", "--seed", "5", "--out", "c.png"]);
+    assert!(said.contains("but for the settings that were changed"), "{said}");
+    assert_eq!(place.read("b.png"), place.read("c.png"));
+    place.succeed(&["again", "a.png", "--set", "steps=3", "--seed", "5", "--out", "d.png"]);
+    assert_eq!(place.read("b.png"), place.read("d.png"));
+    let report = place.json(&["again", "a.png", "--steps", "3", "--json"]);
+    assert_eq!((&report["identical"], &report["files"][0]), (&Value::Null, &json!("a.again.png")));
+    place.write("photo.png", picture(40, 40));
+    place.succeed(&["attribute", "squeezenet1_1", "photo.png", "--method", "gradient", "--out", "heat.png"]);
+    refuse_all(
+        &place,
+        &[
+            ("a heat map", "again heat.png --steps 3", &["nothing is optimised"]),
+            ("a setting that is none", "again a.png --set stepps=3", &["stepps"]),
+            ("a value that is none", "again a.png --set steps=-3", &["--set steps=-3"]),
+        ],
+    );
+}

@@ -114,6 +114,12 @@ impl Predictability {
     }
 }
 
+/// Explains the lines of captions on pages.
+pub(crate) const ABOUT: &str = "The lines \"path\" and \"predictability\" judge the picture, not the filter. Path is low where the picture \
+     excites the filter in another way than images do. Predictability is the share of pairs of images that the nine best images \
+     (natural), or the picture, put into the filter's order; .5 is chance. A filter of noise may score high on both: it has an \
+     order, too.";
+
 impl Belief {
     /// The measures in lines of a caption.
     pub fn lines(&self) -> Vec<String> {

@@ -1,9 +1,6 @@
 //! The classes that a network predicts for photos, and which classes it confuses.
 
-use oneiro::input::PictureInput;
-use oneiro::model::{Activation, Target, View};
-use oneiro::objective::Objective;
-use oneiro::objective_session::ObjectiveSession;
+use oneiro::model::Activation;
 use oneiro_media::Image;
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +9,7 @@ use super::{Job, Run, Sink};
 use crate::context::Context;
 use crate::error::{During as _, Result, Step};
 use crate::model::LoadedModel;
+use crate::model::logits::LogitNetwork;
 use crate::remark::ClassRemark;
 use crate::source::framing::{Framing, check_crop, framed};
 use crate::task::Task;
@@ -102,17 +100,10 @@ impl Job for ClassificationJob {
         self.check()?;
         let (context, model) = (run.context, run.model()?);
         model.model.image_input().during(|| Step::Use { model: model.source.clone() })?;
-        let shapes = model.model.input_shapes(1, None)?;
-        let input = PictureInput::of_photographs(&model.model, &shapes)?;
-        let logits = model.model.logits()?;
+        let mut network = LogitNetwork::new(context, model, 1)?;
         let activation = model.model.head()?.activation;
-        // A session needs an objective to compile; this one is never used. Only the logits are read.
-        let objective = [Objective::logit(0)];
-        let mut session =
-            context.compute(|| ObjectiveSession::new(&model.model, &objective, &[logits], shapes, false))?;
         model.say_output(context);
-        let target = Target { value: logits, view: View::Classes };
-        let classes = session.shape_of(target).map_or(0, |shape| shape.iter().product());
+        let (classes, size) = (network.classes(), network.inputs()[0].extent.size());
         model.check_labels(classes)?;
         say_activation(context, activation, classes);
         let folders = self.photos.iter().map(|photo| photo.folder.as_deref());
@@ -121,7 +112,7 @@ impl Job for ClassificationJob {
         let mut progress = Task::new(context, "classifying", self.photos.len() as u64);
         for (photo, truth) in self.photos.iter().zip(truths) {
             context.check()?;
-            let (image, shown) = match self.framed(photo, input.extent.size()) {
+            let (image, shown) = match self.framed(photo, size) {
                 Ok(framed) => framed,
                 // If the job has only one photo, the photo's error is the job's error.
                 Err(error) if self.photos.len() == 1 => return Err(error),
@@ -131,11 +122,7 @@ impl Job for ClassificationJob {
                     continue;
                 }
             };
-            context.compute(|| {
-                input.feed(&mut session, 1, |_| image.colors());
-                session.forward();
-            });
-            let logits = session.captured(0).1;
+            let logits = network.run(|_, _| image.colors());
             check_finite(model, &photo.file, logits)?;
             model.framings.add(&photo.file, shown);
             classified.photos.push(Verdict {

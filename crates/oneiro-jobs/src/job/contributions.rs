@@ -22,6 +22,7 @@ use super::{Job, Run, Sink};
 use crate::error::Result;
 use crate::job::error::JobError;
 use crate::model::LoadedModel;
+use crate::model::logits::LogitNetwork;
 use crate::store::ScanFile;
 use crate::store::read::{ExampleRecord, LayerRecord, UnitRecord};
 
@@ -320,12 +321,15 @@ impl<'a> Asked<'a> {
     /// Returns the unit's contributions to the logits of those classes that have the largest logits for the
     /// example images. Classes are given by index.
     fn to_classes(&self, top: usize) -> Result<Vec<Contribution>> {
-        let Ok(logits) = self.model.model.logits() else { return Ok(Vec::new()) };
+        if self.model.model.logits().is_err() {
+            return Ok(Vec::new());
+        }
+        let mut network = LogitNetwork::new(self.run.context, self.model, 1)?;
         let mut sums: Vec<f64> = Vec::new();
         for picture in &self.pictures {
-            let scores = self.scores(logits, picture)?;
+            let scores = network.run(|_, _| picture.colors());
             sums.resize(scores.len(), 0.0);
-            sums.iter_mut().zip(&scores).for_each(|(sum, score)| *sum += f64::from(*score));
+            sums.iter_mut().zip(scores).for_each(|(sum, score)| *sum += f64::from(*score));
         }
         let mut order: Vec<usize> = (0..sums.len()).collect();
         order.sort_by(|&a, &b| sums[b].total_cmp(&sums[a]).then(a.cmp(&b)));
@@ -341,21 +345,6 @@ impl<'a> Asked<'a> {
         feeds.sort_by(|a, b| b.value.total_cmp(&a.value));
         feeds.truncate(top);
         Ok(feeds)
-    }
-
-    /// Returns the class scores (logits) of a picture.
-    fn scores(&self, logits: ValueId, picture: &Image) -> Result<Vec<f32>> {
-        let model = &self.model.model;
-        let shapes = model.input_shapes(1, None)?;
-        let input = PictureInput::of_photographs(model, &shapes)?;
-        let context = self.run.context;
-        let mut session = context
-            .compute(|| ObjectiveSession::new(model, &[Objective::logit(0)], &[logits], shapes, false))?;
-        context.compute(|| {
-            input.feed(&mut session, 1, |_| picture.colors());
-            session.forward();
-        });
-        Ok(session.captured(0).1.to_vec())
     }
 
     /// Computes, for each picture and its objective, the layer's activations times the objective's gradient,

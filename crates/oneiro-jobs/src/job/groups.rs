@@ -255,7 +255,7 @@ fn sheet(scan: &ScanFile, layer: &LayerRecord, report: &GroupsReport, crops: &Cr
         .subtitle(format!("{} groups; {} units in none", report.groups.len(), report.alone))
         .min_cell_width(MIN_CELL_WIDTH);
     for group in report.groups.iter().take(GROUPS) {
-        let classes: Vec<&str> = group.classes.iter().take(3).map(|(name, _)| plain_class(name)).collect();
+        let classes: Vec<String> = group.classes.iter().take(3).map(|(name, _)| plain_class(name)).collect();
         sheet = sheet.row(format!("{} units: {}", group.channels.len(), classes.join(", ")));
         let each = CROPS.div_ceil(group.channels.len().min(CROPS));
         let mut cells = 0;

@@ -44,6 +44,8 @@ pub struct KernelReport {
     /// The kernel's Euclidean norm with respect to pictures in 0–1, that is, including the image
     /// preprocessing.
     pub norm: f64,
+    /// The norm as a share of the largest norm of the layer's kernels, from 0 to 1.
+    pub share: f64,
     /// Whether the norm is negligible compared with other kernels'.
     pub dead: bool,
 }
@@ -51,7 +53,11 @@ pub struct KernelReport {
 impl KernelReport {
     /// Returns the caption below the kernel.
     fn words(&self) -> String {
-        if self.dead { "dead".into() } else { format!("norm {}", short(self.norm)) }
+        if self.dead {
+            "dead".into()
+        } else {
+            format!("norm {} ({:.0} %)", short(self.norm), 100.0 * self.share)
+        }
     }
 }
 
@@ -63,10 +69,13 @@ impl Job for KernelsJob {
         self.check()?;
         let model = run.model()?;
         let found = kernels(&model.model, &self.layer, &self.channels)?;
-        let largest = found.kernels.iter().map(|kernel| norm(kernel)).fold(0.0, f64::max);
+        let all: Vec<usize> = (0..model.channels_of(run.context, &self.layer, None)?).collect();
+        let every = kernels(&model.model, &self.layer, &all)?.kernels;
+        let largest = every.iter().map(|kernel| norm(kernel)).fold(0.0, f64::max);
         let report = |(&channel, kernel): (&usize, &Vec<f32>)| {
             let norm = norm(kernel);
-            KernelReport { channel, size: found.size, norm, dead: norm <= DEAD * largest }
+            let share = if largest > 0.0 { norm / largest } else { 0.0 };
+            KernelReport { channel, size: found.size, norm, share, dead: share <= DEAD }
         };
         let reports: Vec<KernelReport> = self.channels.iter().zip(&found.kernels).map(report).collect();
         let sealed = |place: Place| -> Result<PngText> {
@@ -121,7 +130,8 @@ impl KernelsJob {
         let [height, width] = found.size;
         let intro = format!(
             "The weights of {} on the picture, {height} by {width} pixels; nothing is optimised. The preparation of the image is \
-             part of them. Each kernel is shown at its own scale; grey is zero, and the norm tells how large the weights are.",
+             part of them. Each kernel is shown at its own scale, and grey is zero. The norm tells how large the weights are, also in per \
+             cent of the layer's largest norm.",
             self.layer
         );
         Ok(Page {
@@ -143,7 +153,7 @@ impl KernelsJob {
         let mut sheet = Sheet::new(self.columns)
             .title(&model.title)
             .subtitle(format!(
-                "kernels of {}, {height}x{width}, each at its own scale; grey is zero",
+                "kernels of {}, {height}x{width}, each at its own scale; grey is zero; % of the layer's largest norm",
                 self.layer
             ))
             .min_cell_width(MIN_CELL_WIDTH)

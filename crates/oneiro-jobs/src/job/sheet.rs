@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use self::layout::{LayoutRow, Measure, SheetLayout, SheetPhoto};
 use self::text::sheet_text;
-use super::belief::{Belief, CAPTION_LINES, WANTED_EXAMPLES, summary};
+use super::belief::{ABOUT, Belief, CAPTION_LINES, WANTED_EXAMPLES, summary};
 use super::error::{JobError, Large};
 use super::figures;
 use super::render::report::UnitReport;
@@ -340,7 +340,7 @@ impl Made<'_> {
         let mut intro = format!("{}\n\n{}", layout.subtitle, figures::ABOUT_VALUES);
         let found = beliefs_in_words(finished.iter().map(|f| &f.report));
         if !found.is_empty() {
-            intro += &format!("\n\n{}. Flagged pictures have a red frame.", found.join(".\n"));
+            intro += &format!("\n\n{}. Flagged pictures have a red frame.\n\n{ABOUT}", found.join(".\n"));
         }
         Ok(Page {
             title: layout.title.clone(),
@@ -387,9 +387,12 @@ impl Made<'_> {
                 for line in caption.split('\n') {
                     cell = cell.caption(line);
                 }
-                cell = cell.caption(
-                    failure.map_or_else(|| layout.measure.caption(result.report.value), str::to_owned),
-                );
+                let value = layout.measure.caption(result.report.value);
+                cell = cell.caption(match failure {
+                    Some(failure) => failure.to_owned(),
+                    None if beside_it.is_some() => format!("picture: {value}"),
+                    None => value,
+                });
                 if let Some((_, words)) = beside_it {
                     cell = cell.caption(words);
                 }

@@ -299,11 +299,12 @@ pub fn selectivity(scan: &ScanFile, unit: &UnitRecord) -> Result<Option<String>>
     Ok(Some(format!("{value:.2} for {name}, by the classes' means{few}")))
 }
 
-/// Returns a class folder's name without the WordNet id before it.
-pub fn plain_class(folder: &str) -> &str {
+/// Returns a class folder's name for people: without the WordNet id before it, with spaces for underscores.
+pub fn plain_class(folder: &str) -> String {
     let (first, rest) = folder.split_once(['_', ' ', '-']).unwrap_or((folder, ""));
     let is_id = first.len() == 9 && first.starts_with('n') && first[1..].bytes().all(|b| b.is_ascii_digit());
-    if is_id && !rest.is_empty() { rest } else { folder }
+    let name = if is_id && !rest.is_empty() { rest } else { folder };
+    name.replace('_', " ")
 }
 
 #[cfg(test)]
@@ -312,8 +313,8 @@ mod tests {
 
     #[test]
     fn wordnet_ids_are_left_out_of_captions() {
-        assert_eq!(plain_class("n02018207_American_coot"), "American_coot");
+        assert_eq!(plain_class("n02018207_American_coot"), "American coot");
         assert_eq!(plain_class("n02018207"), "n02018207");
-        assert_eq!(plain_class("night_owl"), "night_owl");
+        assert_eq!(plain_class("night_owl"), "night owl");
     }
 }

@@ -54,7 +54,8 @@ impl fmt::Display for ClassRemark {
             ),
             Self::FoldersInOrder { unknown } => write!(
                 f,
-                "\"{unknown}\" names no class, or several; the folders are taken for the classes in sorted order"
+                "the name of the folder \"{unknown}\" fits no single class; there are as many folders as classes, so the first \
+                 folder in alphabetical order is taken for class 0, the second for class 1, and so on"
             ),
             Self::FoldersUnknown { known, folders, unknown } => write!(
                 f,

@@ -121,8 +121,9 @@ pub(super) fn describe(
         }
     }
     match scan.breadth(&unit.classes)? {
-        Breadth::One { class } => context.print(&format!("answers one class: {class}"))?,
+        Breadth::One { class } => context.print(&format!("answers one class: {}", plain_class(&class)))?,
         Breadth::Several { classes } => {
+            let classes: Vec<String> = classes.iter().map(|class| plain_class(class)).collect();
             context.print(&format!("answers several classes: {}", classes.join(", ")))?
         }
         Breadth::Most => context.print("answers most classes alike")?,

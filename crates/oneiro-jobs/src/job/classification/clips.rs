@@ -2,10 +2,7 @@
 
 use std::path::Path;
 
-use oneiro::input::{PictureInput, feed_all};
-use oneiro::model::{Activation, Target, View};
-use oneiro::objective::Objective;
-use oneiro::objective_session::ObjectiveSession;
+use oneiro::model::Activation;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +11,7 @@ use crate::context::Context;
 use crate::error::{During as _, Result, Step};
 use crate::job::{Job, Run, Sink};
 use crate::model::LoadedModel;
+use crate::model::logits::LogitNetwork;
 use crate::remark::{ClipRemark, ClipRemarks};
 use crate::source::clips::find::Clip;
 use crate::source::clips::{ClipReader, ClipSampling, VideoClips};
@@ -65,12 +63,13 @@ impl Job for ClipClassificationJob {
         self.check()?;
         let (context, model) = (run.context, run.model()?);
         let mut network = Network::new(context, model)?;
+        let classes = network.logits.classes();
         let reader = network.reader(&self.sampling)?;
         model.say_output(context);
-        model.check_labels(network.classes)?;
-        say_activation(context, network.activation, network.classes);
+        model.check_labels(classes)?;
+        say_activation(context, network.activation, classes);
         let folders = self.clips.iter().map(|clip| clip.folder.as_deref());
-        let truths = photos::classes_of(context, folders, model.labels.as_ref(), network.classes);
+        let truths = photos::classes_of(context, folders, model.labels.as_ref(), classes);
         let mut classified = Classified { photos: Vec::new(), unread: Vec::new() };
         let mut remarks = ClipRemarks::default();
         let mut progress = Task::new(context, "classifying", self.clips.len() as u64);
@@ -102,7 +101,7 @@ impl Job for ClipClassificationJob {
                     truth: *truth,
                     shown: video.framing,
                     output: model.output_in_use().map(str::to_owned),
-                    independent: network.activation.is_independent(network.classes),
+                    independent: network.activation.is_independent(classes),
                     video: Some(VideoSeen {
                         frames: video.frames,
                         starts: video.starts,
@@ -137,31 +136,19 @@ impl Job for ClipClassificationJob {
 
 /// A compiled network that classifies one clip at a time.
 struct Network<'a> {
-    context: &'a Context,
-    session: ObjectiveSession,
-    inputs: Vec<PictureInput>,
+    logits: LogitNetwork<'a>,
     activation: Activation,
-    classes: usize,
 }
 
 impl<'a> Network<'a> {
     fn new(context: &'a Context, model: &LoadedModel) -> Result<Self> {
-        let shapes = model.model.input_shapes(1, None)?;
-        let logits = model.model.logits()?;
-        let activation = model.model.head()?.activation;
-        // A session needs an objective to compile; this one is never used. Only the logits are read.
-        let objective = [Objective::logit(0)];
-        let session =
-            context.compute(|| ObjectiveSession::new(&model.model, &objective, &[logits], shapes, false))?;
-        let target = Target { value: logits, view: View::Classes };
-        let classes = session.shape_of(target).map_or(0, |shape| shape.iter().product());
-        let inputs = PictureInput::used(&model.model, session.inputs())?;
-        inputs.iter().try_for_each(|input| model.model.check_colors(input.index))?;
-        Ok(Self { context, session, inputs, activation, classes })
+        let logits = LogitNetwork::new(context, model, 1)?;
+        logits.inputs().iter().try_for_each(|input| model.model.check_colors(input.index))?;
+        Ok(Self { logits, activation: model.model.head()?.activation })
     }
 
     fn reader(&self, sampling: &ClipSampling) -> Result<ClipReader> {
-        ClipReader::new(self.inputs.clone(), sampling)
+        ClipReader::new(self.logits.inputs().to_vec(), sampling)
     }
 
     /// Returns the most probable classes of a video, most probable first.
@@ -172,14 +159,9 @@ impl<'a> Network<'a> {
         video: &VideoClips,
         top: usize,
     ) -> Result<Vec<Guess>> {
-        let mut sums = vec![0.0f64; self.classes];
+        let mut sums = vec![0.0f64; self.logits.classes()];
         for images in &video.clips {
-            let (session, inputs) = (&mut self.session, &self.inputs);
-            self.context.compute(|| {
-                feed_all(inputs, session, 1, |_, input| images[input].colors());
-                session.forward();
-            });
-            let logits = self.session.captured(0).1;
+            let logits = self.logits.run(|_, input| images[input].colors());
             check_finite(model, &clip.file, logits)?;
             if let [_] = video.clips[..] {
                 return Ok(best(model, logits, self.activation, top));

@@ -217,7 +217,7 @@ impl Shown<'_> {
             None => self.crops.picture(*image, file)?,
         };
         let name = match class.as_deref().filter(|_| !by_file) {
-            Some(class) => plain_class(class).to_owned(),
+            Some(class) => plain_class(class),
             None => file.rsplit('/').next().unwrap_or(file).to_owned(),
         };
         let [score_a, score_b] = scores;

@@ -126,8 +126,9 @@ pub(super) fn compare(
                 let at = measured[k].0;
                 let Some(picture) = images.picture(at, &inputs[i])? else { continue };
                 let file = images.file(at).unwrap_or_default();
-                let class = file.split_once('/').map_or(file, |(class, _)| plain_class(class));
-                tiles.push(Tile::image(picture, vec![class.to_owned(), short(f64::from(values[k]))])?);
+                let class =
+                    file.split_once('/').map_or_else(|| file.to_owned(), |(class, _)| plain_class(class));
+                tiles.push(Tile::image(picture, vec![class, short(f64::from(values[k]))])?);
             }
         }
         let note = "The picture that excites the unit most in this network, with its value in each network; then the images \

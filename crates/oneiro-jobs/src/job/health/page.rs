@@ -9,6 +9,7 @@ use super::units::PERHAPS_NOISE;
 use super::verdict::Verdict;
 use crate::error::Result;
 use crate::job::Run;
+use crate::job::belief::ABOUT;
 use crate::job::figures::footer;
 use crate::store::ScanFile;
 
@@ -45,9 +46,9 @@ pub(super) fn page(
         }
     }
     // The first section that needs it explains the lines about belief.
-    let explains = sections.iter().position(|section| section.note.contains(units::ABOUT_BELIEF));
+    let explains = sections.iter().position(|section| section.note.contains(ABOUT));
     for section in sections.iter_mut().skip(explains.map_or(0, |at| at + 1)) {
-        section.note = section.note.replace(units::ABOUT_BELIEF, "");
+        section.note = section.note.replace(&format!("\n\n{ABOUT}"), "");
     }
     sections.extend(perhaps(report));
     sections.push(layers(report));

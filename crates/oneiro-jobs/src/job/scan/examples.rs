@@ -152,7 +152,9 @@ impl Examples {
                 record.best_by_mean.first().filter(|_| named.form.is_none() && !named.layer.is_classes);
             let mean = mean.filter(|_| self.scan.ranked_by() == "activation");
             let words = match mean {
-                Some(mean) => format!("images: mean to {}, peak {}", short(mean.value), short(maximum)),
+                Some(mean) => {
+                    format!("images: to {}, single positions to {}", short(mean.value), short(maximum))
+                }
                 None => format!("images: to {}", short(maximum)),
             };
             Ok((image, words))

@@ -5,7 +5,7 @@ use oneiro_media::{Cell, Figure, Filter, Image, Number, Page, PngText, Section, 
 use super::driven::Driven;
 use super::{lists, numbers, plain_class, plots, selectivity};
 use crate::error::Result;
-use crate::job::belief::{Belief, CAPTION_LINES};
+use crate::job::belief::{ABOUT, Belief, CAPTION_LINES};
 use crate::job::crops::Crops;
 use crate::job::figures;
 use crate::job::sheet::MIN_CELL_WIDTH;
@@ -80,7 +80,7 @@ impl Drawn<'_> {
                 }
                 for example in examples {
                     let crop = enlarged(self.crops.crop(example, layer)?, TILE)?;
-                    let class = example.class.as_deref().map_or("", plain_class);
+                    let class = example.class.as_deref().map_or_else(String::new, plain_class);
                     sheet = sheet.cell(Cell::new(crop).caption(class).caption(short(example.value)));
                 }
                 if row == 0 && !self.heat(i).is_empty() {
@@ -91,7 +91,9 @@ impl Drawn<'_> {
                     }
                     for (heat, example) in self.heat(i).iter().zip(&unit.best) {
                         let heat = Cell::new(enlarged(reduced(heat.clone(), MAP)?, TILE)?);
-                        sheet = sheet.cell(heat.caption(example.class.as_deref().map_or("", plain_class)));
+                        sheet = sheet.cell(
+                            heat.caption(example.class.as_deref().map_or_else(String::new, plain_class)),
+                        );
                     }
                 }
             }
@@ -147,6 +149,9 @@ impl Drawn<'_> {
         if self.heat.is_some() {
             intro += " An activation map lies over the image in grey: the brighter its colours, the larger the activation. \
                       Where a layer has negative activations, these are blue and positive ones red.";
+        }
+        if !self.beliefs.is_empty() {
+            intro += &format!("\n\n{ABOUT}");
         }
         let sha256 = meta("model-sha256");
         let footer = format!(
@@ -253,7 +258,7 @@ impl Drawn<'_> {
         }
         let drawn = below(&drawn, &plots::strip(&self.scan.samples(unit.number)?, drawn.width))?;
         let classes = plots::classes(unit);
-        let named = |(name, value): &(&str, f64)| format!("{name} {}", short(*value));
+        let named = |(name, value): &(String, f64)| format!("{name} {}", short(*value));
         let said: Vec<String> = classes.iter().take(3).map(|(name, _)| (*name).to_owned()).collect();
         let number = |value: Option<f64>| value.map_or_else(String::new, short);
         let percent = |value: Option<f64>| value.map_or_else(String::new, |v| format!("{:.1} %", 100.0 * v));
@@ -310,7 +315,7 @@ impl Drawn<'_> {
         Ok(match self.scan.breadth(&unit.classes)? {
             Breadth::One { class } => format!("one class: {}", plain_class(&class)),
             Breadth::Several { classes } => {
-                let classes: Vec<&str> = classes.iter().map(|class| plain_class(class)).collect();
+                let classes: Vec<String> = classes.iter().map(|class| plain_class(class)).collect();
                 format!("several classes: {}", classes.join(", "))
             }
             Breadth::Most => "most classes alike".to_owned(),
@@ -338,7 +343,7 @@ fn other_names(forms: &[(String, usize)], channel: usize) -> Vec<String> {
 /// An example with its picture.
 fn figure(example: &ExampleRecord, picture: Image) -> Result<Figure> {
     let picture = reduced(picture, ON_PAGE)?;
-    let class = example.class.as_deref().map_or("", plain_class);
+    let class = example.class.as_deref().map_or_else(String::new, plain_class);
     let position: Vec<String> = example.position.iter().map(usize::to_string).collect();
     let mut detail = vec![("file".to_owned(), example.file.clone())];
     if !position.is_empty() {

@@ -27,11 +27,11 @@ pub(super) fn of_unit(scan: &ScanFile, unit: &UnitRecord) -> Result<Vec<Image>> 
 }
 
 /// Returns the classes with the unit's largest activations, largest first.
-pub(super) fn classes(unit: &UnitRecord) -> Vec<(&str, f64)> {
+pub(super) fn classes(unit: &UnitRecord) -> Vec<(String, f64)> {
     let known = |class: &ClassRecord| Some(f64::from(class.maximum?));
-    let mut classes: Vec<(&str, f64)> =
+    let mut classes: Vec<(String, f64)> =
         unit.classes.iter().filter_map(|class| Some((plain_class(&class.name), known(class)?))).collect();
-    classes.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(b.0)));
+    classes.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     classes.truncate(CLASSES);
     classes
 }
@@ -42,7 +42,7 @@ pub(crate) fn of_classes(unit: &UnitRecord) -> Result<Option<Image>> {
     if classes.len() < 2 {
         return Ok(None);
     }
-    let names: Vec<&str> = classes.iter().map(|(name, _)| *name).collect();
+    let names: Vec<&str> = classes.iter().map(|(name, _)| name.as_str()).collect();
     let values: Vec<(f64, f64)> = classes.iter().enumerate().map(|(i, (_, v))| (i as f64, *v)).collect();
     // Names that read upwards have a third of the height.
     let longest = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);

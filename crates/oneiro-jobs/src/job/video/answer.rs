@@ -1,21 +1,18 @@
 //! What the network names the inputs that were optimised for its classes.
 
 use oneiro::card::InputKind;
-use oneiro::input::{PictureInput, feed_all};
-use oneiro::objective::Objective;
-use oneiro::objective_session::ObjectiveSession;
+use oneiro::input::PictureInput;
 use oneiro::render::Picture;
 
 use crate::context::Context;
 use crate::error::Result;
 use crate::model::LoadedModel;
+use crate::model::logits::LogitNetwork;
 
 /// Runs the network on optimised inputs.
 pub(super) struct Answers<'a> {
-    context: &'a Context,
     model: &'a LoadedModel,
-    session: ObjectiveSession,
-    inputs: Vec<PictureInput>,
+    network: LogitNetwork<'a>,
 }
 
 impl<'a> Answers<'a> {
@@ -28,13 +25,7 @@ impl<'a> Answers<'a> {
         model: &'a LoadedModel,
         size: Option<[usize; 2]>,
     ) -> Result<Self> {
-        let logits = model.model.logits()?;
-        let shapes = model.model.input_shapes(1, size)?;
-        let objectives = [Objective::logit(0)];
-        let session =
-            context.compute(|| ObjectiveSession::new(&model.model, &objectives, &[logits], shapes, false))?;
-        let inputs = PictureInput::used(&model.model, session.inputs())?;
-        Ok(Self { context, model, session, inputs })
+        Ok(Self { model, network: LogitNetwork::of_size(context, model, size)? })
     }
 
     /// The class with the largest logit for pictures rounded to 8 bits, by its name; `None` if an input is
@@ -50,13 +41,8 @@ impl<'a> Answers<'a> {
             (picture.colors().len() == input.extent.channels * input.extent.positions())
                 .then(|| rounded(picture.colors(), bound))
         };
-        let values = self.inputs.iter().map(of).collect::<Option<Vec<_>>>()?;
-        let (session, inputs) = (&mut self.session, &self.inputs);
-        self.context.compute(|| {
-            feed_all(inputs, session, 1, |_, input| &values[input]);
-            session.forward();
-        });
-        let logits = self.session.captured(0).1;
+        let values = self.network.inputs().iter().map(of).collect::<Option<Vec<_>>>()?;
+        let logits = self.network.run(|_, input| &values[input]);
         let best = (0..logits.len()).max_by(|a, b| logits[*a].total_cmp(&logits[*b]).then(b.cmp(a)))?;
         Some(self.model.class_name(best))
     }

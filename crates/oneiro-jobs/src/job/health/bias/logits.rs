@@ -1,51 +1,34 @@
 //! The logits of pictures and clips.
 
-use oneiro::input::{PictureInput, feed_all};
-use oneiro::objective::Objective;
-use oneiro::objective_session::ObjectiveSession;
-use oneiro_net::ValueId;
+use oneiro::input::PictureInput;
 
 use super::shown::Shown;
 use crate::context::Context;
 use crate::error::Result;
 use crate::model::LoadedModel;
+use crate::model::logits::LogitNetwork;
 
 /// A network that computes the logits of its classes for what it is shown.
 pub(super) struct Logits<'a> {
     context: &'a Context,
-    session: ObjectiveSession,
-    inputs: Vec<PictureInput>,
-    batch: usize,
+    network: LogitNetwork<'a>,
 }
 
 impl<'a> Logits<'a> {
     /// # Errors
     /// If the network names no classes, or takes neither photographs nor clips.
     pub(super) fn new(context: &'a Context, model: &LoadedModel) -> Result<Self> {
-        let logits: ValueId = model.model.logits()?;
-        let batch = match model.model.keeps_pictures_apart(&[logits], None) {
+        let batch = match model.model.keeps_pictures_apart(&[model.model.logits()?], None) {
             true if model.takes_clips() => context.threads(),
             true => 4 * context.threads(),
             false => 1,
         };
-        let shapes = model.model.input_shapes(batch, None)?;
-        let photographs = match model.takes_clips() {
-            true => None,
-            false => Some(PictureInput::of_photographs(&model.model, &shapes)?),
-        };
-        let objectives = vec![Objective::logit(0); batch];
-        let session =
-            context.compute(|| ObjectiveSession::new(&model.model, &objectives, &[logits], shapes, false))?;
-        let inputs = match photographs {
-            Some(input) => vec![input],
-            None => PictureInput::used(&model.model, session.inputs())?,
-        };
-        Ok(Self { context, session, inputs, batch })
+        Ok(Self { context, network: LogitNetwork::new(context, model, batch)? })
     }
 
     /// The inputs that are shown something.
     pub(super) fn inputs(&self) -> &[PictureInput] {
-        &self.inputs
+        self.network.inputs()
     }
 
     /// Computes the scores of each picture or clip.
@@ -54,16 +37,11 @@ impl<'a> Logits<'a> {
     /// If the work is cancelled.
     pub(super) fn of(&mut self, pictures: &[Shown]) -> Result<Vec<Scores>> {
         let mut found = Vec::new();
-        for some in pictures.chunks(self.batch) {
+        for some in pictures.chunks(self.network.batch()) {
             self.context.check()?;
-            let (session, inputs, batch) = (&mut self.session, &self.inputs, self.batch);
-            self.context.compute(|| {
-                let shown = |entry: usize| &some[entry.min(some.len() - 1)];
-                feed_all(inputs, session, batch, |entry, input| shown(entry).inputs[input].1.colors());
-                session.forward();
-            });
-            let all = self.session.captured(0).1;
-            let classes = all.len() / self.batch;
+            let classes = self.network.classes();
+            let shown = |entry: usize| &some[entry.min(some.len() - 1)];
+            let all = self.network.run(|entry, input| shown(entry).inputs[input].1.colors());
             found.extend(all.chunks_exact(classes).take(some.len()).map(|l| Scores::new(l.to_vec())));
         }
         Ok(found)

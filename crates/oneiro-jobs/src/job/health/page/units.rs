@@ -6,6 +6,7 @@ use super::SIDE;
 use super::pictures::{Known, Made, beliefs, made};
 use crate::error::Result;
 use crate::job::Run;
+use crate::job::belief::ABOUT;
 use crate::job::crops::Crops;
 use crate::job::figures::with_jpeg;
 use crate::job::health::report::{HealthReport, LayerHealth, UnitHealth};
@@ -22,12 +23,6 @@ const SHOWN: usize = 24;
 const CROPS: usize = 9;
 /// Side of pictures of which two stand side by side, with a gap of four pixels.
 const HALF: usize = (SIDE - 4) / 2;
-
-/// Explains the lines that say whether a picture may be believed.
-pub(super) const ABOUT_BELIEF: &str = "\n\nThe lines \"path\" and \"predictability\" judge the picture, not the filter. Path is low where the picture \
-     excites the filter in another way than images do. Predictability is the share of pairs of images that the nine best images \
-     (natural), or the picture, put into the filter's order; .5 is chance. A filter of noise may score high on both: it has an \
-     order, too.";
 
 /// A unit that is shown.
 struct Shown<'a> {
@@ -137,7 +132,7 @@ pub(super) fn section(
         None => "The picture that was made for the filter.",
     });
     if believed {
-        note.push_str(ABOUT_BELIEF);
+        note.push_str(&format!("\n\n{ABOUT}"));
     }
     if all.len() > figures.len() {
         note.push_str(&format!("\n\nThe {} that are surest are shown.", figures.len()));
