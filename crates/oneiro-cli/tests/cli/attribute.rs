@@ -239,11 +239,6 @@ fn what_cannot_be_attributed_is_said() {
             ("noise that is none", "attribute net.onnx photo.png --noise -1", &["noise is -1"]),
             ("a crop of nothing", "attribute net.onnx photo.png --crop 0", &["--crop 0"]),
             ("crop and whole", "attribute net.onnx photo.png --crop 0.5 --full", &["--crop", "--full"]),
-            (
-                "unit and expression",
-                "attribute net.onnx photo.png --unit class:cat --objective logit(1)",
-                &["--unit", "--objective"],
-            ),
             ("an unknown class", "attribute net.onnx photo.png --unit class:horse", &["horse"]),
             (
                 "a channel out of range",

@@ -273,7 +273,7 @@ fn the_rate_of_a_zoom_can_be_chosen() {
         text_of(&place.path(out)).get("film").unwrap().to_owned()
     };
     assert_eq!(zoom(&[], "usual.apng"), "3 frames of 0.1 s");
-    assert_eq!(zoom(&["--fps", "25"], "fast.apng"), "3 frames of 0.04 s");
+    assert_eq!(zoom(&["--fps", "25"], "fast.apng"), "3 frames at 25 a second");
     assert!(place.succeed(&["again", "fast.apng"]).contains("identical"));
     let outcome = place.run(&["dream", "net.onnx", "photos/cat.png", "--layer", "left.conv", "--fps", "5"]);
     assert!(outcome.stderr.contains("--fps is for --zoom and for videos"), "{}", outcome.stderr);

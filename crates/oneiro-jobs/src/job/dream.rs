@@ -10,6 +10,8 @@ use oneiro_media::{FrameRate, Image, PngText};
 use serde::{Deserialize, Serialize};
 
 use self::frames::{FilmOf, Frames, Pace};
+pub(crate) use self::text::legacy;
+use self::text::{Inputs, Text};
 pub use self::video::{BLEND, DreamtVideo};
 use super::error::JobError;
 use super::film_kind::FilmKind;
@@ -19,7 +21,6 @@ use super::{Job, Place, Role, Run, Sink};
 use crate::context::Context;
 use crate::error::{During as _, Error, Result, Step};
 use crate::model::LoadedModel;
-use crate::numbers::short;
 use crate::provenance::{json, number, required, seal, text_of_model, toml as toml_entry};
 use crate::remark::Remark;
 use crate::source::places::{Places, SourceFile, hash, hashed};
@@ -28,12 +29,11 @@ use crate::tensors::{RawTensor, to_bytes};
 
 mod frames;
 mod motion;
+mod text;
 mod video;
 
 /// Display time of a frame of a zoom, in hundredths of a second.
 const FRAME_TICKS: u16 = 10;
-/// Value of the entry "command" in a dream's metadata.
-const COMMAND: &str = "dream";
 
 /// A dream.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -79,20 +79,6 @@ pub struct DreamJob {
 pub struct DreamReport {
     /// The report on the dream, as a list of one unit.
     pub units: Vec<UnitReport>,
-}
-
-/// The files from which a dream was made, as stored in its metadata.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Inputs {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    image: Option<SourceFile>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    guide: Option<SourceFile>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    guide_layers: Vec<(String, f64)>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    mask: Option<SourceFile>,
 }
 
 impl Job for DreamJob {
@@ -231,34 +217,6 @@ pub fn expression(model: &LoadedModel, text: &str) -> Result<Objective> {
     })
 }
 
-/// Reads a dream of version 0.1.0 from a file of this format. Returns `None` for a picture of another kind.
-pub(crate) fn legacy(text: &PngText, format: FilmKind) -> Result<Option<(DreamJob, Vec<SourceFile>)>> {
-    if text.get("command") != Some(COMMAND) {
-        return Ok(None);
-    }
-    let get = |key: &str| required(text, key);
-    let inputs: Inputs = json("the list of files that it was made from", &get("inputs")?)?;
-    let Inputs { image, guide, guide_layers, mask } = inputs;
-    let sources = [&image, &guide, &mask].into_iter().flatten().cloned().collect();
-    let path = |file: Option<SourceFile>| file.map(|f| f.path);
-    let job = DreamJob {
-        preset: toml_entry("its settings", &get("settings")?)?,
-        unit: get("unit")?,
-        objective: if guide.is_some() { None } else { Some(get("objective")?) },
-        image: path(image),
-        guide: path(guide),
-        guide_layers,
-        mask: path(mask),
-        zoom: text.get("zoom").map(|zoom| toml_entry("its zoom", zoom)).transpose()?,
-        rate: None,
-        film: text.get("film").map(|_| format),
-        video: None,
-        seed: number("its seed", &get("seed")?)?,
-    };
-    job.check().during(|| Step::Settings)?;
-    Ok(Some((job, sources)))
-}
-
 /// Reads an image file, and its hash.
 fn read(name: &str, places: &Places) -> Result<(SourceFile, Image)> {
     let path = places.of(name);
@@ -272,76 +230,6 @@ fn mask_of(image: &Image) -> Image {
     let n = image.height * image.width;
     let data = (0..n).map(|i| (0..3).map(|c| image.data[c * n + i]).sum::<f32>() / 3.0).collect();
     Image { channels: 1, data, ..*image }
-}
-
-/// The metadata of a dream other than its job.
-struct Text<'a> {
-    job: &'a DreamJob,
-    model: &'a LoadedModel,
-    inputs: Inputs,
-    objective: String,
-}
-
-impl Text<'_> {
-    /// Returns the metadata. Without a report, they are those of a film, which begins before the dream has
-    /// ended.
-    fn of(&self, report: Option<&UnitReport>) -> Result<PngText> {
-        let job = self.job;
-        let mut text = text_of_model(self.model)?;
-        text.push("command", COMMAND);
-        text.push("unit", &job.unit);
-        text.push("objective", &self.objective);
-        text.push("inputs", serde_json::to_string(&self.inputs)?);
-        text.push("preset", &job.preset.name);
-        text.push("settings", toml::to_string(&job.preset)?);
-        text.push("seed", job.seed.to_string());
-        if let Some(zoom) = &job.zoom {
-            text.push("zoom", toml::to_string(zoom)?);
-        }
-        match (report, &job.zoom) {
-            (Some(report), _) => {
-                text.push("steps", report.steps.to_string());
-                text.push("value", report.value.to_string());
-                text.push("value-at-start", report.value_at_start.to_string());
-                text.push("value-saved", report.value_saved.to_string());
-            }
-            (None, Some(zoom)) => {
-                let usual = f64::from(FRAME_TICKS) / f64::from(oneiro_media::TICKS_PER_SECOND);
-                let seconds = job.rate.map_or(usual, |rate| 1.0 / rate);
-                text.push("film", format!("{} frames of {} s", zoom.frames, short(seconds)));
-            }
-            (None, None) => {}
-        }
-        Ok(text)
-    }
-
-    /// Returns the report on a dream in this many steps with these values: as optimised, at its start, and as
-    /// saved.
-    fn report(&self, steps: usize, [value, value_at_start, value_saved]: [f64; 3]) -> UnitReport {
-        let job = self.job;
-        UnitReport {
-            unit: job.unit.clone(),
-            objective: self.objective.clone(),
-            start: None,
-            copy: 0,
-            setting: 0,
-            preset: job.preset.name.clone(),
-            seed: job.seed,
-            steps,
-            stop: oneiro::render::Stop::Steps.describe().into(),
-            value,
-            value_at_start,
-            value_saved,
-            kappa: None,
-            gamma: None,
-            shares: Vec::new(),
-            named: None,
-            robustness: None,
-            display: Display::Clip,
-            display_range: None,
-            belief: None,
-        }
-    }
 }
 
 /// Goal, start picture and mask of a dream.

@@ -61,9 +61,9 @@ impl<'a> LogitNetwork<'a> {
         let session =
             context.compute(|| ObjectiveSession::new(&model.model, &objectives, &[logits], shapes, false))?;
         let target = Target { value: logits, view: View::Classes };
-        let values: usize = session.shape_of(target).map_or(0, |shape| shape.iter().product());
+        let classes = session.shape_of(target).map_or(0, |shape| shape.iter().product());
         let inputs = PictureInput::used(&model.model, session.inputs())?;
-        Ok(Self { context, session, inputs, batch, classes: values / batch })
+        Ok(Self { context, session, inputs, batch, classes })
     }
 
     /// The inputs that are shown something.

@@ -47,7 +47,7 @@ mod tests {
 
     #[test]
     fn maps_of_the_same_regions_agree_and_opposite_ones_do_not() {
-        let left: Vec<f32> = (0..196).map(|i| if i % 14 < 7 { 1.0 } else { -1.0 }).collect();
+        let left: Vec<f32> = (0..196).map(|i| if i % 14 < 8 { 1.0 } else { -1.0 }).collect();
         // Differs in every second pixel, but not in the sum of a region.
         let grainy: Vec<f32> =
             left.iter().enumerate().map(|(i, v)| if i % 2 == 0 { 2.0 * v } else { 0.0 }).collect();

@@ -234,7 +234,7 @@ fn a_network_that_takes_one_size_only_gets_it_with_a_word_about_it() {
     let (outcome, sizes) = render(&[]);
     assert_eq!((outcome.code, sizes), (Some(0), [Some((24, 20)); 2]), "{outcome:?}");
     assert!(
-        outcome.stderr.contains("does not accept 128x128") && outcome.stderr.contains("24x20"),
+        outcome.stderr.contains("does not accept pictures of 128x128") && outcome.stderr.contains("24x20"),
         "{outcome:?}"
     );
     assert!(text_of(&place.path("p/class-owl.png")).get("settings").unwrap().contains("size = [24, 20]"));
