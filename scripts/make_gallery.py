@@ -35,8 +35,8 @@ SELECTION_TITLES = {
 RECIPES = [
     ("oneiro", "The default. Lucid's Fourier space, 128 steps at a falling rate, a mirrored edge, rolled textures.", ()),
     ("lucid", "Fourier space, decorrelated colours, Adam, 512 steps.", ()),
-    ("conveiro", "Fourier space without a divisor, wrap-around jitter. Its published gradient "
-     "descent with rate .01 suits other networks, so Adam is used, which Conveiro offers too.", ("--optimizer", "adam", "--size", "160")),
+    ("conveiro", "Fourier space without a divisor, wrap-around jitter. Conveiro offers SGD and "
+     "Adam; this recipe takes Adam.", ("--optimizer", "adam", "--size", "160")),
     ("mahendran16", "A natural pre-image of the unit: bounded, smooth pixels. â, the largest activation, is set.",
      ("--set", "max_activation=8")),
     ("mahendran15", "The first version: plain momentum, no jitter.", ("--set", "max_activation=2")),

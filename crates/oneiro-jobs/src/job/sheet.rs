@@ -5,7 +5,6 @@ pub mod layout;
 mod made;
 pub(crate) mod text;
 
-use oneiro::objective::Objective;
 use serde::{Deserialize, Serialize};
 
 use self::layout::{LayoutRow, Measure, SheetLayout, SheetPhoto};
