@@ -161,7 +161,9 @@ impl Section {
         let column =
             self.figures.iter().map(|figure| figure.width).max().unwrap_or(0).clamp(narrowest, widest);
         let abreast = self.abreast.max(1);
-        writeln!(out, "<div class=\"grid\" style=\"--column: {}px\">", column * abreast)?;
+        let is_wide = |figure: &Figure| 10 * figure.width > 13 * figure.height;
+        let wide = if self.figures.iter().any(is_wide) { " wide" } else { "" };
+        writeln!(out, "<div class=\"grid{wide}\" style=\"--column: {}px\">", column * abreast)?;
         for group in self.figures.chunks(abreast) {
             if abreast > 1 {
                 writeln!(out, "<div class=\"group\" style=\"--abreast: {abreast}\">")?;
@@ -314,6 +316,16 @@ mod tests {
         assert_eq!(html(2).matches("class=\"group\"").count(), 2);
         assert!(html(2).contains("--column: 280px") && html(2).contains("--abreast: 2"));
         assert!(!html(0).contains("class=\"group\"") && html(1).contains("--column: 140px"));
+    }
+
+    #[test]
+    fn wide_pictures_have_the_whole_width_of_a_phone() {
+        let html = |width| {
+            let figure = Figure { width, height: 100, ..Figure::default() };
+            let section = Section { figures: vec![figure], ..Section::default() };
+            Page { sections: vec![section], ..Page::default() }.to_html()
+        };
+        assert!(html(200).contains("class=\"grid wide\"") && html(100).contains("class=\"grid\""));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use oneiro_jobs::files::check_writable;
 use oneiro_jobs::job::render::Setting;
 
 use crate::args::assignment::with_setting;
+use crate::args::size::parse_size;
 use crate::collisions;
 use crate::context::Context;
 
@@ -23,7 +24,7 @@ Examples:
   oneiro again flow.mp4 --image videos/bikes.mp4            # and so does the video
   oneiro again unit.png --model finetuned.onnx --any-model  # the same settings, another network
   oneiro again unit.png --steps 512 --out longer.png        # all as it was but for the steps
-  oneiro again unit.png --set param.fourier.decay=1.5 --seed 7
+  oneiro again unit.png --set optimizer.learning_rate=0.1 --size 192 --seed 7
 
 The bytes are the same with the same version and kernel family (`oneiro info` prints both). The model's file has to be
 the same, wherever it lies; its card and every flag do not matter, as the picture holds all settings. The same holds for
@@ -52,6 +53,9 @@ pub struct Args {
     /// Change the number of steps of the optimiser, like --set steps=N
     #[arg(long, allow_negative_numbers = true, value_name = "N")]
     steps: Option<usize>,
+    /// Change the size of the picture, like --set size=N
+    #[arg(long, allow_negative_numbers = true, value_parser = parse_size, value_name = "N|HxW")]
+    size: Option<[usize; 2]>,
     /// Change the seed of all random numbers
     #[arg(long, allow_negative_numbers = true, value_name = "SEED")]
     seed: Option<u64>,
@@ -89,7 +93,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     } else {
         let how = match difference {
             Some(difference) => difference.describe(&args.picture, again.is_film()),
-            None => format!("made as {}, but for the settings that were changed", args.picture.display()),
+            None => format!("made as {}, but for what was changed", args.picture.display()),
         };
         context.print(&format!("written to {}: {how}", out.display()))?;
     }
@@ -99,7 +103,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
 impl Args {
     /// Whether any setting is to be changed.
     fn changes(&self) -> bool {
-        !self.set.is_empty() || self.steps.is_some() || self.seed.is_some()
+        !self.set.is_empty() || self.steps.is_some() || self.size.is_some() || self.seed.is_some()
     }
 
     /// Returns the preset and seed with the changed settings.
@@ -109,6 +113,10 @@ impl Args {
             changed.preset = with_setting(&changed.preset, assignment)?;
         }
         changed.preset.steps = self.steps.unwrap_or(changed.preset.steps);
+        if self.size.is_some() {
+            let preset = &mut changed.preset;
+            *(if preset.picture.is_some() { &mut preset.picture } else { &mut preset.size }) = self.size;
+        }
         changed.seed = self.seed.unwrap_or(changed.seed);
         Ok(changed)
     }

@@ -74,7 +74,8 @@ pub struct Args {
     /// Deviation of their noise, as a share of the image's range [default: 0.15]
     #[arg(long, allow_negative_numbers = true, value_name = "SHARE")]
     noise: Option<f64>,
-    /// Size of the occluding window in pixels [default: an eighth of the image's, a quarter of a clip's]
+    /// Size of the occluding window in pixels [default: an eighth of the image's side or a quarter of a
+    /// clip's, as two halves that are rounded up: 30 of 227]
     #[arg(long, allow_negative_numbers = true, value_name = "N|HxW", value_parser = parse_size)]
     window: Option<[usize; 2]>,
     /// Frames, or flow fields, of the occluding window [default: a quarter of the clip's]

@@ -63,8 +63,11 @@ pub struct Args {
     #[arg(long, default_value_t = 5, allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..))]
     top: u16,
     /// Share of the scaled image's shorter side that the crop keeps
-    #[arg(long, allow_negative_numbers = true, value_name = "FRACTION")]
+    #[arg(long, allow_negative_numbers = true, value_name = "FRACTION", conflicts_with = "full")]
     crop: Option<f64>,
+    /// Show the network whole images, squeezed to its size
+    #[arg(long)]
+    full: bool,
     /// Exit with 3 if this holds: 'right<90%' (of all images of known class), 'each<50%' (of the images of
     /// any class folder) or 'images<20' (of known class); may be given several times
     #[arg(long, value_name = "CONDITION")]
@@ -108,13 +111,16 @@ impl Table {
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let top = usize::from(args.top);
     // Checks the settings before the model is read, which takes longer.
-    ClassificationJob { photos: Vec::new(), top, crop: args.crop }.check()?;
+    ClassificationJob { photos: Vec::new(), top, crop: args.crop, full: args.full }.check()?;
     let sampling = args.clips.sampling(args.crop)?;
     let table = args.confusion.as_deref().map(|path| anyhow::Ok((Table::of(path)?, path))).transpose()?;
     if let Some((_, path)) = table {
         files::check_writable(path)?;
     }
     let model = model::load(context, &args.model)?;
+    if args.full && model.takes_clips() {
+        bail!("--full is for networks of images, and {} takes clips or optical flow", model.source);
+    }
     let (classified, noun, count) = if model.takes_clips() {
         let clips = find_clips(&args.images, &args.flow.source())?;
         let job = ClipClassificationJob { clips, top, sampling };
@@ -123,7 +129,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     } else {
         args.clips.refuse(&model)?;
         args.flow.refuse(&model)?;
-        let job = ClassificationJob { photos: find_photos(&args.images)?, top, crop: args.crop };
+        let photos = find_photos(&args.images)?;
+        let job = ClassificationJob { photos, top, crop: args.crop, full: args.full };
         let classified = job.run(&Run::new(&model, context), &mut Kept::default())?;
         (classified, "images", job.photos.len())
     };

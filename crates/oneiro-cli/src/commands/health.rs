@@ -244,5 +244,10 @@ fn print(context: &Context, report: &HealthReport) -> Result<()> {
     for line in &report.not_judged {
         context.print(&format!("not judged: {line}"))?;
     }
+    for verdict in Verdict::ALL {
+        if verdict != Verdict::Healthy && report.count(verdict) > 0 {
+            context.print(&format!("what to do: {}", verdict.advice()))?;
+        }
+    }
     Ok(())
 }

@@ -65,8 +65,8 @@ pub struct Args {
     /// Classes by name or index: goldfish, goldfish,zebra, 0-9, or all; may be repeated, all in one row
     #[arg(long = "class", value_name = "NAMES", value_parser = UnitList::parse_classes)]
     classes: Vec<UnitList>,
-    /// Draw the kernels (weights) of a first layer instead of optimised pictures; --units chooses channels
-    /// [default: all]
+    /// Draw the kernels (weights) of a first layer, on a sheet of their own without optimised pictures;
+    /// --units chooses channels [default: all]
     #[arg(
         long,
         value_name = "LAYER",

@@ -39,7 +39,7 @@ Examples:
   oneiro units photos.scan fire8:12                         # one unit: its images, its classes, its statistics
   oneiro units photos.scan fire8:12 --out unit.png          # as a picture; --html unit.html as a page
   oneiro units photos.scan class:tabby
-  oneiro units photos.scan fire8:12 --drivers               # the units before that make it, the classes it speaks for
+  oneiro units photos.scan fire8:12 --drivers               # the units before that make it, what it adds to classes
   oneiro units photos.scan fire8:12 --heat --out unit.png   # where in its best images it answers
   oneiro units photos.scan --layer fire8 --groups --html groups.html
   oneiro units photos.scan --spectra --out spectra.png      # detail with depth
@@ -65,9 +65,9 @@ pub struct Args {
     /// Where fewer are listed than there are (--top), those are listed that come first in this order
     #[arg(long, value_enum, default_value_t = Sort::Max, conflicts_with = "units")]
     sort: Sort,
-    /// Units of a table at most; all with --json [default: 20]
-    #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    top: Option<u16>,
+    /// Units of a table at most, or all; all with --json [default: 20]
+    #[arg(long, allow_negative_numbers = true, value_name = "N|all", value_parser = top)]
+    top: Option<usize>,
     /// Examples of each list in a picture or page; best images of a unit that --drivers looks at
     #[arg(long, default_value_t = 9, allow_negative_numbers = true, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=100))]
     examples: u8,
@@ -84,7 +84,8 @@ pub struct Args {
     /// (docs/belief.md). Takes some seconds a unit
     #[arg(long, requires = "render", conflicts_with_all = ["groups", "spectra"])]
     belief: bool,
-    /// Say what drives the unit, and which classes it feeds, over its best images (--examples); with --out
+    /// Say what drives the unit, and what it adds to the scores of the classes that its best images
+    /// (--examples) are named as, and of those with the largest mean scores; with --out
     /// or --html show these units, too
     #[arg(long)]
     drivers: bool,
@@ -109,6 +110,9 @@ pub struct Args {
     json: bool,
 }
 
+/// Images of a class below which its mean answer is hardly known.
+const FEW_IMAGES: usize = 5;
+
 /// The quantity by which units are ordered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Sort {
@@ -120,6 +124,15 @@ enum Sort {
     Selectivity,
 }
 
+/// Parses a number of units, or `all`.
+fn top(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count) if count > 0 => Ok(count),
+        _ if text == "all" => Ok(usize::MAX),
+        _ => Err("a number from 1 on, or all, is needed".to_owned()),
+    }
+}
+
 impl Args {
     /// Returns the folder of the scanned images, if `--images` names one because they have moved.
     fn images(&self) -> Option<String> {
@@ -128,7 +141,7 @@ impl Args {
 
     /// Returns how many units are listed among a unit's drivers.
     fn contributions(&self) -> usize {
-        self.top.map_or(DEFAULT_CONTRIBUTIONS, usize::from)
+        self.top.unwrap_or(DEFAULT_CONTRIBUTIONS)
     }
 }
 
@@ -272,6 +285,12 @@ fn chosen<'a>(context: &Context, args: &Args, scan: &'a ScanFile) -> Result<Vec<
     if !args.units.is_empty() || args.layer.is_none() && args.class.is_none() {
         return Ok(chosen);
     }
+    let most = scan.classes()?.iter().map(|class| class.images).max().unwrap_or(0);
+    if args.sort == Sort::Selectivity && (1..FEW_IMAGES).contains(&most) {
+        context.note(&format!(
+            "the scan has at most {most} images of a class: selectivity says little with fewer than {FEW_IMAGES}"
+        ));
+    }
     let class = args.class.as_deref().map(|class| scan.class(class)).transpose()?.map(|(class, _)| class);
     let layers: Vec<&LayerRecord> = match &args.layer {
         Some(layer) => {
@@ -284,7 +303,7 @@ fn chosen<'a>(context: &Context, args: &Args, scan: &'a ScanFile) -> Result<Vec<
     // If several layers are listed, each shows only its strongest unit; a single layer shows several units.
     let wanted = match (&args.layer, args.top) {
         (None, None) => 1,
-        (_, Some(top)) => usize::from(top),
+        (_, Some(top)) => top,
         (Some(_), None) if args.json => usize::MAX,
         (Some(_), None) => DEFAULT_ROWS,
     };

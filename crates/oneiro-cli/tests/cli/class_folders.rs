@@ -87,6 +87,9 @@ fn conditions_on_class_folders_decide_the_exit_code_and_the_matrix_is_written() 
         assert!(outcome.stderr.contains(says), "{}", outcome.stderr);
     }
     place.write("one.png", picture(24, 24));
+    place.write("wide.png", picture(48, 24));
+    let shown = place.json(&["classify", "net.onnx", "wide.png", "--full", "--json"])[0]["shown"].clone();
+    assert_eq!(shown, serde_json::json!({ "from": [24, 48], "resized": [24, 24] }));
     let outcome = place.run(&["classify", "net.onnx", "one.png", "--fail-on", "right<90%"]);
     assert_eq!(outcome.code, Some(1), "{outcome:?}");
     assert!(outcome.stderr.contains("no image lies in a folder"), "{}", outcome.stderr);

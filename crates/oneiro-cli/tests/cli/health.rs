@@ -89,7 +89,7 @@ fn a_condition_that_holds_is_exit_code_3() {
     let place = place();
     let outcome = place.run(&["health", "net.onnx", "photos", "--fail-on", "dead>5%"]);
     assert_eq!(outcome.code, Some(3), "{}", outcome.stderr);
-    assert!(outcome.stderr.contains("dead>5% holds: 1 of 10 filters"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("failed, as dead>5%: 1 of 10 filters"), "{}", outcome.stderr);
     let outcome = place.run(&["health", "net.onnx", "photos", "--fail-on", "dead>1"]);
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
     assert!(outcome.stderr.contains("dead>1 does not hold"), "{}", outcome.stderr);

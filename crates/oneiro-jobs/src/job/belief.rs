@@ -26,7 +26,7 @@ pub use examples::WANTED_EXAMPLES;
 
 /// Lines into which a line of a caption wraps at most: as many as the longest of these measures takes in a
 /// cell of 128 pixels.
-pub(crate) const CAPTION_LINES: usize = 6;
+pub(crate) const CAPTION_LINES: usize = 8;
 /// Decimals of a path at most.
 const MOST_DECIMALS: usize = 4;
 /// Units that a sentence names at most.
@@ -115,15 +115,30 @@ impl Predictability {
 }
 
 /// Explains the lines of captions on pages.
-pub(crate) const ABOUT: &str = "The lines \"path\" and \"predictability\" judge the picture, not the filter. Path is low where the picture \
+pub(crate) const ABOUT: &str = "The first line is the conclusion. The lines \"path\" and \"predictability\" judge the picture, not the filter. Path is low where the picture \
      excites the filter in another way than images do. Predictability is the share of pairs of images that the nine best images \
      (natural), or the picture, put into the filter's order; .5 is chance. A filter of noise may score high on both: it has an \
      order, too.";
 
 impl Belief {
-    /// The measures in lines of a caption.
+    /// Returns what follows from both measures, if both were taken.
+    pub fn conclusion(&self) -> Option<&'static str> {
+        let found = self.predictability.as_ref()?;
+        let (natural, picture) = (found.natural_standing, found.synthetic_standing?);
+        let above = Standing::AboveChance;
+        Some(match (self.path_flagged?, natural == above, picture == above) {
+            (false, true, true) => "shows what the images show",
+            (false, true, false) => "unlike the images: go by them",
+            (true, true, true) => "reached otherwise than images: not to be used",
+            (true, true, false) => "shows something else: not to be used",
+            (false, false, _) => "images have no likeness: go by them",
+            (true, false, _) => "reached otherwise than images: not to be used",
+        })
+    }
+
+    /// The conclusion and the measures in lines of a caption.
     pub fn lines(&self) -> Vec<String> {
-        let mut lines = Vec::new();
+        let mut lines: Vec<String> = self.conclusion().into_iter().map(str::to_owned).collect();
         if let Some(path) = self.path {
             let warning = if self.path_flagged == Some(true) { ", not as natural images" } else { "" };
             let threshold = short(self.path_threshold, 2);
@@ -370,6 +385,7 @@ mod tests {
             predictability: Some(Predictability::new(0.9, Some(0.801), 23)),
         };
         let lines = [
+            "shows what the images show",
             "path .83 (honest units: above .4)",
             "predictability .90 natural, .80 picture (chance .33 to .67)",
         ];
@@ -390,6 +406,24 @@ mod tests {
         assert_eq!(doubtful.pairs, 529);
         let equal = Belief { path: Some(0.4), ..nothing };
         assert_eq!(equal.lines(), ["path .4000 (honest units: above .4)"]);
+    }
+
+    #[test]
+    fn a_conclusion_needs_both_measures() {
+        let of = |flagged: bool, natural: f64, picture: f64| Belief {
+            path: Some(0.5),
+            path_threshold: 0.45,
+            path_flagged: Some(flagged),
+            predictability: Some(Predictability::new(natural, Some(picture), 23)),
+        };
+        let said = |belief: Belief| belief.conclusion().unwrap_or("nothing");
+        assert_eq!(said(of(false, 0.9, 0.9)), "shows what the images show");
+        assert!(said(of(false, 0.9, 0.5)).starts_with("unlike the images"));
+        assert!(said(of(true, 0.9, 0.9)).starts_with("reached otherwise"));
+        assert!(said(of(true, 0.9, 0.2)).starts_with("shows something else"));
+        assert!(said(of(false, 0.5, 0.9)).starts_with("images have no likeness"));
+        assert_eq!(said(Belief { path_flagged: None, ..of(false, 0.9, 0.9) }), "nothing");
+        assert_eq!(said(Belief { predictability: None, ..of(false, 0.9, 0.9) }), "nothing");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::error::{During as _, Result, Step};
 use crate::model::LoadedModel;
 use crate::model::logits::LogitNetwork;
 use crate::remark::ClassRemark;
-use crate::source::framing::{Framing, check_crop, framed};
+use crate::source::framing::{Framing, check_crop, framed, squeezed};
 use crate::task::Task;
 
 pub mod clips;
@@ -34,6 +34,9 @@ pub struct ClassificationJob {
     /// a share, [`framed`] uses its default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crop: Option<f64>,
+    /// Whether the network sees the whole photo, resized without keeping its aspect ratio, instead of a crop.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub full: bool,
 }
 
 /// A predicted class.
@@ -156,8 +159,11 @@ impl ClassificationJob {
     fn framed(&self, photo: &Photo, size: [usize; 2]) -> Result<(Image, Framing)> {
         let bytes = oneiro_media::read_bytes(&photo.file)?;
         let (image, on_black) = oneiro_media::decode_image_on_black(&bytes, &photo.file)?;
-        let (image, framing) =
-            framed(&image, size, self.crop).during(|| Step::Scale { path: photo.file.clone() })?;
+        let framed = match self.full {
+            true => squeezed(&image, size),
+            false => framed(&image, size, self.crop),
+        };
+        let (image, framing) = framed.during(|| Step::Scale { path: photo.file.clone() })?;
         Ok((image, framing.on_black(on_black)))
     }
 }

@@ -30,8 +30,8 @@ mod to_classes;
 
 pub(crate) use to_classes::{ToClasses, to_classes};
 
-/// The number of classes for which a unit's contribution is computed: those with the largest mean logits over
-/// the unit's examples.
+/// The number of classes with the largest mean logits over the unit's examples for which its contribution is
+/// computed, beside the classes that the examples are named.
 const CANDIDATES: usize = 10;
 
 /// The contributions to a unit of a scan and the unit's contributions to classes, over the images that excite
@@ -96,8 +96,8 @@ pub struct ContributionsReport {
     /// Whether `rest` is the unit's bias. It counts as such if it is the same number for all of two or more
     /// images.
     pub is_bias: bool,
-    /// The unit's contributions to the logits of classes. The classes are chosen among the ten with the
-    /// largest logits for the example images.
+    /// The unit's contributions to the logits of classes, largest first. The classes are those that the
+    /// example images are named, and the ten with the largest mean logits for these images.
     pub feeds: Vec<Contribution>,
 }
 
@@ -318,31 +318,34 @@ impl<'a> Asked<'a> {
         direct
     }
 
-    /// Returns the unit's contributions to the logits of those classes that have the largest logits for the
-    /// example images. Classes are given by index.
+    /// Returns the unit's largest contributions to the logits of the classes that the example images are
+    /// named, and of those with the largest mean logits. Classes are given by index.
     fn to_classes(&self, top: usize) -> Result<Vec<Contribution>> {
         if self.model.model.logits().is_err() {
             return Ok(Vec::new());
         }
         let mut network = LogitNetwork::new(self.run.context, self.model, 1)?;
         let mut sums: Vec<f64> = Vec::new();
+        let mut candidates: BTreeSet<usize> = BTreeSet::new();
         for picture in &self.pictures {
             let scores = network.run(|_, _| picture.colors());
+            let by_score = |a: &usize, b: &usize| scores[*a].total_cmp(&scores[*b]).then(b.cmp(a));
+            candidates.extend((0..scores.len()).max_by(by_score));
             sums.resize(scores.len(), 0.0);
             sums.iter_mut().zip(scores).for_each(|(sum, score)| *sum += f64::from(*score));
         }
         let mut order: Vec<usize> = (0..sums.len()).collect();
         order.sort_by(|&a, &b| sums[b].total_cmp(&sums[a]).then(a.cmp(&b)));
-        order.truncate(CANDIDATES);
+        candidates.extend(order.into_iter().take(CANDIDATES));
         let mut feeds = Vec::new();
-        for class in order {
+        for class in candidates {
             let entries: Vec<(usize, Objective)> =
                 (0..self.pictures.len()).map(|i| (i, Objective::logit(class))).collect();
             let products = self.products(&self.model.model, self.layer.value, &entries)?;
             let own = products.iter().map(|of| of[self.channel]).sum::<f64>() / products.len() as f64;
             feeds.push(Contribution { unit: String::new(), channel: class, value: own });
         }
-        feeds.sort_by(|a, b| b.value.total_cmp(&a.value));
+        feeds.sort_by(|a, b| b.value.total_cmp(&a.value).then(a.channel.cmp(&b.channel)));
         feeds.truncate(top);
         Ok(feeds)
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use oneiro_media::{Image, MediaError};
+use oneiro_media::{Filter, Image, MediaError};
 use serde::Serialize;
 
 use crate::context::Context;
@@ -121,6 +121,13 @@ pub fn framed(image: &Image, size: [usize; 2], crop: Option<f64>) -> Result<(Ima
     let fraction = kept_share(from, size, crop);
     let image = oneiro_media::classify_crop(image, size[0], size[1], fraction)?;
     Ok((image, Framing::new(from, size, fraction)))
+}
+
+/// Resizes a whole photo to a network's input size without keeping its aspect ratio.
+pub fn squeezed(image: &Image, size: [usize; 2]) -> Result<(Image, Framing), MediaError> {
+    let from = [image.height, image.width];
+    let image = oneiro_media::resize(image, size[0], size[1], Filter::Triangle)?;
+    Ok((image, Framing::squeezed(from, size)))
 }
 
 /// Returns the share of the scaled picture's shorter side that [`framed`] keeps of a picture of size `from`.

@@ -63,6 +63,24 @@ pub enum StoreError {
         /// The requested channel.
         channel: usize,
     },
+    /// The requested channel is beyond the channels of a layer that a scanned layer joins with others.
+    #[error(
+        "layer \"{form}\" has {channels} channels, 0 to {}, which are {first} to {} of \"{layer}\"; there is no channel {channel}",
+        channels - 1,
+        first + channels - 1
+    )]
+    FormChannel {
+        /// The layer's name as requested.
+        form: String,
+        /// Name of the scanned layer.
+        layer: String,
+        /// The channel of the scanned layer that is the requested layer's first.
+        first: usize,
+        /// Number of channels of the requested layer.
+        channels: usize,
+        /// The requested channel.
+        channel: usize,
+    },
     /// The data set does not have a class.
     #[error("the scanned images have no class \"{name}\"; {}", known_said(known))]
     Class {

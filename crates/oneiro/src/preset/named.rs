@@ -15,11 +15,11 @@ const LUCID_STEPS: usize = 512;
 /// Lucid's default learning rate for Adam.
 const LUCID_RATE: f32 = 0.05;
 /// Steps, views in each step, rate and decay of the default preset. They were chosen by trials; see
-/// docs/presets.md. Two views halve the noise of the transforms, which a large rate would turn into grain.
-/// The decay keeps colours in larger patches.
+/// docs/presets.md. Three views average the noise of the transforms, which a large rate would turn into
+/// grain. The decay keeps colours in larger patches.
 const DEFAULT_STEPS: usize = 128;
-const DEFAULT_VIEWS: usize = 2;
-const DEFAULT_RATE: f32 = 0.12;
+const DEFAULT_VIEWS: usize = 3;
+const DEFAULT_RATE: f32 = 0.09;
 const DEFAULT_DECAY: f32 = 1.1;
 /// Side in pixels of the canvas in Conveiro's method CDFS.
 const CONVEIRO_SIZE: usize = 224;
@@ -127,7 +127,7 @@ impl Preset {
     }
 
     /// The default preset: Lucid's Fourier space with a quarter of its steps. The rate falls to zero. The
-    /// transforms are wider and mirror the picture beyond its border; textures are rolled.
+    /// transforms are wider, add noise, and mirror the picture beyond its border; textures are rolled.
     pub fn oneiro() -> Self {
         let adam = OptimizerSpec::adam(DEFAULT_RATE);
         Self {

@@ -15,9 +15,12 @@ const MACO_HORAMA_NOISE: f64 = 0.05;
 const GRID_PAD: Length = Length::Pixels(12);
 const GRID_JITTER: Length = Length::Pixels(6);
 
-/// Mirrored border of the default preset. It is wider than jitter, scaling and rotation together need, so
-/// that no view shows the fill colour. Jitter is in percent of the side. All are oneiro's choices.
-const DEFAULT_PAD: Length = Length::Percent(25.0);
+/// Mirrored border of the default preset, as wide as the first jitter. Rotated and reduced views show some
+/// fill colour in their corners, as a rotated picture does: a wider border costs a twentieth of what the
+/// picture keeps when it is turned. Jitter is in percent of the side. All are oneiro's choices.
+const DEFAULT_PAD: Length = Length::Percent(6.0);
+/// Standard deviation of the default preset's noise, in display units. It keeps grain out of the picture.
+const DEFAULT_NOISE: f64 = 0.02;
 const DEFAULT_JITTERS: [Length; 2] = [Length::Percent(6.0), Length::Percent(3.0)];
 /// Scales and angles of the default preset. They include scale 1 and angle 0, as otherwise no step would see
 /// pixels without interpolation blur.
@@ -53,7 +56,7 @@ impl Chain {
     }
 
     /// Returns the default preset's transforms: textures rolled by any amount, a mirrored border, jitter,
-    /// scaling by up to 12 %, rotation by up to 14°.
+    /// scaling by up to 12 %, rotation by up to 14°, noise.
     pub fn oneiro() -> Chain {
         let [wide, narrow] = DEFAULT_JITTERS;
         Chain::new(vec![
@@ -63,6 +66,7 @@ impl Chain {
             Transform::Scale(Values::List(DEFAULT_SCALES.into())),
             Transform::Rotate(Values::List(DEFAULT_DEGREES.into())),
             Transform::Jitter(narrow),
+            Transform::Noise(Values::List(vec![DEFAULT_NOISE])),
         ])
     }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use oneiro::attribution::{Attribution, AttributionTarget, Method, Summary, attribute, top_class};
-use oneiro_media::{Image, MediaError};
+use oneiro_media::Image;
 
 use super::asked::{Asked, Explained};
 use super::cautions::{Drawn, say_no_relus, say_yes_or_no, warn_of_disagreement};
@@ -14,7 +14,7 @@ use crate::job::error::JobError;
 use crate::model::LoadedModel;
 use crate::model::health::broken_weights;
 use crate::remark::ResultRemark;
-use crate::source::framing::{Framing, framed};
+use crate::source::framing::{Framing, framed, squeezed};
 use crate::source::places::hash;
 use crate::task::Task;
 
@@ -46,13 +46,9 @@ impl InputImage {
 
     /// Returns the part of the image that the network reads.
     fn framed(&self, size: [usize; 2], recipe: &AttributionSettings) -> Result<(Image, Framing)> {
-        let Image { height, width, .. } = self.image;
-        let framed = if recipe.full {
-            oneiro_media::resize(&self.image, size[0], size[1], oneiro_media::Filter::Triangle)
-                .map(|shown| (shown, Framing::squeezed([height, width], size)))
-                .map_err(MediaError::from)
-        } else {
-            framed(&self.image, size, recipe.crop)
+        let framed = match recipe.full {
+            true => squeezed(&self.image, size),
+            false => framed(&self.image, size, recipe.crop),
         };
         framed.during(|| Step::Scale { path: self.file.clone() })
     }

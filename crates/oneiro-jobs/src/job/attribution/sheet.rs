@@ -21,6 +21,8 @@ const COLUMNS: usize = 7;
 const WIDTH: usize = 192;
 /// Width of a cell, wide enough for captions.
 const CELL_WIDTH: usize = 224;
+/// Lines into which a line of a caption wraps at most, such as an expression.
+const CAPTION_LINES: usize = 3;
 
 /// Returns the sheet as a PNG with metadata.
 pub(super) fn sheet(
@@ -33,7 +35,8 @@ pub(super) fn sheet(
         .title(&recipe.title)
         .subtitle("red adds to the value, blue takes from it; maps without a sign run from black to yellow")
         .zoom((WIDTH / widest).max(1))
-        .min_cell_width(CELL_WIDTH);
+        .min_cell_width(CELL_WIDTH)
+        .caption_lines(CAPTION_LINES);
     for row in rows {
         let photo = Cell::new(row.shown.clone())
             .caption(file_name(&row.report.file))

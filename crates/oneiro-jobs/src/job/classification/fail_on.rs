@@ -67,7 +67,7 @@ impl FailOn {
         };
         let bound = if self.what == What::Images { self.bound } else { 100.0 * self.bound };
         let holds = percent_or_count < bound || self.or_equal && percent_or_count == bound;
-        Ok(holds.then(|| format!("{self} holds: {said}")))
+        Ok(holds.then(|| format!("failed, as {self}: {said}")))
     }
 }
 
@@ -135,7 +135,7 @@ mod tests {
         assert_eq!(holds("right<75%"), None);
         assert!(holds("right<=75%").unwrap().contains("15 of 20 images are named rightly, 75.0 %"));
         assert_eq!(holds("each<50%"), None);
-        assert!(holds("each<.51").unwrap().starts_with("each<51% holds: of dog, 5 of 10"));
+        assert!(holds("each<.51").unwrap().starts_with("failed, as each<51%: of dog, 5 of 10"));
         assert_eq!(holds("images<20"), None);
         assert!(holds("images<21").is_some());
     }

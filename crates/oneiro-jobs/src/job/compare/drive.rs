@@ -18,7 +18,7 @@ const MATTERS: f64 = 0.1;
 /// Units of each list.
 const LISTED: usize = 6;
 /// Side of a unit's crops as they are drawn together.
-const CROPS: usize = 193;
+const CROPS: usize = 289;
 
 /// What is said of both differences and of the units that raise both.
 const NOTES: [&str; 3] = [

@@ -113,7 +113,7 @@ impl FailOn {
         };
         let beyond = if self.what == What::Right { number < self.bound } else { number > self.bound };
         let holds = beyond || self.or_equal && number == self.bound;
-        Ok(holds.then(|| format!("{self} holds: {said}")))
+        Ok(holds.then(|| format!("failed, as {self}: {said}")))
     }
 }
 
@@ -194,13 +194,13 @@ mod tests {
     #[test]
     fn conditions_hold_or_not() {
         let holds = |text: &str| text.parse::<FailOn>().unwrap().holds(&counted()).unwrap();
-        assert_eq!(holds("dead>5%").unwrap(), "dead>5% holds: 1 of 4 filters, 25.0 %");
+        assert_eq!(holds("dead>5%").unwrap(), "failed, as dead>5%: 1 of 4 filters, 25.0 %");
         assert_eq!(holds("dead > 25 %"), None);
         assert!(holds("dead>=25%").is_some());
         assert!(holds("unhealthy>1").unwrap().contains("2 of 4"));
         assert_eq!(holds("duplicate>0"), None);
         assert!(holds("healthy>=2").is_some());
-        assert_eq!(holds("suspicion>=0.5").unwrap(), "suspicion>=0.5 holds: 0.62 of class triangle");
+        assert_eq!(holds("suspicion>=0.5").unwrap(), "failed, as suspicion>=0.5: 0.62 of class triangle");
         assert_eq!(holds("suspicion>0.625"), None);
         assert!(holds("right<90%").unwrap().contains("30 of 40 images are named rightly, 75.0 %"));
         assert!(holds("right<=0.75").is_some());

@@ -38,6 +38,31 @@ impl Verdict {
             Self::Healthy => "healthy",
         }
     }
+
+    /// What a verdict means for the network, and what one does about it.
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::Dead => {
+                "Dead filters are never active, so nothing behind them depends on them, and no gradient reaches them. Remove them, or \
+                 start them anew. Many of them speak of a learning rate that was too large or of biases that fell too far."
+            }
+            Self::AlwaysOn => {
+                "Filters that are always on never cross the threshold of their activation function, so they are linear functions of \
+                 their input and select nothing. Start them anew, or lower their bias and train on."
+            }
+            Self::Noise => {
+                "Filters that chase noise answer unordered pixels rather than the patterns of pictures. They carry little of the \
+                 picture and make the network sensitive to noise. Start them anew; more data, augmentation or weight decay keep them away. Below some 70 % \
+                 a verdict is a guess: look at the images that excite the filter before you give it up."
+            }
+            Self::Duplicate => {
+                "Duplicates equal another filter of their layer up to a factor, so one of the two is wasted. Remove it and add its \
+                 weights in the next layer, times the factor, to the other's; or start it anew. They are equal on these images: \
+                 elsewhere they may differ."
+            }
+            Self::Healthy => "",
+        }
+    }
 }
 
 /// What a scan knows of a unit behind its activation function.

@@ -6,31 +6,6 @@ use super::report::UnitHealth;
 use super::verdict::Verdict;
 use crate::numbers::short;
 
-/// What a verdict means for the network, and what one does about it.
-pub(super) fn advice(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Dead => {
-            "Dead filters are never active, so nothing behind them depends on them, and no gradient reaches them. Remove them, or \
-             start them anew. Many of them speak of a learning rate that was too large or of biases that fell too far."
-        }
-        Verdict::AlwaysOn => {
-            "Filters that are always on never cross the threshold of their activation function, so they are linear functions of \
-             their input and select nothing. Start them anew, or lower their bias and train on."
-        }
-        Verdict::Noise => {
-            "Filters that chase noise answer unordered pixels rather than the patterns of pictures. They carry little of the \
-             picture and make the network sensitive to noise. Start them anew; more data, augmentation or weight decay keep them away. Below some 70 % \
-             a verdict is a guess: look at the images that excite the filter before you give it up."
-        }
-        Verdict::Duplicate => {
-            "Duplicates equal another filter of their layer up to a factor, so one of the two is wasted. Remove it and add its \
-             weights in the next layer, times the factor, to the other's; or start it anew. They are equal on these images: \
-             elsewhere they may differ."
-        }
-        Verdict::Healthy => "",
-    }
-}
-
 /// Why a unit has its verdict, in a sentence with its numbers; empty for a healthy one.
 pub(super) fn reason(unit: &UnitHealth) -> String {
     let number = |name: &str| unit.evidence.get(name).and_then(Value::as_f64);

@@ -77,6 +77,13 @@ impl ScanFile {
             _ => return Err(bad(String::new()).into()),
         };
         let named = self.layer(&name)?;
+        if let Some(first) = named.form {
+            let channels = named.layer.first_behind(first) - first;
+            if channel >= channels {
+                let layer = named.layer.name.clone();
+                return Err(StoreError::FormChannel { form: name, layer, first, channels, channel }.into());
+            }
+        }
         Ok((self.unit(named.layer, channel + named.form.unwrap_or(0))?, named))
     }
 

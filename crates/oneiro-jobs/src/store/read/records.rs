@@ -32,6 +32,13 @@ impl LayerRecord {
         self.map.iter().product::<usize>() > 1
     }
 
+    /// Returns the channel with which the next of the layer's forms begins behind the form that begins with
+    /// this one, or the number of channels.
+    pub fn first_behind(&self, first: usize) -> usize {
+        let later = self.forms.iter().map(|(_, of_form)| *of_form).filter(|of_form| *of_form > first);
+        later.min().unwrap_or(self.channels)
+    }
+
     /// Converts a position's number, counted row by row, to its index along each axis of the map.
     pub fn position(&self, place: usize) -> Vec<usize> {
         let mut rest = place;

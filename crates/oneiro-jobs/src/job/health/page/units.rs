@@ -12,7 +12,6 @@ use crate::job::figures::with_jpeg;
 use crate::job::health::report::{HealthReport, LayerHealth, UnitHealth};
 use crate::job::health::units::scanned;
 use crate::job::health::verdict::Verdict;
-use crate::job::health::words::advice;
 use crate::job::tiles::{below, beside, crossed_out, squares};
 use crate::numbers::short;
 use crate::remark::ScanRemark;
@@ -116,7 +115,7 @@ pub(super) fn section(
     if let Some((file, count)) = crops.as_ref().and_then(Crops::gone) {
         run.context.remark(ScanRemark::SourcesGone { count, file });
     }
-    let mut note = advice(verdict).to_owned();
+    let mut note = verdict.advice().to_owned();
     note.push_str("\n\n");
     note.push_str(match scan {
         None if verdict == Verdict::Dead => "",
