@@ -9,7 +9,9 @@ use oneiro::objective::{ExpressionError, LookupError, TermError};
 use oneiro::statistics::StatisticsError;
 use oneiro_jobs::Error;
 use oneiro_jobs::error::chain;
-use oneiro_jobs::error::{FeedError, ModelError, ProvenanceError, SourceError, Step, StoreError};
+use oneiro_jobs::error::{
+    FeedError, FolderError, ModelError, ProvenanceError, SourceError, Step, StoreError,
+};
 use oneiro_jobs::files::FileError;
 use oneiro_jobs::model::FeedProblem;
 
@@ -75,7 +77,10 @@ pub fn of_error(error: &Error) -> Hint {
         Error::Source(SourceError::NotFound { .. }) => Hint::advice("; say with --image where it is now"),
         Error::Source(SourceError::OtherContent { .. }) => Hint::advice("; name the right file with --image"),
         Error::Source(SourceError::NoneWanted) => Hint::flag("--limit 0"),
+        Error::Folder(FolderError::GrayBands { .. }) => Hint::flag("--gray"),
         Error::Job(error) => job::of_job(error),
+        Error::Compare(error) => job::of_comparison(error),
+        Error::Flow(error) => job::of_flow(error),
         Error::Store(error) => of_store(error),
         Error::File(error) => of_file(error),
         Error::Feed(FeedError::NothingWanted) => Hint::advice(": give --capture LAYER or --grad EXPR"),

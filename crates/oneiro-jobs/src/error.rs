@@ -1,6 +1,6 @@
 //! Errors of requests, with a variant for each kind.
 //!
-//! Each area has its own enum: [`ModelError`], [`SourceError`], [`JobError`], [`ProvenanceError`],
+//! Each area has its own enum: [`ModelError`], [`SourceError`], [`FolderError`], [`JobError`], [`CompareError`], [`FlowError`], [`ProvenanceError`],
 //! [`FileError`], [`TensorError`]. [`Error`] contains these and the errors of the libraries on which this one
 //! depends. No message names a command-line flag: the program adds such hints for each variant.
 //!
@@ -30,12 +30,15 @@ use oneiro_media::MediaError;
 use oneiro_zoo::labels::LabelError;
 
 use crate::files::FileError;
+pub use crate::job::compare::error::CompareError;
 pub use crate::job::error::{JobError, Unfinished};
+pub use crate::job::flow::error::FlowError;
 pub use crate::job::tensors::FeedError;
 pub use crate::model::error::ModelError;
 pub use crate::model::unit_list::error::UnitListError;
 use crate::observer::Cancelled;
 pub use crate::provenance::error::ProvenanceError;
+pub use crate::source::FolderError;
 pub use crate::source::error::SourceError;
 pub use crate::store::error::StoreError;
 pub use crate::tensors::TensorError;
@@ -53,9 +56,18 @@ pub enum Error {
     /// A file that a job is made from cannot be used.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// Files or folders of images cannot be used.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
     /// A job cannot be done.
     #[error(transparent)]
     Job(#[from] JobError),
+    /// Units, layers or networks cannot be compared.
+    #[error(transparent)]
+    Compare(#[from] CompareError),
+    /// Optical flow cannot be computed, read or written.
+    #[error(transparent)]
+    Flow(#[from] FlowError),
     /// A result's metadata does not describe how it was made.
     #[error(transparent)]
     Provenance(#[from] ProvenanceError),

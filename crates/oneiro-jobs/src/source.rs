@@ -6,6 +6,7 @@ pub mod clips;
 pub mod dataset;
 pub mod directions;
 pub(crate) mod error;
+mod folder_error;
 pub mod framing;
 pub mod listing;
 pub mod materials;
@@ -13,6 +14,7 @@ pub mod places;
 pub mod references;
 
 pub use error::SourceError;
+pub use folder_error::FolderError;
 
 /// Returns a short name for a picture's file: its name without folder and ending.
 pub fn stem(path: &str) -> String {

@@ -208,6 +208,9 @@ impl Figure {
         match &self.inside {
             Some(bytes) => {
                 let kind = if bytes.starts_with(&[0xff, 0xd8]) { "jpeg" } else { "png" };
+                // A hidden checkbox enlarges the picture. Browsers open no links to pictures inside a page.
+                write!(out, "<label class=\"zoom\" style=\"--shape: {} / {}\">", self.width, self.height)?;
+                write!(out, "<input type=\"checkbox\" aria-label=\"Enlarge\">")?;
                 write!(out, "<img src=\"data:image/{kind};base64,{}\"", STANDARD.encode(bytes))?;
             }
             None => write!(out, "<a href=\"{0}\"><img src=\"{0}\"", Url(&self.file))?,
@@ -219,7 +222,7 @@ impl Figure {
             }
         }
         let words = caption.split_whitespace().collect::<Vec<_>>().join(" ");
-        let end = if self.inside.is_some() { "" } else { "</a>" };
+        let end = if self.inside.is_some() { "</label>" } else { "</a>" };
         writeln!(out, " alt=\"{}: {}\" loading=\"lazy\">{end}", Escaped(heading), Escaped(&words))?;
         self.render_below(out, first, rest)
     }
@@ -348,6 +351,7 @@ mod tests {
         ));
         assert_eq!(html.matches("<a href=\"fire").count(), 5);
         assert_eq!(html.matches("<a ").count(), html.matches("</a>").count());
+        assert_eq!((html.matches("<label class=\"zoom\"").count(), html.matches("</label>").count()), (1, 1));
     }
 
     #[test]

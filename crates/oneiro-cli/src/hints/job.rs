@@ -1,6 +1,6 @@
 //! Hints for errors of jobs.
 
-use oneiro_jobs::error::JobError;
+use oneiro_jobs::error::{CompareError, FlowError, JobError};
 use oneiro_jobs::job::error::{Large, Setting};
 
 use super::Hint;
@@ -40,17 +40,30 @@ pub fn of_job(error: &JobError) -> Hint {
         JobError::Setting { setting: Setting::Enlargement, value, .. } => {
             Hint::flag(format!("--enlarge {value}"))
         }
-        JobError::Bound { bound } => Hint::flag(format!("--bound {bound}")),
-        JobError::FewFrames { chosen: true, .. } => Hint::advice(" (--start, --count, --every)"),
-        JobError::NoFields { start, .. } => Hint::flag(format!("--start {start}")),
-        JobError::SeveralFields { .. } => {
-            Hint::advice(", such as with --start 10 --count 2, or one field of flow with --count 1")
-        }
-        JobError::Compared { several: true } => {
+        JobError::Setting { setting: Setting::Drawn, value, .. } => Hint::flag(format!("--top {value}")),
+        _ => Hint::default(),
+    }
+}
+
+/// Returns the hint for an error of a comparison.
+pub fn of_comparison(error: &CompareError) -> Hint {
+    match error {
+        CompareError::Compared { several: true } => {
             Hint::advice(": oneiro compare MODEL --unit A --unit B, or oneiro compare MODEL MODEL --unit A")
         }
-        JobError::Setting { setting: Setting::Drawn, value, .. } => Hint::flag(format!("--top {value}")),
-        JobError::GrayBands { .. } => Hint::flag("--gray"),
+        _ => Hint::default(),
+    }
+}
+
+/// Returns the hint for an error of optical flow.
+pub fn of_flow(error: &FlowError) -> Hint {
+    match error {
+        FlowError::Bound { bound } => Hint::flag(format!("--bound {bound}")),
+        FlowError::FewFrames { chosen: true, .. } => Hint::advice(" (--start, --count, --every)"),
+        FlowError::NoFields { start, .. } => Hint::flag(format!("--start {start}")),
+        FlowError::SeveralFields { .. } => {
+            Hint::advice(", such as with --start 10 --count 2, or one field of flow with --count 1")
+        }
         _ => Hint::default(),
     }
 }

@@ -283,3 +283,16 @@ fn several_units_and_expressions_have_a_row_each_for_each_image() {
     assert!((value(0) - value(1) - value(2)).abs() < 1e-4, "{said:#}");
     assert!(place.succeed(&["again", "attribution.png"]).contains("identical"));
 }
+
+#[test]
+fn maps_of_a_difference_that_ignore_what_it_subtracts_are_named() {
+    let place = place();
+    // SqueezeNet's scores have a ReLU in front of their mean over positions.
+    let args = "attribute squeezenet1_1 photo.png --size 64 --unit class:goldfish --method guided,gradient --objective";
+    let args: Vec<&str> = args.split(' ').collect();
+    let said = |objective| place.run(&[&args[..], &[objective]].concat()).stderr;
+    let remark = "guided gives one map for class:goldfish";
+    let difference = said("logit(goldfish) - logit(zebra)");
+    assert!(difference.contains(remark) && difference.matches("gives one map").count() == 1, "{difference}");
+    assert!(!said("logit(zebra)").contains("gives one map"));
+}

@@ -133,7 +133,7 @@ fn a_condition_is_asked_of_every_model_of_a_folder() {
     }
     let outcome = place.run(&["health", "nets", "photos", "--fail-on", "dead>5%"]);
     assert_eq!(outcome.code, Some(3), "{}", outcome.stderr);
-    for name in ["early.onnx: dead>5% holds", "late.onnx: dead>5% holds"] {
+    for name in ["early.onnx: failed, as dead>5%", "late.onnx: failed, as dead>5%"] {
         assert!(outcome.stderr.contains(name), "{}", outcome.stderr);
     }
     let outcome = place.run(&["health", "nets", "photos", "--fail-on", "dead>1"]);

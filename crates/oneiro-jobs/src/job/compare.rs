@@ -25,6 +25,7 @@ mod baseline;
 mod board;
 mod common;
 mod drive;
+pub(crate) mod error;
 mod examples;
 mod filters;
 mod gradients;
@@ -42,6 +43,7 @@ mod units;
 mod words;
 
 use board::Board;
+use error::CompareError;
 pub use report::{
     ActivationAgreement, Agreement, Baseline, CompareReport, ComparedPicture, Confusion, Driver,
     FilterChange, FiltersReport, GradientAgreement, LayerChange, LayersReport, Match, MeanProbabilities,
@@ -146,7 +148,7 @@ impl Job for CompareJob {
     fn check(&self) -> Result<()> {
         let several = matches!(self.what, Compared::Unit { .. } | Compared::Filters { .. });
         if several == self.others.is_empty() {
-            return Err(JobError::Compared { several }.into());
+            return Err(CompareError::Compared { several }.into());
         }
         if !(1..=MOST_DRAWN).contains(&self.drawn) {
             let (setting, needed) =

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use oneiro::objective::ExpressionError;
-use oneiro_media::{IMAGE_EXTENSIONS, MAX_PIXELS};
+use oneiro_media::MAX_PIXELS;
 
 /// The reason why a job cannot be done.
 #[derive(Debug, thiserror::Error)]
@@ -154,71 +154,6 @@ pub enum JobError {
         /// Rows and columns of the layer's map.
         map: [usize; 2],
     },
-    /// The path of a folder of pictures is no folder.
-    #[error("{folder} is not a folder; name one that has images in it")]
-    NotAFolder {
-        /// The path that is no folder.
-        folder: String,
-    },
-    /// A folder has no pictures in it.
-    #[error("there is no image in {folder} ({}), nor a .npy file of bands", IMAGE_EXTENSIONS.join(", "))]
-    NoImages {
-        /// Path of the folder.
-        folder: String,
-    },
-    /// A folder contains both pictures and `.npy` files of bands.
-    #[error(
-        "{folder} holds {arrays} .npy files and {pictures} pictures; statistics are of one kind: put them into folders of \
-         their own"
-    )]
-    MixedFolder {
-        /// Path of the folder.
-        folder: String,
-        /// Number of `.npy` files in the folder.
-        arrays: usize,
-        /// Number of pictures in the folder.
-        pictures: usize,
-    },
-    /// Bands cannot be converted to grey.
-    #[error("only pictures in colour can be turned to grey, and {folder} holds bands")]
-    GrayBands {
-        /// Path of the folder.
-        folder: String,
-    },
-    /// Files have different numbers of bands.
-    #[error(
-        "{} has {bands} bands, {} has {first_bands}; put them into folders of their own",
-        path.display(), first.display()
-    )]
-    BandsDiffer {
-        /// The file with another number of bands than the first.
-        path: PathBuf,
-        /// The number of bands in this file.
-        bands: usize,
-        /// The first file of the folder.
-        first: PathBuf,
-        /// The number of bands in the first file.
-        first_bands: usize,
-    },
-    /// No picture of a folder can be read.
-    #[error("none of the {pictures} pictures in {folder} can be read: {first}")]
-    NoneReadable {
-        /// Number of pictures in the folder.
-        pictures: usize,
-        /// Path of the folder.
-        folder: String,
-        /// The reason why the first picture cannot be read.
-        first: String,
-    },
-    /// The given files and folders contain no photo.
-    #[error(
-        "there is no image in {} ({})",
-        paths.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", "), IMAGE_EXTENSIONS.join(", ")
-    )]
-    NoPhotos {
-        /// The files and folders that were given.
-        paths: Vec<PathBuf>,
-    },
     /// Video clips were given, but the network takes images.
     #[error("{model} takes images: its card has no input of kind clip or flow")]
     NoClipInput {
@@ -297,42 +232,6 @@ pub enum JobError {
         /// The minimum correlation that was given.
         correlation: f64,
     },
-    /// A video, or the chosen part of it, has fewer than two frames.
-    #[error(
-        "{input}: optical flow needs two frames, and {} of it; {}",
-        if *frames == 1 { "there is one".to_owned() } else { format!("there are {frames}") },
-        if *chosen { "choose more of its frames" } else { "name a video with more" }
-    )]
-    FewFrames {
-        /// Path of the video.
-        input: String,
-        /// Number of frames of the video, or of its chosen part.
-        frames: usize,
-        /// Whether only a part of the video was chosen.
-        chosen: bool,
-    },
-    /// The first flow field that was chosen lies beyond the last field of the file.
-    #[error(
-        "{input}: it has {fields} flow fields, and those from {start} on were chosen; fields count from 0"
-    )]
-    NoFields {
-        /// Path of the flow file.
-        input: String,
-        /// Number of flow fields in the file.
-        fields: usize,
-        /// Index of the first field that was chosen.
-        start: usize,
-    },
-    /// A setting for computing flow was given, but the file already holds flow.
-    #[error(
-        "{input}: this is optical flow already, which is shown and converted as it is; leave out {setting}"
-    )]
-    AlreadyFlow {
-        /// Path of the file or folder with flow.
-        input: String,
-        /// The setting that has no effect: "the size".
-        setting: &'static str,
-    },
     /// A scan does not tell the largest mean activation.
     #[error("this scan ranks by {by}, and does not tell the largest mean activation")]
     NotByActivation {
@@ -356,14 +255,6 @@ pub enum JobError {
         unit: String,
         /// The largest value.
         value: f64,
-    },
-    /// Optical flow in a file is not finite.
-    #[error("{path}: a number of its flow is {value}; fill it first", path = path.display())]
-    FlowNotFinite {
-        /// The file.
-        path: PathBuf,
-        /// The number.
-        value: f32,
     },
     /// Statistics of optical flow were given for a network without.
     #[error("{path} holds statistics of optical flow, and the network takes none")]
@@ -399,79 +290,6 @@ pub enum JobError {
     OneClip {
         /// Number of clips.
         clips: usize,
-    },
-    /// Several flow fields were to go into a file that holds one.
-    #[error("a .flo file holds one flow field, and there are {fields}; write .npy, or choose two frames")]
-    SeveralFields {
-        /// Number of flow fields.
-        fields: usize,
-    },
-    /// The length of motion that is drawn as white is not allowed.
-    #[error("the bound of the motion is {bound}; a number above 0 is needed")]
-    Bound {
-        /// The motion in pixels per frame.
-        bound: f32,
-    },
-    /// The temporary file for flow cannot be written or read.
-    #[error(
-        "flow fields of {}x{} pixels cannot be kept in a temporary file ({source}): each needs {} kB in {}; free some space \
-         there, or choose another folder for temporary files (TMPDIR)",
-        size[0], size[1], bytes.div_ceil(1000), std::env::temp_dir().display()
-    )]
-    Spool {
-        /// Height and width of the flow fields.
-        size: [usize; 2],
-        /// Number of bytes that each flow field takes.
-        bytes: u64,
-        /// The operating system's error.
-        source: std::io::Error,
-    },
-    /// A comparison of one thing in several networks was requested of one network, or the other way round.
-    #[error(
-        "{}",
-        if *several {
-            "one unit or layer is compared between networks, and there is one network; name another one, or a second unit or layer"
-        } else {
-            "two units or layers are compared within one network, and there are several networks; name one network, or one unit \
-             or layer"
-        }
-    )]
-    Compared {
-        /// Whether several networks are needed.
-        several: bool,
-    },
-    /// A unit that cannot be compared.
-    #[error(
-        "{unit}: only channels, neurons, directions and classes are compared, such as LAYER:CHANNEL or class:NAME"
-    )]
-    NotCompared {
-        /// The unit.
-        unit: String,
-    },
-    /// A layer has different numbers of channels in two networks.
-    #[error(
-        "layer \"{layer}\" has {} channels in {} and {} in {}; only equal layers are compared channel by channel",
-        channels[0], models[0], channels[1], models[1]
-    )]
-    LayersDiffer {
-        /// The layer.
-        layer: String,
-        /// The networks.
-        models: [String; 2],
-        /// Number of channels in each.
-        channels: [usize; 2],
-    },
-    /// Networks have no layer that is alike in all of them.
-    #[error("{} have no layer with one name and one number of channels in common; name the layers to be compared", models.join(" and "))]
-    NoCommonLayers {
-        /// The networks.
-        models: Vec<String>,
-    },
-    /// None of the images of a data set can be read.
-    #[error("none of the images of {data} can be read")]
-    NothingRead {
-        /// The data set.
-        data: String,
     },
     /// A stored part is truncated.
     #[error("the part is cut off")]

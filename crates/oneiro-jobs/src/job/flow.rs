@@ -12,9 +12,11 @@ use super::error::{JobError, Large, Setting};
 use super::render::film::MAX_PIXELS as MAX_FILM_PIXELS;
 use super::{Job, Run, Sink};
 use crate::error::Result;
+use error::FlowError;
 use fields::Fields;
 
 mod drawing;
+pub(crate) mod error;
 mod fields;
 mod film_writer;
 mod settings;
@@ -118,7 +120,7 @@ impl FlowJob {
     /// Returns an error before flow is computed if the output format cannot hold it.
     fn check_output(&self, fields: usize, height: usize, width: usize) -> Result<()> {
         if self.output == FlowOutput::Flo && fields > 1 {
-            return Err(JobError::SeveralFields { fields }.into());
+            return Err(FlowError::SeveralFields { fields }.into());
         }
         if !self.output.is_film() {
             return Ok(());
@@ -181,7 +183,7 @@ impl Job for FlowJob {
             oneiro_media::FrameRate::new(rate)?;
         }
         if !(self.bound().is_finite() && self.bound() > 0.0) {
-            return Err(JobError::Bound { bound: self.bound() }.into());
+            return Err(FlowError::Bound { bound: self.bound() }.into());
         }
         Ok(self.tvl1.options().check()?)
     }

@@ -19,6 +19,7 @@ use crate::files::{FileError, create_folder};
 use crate::model::LoadedModel;
 use crate::provenance::{VERSION, kernels};
 use crate::remark::ScanRemark;
+use crate::source::FolderError;
 use crate::source::dataset::{DataImage, Dataset, ProblemKind};
 use crate::source::places::hash;
 use crate::source::references::picture_size;
@@ -198,7 +199,7 @@ impl Job for ScanJob {
         if found.images.is_empty() {
             let first = found.problems.first().map_or_else(String::new, |p| format!("{}: {}", p.file, p.why));
             let (pictures, folder) = (dataset.images.len(), self.data.clone());
-            return Err(JobError::NoneReadable { pictures, folder, first }.into());
+            return Err(FolderError::NoneReadable { pictures, folder, first }.into());
         }
         let thumbnails = match self.thumbnails {
             true => thumbnails::of_lists(context, &dataset, &found, (model, self.crop), span)?,

@@ -9,11 +9,13 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::error::{JobError, Setting};
+use super::flow::error::FlowError;
 use super::{Job, Place, Role, Run, Sink};
 use crate::context::Context;
 use crate::error::{During as _, Result, Step, chain};
 use crate::provenance::{seal, text_of_program};
 use crate::remark::Remark;
+use crate::source::FolderError;
 use crate::source::clips::framed_flow;
 use crate::source::listing::entries;
 use crate::source::places::{hash, is_npy};
@@ -84,22 +86,22 @@ impl StatisticsJob {
     pub fn pictures(&self) -> Result<Vec<PathBuf>> {
         let folder = Path::new(&self.folder);
         if !folder.is_dir() {
-            return Err(JobError::NotAFolder { folder: self.folder.clone() }.into());
+            return Err(FolderError::NotAFolder { folder: self.folder.clone() }.into());
         }
         let files = collect(folder, self.flow)?;
         if self.flow && !files.is_empty() {
             return Ok(files);
         }
         if files.is_empty() {
-            return Err(JobError::NoImages { folder: self.folder.clone() }.into());
+            return Err(FolderError::NoImages { folder: self.folder.clone() }.into());
         }
         let arrays = files.iter().filter(|f| is_npy(f)).count();
         if arrays > 0 && arrays < files.len() {
             let (folder, pictures) = (self.folder.clone(), files.len() - arrays);
-            return Err(JobError::MixedFolder { folder, arrays, pictures }.into());
+            return Err(FolderError::MixedFolder { folder, arrays, pictures }.into());
         }
         if arrays > 0 && self.gray {
-            return Err(JobError::GrayBands { folder: self.folder.clone() }.into());
+            return Err(FolderError::GrayBands { folder: self.folder.clone() }.into());
         }
         Ok(files)
     }
@@ -196,7 +198,7 @@ fn measure(context: &Context, job: &StatisticsJob, files: &[PathBuf]) -> Result<
                 Ok(images) => {
                     let of_image = images.first().map_or(0, Vec::len) / (side * side);
                     if let (Some(first), true) = (good.first(), of_image != channels) {
-                        return Err(JobError::BandsDiffer {
+                        return Err(FolderError::BandsDiffer {
                             path: path.clone(),
                             bands: of_image,
                             first: first.clone(),
@@ -217,7 +219,7 @@ fn measure(context: &Context, job: &StatisticsJob, files: &[PathBuf]) -> Result<
     let Some(colors) = colors else {
         let first = bad.swap_remove(0);
         let (pictures, folder) = (files.len(), job.folder.clone());
-        return Err(JobError::NoneReadable { pictures, folder, first }.into());
+        return Err(FolderError::NoneReadable { pictures, folder, first }.into());
     };
     let mut spectra = colors.finish([side, side]).during(|| Step::Measure { folder: job.folder.clone() })?;
     progress.label("spectra");
@@ -249,7 +251,7 @@ fn fields(path: &Path, side: usize) -> Result<Vec<Vec<f32>>> {
     let flow = oneiro_media::flow::read_flow(path)?;
     if let Some(value) = flow.data.iter().find(|value| !value.is_finite()) {
         let (path, value) = (path.to_owned(), *value);
-        return Err(JobError::FlowNotFinite { path, value }.into());
+        return Err(FlowError::FlowNotFinite { path, value }.into());
     }
     let image = framed_flow(&flow, [side, side])?;
     let field = |t: usize| [image.plane(t), image.plane(image.frames + t)].concat();

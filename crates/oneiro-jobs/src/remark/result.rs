@@ -91,6 +91,15 @@ pub enum ResultRemark {
         /// Correlation of their maps over regions, below 0.
         agreement: f64,
     },
+    /// A rule for ReLUs gives one map for two objectives.
+    OneMap {
+        /// Path of the photo.
+        image: String,
+        /// Name of the attribution method.
+        method: &'static str,
+        /// The objectives' names in the captions.
+        units: [String; 2],
+    },
     /// Integrated gradients do not add up to the objective's rise.
     Gap {
         /// Path of the photo.
@@ -236,6 +245,11 @@ impl fmt::Display for ResultRemark {
                 f,
                 "{image}: {a} and {b} show opposite regions for {unit} (correlation {agreement:.2}): neither map alone says \
                  where the value comes from"
+            ),
+            Self::OneMap { image, method, units: [a, b] } => write!(
+                f,
+                "{image}: {method} gives one map for {a} and {b}: its ReLUs pass no negative gradients, so it ignores \
+                 what an objective subtracts"
             ),
             Self::Gap { image, sum, rise, baseline, gap, .. } => write!(
                 f,

@@ -46,7 +46,7 @@ fn render_reports_the_same_in_json_png_and_tensors() {
         "--size",
         "24x20",
         "--steps",
-        "3",
+        "12",
         "--seed",
         "7",
         "--out",
@@ -73,7 +73,7 @@ fn render_reports_the_same_in_json_png_and_tensors() {
     for unit in units {
         assert_eq!(
             (&unit["preset"], &unit["seed"], &unit["steps"]),
-            (&json!("oneiro"), &json!(7), &json!(3))
+            (&json!("oneiro"), &json!(7), &json!(12))
         );
         let (value, saved) = (unit["value"].as_f64().unwrap(), unit["value_saved"].as_f64().unwrap());
         // Rounding the picture to 8 bits changes the value by about 1/255 of its range.
@@ -99,10 +99,10 @@ fn render_reports_the_same_in_json_png_and_tensors() {
         let get = |key: &str| text.get(key).unwrap();
         assert_eq!(get("unit"), names[i]);
         assert_eq!((get("model"), get("model-sha256")), ("net.onnx", hash.as_str()));
-        assert_eq!((get("preset"), get("seed"), get("steps")), ("oneiro", "7", "3"));
+        assert_eq!((get("preset"), get("seed"), get("steps")), ("oneiro", "7", "12"));
         assert_eq!(get("version"), env!("CARGO_PKG_VERSION"));
         assert!(
-            get("settings").contains("steps = 3") && get("settings").contains("jitter(6%)"),
+            get("settings").contains("steps = 12") && get("settings").contains("jitter(6%)"),
             "{}",
             get("settings")
         );

@@ -6,7 +6,7 @@ use oneiro::attribution::{Attribution, AttributionTarget, Method, Summary, attri
 use oneiro_media::Image;
 
 use super::asked::{Asked, Explained};
-use super::cautions::{Drawn, say_no_relus, say_yes_or_no, warn_of_disagreement};
+use super::cautions::{Drawn, say_no_relus, say_one_map, say_yes_or_no, warn_of_disagreement};
 use super::{AttributionSettings, ImageReport, MapReport};
 use crate::context::Context;
 use crate::error::{During as _, Result, Step};
@@ -147,6 +147,7 @@ pub(super) fn attribute_all(
     say_yes_or_no(context, model, asked.iter().map(|(asked, _)| asked))?;
     model.framings.say(context, "images");
     say_no_relus(context, model, &recipe.methods, explained_all.iter());
+    say_one_map(context, &rows);
     for row in &rows {
         let is_flat = row.shown.data.windows(2).all(|pair| pair[0] == pair[1]);
         warn_of_disagreement(context, &row.report.file, &row.report.label, &row.maps);

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use oneiro_zoo::labels::Labels;
 use serde::{Deserialize, Serialize};
 
-use super::super::error::JobError;
 use crate::context::Context;
 use crate::error::Result;
 use crate::remark::ClassRemark;
+use crate::source::FolderError;
 use crate::source::dataset::images_below;
 use crate::source::listing::entries;
 
@@ -42,7 +42,7 @@ pub fn find_photos(paths: &[PathBuf]) -> Result<Vec<Photo>> {
         photos.extend(found.map(|(file, folder)| Photo { file: name(file), folder }));
     }
     if photos.is_empty() {
-        return Err(JobError::NoPhotos { paths: paths.to_vec() }.into());
+        return Err(FolderError::NoPhotos { paths: paths.to_vec() }.into());
     }
     Ok(photos)
 }

@@ -2,8 +2,8 @@
 
 use oneiro_net::ValueId;
 
+use super::error::CompareError;
 use crate::error::{During as _, Result, Step};
-use crate::job::error::JobError;
 use crate::job::scan::layers::{ScannedLayer, chosen};
 use crate::model::LoadedModel;
 
@@ -31,7 +31,7 @@ pub(super) fn common_layers<'m>(
         if let Some(i) = layer.iter().position(|(_, channels)| *channels != layer[0].1) {
             let (layer, channels) = (name.clone(), [layer[0].1, layer[i].1]);
             let models = [titles[0].clone(), titles[i].clone()];
-            return Err(JobError::LayersDiffer { layer, models, channels }.into());
+            return Err(CompareError::LayersDiffer { layer, models, channels }.into());
         }
         // A layer that is named twice, or by two names, is one.
         if !found.iter().any(|known| known.values[0].1 == layer[0].0) {
@@ -56,7 +56,7 @@ pub(super) fn common_layers<'m>(
         }
     }
     if found.is_empty() {
-        return Err(JobError::NoCommonLayers { models: titles.to_vec() }.into());
+        return Err(CompareError::NoCommonLayers { models: titles.to_vec() }.into());
     }
     Ok((found, left_out))
 }

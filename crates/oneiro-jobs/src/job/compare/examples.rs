@@ -6,13 +6,13 @@ use oneiro::input::PictureInput;
 use oneiro::layer_maps::Peak;
 
 use super::board::{BoardRow, Tile};
+use super::error::CompareError;
 use super::images::Images;
 use super::reader::Readers;
 use super::report::{ShownImage, deviations};
 use crate::error::Result;
 use crate::job::Run;
 use crate::job::crops::Crops;
-use crate::job::error::JobError;
 use crate::job::units::plain_class;
 use crate::numbers::short;
 use crate::store::ScanFile;
@@ -65,7 +65,7 @@ pub(super) fn measure(
     drop(progress);
     images.say(run, &unread);
     if measured.is_empty() {
-        return Err(JobError::NothingRead { data: data.cloned().unwrap_or_default() }.into());
+        return Err(CompareError::NothingRead { data: data.cloned().unwrap_or_default() }.into());
     }
     Ok(measured)
 }

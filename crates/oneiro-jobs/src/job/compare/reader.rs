@@ -6,9 +6,9 @@ use oneiro::objective::{Objective, Position, TermKind, Toward};
 use oneiro::similarity::cosine;
 use oneiro_net::ValueId;
 
+use super::error::CompareError;
 use super::request::term_of;
 use crate::error::Result;
-use crate::job::error::JobError;
 use crate::model::LoadedModel;
 
 /// A unit of a network, and how its value is read.
@@ -32,7 +32,7 @@ impl Reader {
     /// If the objective is not that of a channel, neuron, direction or class.
     pub(super) fn new(model: &LoadedModel, unit: &str, objective: &Objective) -> Result<Self> {
         let term = term_of(unit, objective)?;
-        let refused = || JobError::NotCompared { unit: unit.to_owned() };
+        let refused = || CompareError::NotCompared { unit: unit.to_owned() };
         let read = match &term.kind {
             TermKind::Channel(channel) | TermKind::Logit(channel) => Read::Channel(*channel, None),
             TermKind::Neuron(channel, position) => Read::Channel(*channel, Some(position.clone())),

@@ -5,9 +5,9 @@ use std::path::Path;
 use oneiro::objective::{Objective, Term, TermKind, Unit, UnitTarget};
 use serde::{Deserialize, Serialize};
 
+use super::error::CompareError;
 use crate::error::{During as _, Result, Step};
 use crate::job::Run;
-use crate::job::error::JobError;
 use crate::job::render::work::UnitRequest;
 use crate::model::{LoadedModel, ModelSpec};
 use crate::provenance::ProvenanceError;
@@ -103,7 +103,7 @@ impl ComparedUnit {
         }
         .during(|| Step::Use { model: model.source.clone() })
         .and_then(|objective| match self.unit.parse::<Unit>()?.target {
-            UnitTarget::Layer(_) => Err(JobError::NotCompared { unit: self.unit.clone() }.into()),
+            UnitTarget::Layer(_) => Err(CompareError::NotCompared { unit: self.unit.clone() }.into()),
             _ => Ok(objective),
         })
     }
@@ -119,7 +119,7 @@ impl ComparedUnit {
 pub(super) fn term_of<'o>(unit: &str, objective: &'o Objective) -> Result<&'o Term> {
     match objective {
         Objective::Term(term) => Ok(term),
-        _ => Err(JobError::NotCompared { unit: unit.to_owned() }.into()),
+        _ => Err(CompareError::NotCompared { unit: unit.to_owned() }.into()),
     }
 }
 

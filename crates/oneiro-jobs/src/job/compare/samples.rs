@@ -5,10 +5,10 @@ use oneiro::layer_maps::LayerMaps;
 use oneiro_net::ValueId;
 
 use super::CompareJob;
+use super::error::CompareError;
 use super::images::Images;
 use crate::error::Result;
 use crate::job::Run;
-use crate::job::error::JobError;
 use crate::model::LoadedModel;
 use crate::task::Task;
 
@@ -105,7 +105,7 @@ pub(super) fn sample(
     }
     if pictures == 0 {
         images.say(run, &unread);
-        return Err(JobError::NothingRead { data: job.data.clone().unwrap_or_default() }.into());
+        return Err(CompareError::NothingRead { data: job.data.clone().unwrap_or_default() }.into());
     }
     let group = |layers: Vec<Vec<Vec<f32>>>| {
         let count = layers.first().and_then(|layer| layer.first()).map_or(0, Vec::len);

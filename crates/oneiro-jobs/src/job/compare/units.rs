@@ -6,6 +6,7 @@ use oneiro::similarity::pearson;
 use super::baseline::Pair;
 use super::board::{Board, BoardRow, Tile};
 use super::drive::drive;
+use super::error::CompareError;
 use super::examples::{Lists, Measured, Shown, measure, values as values_of};
 use super::gradients;
 use super::images::{Images, Scanned};
@@ -18,7 +19,6 @@ use super::request::{Compared, ComparedUnit, class_of};
 use super::{CompareJob, Outcome};
 use crate::error::Result;
 use crate::job::Run;
-use crate::job::error::JobError;
 use crate::job::render::Finished;
 use crate::model::LoadedModel;
 use crate::numbers::short;
@@ -145,7 +145,7 @@ fn scan_name(unit: &str, class: Option<usize>) -> Result<(String, String)> {
         UnitTarget::Channel(layer, channel) | UnitTarget::Neuron(layer, channel, _) => {
             (layer.clone(), format!("\"{layer}\":{channel}"))
         }
-        _ => return Err(JobError::NotCompared { unit: unit.to_owned() }.into()),
+        _ => return Err(CompareError::NotCompared { unit: unit.to_owned() }.into()),
     })
 }
 

@@ -9,12 +9,12 @@ use oneiro_media::flow::{
 };
 use oneiro_media::{Ffmpeg, Filter, Image, VideoReader, count_frames, resize};
 
+use super::error::FlowError;
 use super::spool::Spool;
 use super::{FlowJob, FlowReport, FlowStyle, TvL1Settings};
 use crate::context::Context;
 use crate::error::Result;
 use crate::job::Run;
-use crate::job::error::JobError;
 use crate::remark::Remark;
 use crate::task::Task;
 
@@ -95,7 +95,7 @@ impl Fields {
     }
 
     fn read(context: &Context, job: &FlowJob, path: &Path) -> Result<Self> {
-        let refused = |setting| JobError::AlreadyFlow { input: job.input.clone(), setting };
+        let refused = |setting| FlowError::AlreadyFlow { input: job.input.clone(), setting };
         if job.size.is_some() {
             return Err(refused("the size").into());
         }
@@ -111,7 +111,7 @@ impl Fields {
         let flow = if path.is_dir() { read_flow_pairs(path, job.bound())? } else { read_flow(path)? };
         let (start, count) = (job.frames.start, job.frames.chosen_of(flow.frames));
         if count == 0 {
-            return Err(JobError::NoFields { input: job.input.clone(), fields: flow.frames, start }.into());
+            return Err(FlowError::NoFields { input: job.input.clone(), fields: flow.frames, start }.into());
         }
         job.check_output(count, flow.height, flow.width)?;
         let mut fields = Self::new(job, flow.height, flow.width, false, DEFAULT_RATE)?;
@@ -168,7 +168,7 @@ impl Fields {
         if fields.spool.len() == 0 {
             let chosen = claimed.max(frames.reader.position()) > frames.read;
             let frames = frames.read;
-            return Err(JobError::FewFrames { input: job.input.clone(), frames, chosen }.into());
+            return Err(FlowError::FewFrames { input: job.input.clone(), frames, chosen }.into());
         }
         if let Some(damage) = frames.reader.damage() {
             let (video, frames) = (job.input.clone(), frames.reader.position());

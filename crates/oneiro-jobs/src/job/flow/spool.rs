@@ -5,8 +5,8 @@ use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 
 use oneiro_media::flow::Flow;
 
+use super::error::FlowError;
 use crate::error::Result;
-use crate::job::error::JobError;
 
 /// Bytes of one number in the file.
 const NUMBER: usize = size_of::<f32>();
@@ -92,5 +92,5 @@ impl Spool {
 
 fn refused(height: usize, width: usize, source: std::io::Error) -> crate::Error {
     let bytes = (2 * NUMBER * height * width) as u64;
-    JobError::Spool { size: [height, width], bytes, source }.into()
+    FlowError::Spool { size: [height, width], bytes, source }.into()
 }

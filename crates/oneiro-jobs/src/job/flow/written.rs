@@ -4,11 +4,11 @@ use oneiro_media::flow::{encode_flo, encode_flow_pair, npy_header};
 use oneiro_media::{Ffmpeg, FilmFormat, FrameRate, PngText};
 
 use super::drawing::Drawing;
+use super::error::FlowError;
 use super::fields::Fields;
 use super::film_writer::FilmWriter;
 use super::{FlowJob, FlowOutput, FlowStyle};
 use crate::error::Result;
-use crate::job::error::JobError;
 use crate::job::{Place, Role, Run, Sink};
 use crate::provenance::{seal, text_of_program};
 use crate::task::Task;
@@ -115,7 +115,7 @@ fn npy(run: &Run<'_>, fields: &mut Fields, sink: &mut dyn Sink) -> Result<()> {
 fn flo(fields: &mut Fields, sink: &mut dyn Sink) -> Result<()> {
     let count = fields.spool.len();
     fields.spool.read(|_, spooled| {
-        let bytes = encode_flo(&spooled.field).map_err(|_| JobError::SeveralFields { fields: count })?;
+        let bytes = encode_flo(&spooled.field).map_err(|_| FlowError::SeveralFields { fields: count })?;
         sink.take_bytes(Place::first(Role::Flow), "flow.flo", &bytes)
     })
 }
