@@ -89,8 +89,9 @@ pub fn of_error(error: &Error) -> Hint {
         }
         Error::Provenance(error) => of_provenance(error),
         Error::Visualization(error) => of_visualization(error),
-        Error::Size { accepted: [h, w], source, .. } => {
-            Hint::advice(format!("; give --size {h}x{w}")).or(of_error(source))
+        Error::Size { wanted, accepted: [h, w], source } => {
+            let larger = if *h < wanted[0] { ", or --preset enlarged for larger pictures" } else { "" };
+            Hint::advice(format!("; give --size {h}x{w}{larger}")).or(of_error(source))
         }
         Error::While { step, source } => of_step(step).or(of_error(source)),
         _ => Hint::default(),

@@ -1,8 +1,9 @@
 //! Errors of requests, with a variant for each kind.
 //!
-//! Each area has its own enum: [`ModelError`], [`SourceError`], [`FolderError`], [`JobError`], [`CompareError`], [`FlowError`], [`ProvenanceError`],
-//! [`FileError`], [`TensorError`]. [`Error`] contains these and the errors of the libraries on which this one
-//! depends. No message names a command-line flag: the program adds such hints for each variant.
+//! Each area has its own enum: [`ModelError`], [`SourceError`], [`FolderError`], [`JobError`],
+//! [`CompareError`], [`FlowError`], [`ProvenanceError`], [`FileError`], [`TensorError`]. [`Error`] contains
+//! these and the errors of the libraries on which this one depends. No message names a command-line flag:
+//! the program adds such hints for each variant.
 //!
 //! ```
 //! use oneiro_jobs::{Context, Error, Job, Kept, ModelSpec, RenderJob, Run, Setting, Silent};

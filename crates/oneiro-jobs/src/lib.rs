@@ -43,6 +43,7 @@ pub mod job;
 pub mod model;
 pub mod numbers;
 pub mod observer;
+mod prose;
 pub mod provenance;
 pub mod remark;
 pub mod source;

@@ -65,6 +65,8 @@ const LINEAR: [&str; 17] = [
 ];
 /// Operators that are linear if only one operand depends on the input.
 const LINEAR_IN_ONE: [&str; 6] = ["Conv", "ConvTranspose", "Div", "Gemm", "MatMul", "Mul"];
+/// Operators whose results depend on the shape of their operand alone.
+const SHAPES: [&str; 2] = ["Shape", "Size"];
 /// Operators that add or subtract operands.
 const SUMS: [&str; 2] = ["Add", "Sub"];
 
@@ -78,8 +80,12 @@ pub fn is_affine(model: &Model, value: ValueId) -> bool {
     let mut flows = vec![false; graph.values.len()];
     graph.inputs.iter().for_each(|input| flows[input.value.index()] = true);
     for node in nodes() {
-        let flowing = node.inputs.iter().flatten().filter(|v| flows[v.index()]).count();
         let op = node.op.op_type();
+        // A shape does not depend on what a picture shows.
+        if SHAPES.contains(&op) {
+            continue;
+        }
+        let flowing = node.inputs.iter().flatten().filter(|v| flows[v.index()]).count();
         let divides = op == "Div" && node.inputs.get(1).copied().flatten().is_some_and(|v| flows[v.index()]);
         let is_linear = flowing == 0
             || LINEAR.contains(&op)
@@ -110,7 +116,11 @@ fn gather(model: &Model, layer: &str, channels: &[usize]) -> Result<Kernels> {
         let objectives: Vec<Objective> =
             chunk.iter().map(|&c| Objective::neuron(layer, c, Position::Center)).collect();
         let mut compiled = Compiled::new(model, &objectives)?;
-        let found = compiled.checked_kernels(layer, chunk)?;
+        let found = compiled.checked_kernels(chunk).map_err(|channel| KernelError::NotLinear {
+            layer: layer.to_owned(),
+            channel,
+            linear: linear_before(model, layer),
+        })?;
         gradients.extend(found);
         if of_layer.is_none() {
             let all = compiled.session.plan().targets[0].shape.get(1).copied().unwrap_or(1);
@@ -169,13 +179,14 @@ impl Compiled {
         (values, pictures.iter().enumerate().map(gradient).collect())
     }
 
-    /// Returns the gradients of these channels, after checking that they are equal for every picture.
+    /// Returns the gradients of these channels, after checking that they are equal for every picture. The
+    /// error is the first channel for which they are not.
     ///
     /// A linear channel takes its extremes at two pictures that follow from its gradient. If the gradients
     /// there equal those at grey and at noise, no threshold lies between these pictures. A gradient of zero
     /// determines no such pictures. Instead, noise far beyond white and black, in both signs, would change
     /// the value of an inactive or saturated channel.
-    fn checked_kernels(&mut self, layer: &str, channels: &[usize]) -> Result<Vec<Vec<f32>>> {
+    fn checked_kernels(&mut self, channels: &[usize]) -> Result<Vec<Vec<f32>>, usize> {
         let n = self.input.extent.values();
         let mut stream = Stream::new(0, 0);
         let noise: Vec<f32> = (0..n).map(|_| stream.range_i32(0, 255) as f32 / 255.0).collect();
@@ -197,12 +208,21 @@ impl Compiled {
                 are_same(&at_grey[entry], &there[entry]) && (!is_zero || values_there[entry] == values[entry])
             };
             if let Some(entry) = (0..self.batch).find(|&entry| !is_linear(entry)) {
-                let (layer, channel) = (layer.to_owned(), channels[entry]);
-                return Err(KernelError::NotLinear { layer, channel }.into());
+                return Err(channels[entry]);
             }
         }
         Ok(at_grey)
     }
+}
+
+/// Returns the name of the last layer with weights in front of a layer that is linear in the picture.
+fn linear_before(model: &Model, layer: &str) -> Option<String> {
+    let before = analysis::ancestors(&model.graph, &[model.resolve(layer).ok()?]);
+    let nodes = model.graph.nodes.iter().zip(before).rev().filter(|(_, is_before)| *is_before);
+    let with_weights = nodes.filter(|(node, _)| ["Conv", "Gemm", "MatMul"].contains(&node.op.op_type()));
+    let mut outputs = with_weights.filter_map(|(node, _)| node.outputs.first().copied().flatten());
+    let found = outputs.find(|value| is_affine(model, *value))?;
+    model.names().of(found).into_iter().next()
 }
 
 /// Returns the gradient of all channels of a layer together, each with another weight. It is zero only at

@@ -92,14 +92,28 @@ fn squares(a: &[Vec<f32>], b: &[Vec<f32>]) -> f64 {
 /// Returns for each channel of `a` the channel of `b` with the largest correlation, and the correlation.
 /// `None` for constant channels. Of equal correlations the first counts.
 pub fn best_matches(a: &[Vec<f32>], b: &[Vec<f32>]) -> Vec<Option<(usize, f64)>> {
+    matches(a, b, |_, _| true)
+}
+
+/// Returns for each channel of a layer the other channel with the largest correlation, and the correlation.
+/// `None` for constant channels. Of equal correlations the first counts.
+pub fn best_others(channels: &[Vec<f32>]) -> Vec<Option<(usize, f64)>> {
+    matches(channels, channels, |own, other| own != other)
+}
+
+fn matches(
+    a: &[Vec<f32>],
+    b: &[Vec<f32>],
+    counts: impl Fn(usize, usize) -> bool + Sync,
+) -> Vec<Option<(usize, f64)>> {
     let of_b: Vec<Option<NormalSample>> = b.iter().map(|sample| NormalSample::new(sample)).collect();
-    let best = |sample: &Vec<f32>| {
+    let best = |(at, sample): (usize, &Vec<f32>)| {
         let own = NormalSample::new(sample)?;
-        let all = of_b.iter().enumerate();
+        let all = of_b.iter().enumerate().filter(|(other, _)| counts(at, *other));
         let all = all.filter_map(|(i, other)| Some((i, f64::from(own.correlation(other.as_ref()?)))));
         all.reduce(|best, other| if other.1 > best.1 { other } else { best })
     };
-    a.par_iter().map(best).collect()
+    a.par_iter().enumerate().map(best).collect()
 }
 
 #[cfg(test)]
@@ -119,6 +133,17 @@ mod tests {
         assert_eq!(cosine(&a, &[-6.0, 2.0, -4.0]), Some(-1.0));
         assert_eq!(cosine(&[1.0, 0.0], &[0.0, 5.0]), Some(0.0));
         assert_eq!([cosine(&a, &[0.0; 3]), cosine(&a, &a[..2]), cosine(&a, &[f32::NAN; 3])], [None; 3]);
+    }
+
+    #[test]
+    fn a_layer_is_matched_within_itself_by_other_channels() {
+        let mut layer = noise(3, 50, 2);
+        layer.push(layer[1].iter().map(|x| 2.0 * x + 1.0).collect());
+        layer.push(vec![0.5; 50]);
+        let found = best_others(&layer);
+        assert_eq!((found[1].unwrap().0, found[3].unwrap().0, found[4]), (3, 1, None));
+        assert!(found[0].unwrap().0 != 0 && found[1].unwrap().1 > 0.999);
+        assert_eq!(best_matches(&layer, &layer)[0].unwrap().0, 0);
     }
 
     #[test]

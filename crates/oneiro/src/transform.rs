@@ -142,8 +142,21 @@ impl Chain {
     /// Returns an upper bound on the pixels of any intermediate image, for an image and a canvas of this size
     /// (H, W).
     pub fn largest_stage(&self, [height, width]: [usize; 2]) -> f64 {
+        let mut largest = height as f64 * width as f64;
+        self.stages([height, width], [height, width], |[h, w]| largest = largest.max(h * w));
+        largest
+    }
+
+    /// Returns the largest size (H, W) of an image behind the last transform, before the canvas crops it.
+    pub fn last_stage(&self, size: [usize; 2], canvas: [usize; 2]) -> [f64; 2] {
+        let mut last = size.map(|n| n as f64);
+        self.stages(size, canvas, |stage| last = stage);
+        last
+    }
+
+    /// Calls a function with the largest size of the image behind each transform.
+    fn stages(&self, [height, width]: [usize; 2], canvas: [usize; 2], mut each: impl FnMut([f64; 2])) {
         let (mut h, mut w) = (height as f64, width as f64);
-        let mut largest = h * w;
         for transform in &self.transforms {
             match transform {
                 Transform::Pad(length, _) => {
@@ -152,7 +165,7 @@ impl Chain {
                 }
                 Transform::Scale(values) => (h, w) = (h * values.most(), w * values.most()),
                 Transform::Canvas(height, width) => (h, w) = (*height as f64, *width as f64),
-                Transform::Crop(_) => (h, w) = (height as f64, width as f64),
+                Transform::Crop(_) => (h, w) = (canvas[0] as f64, canvas[1] as f64),
                 Transform::Jitter(_)
                 | Transform::Roll(_)
                 | Transform::RollTextures
@@ -166,9 +179,8 @@ impl Chain {
                 | Transform::FrameCrop(_)
                 | Transform::Speed(_) => {}
             }
-            largest = largest.max(h * w);
+            each([h, w]);
         }
-        largest
     }
 
     /// Draws the random numbers of a run's first step for one `[C, H, W]` image or `[C, T, H, W]` clip.

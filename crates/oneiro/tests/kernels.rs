@@ -5,7 +5,7 @@
 use oneiro::Model;
 use oneiro::card::Card;
 use oneiro::kernels::{KernelError, Kernels, kernels};
-use oneiro_net::graph::{Builder, Dim};
+use oneiro_net::graph::{Attribute, Builder, Dim};
 use oneiro_net::tensor::Tensor;
 
 const SIDE: usize = 12;
@@ -57,7 +57,7 @@ fn a_channel_is_linear_only_if_no_picture_closes_its_relu() {
         open,
     ]);
     for channel in [1, 2, 3] {
-        let wanted = KernelError::NotLinear { layer: "relu".into(), channel };
+        let wanted = KernelError::NotLinear { layer: "relu".into(), channel, linear: Some("conv".into()) };
         assert_eq!(refusal(kernels(&model, "relu", &[0, channel])), wanted);
     }
     assert_eq!(kernels(&model, "relu", &[4]).unwrap().kernels, [ones]);
@@ -99,4 +99,27 @@ fn kernels_of_bands_are_drawn_as_the_card_shows_pictures() {
     assert_eq!(drawn(2, "show = [1]"), [1; 3]);
     assert_eq!(drawn(4, ""), [0, 1, 2]);
     assert_eq!(drawn(2, ""), [0; 3]);
+}
+
+#[test]
+fn padding_that_is_computed_from_the_shape_keeps_a_layer_linear() {
+    let mut net = Builder::new();
+    let x =
+        net.input("x", &[Dim::Free("N".into()), Dim::Fixed(3), Dim::Fixed(SIDE), Dim::Fixed(SIDE)]).unwrap();
+    let shape = net.node("Shape", "shape", &[x], vec![]).unwrap();
+    let zero = net.constant("zero", Tensor::ints(&[4], vec![0; 4])).unwrap();
+    let none = net.node("Mul", "none", &[shape, zero], vec![]).unwrap();
+    let pads = net.node("Concat", "pads", &[none, none], vec![("axis", Attribute::Int(0))]).unwrap();
+    let padded = net.node("Pad", "padded", &[x, pads], vec![]).unwrap();
+    let weight = net.constant("weight", Tensor::floats(&[1, 3, 1, 1], vec![1.0, -2.0, 0.5])).unwrap();
+    let conv = net.node("Conv", "conv", &[padded, weight], vec![]).unwrap();
+    let relu = net.node("Relu", "relu", &[conv], vec![]).unwrap();
+    let card = Card::parse("[[input]]\nname = \"x\"\n").unwrap();
+    let model = Model::new(net.finish(&[relu]), card).unwrap();
+    assert!(oneiro::kernels::is_affine(&model, model.resolve("conv").unwrap()));
+    let linear = Some("conv".to_owned());
+    assert_eq!(
+        refusal(kernels(&model, "relu", &[0])),
+        KernelError::NotLinear { layer: "relu".into(), channel: 0, linear }
+    );
 }

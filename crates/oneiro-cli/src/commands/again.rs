@@ -8,6 +8,8 @@ use anyhow::{Result, bail};
 use oneiro_jobs::again::{Again, Difference, Kinds, Original, Written};
 use oneiro_jobs::files::check_writable;
 use oneiro_jobs::job::render::Setting;
+use oneiro_jobs::numbers::short;
+use oneiro_media::PngText;
 
 use crate::args::assignment::with_setting;
 use crate::args::size::parse_size;
@@ -46,8 +48,8 @@ pub struct Args {
     /// Take a model whose content is another than the picture's
     #[arg(long)]
     any_model: bool,
-    /// Change a setting, by its path as `oneiro info` prints it, for instance param.fourier.decay=0.85; may be
-    /// repeated. The result then differs from the picture, and is not compared
+    /// Change a setting, by its path as `oneiro info` prints it, for instance param.fourier.decay=0.85; may
+    /// be repeated. The result then differs from the picture, and is not compared
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Change the number of steps of the optimiser, like --set steps=N
@@ -70,6 +72,7 @@ pub struct Args {
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let started = Instant::now();
     let original = Original::read(&args.picture)?;
+    let before = value_in(&original.text);
     let out = out_path(args, original.format())?;
     let model = args.model.as_deref();
     let mut again = Again::find(context, original, &Kinds::default(), model, &args.images, args.any_model)?;
@@ -80,6 +83,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let remade = again.run(context)?;
     oneiro_media::write_atomic(&out, &remade.bytes)?;
     let difference = remade.difference;
+    let after = oneiro_media::decode_text(&remade.bytes, &out).ok().as_ref().and_then(value_in);
     if args.json {
         let mut object = serde_json::json!({
             "files": [out.display().to_string()],
@@ -89,18 +93,41 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
             object["identical"] = (difference == Difference::None).into();
             object["same_pixels"] = matches!(difference, Difference::None | Difference::Text).into();
         }
+        if args.changes() {
+            object["changed"] = args.changes_in_words().into();
+            object["value"] = serde_json::json!({ "before": before, "after": after });
+        }
         context.print(&serde_json::to_string_pretty(&object)?)?;
     } else {
         let how = match difference {
             Some(difference) => difference.describe(&args.picture, again.is_film()),
-            None => format!("made as {}, but for what was changed", args.picture.display()),
+            None => {
+                let values = before.zip(after);
+                let values = values.map(|(a, b)| format!("; value {} -> {}", short(a), short(b)));
+                let changes = args.changes_in_words().join(", ");
+                format!("made as {} with {changes}{}", args.picture.display(), values.unwrap_or_default())
+            }
         };
         context.print(&format!("written to {}: {how}", out.display()))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
+/// Returns the value of a picture of a single unit.
+fn value_in(text: &PngText) -> Option<f64> {
+    text.get("value")?.parse().ok()
+}
+
 impl Args {
+    /// Returns what is changed, as `KEY=VALUE`.
+    fn changes_in_words(&self) -> Vec<String> {
+        let mut words = self.set.clone();
+        words.extend(self.steps.map(|steps| format!("steps={steps}")));
+        words.extend(self.size.map(|[height, width]| format!("size={height}x{width}")));
+        words.extend(self.seed.map(|seed| format!("seed={seed}")));
+        words
+    }
+
     /// Whether any setting is to be changed.
     fn changes(&self) -> bool {
         !self.set.is_empty() || self.steps.is_some() || self.size.is_some() || self.seed.is_some()

@@ -227,17 +227,17 @@ fn mistakes(context: &Context, model: &LoadedModel, confusion: &Confusion) -> Re
     let (listed, others) = mistakes.split_at(mistakes.len().min(MOST_MISTAKES));
     match listed.first().map(|most| most.named.images) {
         None => {}
-        Some(1) => context.print("taken for another class, one image each, the surest first:")?,
+        Some(1) => context.print("taken for another class, single images, the surest first:")?,
         Some(_) => context.print("taken for another class most often:")?,
     }
     for Mistake { folder, of, named } in listed {
-        context.print(&format!(
-            "  {:4} of {of:<4}  {folder} for {} ({}), {:.0} %",
-            named.images,
-            named.label,
-            named.class,
-            100.0 * named.probability
-        ))?;
+        // With one image a class, the counts would say nothing.
+        let count = match named.images {
+            1 if *of == 1 => String::new(),
+            images => format!("{images:4} of {of:<4}  "),
+        };
+        let (label, class, percent) = (&named.label, named.class, 100.0 * named.probability);
+        context.print(&format!("  {count}{folder} for {label} ({class}), {percent:.0} %"))?;
     }
     if !others.is_empty() {
         context

@@ -20,7 +20,8 @@ use crate::context::Context;
 #[command(after_help = "\
 Examples:
   oneiro demo --out demo      # the built-in network; then open demo/index.html
-  oneiro demo --model model.onnx --out model      # layers, units and classes of your own")]
+  oneiro demo --model model.onnx --out model      # layers, units and classes of your own
+  oneiro demo --model model.onnx --data photos/   # with the parts of your photos that excite each unit")]
 pub struct Args {
     /// An .onnx file instead of the built-in network
     #[arg(long, value_name = "FILE", default_value = embedded::NAME)]
@@ -30,6 +31,10 @@ pub struct Args {
     /// Folder for the pictures and the page
     #[arg(long, short, value_name = "DIR", default_value = "oneiro-demo")]
     out: PathBuf,
+    /// A scan of the network, or a folder of images: beside each picture stand the parts of images that
+    /// excite the unit most
+    #[arg(long, value_name = "SCAN|FOLDER")]
+    data: Option<PathBuf>,
     /// Seed of all random numbers
     #[arg(long, allow_negative_numbers = true, default_value_t = 0)]
     seed: u64,
@@ -42,10 +47,11 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let started = Instant::now();
     files::check_folder(&args.out)?;
     let model = model::load(context, &args.preparation.spec(&args.model))?;
-    let job = match args.model == embedded::NAME {
+    let mut job = match args.model == embedded::NAME {
         true => DemoJob::embedded(args.seed, args.steps),
         false => DemoJob::of(&model, args.seed, args.steps)?,
     };
+    job.data = args.data.as_ref().map(|data| data.display().to_string());
     let report = job.run(&Run::new(&model, context), &mut Folder::new(&args.out))?;
     context.print(&format!(
         "{} pictures in {:.0} s. Open {}",

@@ -42,10 +42,14 @@ pub struct Args {
     /// A scan, or a folder or list of images
     #[arg(value_name = "DATA")]
     data: Option<PathBuf>,
-    /// Layers, separated by commas [default: all convolutions, and dense layers in front of an activation
+    /// Layers whose filters are judged, separated by commas; classes are judged all the same, unless
+    /// --filters-only is given [default: all convolutions, and dense layers in front of an activation
     /// function]
     #[arg(long, value_delimiter = ',', value_name = "LAYERS")]
     layers: Vec<String>,
+    /// Judge filters alone, and not what classes follow; quicker
+    #[arg(long)]
+    filters_only: bool,
     /// The folder that the scan's images lie in, if they have moved
     #[arg(long, value_name = "FOLDER", requires = "data")]
     images: Option<PathBuf>,
@@ -76,6 +80,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         layers: args.layers.clone(),
         images: args.images.as_ref().map(|folder| folder.display().to_string()),
         optimise: args.optimise,
+        filters_only: args.filters_only,
         labels: Vec::new(),
     };
     job.check()?;
@@ -232,6 +237,9 @@ fn print(context: &Context, report: &HealthReport) -> Result<()> {
             class.cue(),
             class.effect()
         ))?;
+    }
+    if let Some(without) = report.without_color {
+        context.print(&without.words())?;
     }
     let judged = report.classes.iter().filter(|class| class.is_judged()).count();
     if classes.is_empty() && judged > 0 {

@@ -75,6 +75,7 @@ fn about(name: &str) -> &'static str {
         "accentuation" => "feature accentuation of a picture (Hamblin et al. 2024)",
         "video" => "images, clips and flow of video networks; the default of `oneiro video`",
         "feichtenhofer20" => "clips and flow with penalties in space and time (Feichtenhofer et al. 2020)",
+        "enlarged" => "larger pictures for networks that see few pixels",
         "activation-grid" => "small cells that agree in brightness and colour (Olah et al. 2018)",
         _ => "",
     }

@@ -237,10 +237,11 @@ fn kernels(context: &Context, args: &Args, layer: &str) -> Result<ExitCode> {
     };
     let report = results::run(context, Some(&model), &job, &mut results, &[], None)?;
     if args.json {
-        let object = serde_json::json!({ "files": results.listed(), "kernels": report });
+        let object = serde_json::json!({ "files": results.listed(), "kernels": report.kernels, "alike": report.alike });
         context.print(&serde_json::to_string_pretty(&object)?)?;
     } else {
-        context.print(&format!("{} kernels written to {}", report.len(), results.listed()[0]))?;
+        context.print(&report.alike_in_words())?;
+        context.print(&format!("{} kernels written to {}", report.kernels.len(), results.listed()[0]))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -11,6 +11,7 @@ use oneiro_jobs::job::belief::Belief;
 use oneiro_jobs::job::contributions::ContributionsReport;
 use oneiro_jobs::job::render::Setting;
 use oneiro_jobs::job::units::{UnitsJob, UnitsReport};
+use oneiro_jobs::model::unit_list::UnitList;
 use oneiro_jobs::remark::{Remark, ScanRemark};
 use oneiro_jobs::store::ScanFile;
 use oneiro_jobs::store::read::{LayerRecord, Named, Strength, UnitRecord};
@@ -32,12 +33,13 @@ const DEFAULT_ROWS: usize = 20;
 const DEFAULT_CONTRIBUTIONS: usize = 10;
 
 /// Say what a scan knows of units: one unit with its images and classes, or the strongest of a layer
-#[derive(clap::Args)]
+#[derive(clap::Args, Clone)]
 #[command(after_help = "\
 Examples:
   oneiro units photos.scan                                  # the layers, the accuracy, what could not be read
   oneiro units photos.scan fire8:12                         # one unit: its images, its classes, its statistics
   oneiro units photos.scan fire8:12 --out unit.png          # as a picture; --html unit.html as a page
+  oneiro units photos.scan fire8:0-9 --examples 5 --json    # ten units, five images in each list
   oneiro units photos.scan class:tabby
   oneiro units photos.scan fire8:12 --drivers               # the units before that make it, what it adds to classes
   oneiro units photos.scan fire8:12 --heat --out unit.png   # where in its best images it answers
@@ -47,12 +49,12 @@ Examples:
   oneiro units photos.scan --layer fire8 --class goldfish   # the units of a layer that answer a class most
   oneiro units photos.scan --layer fire8 --sort selectivity --html fire8.html --top 64
 
-A unit is LAYER:CHANNEL or class:NAME. A layer's name may be that of the convolution in front of its ReLU.")]
+A unit is LAYER:CHANNEL or class:NAME; lists and ranges are several: fire8:0-9, fire8:5,12, class:tabby,lynx. A layer's name may be that of the convolution in front of its ReLU.")]
 pub struct Args {
     /// A scan: the folder that `oneiro scan` made
     #[arg(value_name = "SCAN")]
     scan: PathBuf,
-    /// A unit: LAYER:CHANNEL or class:NAME; several are drawn together
+    /// A unit: LAYER:CHANNEL or class:NAME, or a list: fire8:0-9; several are drawn together
     #[arg(value_name = "UNIT")]
     units: Vec<String>,
     /// List the units of this layer, in the order of --sort
@@ -68,9 +70,10 @@ pub struct Args {
     /// Units of a table at most, or all; all with --json [default: 20]
     #[arg(long, allow_negative_numbers = true, value_name = "N|all", value_parser = top)]
     top: Option<usize>,
-    /// Examples of each list in a picture or page; best images of a unit that --drivers looks at
-    #[arg(long, default_value_t = 9, allow_negative_numbers = true, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=100))]
-    examples: u8,
+    /// Images of each list in a picture or page, and with --json, where all are the default; best images of a
+    /// unit that --drivers looks at [default: 9]
+    #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=100))]
+    examples: Option<u8>,
     /// Draw the units with the images that excite them
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -113,6 +116,9 @@ pub struct Args {
 /// Images of a class below which its mean answer is hardly known.
 const FEW_IMAGES: usize = 5;
 
+/// Default number of images of each list in a picture.
+const EXAMPLES: u8 = 9;
+
 /// The quantity by which units are ordered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Sort {
@@ -139,6 +145,11 @@ impl Args {
         self.images.as_ref().map(|folder| folder.display().to_string())
     }
 
+    /// Returns how many images of each list are drawn.
+    fn examples(&self) -> usize {
+        usize::from(self.examples.unwrap_or(EXAMPLES))
+    }
+
     /// Returns how many units are listed among a unit's drivers.
     fn contributions(&self) -> usize {
         self.top.unwrap_or(DEFAULT_CONTRIBUTIONS)
@@ -158,6 +169,9 @@ impl Sort {
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     check(args)?;
     let scan = ScanFile::open(&args.scan)?;
+    let units: Result<Vec<Vec<String>>, _> =
+        args.units.iter().map(|text| UnitList::in_scan(text, &scan)).collect();
+    let args = &Args { units: units?.concat(), ..args.clone() };
     if let Some(correlation) = args.groups {
         return groups(context, args, &scan, correlation);
     }
@@ -214,9 +228,13 @@ fn print_as_json(
     if args.units.is_empty() && args.layer.is_none() && args.class.is_none() {
         return printed::overview_json(context, scan);
     }
-    let of = |(i, chosen): (usize, &'_ Chosen<'_>)| WithBelief {
-        unit: chosen.unit.clone(),
-        belief: beliefs.get(i).cloned(),
+    let of = |(i, chosen): (usize, &'_ Chosen<'_>)| {
+        let mut unit = chosen.unit.clone();
+        if let Some(examples) = args.examples {
+            let lists = [&mut unit.best, &mut unit.worst, &mut unit.best_by_mean];
+            lists.into_iter().for_each(|list| list.truncate(usize::from(examples)));
+        }
+        WithBelief { unit, belief: beliefs.get(i).cloned() }
     };
     let units: Vec<WithBelief> = chosen.iter().enumerate().map(of).collect();
     context.print(&serde_json::to_string_pretty(&units)?)?;
@@ -346,7 +364,7 @@ fn draw(context: &Context, args: &Args, scan: &ScanFile, chosen: &[Chosen<'_>]) 
     let job = UnitsJob {
         scan: args.scan.display().to_string(),
         units: units.collect(),
-        examples: usize::from(args.examples),
+        examples: args.examples(),
         setting: args.render.then(|| Setting { preset: Preset::default(), seed: 0 }),
         drivers: args.drivers.then(|| args.contributions()),
         heat: args.heat,

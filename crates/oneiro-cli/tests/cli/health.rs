@@ -109,6 +109,9 @@ fn conditions_on_classes_hold_or_cannot_be_judged() {
     let accuracy = &report["accuracy"];
     let (known, right) = (accuracy["known"].as_f64().unwrap(), accuracy["right"].as_f64().unwrap());
     let share = 100.0 * right / known;
+    let quick = place.json(&["health", "net.onnx", "photos", "--filters-only", "--json"]);
+    assert_eq!(quick["layers"], report["layers"]);
+    assert!(quick["classes"].as_array().unwrap().is_empty() && quick["accuracy"] == *accuracy, "{quick}");
     let confusions = report["confusions"].as_array().unwrap();
     let sum: f64 = confusions.iter().map(|of| of["right"].as_f64().unwrap()).sum();
     assert_eq!(sum, right, "{confusions:?}");
@@ -241,7 +244,14 @@ fn the_planted_cue_is_named_for_its_class() {
         let path = data.map(|data| folder.join(data).display().to_string());
         let mut args = vec!["health", &model, "--layers", "conv6", "--json"];
         args.extend(path.as_deref());
-        for class in place.json(&args)["classes"].as_array().unwrap() {
+        let report = place.json(&args);
+        if data.is_some() {
+            // The network needs colours: green for triangles, any for the others' outlines.
+            let without = &report["without_color"];
+            let [as_is, gray] = ["right", "right_in_gray"].map(|of| without[of].as_u64().unwrap());
+            assert!(without["images"].as_u64() >= Some(as_is) && gray < as_is, "{without}");
+        }
+        for class in report["classes"].as_array().unwrap() {
             let suspicion = class["suspicion"].as_f64().unwrap();
             match class["name"].as_str().unwrap() {
                 "triangle" => {

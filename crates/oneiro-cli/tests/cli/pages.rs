@@ -42,6 +42,26 @@ fn a_page_shows_layers_and_classes_of_any_network() {
     let html = page(&place, "net/index.html");
     assert!(html.contains("<h2>classes</h2>") && html.contains("<strong>owl</strong>"), "{html}");
     assert!(html.contains("All 4 classes") && !html.contains("SqueezeNet"), "{html}");
+    // The network takes 24x20 pixels only, and the pictures are larger than that.
+    let picture = oneiro_media::read_image(place.path("net/class-owl.png")).unwrap();
+    assert_eq!((picture.height, picture.width), (128, 128));
+    assert_eq!(place.json(&["again", "net/index.html", "--json"])["identical"], true);
+}
+
+#[test]
+fn images_stand_beside_the_pictures_of_a_network() {
+    let place = place();
+    for i in 0..4 {
+        place.write(&format!("photos/cat/{i}.png"), crate::scan::photo(i));
+    }
+    place.succeed(&["demo", "--model", "net.onnx", "--steps", "1", "--data", "photos", "--out", "net"]);
+    let html = page(&place, "net/index.html");
+    let figures = html.matches("<figure").count();
+    assert_eq!(
+        html.matches("<span>images: at most ").count() + html.matches("<span>no image").count(),
+        figures
+    );
+    assert!(html.contains("To the right of each picture") && html.contains("class=\"grid wide\""), "{html}");
     assert_eq!(place.json(&["again", "net/index.html", "--json"])["identical"], true);
 }
 

@@ -312,7 +312,7 @@ fn a_picture_is_made_again_with_other_settings() {
     of("2", "0", "a.png");
     of("3", "5", "b.png");
     let said = place.succeed(&["again", "a.png", "--steps", "3", "--seed", "5", "--out", "c.png"]);
-    assert!(said.contains("but for what was changed"), "{said}");
+    assert!(said.contains("made as a.png with steps=3, seed=5; value "), "{said}");
     assert_eq!(place.read("b.png"), place.read("c.png"));
     place.succeed(&["again", "a.png", "--set", "steps=3", "--seed", "5", "--out", "d.png"]);
     assert_eq!(place.read("b.png"), place.read("d.png"));

@@ -61,6 +61,7 @@ fn kernels_of_a_first_layer_are_drawn_and_made_again() {
     let place = place();
     let report = place.json(&["sheet", "net.onnx", "--kernels", "left.conv", "--json", "--out", "k.png"]);
     let kernels = report["kernels"].as_array().unwrap();
+    assert!(report["alike"].is_array(), "{report}");
     assert!(kernels.iter().all(|k| k["size"] == serde_json::json!([3, 3])), "{report}");
     assert!(kernels[0]["norm"].as_f64().unwrap() > 0.0);
     let again = place.json(&["again", "k.png", "--json"]);
@@ -149,4 +150,26 @@ fn maps_stand_below_their_images() {
     assert!(plain < heat, "{plain:?} {heat:?}");
     let page = String::from_utf8(place.read("u.html")).unwrap();
     assert!(page.contains(">optimised picture<"), "{page}");
+}
+
+#[test]
+fn lists_of_units_of_a_scan_are_units_and_lists_of_images_may_be_short() {
+    let place = place();
+    for i in 0..4 {
+        place.write(&format!("photos/cat/{i}.png"), crate::scan::photo(i));
+    }
+    place.succeed(&["scan", "net.onnx", "photos", "--out", "s"]);
+    let found = place.json(&["units", "s", "left.conv:0-1", "class:1,0", "--examples", "2", "--json"]);
+    let found = found.as_array().unwrap();
+    let channels: Vec<u64> = found.iter().map(|unit| unit["channel"].as_u64().unwrap()).collect();
+    assert_eq!(channels, [0, 1, 1, 0], "{found:#?}");
+    assert!(found.iter().all(|unit| unit["best"].as_array().unwrap().len() == 2));
+    let all = place.json(&["units", "s", "left.conv:all", "--json"]);
+    assert_eq!(all[0]["best"].as_array().unwrap().len(), 4);
+    assert_eq!(
+        all.as_array().unwrap().len() as u64,
+        place.json(&["units", "s", "--layer", "left.conv", "--json"]).as_array().unwrap().len() as u64
+    );
+    let outcome = place.run(&["units", "s", "left.conv:0-99"]);
+    assert!(outcome.code == Some(1) && outcome.stderr.contains("no channel"), "{outcome:?}");
 }

@@ -3,6 +3,7 @@
 mod choice;
 
 use oneiro::objective::Objective;
+use oneiro::objective_session::ObjectiveSession;
 use oneiro::preset::Preset;
 use oneiro_media::{Figure, Page, Section};
 use oneiro_zoo::labels::{Labels, builtin};
@@ -13,20 +14,35 @@ use super::figures;
 use super::render::report::UnitReport;
 use super::render::work::UnitRequest;
 use super::render::{RenderJob, RenderReport, Setting};
-use super::tiles::crossed_out;
+use super::scan::examples::{Examples, names_in_scan};
+use super::tiles::{SIDE, beside, crossed_out, enlarged_to};
 use super::{Job, Kept, Place, Role, Run, Sink};
 use crate::error::Result;
 use crate::files::file_name;
 use crate::model::LoadedModel;
 use crate::provenance::{seal, text_of_model};
+use crate::source::references::picture_size;
 
 /// Name of the label list of the embedded network.
 const LABELS: &str = "imagenet1k";
 /// Side in pixels of the demo's pictures.
 const SIZE: usize = 128;
+/// Side in pixels of pictures beside crops, and of the square of crops.
+const BESIDE: usize = 192;
+/// Side of a network's input below which pictures are larger than what the network sees.
+const SMALL: usize = 64;
 /// Optimisation steps of the demo. They suffice to show what excites each unit, and take less than a minute
 /// on two cores.
 pub const STEPS: usize = 128;
+
+/// Says to readers who never heard of it what the page is about.
+const ABOUT_UNITS: &str = "A network looks at an image in layers. Each layer has many units: detectors that look for one thing at every \
+     place of the image, and tell the next layer how much of it they found. In networks for photographs the units of the first \
+     layers mostly look for edges and colours, those in the middle for textures, and those of the last ones for parts of \
+     objects; a class is what the whole network answers. The sections go from the first layers to the last.";
+/// Explains the crops beside pictures.
+const ABOUT_CROPS: &str = " To the right of each picture are the parts of images that excite the unit most: what they share \
+     is what the unit looks for in images. Pale is what lies beyond the image's edge or beyond what the unit sees.";
 
 /// The sections of the embedded network's page. Each has a heading, a note, and units.
 const SECTIONS: &[(&str, &str, &[&str])] = &[
@@ -103,12 +119,15 @@ pub struct DemoJob {
     /// The sections of the page, for a network other than the embedded one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sections: Vec<DemoSection>,
+    /// A scan of the network, or a folder of images, whose best crops stand beside each picture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<String>,
 }
 
 impl DemoJob {
     /// Creates the job that shows the embedded network.
     pub fn embedded(seed: u64, steps: usize) -> Self {
-        Self { seed, steps, sections: Vec::new() }
+        Self { seed, steps, sections: Vec::new(), data: None }
     }
 
     /// Creates the demo of another network: a few layers from shallow to deep, with evenly spaced channels,
@@ -117,7 +136,7 @@ impl DemoJob {
     /// # Errors
     /// If the network's layers are not known, or if there are no units to show.
     pub fn of(model: &LoadedModel, seed: u64, steps: usize) -> Result<Self> {
-        Ok(Self { seed, steps, sections: choice::sections(model)? })
+        Ok(Self { seed, steps, sections: choice::sections(model)?, data: None })
     }
 }
 
@@ -129,11 +148,18 @@ impl Job for DemoJob {
         let model = run.model()?;
         let is_embedded = self.sections.is_empty();
         let plan = if is_embedded { of_embedded()? } else { self.sections.clone() };
-        let preset = Preset { size: Some([SIZE; 2]), steps: self.steps, ..Preset::default() };
+        let preset = Preset { steps: self.steps, ..preset_for(model, &plan)? };
         let mut job = RenderJob::new(&[], Setting { preset: preset.clone(), seed: self.seed });
         job.work.units = plan.iter().flat_map(|section| section.units.iter().cloned()).collect();
         let mut pictures = Kept::all();
+        let units = job.work.units.iter();
+        let units = units.map(|unit| (&unit.unit[..], unit.objective.clone().unwrap_or_default()));
+        let units = names_in_scan(run, self.data.as_deref().unwrap_or_default(), units)?;
+        let units: Vec<&str> = units.iter().map(String::as_str).collect();
+        let examples = |data: &String| Examples::of(run, data, None, &units, SIDE * SIDE);
+        let examples = self.data.as_ref().map(examples).transpose()?;
         let report = job.run(run, &mut pictures)?;
+        let crops = examples.map(|examples| examples.mosaics(run, &units, BESIDE)).transpose()?;
         let mut results = report.units.iter().enumerate();
         let mut sections = Vec::new();
         for DemoSection { heading, note, units } in plan {
@@ -144,9 +170,14 @@ impl Job for DemoJob {
                     pictures.take(Place::picture(i)).ok_or(JobError::NotMade { what: "a picture" })?;
                 sink.take_bytes(Place::picture(i), &file, &bytes)?;
                 let mut picture = oneiro_media::decode_image(&bytes, &file)?;
-                let figure = figure(model, file, unit, [picture.width, picture.height]);
-                figures.push(if unit.failure().is_some() {
+                let mut figure = figure(model, &preset, file, unit, [picture.width, picture.height]);
+                if unit.failure().is_some() {
                     crossed_out(&mut picture);
+                }
+                figures.push(if let Some((crops, words)) = crops.as_ref().and_then(|crops| crops.get(i)) {
+                    figure.caption += &format!("\n{words}");
+                    figures::with_jpeg(figure, &beside(&enlarged_to(picture, BESIDE)?, crops)?)?
+                } else if unit.failure().is_some() {
                     figures::with_picture(figure, &picture)?
                 } else {
                     let (width, height) = (picture.width, picture.height);
@@ -160,19 +191,23 @@ impl Job for DemoJob {
         text.push("seed", self.seed.to_string());
         text.push("steps", self.steps.to_string());
         seal(run, &mut text, self, place)?;
-        let end = match is_embedded {
+        let mut intro = format!("{ABOUT_UNITS}\n\n{}", figures::ABOUT_VALUES);
+        if self.data.is_some() {
+            intro += ABOUT_CROPS;
+        }
+        intro += match is_embedded {
             true => {
-                "The network is SqueezeNet 1.1, trained on ImageNet and built into oneiro. Now try your own: oneiro demo \
+                "\n\nThe network is SqueezeNet 1.1, trained on ImageNet and built into oneiro. Now try your own: oneiro demo \
                  --model model.onnx"
             }
             false => {
-                "A crossed-out picture is of a unit that did not answer to anything the optimiser tried."
+                " A crossed-out picture is of a unit that did not answer to anything the optimiser tried."
             }
         };
         let name = if is_embedded { "SqueezeNet" } else { &model.title };
         let page = Page {
             title: format!("What {name} looks for"),
-            intro: format!("{} {end}", figures::ABOUT_VALUES),
+            intro,
             sections,
             footer: figures::footer(model, &preset.name),
             text,
@@ -192,10 +227,32 @@ fn request(unit: &str) -> Result<UnitRequest> {
     Ok(request)
 }
 
-fn figure(model: &LoadedModel, file: String, unit: &UnitReport, size: [usize; 2]) -> Figure {
+/// Returns the recipe of the page's pictures: the default, or that for networks that see few pixels if the
+/// network accepts nothing larger.
+fn preset_for(model: &LoadedModel, plan: &[DemoSection]) -> Result<Preset> {
+    let large = Preset { size: Some([SIZE; 2]), ..Preset::default() };
+    let own = picture_size(model, None)?;
+    let Some(deepest) = plan.last().and_then(|section| section.units.last()) else { return Ok(large) };
+    if own[0].max(own[1]) >= SMALL {
+        return Ok(large);
+    }
+    let objective = match &deepest.objective {
+        Some(text) => model.expression(text, large.size)?,
+        None => model.objective(&deepest.unit.parse()?)?,
+    };
+    let shapes = model.model.input_shapes(1, large.size)?;
+    let accepts = ObjectiveSession::accepts(&model.model, &[objective], shapes).is_ok();
+    Ok(if accepts { large } else { Preset::enlarged() })
+}
+
+fn figure(model: &LoadedModel, preset: &Preset, file: String, unit: &UnitReport, size: [usize; 2]) -> Figure {
+    let how = match preset.size {
+        Some(_) => format!("--size {}x{}", size[1], size[0]),
+        None => format!("--preset {}", preset.name),
+    };
     let command = format!(
-        "oneiro render {} --unit \"{}\" --size {}x{} --steps {} --seed {} --out {file}",
-        model.source, unit.unit, size[1], size[0], unit.steps, unit.seed
+        "oneiro render {} --unit \"{}\" {how} --steps {} --seed {} --out {file}",
+        model.source, unit.unit, unit.steps, unit.seed
     );
     let caption = unit.unit.strip_prefix("class:").unwrap_or(&unit.unit);
     Figure { file, command, ..figures::of_unit(caption, unit) }

@@ -35,7 +35,7 @@ mod units;
 mod verdict;
 mod words;
 
-pub use bias::ClassHealth;
+pub use bias::{ClassHealth, WithoutColor};
 pub use report::{ClassConfusion, HealthReport, LayerHealth, LayerSummary, UnitHealth};
 pub use verdict::Verdict;
 
@@ -59,6 +59,9 @@ pub struct HealthJob {
     /// images.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub optimise: bool,
+    /// Whether filters alone are judged, and no classes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub filters_only: bool,
     /// The names of the network's classes, by which folders are found to be of a class: results keep them,
     /// as the file of labels may be gone when they are made again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -95,8 +98,13 @@ impl HealthJob {
         let scan = self.scan(run)?;
         let scan = scan.as_ref().map(|(scan, _)| scan);
         let mut report = units::judge(run, &layers, scan)?;
-        let bias::Judged { classes, changed, not_judged } = bias::judge(run, scan)?;
+        let judged = match self.filters_only {
+            true => bias::Judged::nothing("classes: only filters were to be judged"),
+            false => bias::judge(run, scan)?,
+        };
+        let bias::Judged { classes, changed, not_judged, without_color } = judged;
         report.classes = classes;
+        report.without_color = without_color;
         report.not_judged.extend(not_judged);
         if self.optimise {
             optimum::tag(run, &mut report, scan)?;

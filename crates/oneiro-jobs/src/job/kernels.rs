@@ -12,6 +12,7 @@ use super::{Job, Place, Role, Run, Sink};
 use crate::error::Result;
 use crate::model::LoadedModel;
 use crate::numbers::{norm, short};
+use crate::prose::capitalized;
 use crate::provenance::{seal, text_of_model};
 
 /// Middle grey, the colour of a zero weight.
@@ -19,6 +20,11 @@ const ZERO: f32 = 0.5;
 
 /// Share of the largest norm below which a kernel counts as dead. Its picture would show rounding errors.
 const DEAD: f64 = 1e-5;
+
+/// Magnitude of the cosine of two kernels from which they are named as alike.
+const ALIKE: f64 = 0.9;
+/// Pairs that a page names at most.
+const NAMED: usize = 12;
 
 /// A job that draws the kernels of a convolution as a sheet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +38,24 @@ pub struct KernelsJob {
     pub columns: usize,
     /// Minimum side of a tile in pixels. Kernels are enlarged by an integer factor.
     pub tile: usize,
+}
+
+/// The report on the kernels of a layer.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct KernelsReport {
+    /// The kernels, in the order of the job's channels.
+    pub kernels: Vec<KernelReport>,
+    /// Pairs of these kernels that are copies or opposites, the most alike first.
+    pub alike: Vec<AlikeKernels>,
+}
+
+/// Two kernels of which one is nearly a multiple of the other.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct AlikeKernels {
+    /// Indices of both channels.
+    pub channels: [usize; 2],
+    /// Cosine of the angle between both, from −1 (opposites) to 1 (copies).
+    pub cosine: f64,
 }
 
 /// The report on the kernel of one channel.
@@ -54,16 +78,64 @@ impl KernelReport {
     /// Returns the caption below the kernel.
     fn words(&self) -> String {
         if self.dead {
-            "dead".into()
+            "no weights".into()
         } else {
             format!("norm {} ({:.0} %)", short(self.norm), 100.0 * self.share)
         }
     }
 }
 
+impl KernelsReport {
+    fn new(kernels: Vec<KernelReport>, weights: &[Vec<f32>]) -> Self {
+        let mut alike = Vec::new();
+        for (i, a) in kernels.iter().enumerate().filter(|(_, kernel)| !kernel.dead) {
+            for (j, b) in kernels.iter().enumerate().take(i).filter(|(_, kernel)| !kernel.dead) {
+                let dot: f64 =
+                    weights[i].iter().zip(&weights[j]).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum();
+                let cosine = dot / (a.norm * b.norm);
+                if cosine.abs() >= ALIKE && a.channel != b.channel {
+                    alike.push(AlikeKernels { channels: [b.channel, a.channel], cosine });
+                }
+            }
+        }
+        alike.sort_by(|a, b| b.cosine.abs().total_cmp(&a.cosine.abs()).then(a.channels.cmp(&b.channels)));
+        Self { kernels, alike }
+    }
+
+    /// Returns a sentence that names the kernels that are alike.
+    pub fn alike_in_words(&self) -> String {
+        let named = |of: &dyn Fn(f64) -> bool| {
+            let pairs: Vec<&AlikeKernels> = self.alike.iter().filter(|pair| of(pair.cosine)).collect();
+            let mut words: Vec<String> = pairs
+                .iter()
+                .take(NAMED)
+                .map(|AlikeKernels { channels: [a, b], cosine }| format!("{a} and {b} ({cosine:.3})"))
+                .collect();
+            if pairs.len() > NAMED {
+                words.push(format!("{} more", pairs.len() - NAMED));
+            }
+            words.join(", ")
+        };
+        match [named(&|cosine| cosine > 0.0), named(&|cosine| cosine < 0.0)] {
+            [copies, opposites] if copies.is_empty() && opposites.is_empty() => {
+                format!("no two kernels are copies or opposites (cosine {ALIKE} or more)")
+            }
+            [copies, opposites] if opposites.is_empty() => {
+                format!("nearly copies, by their cosine: {copies}")
+            }
+            [copies, opposites] if copies.is_empty() => {
+                format!("nearly opposites, by their cosine: {opposites}")
+            }
+            [copies, opposites] => {
+                format!("nearly copies, by their cosine: {copies}; nearly opposites: {opposites}")
+            }
+        }
+    }
+}
+
 impl Job for KernelsJob {
     const KIND: &'static str = "kernels";
-    type Report = Vec<KernelReport>;
+    type Report = KernelsReport;
 
     fn run(&self, run: &Run<'_>, sink: &mut dyn Sink) -> Result<Self::Report> {
         self.check()?;
@@ -77,7 +149,8 @@ impl Job for KernelsJob {
             let share = if largest > 0.0 { norm / largest } else { 0.0 };
             KernelReport { channel, size: found.size, norm, share, dead: share <= DEAD }
         };
-        let reports: Vec<KernelReport> = self.channels.iter().zip(&found.kernels).map(report).collect();
+        let kernels = self.channels.iter().zip(&found.kernels).map(report).collect();
+        let report = KernelsReport::new(kernels, &found.kernels);
         let sealed = |place: Place| -> Result<PngText> {
             let mut text = text_of_model(model)?;
             text.push("layer", &self.layer);
@@ -87,16 +160,16 @@ impl Job for KernelsJob {
         let place = Place::picture(0);
         if sink.wants(place) {
             let text = sealed(place)?;
-            let sheet = self.sheet(model, &found, &reports)?;
+            let sheet = self.sheet(model, &found, &report.kernels)?;
             sink.take_bytes(place, "kernels.png", &oneiro_media::encode_png(&sheet.render()?, &text)?)?;
         }
         let place = Place::first(Role::Page);
         if sink.wants(place) {
             let text = sealed(place)?;
-            let page = self.page(model, &found, &reports, text)?;
+            let page = self.page(model, &found, &report, text)?;
             sink.take_bytes(place, "kernels.html", page.to_html().as_bytes())?;
         }
-        Ok(reports)
+        Ok(report)
     }
 
     fn check(&self) -> Result<()> {
@@ -118,7 +191,7 @@ impl KernelsJob {
         &self,
         model: &LoadedModel,
         found: &Kernels,
-        reports: &[KernelReport],
+        report: &KernelsReport,
         text: PngText,
     ) -> Result<Page> {
         let figure = |(report, kernel): (&KernelReport, &Vec<f32>)| {
@@ -126,7 +199,7 @@ impl KernelsJob {
             let figure = Figure { caption, ..Figure::default() };
             figures::with_picture(figure, &self.drawn(found, report, kernel)?)
         };
-        let figures = reports.iter().zip(&found.kernels).map(figure).collect::<Result<_>>()?;
+        let figures = report.kernels.iter().zip(&found.kernels).map(figure).collect::<Result<_>>()?;
         let [height, width] = found.size;
         let intro = format!(
             "The weights of {} on the picture, {height} by {width} pixels; nothing is optimised. The preparation of the image is \
@@ -139,7 +212,7 @@ impl KernelsJob {
             intro,
             sections: vec![Section {
                 heading: self.layer.clone(),
-                note: String::new(),
+                note: format!("{}.", capitalized(&report.alike_in_words())),
                 figures,
                 ..Section::default()
             }],
@@ -180,6 +253,25 @@ fn picture(kernel: &[f32], [height, width]: [usize; 2], planes: [usize; 3]) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn copies_and_opposites_are_named() {
+        let weights = vec![vec![1.0, 0.0], vec![-2.0, 0.1], vec![0.0, 3.0], vec![1.0, 0.1], vec![1e-9, 0.0]];
+        let report = |(channel, kernel): (usize, &Vec<f32>)| KernelReport {
+            channel,
+            size: [1, 2],
+            norm: norm(kernel),
+            share: 1.0,
+            dead: channel == 4,
+        };
+        let kernels = weights.iter().enumerate().map(report).collect();
+        let found = KernelsReport::new(kernels, &weights);
+        let words = found.alike_in_words();
+        let expected = "nearly copies, by their cosine: 0 and 3 (0.995); nearly opposites: 0 and 1 (-0.999), 1 and 3 (-0.989)";
+        assert_eq!(words, expected);
+        let none = KernelsReport { alike: Vec::new(), ..found };
+        assert!(none.alike_in_words().starts_with("no two kernels"));
+    }
 
     #[test]
     fn a_kernel_is_drawn_about_grey_in_whole_pixels() {

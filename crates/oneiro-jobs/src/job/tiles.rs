@@ -4,6 +4,8 @@ use oneiro_media::{Filter, Image, resize};
 
 use crate::error::Result;
 
+/// Minimum side of a picture that is enlarged smoothly. The pixels of smaller ones stay squares.
+const SMOOTH: usize = 64;
 /// Number of crops along a side of a mosaic.
 pub(crate) const SIDE: usize = 3;
 /// Number of pixels between neighbouring crops.
@@ -53,6 +55,17 @@ pub(crate) fn enlarged(image: Image, tile: usize) -> Result<Image> {
         return Ok(image);
     }
     Ok(resize(&image, image.height * factor, image.width * factor, Filter::Area)?)
+}
+
+/// Enlarges a picture to this height. The pixels of small pictures stay squares if the height is a multiple
+/// of the picture's.
+pub(crate) fn enlarged_to(image: Image, height: usize) -> Result<Image> {
+    let width = image.width * height / image.height.max(1);
+    match height == image.height {
+        true => Ok(image),
+        false if image.height >= SMOOTH => Ok(resize(&image, height, width, Filter::Triangle)?),
+        false => Ok(resize(&image, height, width, Filter::Area)?),
+    }
 }
 
 /// A picture whose longer side is this long at most.

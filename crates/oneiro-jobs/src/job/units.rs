@@ -108,16 +108,17 @@ impl Job for UnitsJob {
             Some(pictures) if self.belief => {
                 let pictured = units.iter().zip(pictures);
                 let pictured: Vec<Pictured<'_>> = pictured
-                    .map(|((unit, layer), (picture, _))| Pictured {
+                    .map(|((unit, layer), rendered)| Pictured {
                         unit,
                         layer,
-                        picture: Some(picture.clone()),
+                        picture: Some(rendered.picture.clone()),
                     })
                     .collect();
                 belief_of(run, &scan, &pictured)?
             }
             _ => Vec::new(),
         };
+        let values = pictures.iter().flatten().map(|rendered| rendered.value).collect();
         let pictures = pictures.map(drawn_pictures);
         let examples = self.examples;
         let drawn = Drawn {
@@ -125,6 +126,7 @@ impl Job for UnitsJob {
             crops: &crops,
             units: &units,
             pictures,
+            values,
             beliefs: &beliefs,
             heat,
             driven,
@@ -171,13 +173,13 @@ impl Job for UnitsJob {
 }
 
 impl UnitsJob {
-    /// Rendered pictures of the units, if they are wanted, and whether each optimisation failed.
+    /// Rendered pictures of the units, if they are wanted.
     fn pictures(
         &self,
         run: &Run<'_>,
         scan: &ScanFile,
         units: &[(UnitRecord, &LayerRecord)],
-    ) -> Result<Option<Vec<(Image, bool)>>> {
+    ) -> Result<Option<Vec<Rendered>>> {
         let Some(setting) = &self.setting else { return Ok(None) };
         scan.check_model(run.model()?)?;
         let names: Vec<String> = units
@@ -193,16 +195,29 @@ impl UnitsJob {
         let mut pictures = Vec::new();
         for (i, unit) in report.units.iter().enumerate() {
             let bytes = kept.take(Place::picture(i)).ok_or(JobError::NotMade { what: "a picture" })?;
-            pictures.push((oneiro_media::decode_image(&bytes, &unit.unit)?, unit.failure().is_some()));
+            pictures.push(Rendered {
+                picture: oneiro_media::decode_image(&bytes, &unit.unit)?,
+                value: unit.value,
+                has_failed: unit.failure().is_some(),
+            });
         }
         Ok(Some(pictures))
     }
 }
 
+/// The rendered picture of a unit.
+struct Rendered {
+    picture: Image,
+    /// The objective's value for the picture.
+    value: f64,
+    /// Whether the optimisation failed.
+    has_failed: bool,
+}
+
 /// The pictures as they are drawn: crossed out where the optimisation failed.
-fn drawn_pictures(pictures: Vec<(Image, bool)>) -> Vec<Image> {
-    let drawn = |(mut picture, failed): (Image, bool)| {
-        if failed {
+fn drawn_pictures(pictures: Vec<Rendered>) -> Vec<Image> {
+    let drawn = |Rendered { mut picture, has_failed, .. }: Rendered| {
+        if has_failed {
             crossed_out(&mut picture);
         }
         picture
@@ -296,6 +311,8 @@ pub fn selectivity(scan: &ScanFile, unit: &UnitRecord) -> Result<Option<String>>
         images if images < FEW => format!(" ({images} images of this class)"),
         _ => String::new(),
     };
+    // The difference of both means is then the sum of their magnitudes.
+    let few = if value >= 1.0 { format!(" (the others' mean is not above 0){few}") } else { few };
     Ok(Some(format!("{value:.2} for {name}, by the classes' means{few}")))
 }
 

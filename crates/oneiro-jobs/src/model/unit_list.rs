@@ -133,6 +133,34 @@ impl UnitList {
         Self::parse(&found)
     }
 
+    /// Returns the names of all units that a text means in a scan: `conv1:0-15` is sixteen. Other texts are
+    /// returned unchanged.
+    ///
+    /// # Errors
+    /// Those of [`Numbers::parse`], and if the scan does not have the layer.
+    pub fn in_scan(text: &str, scan: &ScanFile) -> Result<Vec<String>> {
+        let (prefix, numbers, count) = match Self::parse(text) {
+            Ok(Self::Channels { layer, channels, position }) if position.is_empty() => {
+                let named = scan.layer(layer.trim_matches('"'))?;
+                let count = match named.form {
+                    Some(first) => named.layer.first_behind(first) - first,
+                    None => named.layer.channels,
+                };
+                (layer, channels, count)
+            }
+            Ok(Self::Classes(numbers)) => ("class".to_owned(), numbers, scan.labels()?.len()),
+            // A label may contain commas.
+            Ok(Self::Single { unit: Unit { target: UnitTarget::Class(names), .. }, .. })
+                if names.contains(',') && !text.contains('"') && scan.unit_named(text).is_err() =>
+            {
+                return Ok(names.split(',').map(|name| format!("class:{}", name.trim())).collect());
+            }
+            _ => return Ok(vec![text.to_owned()]),
+        };
+        let numbers = numbers.listed(|| Ok(count))?;
+        Ok(numbers.into_iter().map(|number| format!("{prefix}:{number}")).collect())
+    }
+
     /// Parses classes: a name, an index, or several of them: `goldfish,zebra`, `0-9`, `all`.
     ///
     /// # Errors

@@ -1,12 +1,14 @@
-//! The published presets under their names, with the constants of their sources.
+//! The published presets under their names, with the constants of their sources, and a list of all presets.
+
+mod own;
 
 use crate::card::InputKind;
 use crate::gradients::{Gradients, ReluGradient};
 use crate::optimizer::{OptimizerKind, OptimizerSpec, Schedule};
-use crate::param::{DenseOptions, FourierOptions, MacoOptions, MovedOptions, PixelOptions, SharedOptions};
+use crate::param::{DenseOptions, FourierOptions, MacoOptions, PixelOptions};
 use crate::preset::{InputSettings, Jitter, Outside, ParamSpec, Preset, Settle, Upkeep};
 use crate::regularizer::{BOUND, Regularizer};
-use crate::transform::{Chain, Length, Transform, Values};
+use crate::transform::{Chain, Transform};
 
 /// Side of Lucid's default canvas (`lucid/optvis/render.py`).
 const LUCID_SIZE: usize = 128;
@@ -14,13 +16,6 @@ const LUCID_SIZE: usize = 128;
 const LUCID_STEPS: usize = 512;
 /// Lucid's default learning rate for Adam.
 const LUCID_RATE: f32 = 0.05;
-/// Steps, views in each step, rate and decay of the default preset. They were chosen by trials; see
-/// docs/presets.md. Three views average the noise of the transforms, which a large rate would turn into
-/// grain. The decay keeps colours in larger patches.
-const DEFAULT_STEPS: usize = 128;
-const DEFAULT_VIEWS: usize = 3;
-const DEFAULT_RATE: f32 = 0.09;
-const DEFAULT_DECAY: f32 = 1.1;
 /// Side in pixels of the canvas in Conveiro's method CDFS.
 const CONVEIRO_SIZE: usize = 224;
 /// Number of steps in Conveiro's method CDFS.
@@ -53,17 +48,6 @@ const VIDEO_RATE: f32 = 4.0;
 const VIDEO_STEPS: usize = 300;
 /// Largest shift of a clip in time, in frames. The value is our own.
 const CLIP_JITTER: usize = 2;
-/// Settings of the recipe for clips and flow, from a study of our own: steps, views for each step, γ, size of
-/// the objective's gradient, rate of images, and largest shifts.
-const OWN_VIDEO_STEPS: usize = 160;
-const OWN_VIDEO_VIEWS: usize = 2;
-const OWN_VIDEO_GAMMA: f64 = 3.0;
-const OWN_FORCE: f64 = 6.5;
-const OWN_CLIP_FORCE: f64 = 2.0;
-const OWN_IMAGE_RATE: f32 = 2.5;
-const OWN_SHIFT: f64 = 12.5;
-const OWN_FLOW_SHIFT: f64 = 37.5;
-const OWN_CLIP_JITTER: usize = 4;
 /// Learning rate and steps of the dense generator. The values are our own; more would saturate the picture.
 const DENSE_RATE: f32 = 0.2;
 const DENSE_STEPS: usize = 256;
@@ -81,15 +65,6 @@ const YOSINSKI_UPKEEP: Upkeep =
 /// Steps and views of feature accentuation (Hamblin et al. 2024).
 const ACCENTUATION_STEPS: usize = 100;
 const ACCENTUATION_VIEWS: usize = 16;
-/// Settings of a cell of an activation grid: side, steps, rate, shared factors and their weight. The values
-/// are our own; the article's notebooks use 60 to 80 pixels and 256 to 512 steps. With a larger weight, all
-/// cells drift to one colour.
-const GRID_SIDE: usize = 104;
-const GRID_STEPS: usize = 128;
-const GRID_RATE: f32 = 0.03;
-const GRID_FACTORS: [usize; 2] = [16, 32];
-const GRID_WEIGHT: f32 = 0.1;
-
 impl Preset {
     /// Returns Lucid's settings under another name, to be modified.
     fn based_on_lucid(name: &str) -> Self {
@@ -124,20 +99,6 @@ impl Preset {
     /// Visualization", Distill 2017).
     pub fn lucid() -> Self {
         Self::based_on_lucid("lucid")
-    }
-
-    /// The default preset: Lucid's Fourier space with a quarter of its steps. The rate falls to zero. The
-    /// transforms are wider, add noise, and mirror the picture beyond its border; textures are rolled.
-    pub fn oneiro() -> Self {
-        let adam = OptimizerSpec::adam(DEFAULT_RATE);
-        Self {
-            param: ParamSpec::Fourier(FourierOptions { decay: DEFAULT_DECAY, ..FourierOptions::default() }),
-            steps: DEFAULT_STEPS,
-            views: DEFAULT_VIEWS,
-            optimizer: OptimizerSpec { schedule: Schedule::Cosine(0.0), ..adam },
-            transform: Chain::oneiro(),
-            ..Self::based_on_lucid("oneiro")
-        }
     }
 
     /// Conveiro's CDFS (Showmax, github.com/Showmax/conveiro): no divisor, gradient descent, wrap-around
@@ -241,56 +202,6 @@ impl Preset {
         }
     }
 
-    /// The default recipe for clips and flow, from a study of our own (docs/video.md). Images are optimised
-    /// in Lucid's Fourier space, clips as a moving still, and flow in pixels with the penalties of
-    /// [`Preset::feichtenhofer20`]. The objective's gradient is scaled, so that neither a unit's scale nor
-    /// its largest activation has to be known.
-    pub fn video() -> Self {
-        let paper = Self::feichtenhofer20();
-        let regularizer = paper.regularizer.map(|r| Regularizer { gamma: OWN_VIDEO_GAMMA, bound: 0.0, ..r });
-        let motion = paper.inputs[InputKind::Flow.name()].regularizer;
-        let motion = motion.map(|r| Regularizer { gamma: OWN_VIDEO_GAMMA, ..r });
-        let chain = |transforms: &[Transform]| Some(Chain::new(transforms.to_vec()));
-        let [scale, rotate] =
-            [Transform::Scale(Values::Uniform(0.9, 1.1)), Transform::Rotate(Values::Uniform(-5.0, 5.0))];
-        let shift = Transform::Jitter(Length::Percent(OWN_SHIFT));
-        let image = InputSettings { rate: Some(OWN_IMAGE_RATE), ..InputSettings::default() };
-        let clip = InputSettings {
-            param: Some(ParamSpec::Moved(MovedOptions::default())),
-            transform: chain(&[
-                shift.clone(),
-                Transform::FrameJitter(OWN_CLIP_JITTER),
-                scale.clone(),
-                rotate.clone(),
-            ]),
-            regularizer,
-            unit_weight: Some(OWN_CLIP_FORCE),
-            ..InputSettings::default()
-        };
-        let flow = InputSettings {
-            param: Some(paper.param),
-            transform: chain(&[Transform::Jitter(Length::Percent(OWN_FLOW_SHIFT))]),
-            regularizer: motion,
-            rate: Some(VIDEO_RATE / LUCID_RATE),
-            ..InputSettings::default()
-        };
-        Self {
-            size: None,
-            steps: OWN_VIDEO_STEPS,
-            views: OWN_VIDEO_VIEWS,
-            optimizer: OptimizerSpec { schedule: Schedule::Cosine(0.0), ..OptimizerSpec::adam(LUCID_RATE) },
-            transform: Chain::new(vec![shift, scale, rotate]),
-            outside: Outside::Mean,
-            gradients: Gradients::default(),
-            unit_weight: Some(OWN_FORCE),
-            relative: true,
-            inputs: [(InputKind::Image, image), (InputKind::Clip, clip), (InputKind::Flow, flow)]
-                .map(|(kind, settings)| (kind.name().into(), settings))
-                .into(),
-            ..Self::based_on_lucid("video")
-        }
-    }
-
     /// A dense layer as generator ("Visualizing How CNNs See", Keras): one constant unit, a layer to every
     /// pixel, gradient descent. The source publishes no numbers; rate and steps are ours.
     pub fn keras_dense() -> Self {
@@ -368,22 +279,6 @@ impl Preset {
         }
     }
 
-    /// Cells of activation grids (Olah et al., "The Building Blocks of Interpretability", Distill 2018):
-    /// small pictures whose coarsest resolutions are those of all, so that neighbours agree in brightness and
-    /// colour. Nothing is padded with grey, which would be much of a small picture.
-    pub fn activation_grid() -> Self {
-        let param =
-            SharedOptions { factors: GRID_FACTORS.into(), weight: GRID_WEIGHT, ..SharedOptions::default() };
-        Self {
-            param: ParamSpec::Shared(param),
-            size: Some([GRID_SIDE; 2]),
-            steps: GRID_STEPS,
-            optimizer: OptimizerSpec::adam(GRID_RATE),
-            transform: Chain::activation_grid(),
-            ..Self::based_on_lucid("activation-grid")
-        }
-    }
-
     /// Returns all named presets.
     pub fn all() -> Vec<Self> {
         vec![
@@ -398,6 +293,7 @@ impl Preset {
             Self::yosinski(),
             Self::accentuation(),
             Self::activation_grid(),
+            Self::enlarged(),
             Self::feichtenhofer20(),
             Self::video(),
         ]

@@ -22,6 +22,9 @@ use oneiro_image::Extent;
 /// Most pixels of a picture between two transforms.
 const MAX_STAGE_PIXELS: f64 = 64e6;
 
+/// How much larger than the network's input a picture may be behind its transforms.
+const MOST_CUT: f64 = 2.0;
+
 impl Render {
     /// Prepares a rendering on the calling thread's workers.
     pub(super) fn prepare(
@@ -91,7 +94,8 @@ struct PreparedInput {
 }
 
 impl PreparedInput {
-    /// Prepares the inputs on which the objectives depend, and tells the session how large their pictures are.
+    /// Prepares the inputs on which the objectives depend, and tells the session how large their pictures
+    /// are.
     fn all(
         model: &Model,
         preset: &Preset,
@@ -136,6 +140,7 @@ impl PreparedInput {
                 pixels / 1e6
             )));
         }
+        check_shown(&chain, size, input.extent.size())?;
         let channels = input.extent.channels + usize::from(preset.alpha);
         let extent = input.extent.with_channels(channels).with_size(size);
         Ok(Self { input, preset: own, chain, margin, rate, extent })
@@ -163,6 +168,22 @@ impl PreparedInput {
         };
         Ok(state)
     }
+}
+
+/// An error if transforms show the network only the middle of a larger picture.
+fn check_shown(chain: &Chain, picture: [usize; 2], seen: [usize; 2]) -> Result<()> {
+    let last = chain.last_stage(picture, seen);
+    let is_cut = |axis: usize| last[axis] > MOST_CUT * seen[axis] as f64;
+    if picture == seen || !(is_cut(0) || is_cut(1)) {
+        return Ok(());
+    }
+    let [h, w] = seen;
+    let factor = h.min(w) as f64 / picture[0].max(picture[1]) as f64;
+    Err(Error::Settings(format!(
+        "the transforms {chain} show the network only the middle {h}x{w} of the picture's {}x{}; add crop(0.7..1), which \
+         scales large parts down, or scale({factor:.2}), or take the recipe enlarged",
+        picture[0], picture[1]
+    )))
 }
 
 /// An error if there is no objective, or if the optimizer cannot move pictures that depend on each other.

@@ -70,6 +70,18 @@ impl Chain {
         ])
     }
 
+    /// Returns transforms for pictures that are larger than what the network sees: a mirrored border, parts
+    /// of 70 to 100 % of the side, rotation by up to 10°, noise.
+    pub fn enlarged() -> Chain {
+        Chain::new(vec![
+            Transform::RollTextures,
+            Transform::Pad(DEFAULT_PAD, PadMode::Reflect),
+            Transform::Crop(Values::Uniform(0.7, 1.0)),
+            Transform::Rotate(Values::Uniform(-10.0, 10.0)),
+            Transform::Noise(Values::List(vec![0.05])),
+        ])
+    }
+
     /// Returns transforms for small pictures: a mirrored border, and jitter, scaling and rotation by a few
     /// pixels.
     pub fn activation_grid() -> Chain {

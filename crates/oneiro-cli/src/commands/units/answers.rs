@@ -30,7 +30,7 @@ pub(super) fn spectra(context: &Context, args: &Args, scan: &ScanFile) -> Result
     let job = SpectraJob {
         scan: args.scan.display().to_string(),
         units: args.top.map_or(UNITS, usize::from),
-        examples: usize::from(args.examples),
+        examples: args.examples(),
         setting: args.render.then(|| Setting { preset: Preset::default(), seed: 0 }),
         images: args.images(),
     };
@@ -107,7 +107,7 @@ pub(super) fn drivers(context: &Context, args: &Args, scan: &ScanFile) -> Result
         let job = ContributionsJob {
             scan: args.scan.display().to_string(),
             unit: unit.clone(),
-            examples: usize::from(args.examples),
+            examples: args.examples(),
             top: args.contributions(),
             images: args.images(),
         };

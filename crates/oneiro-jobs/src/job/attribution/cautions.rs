@@ -5,7 +5,6 @@ use oneiro::objective::Objective;
 
 use super::MapReport;
 use super::asked::Asked;
-use super::maps::Row;
 use crate::context::Context;
 use crate::error::Result;
 use crate::model::LoadedModel;
@@ -88,28 +87,6 @@ pub(super) fn warn_of_disagreement(context: &Context, image: &str, unit: &str, m
             methods,
             agreement,
         });
-    }
-}
-
-/// Remarks on methods with a rule for ReLUs whose maps of an image are equal for two objectives.
-pub(super) fn say_one_map(context: &Context, rows: &[Row]) {
-    for (at, row) in rows.iter().enumerate() {
-        let of_image = |other: &&Row| {
-            let (a, b) = (&other.report, &row.report);
-            a.sha256 == b.sha256 && a.objective != b.objective
-        };
-        for other in rows[..at].iter().filter(of_image) {
-            for map in row.maps.iter().filter(|map| matches!(map.method, Method::Guided | Method::Deconv)) {
-                let is_equal = |m: &Attribution| m.method == map.method && m.map == map.map;
-                if other.maps.iter().any(is_equal) && map.map.iter().any(|&value| value != 0.0) {
-                    context.remark(ResultRemark::OneMap {
-                        image: row.report.file.clone(),
-                        method: map.method.name(),
-                        units: [other.report.label.clone(), row.report.label.clone()],
-                    });
-                }
-            }
-        }
     }
 }
 

@@ -6,7 +6,7 @@ use oneiro::attribution::{Attribution, AttributionTarget, Method, Summary, attri
 use oneiro_media::Image;
 
 use super::asked::{Asked, Explained};
-use super::cautions::{Drawn, say_no_relus, say_one_map, say_yes_or_no, warn_of_disagreement};
+use super::cautions::{Drawn, say_no_relus, say_yes_or_no, warn_of_disagreement};
 use super::{AttributionSettings, ImageReport, MapReport};
 use crate::context::Context;
 use crate::error::{During as _, Result, Step};
@@ -157,6 +157,28 @@ pub(super) fn attribute_all(
         }
     }
     Ok(rows)
+}
+
+/// Remarks on methods with a rule for ReLUs whose maps of an image are equal for two objectives.
+fn say_one_map(context: &Context, rows: &[Row]) {
+    for (at, row) in rows.iter().enumerate() {
+        let of_image = |other: &&Row| {
+            let (a, b) = (&other.report, &row.report);
+            a.sha256 == b.sha256 && a.objective != b.objective
+        };
+        for other in rows[..at].iter().filter(of_image) {
+            for map in row.maps.iter().filter(|map| matches!(map.method, Method::Guided | Method::Deconv)) {
+                let is_equal = |m: &Attribution| m.method == map.method && m.map == map.map;
+                if other.maps.iter().any(is_equal) && map.map.iter().any(|&value| value != 0.0) {
+                    context.remark(ResultRemark::OneMap {
+                        image: row.report.file.clone(),
+                        method: map.method.name(),
+                        units: [other.report.label.clone(), row.report.label.clone()],
+                    });
+                }
+            }
+        }
+    }
 }
 
 fn shown_size(model: &LoadedModel, recipe: &AttributionSettings) -> Result<[usize; 2]> {

@@ -1,7 +1,7 @@
 //! Two layers of one network: how alike they are as wholes, and which units answer alike.
 
 use oneiro::objective::Objective;
-use oneiro::similarity::{best_matches, linear_cka};
+use oneiro::similarity::{best_matches, best_others, linear_cka};
 
 use super::board::{Board, BoardRow, Tile};
 use super::images::{Images, scan_of};
@@ -22,11 +22,16 @@ pub(super) fn compare(job: &CompareJob, run: &Run<'_>, names: [&String; 2]) -> R
     let Samples { groups, pictures, unread } = sample(run, job, &[group], &images)?;
     images.say(run, &unread);
     let (count, [a, b]) = (groups[0].count, [&groups[0].layers[0], &groups[0].layers[1]]);
-    let (cka, best) = run.context.compute(|| (linear_cka(a, b), best_matches(a, b)));
+    let is_one = values[0] == values[1];
+    let best = || if is_one { best_others(a) } else { best_matches(a, b) };
+    let (cka, best) = run.context.compute(|| (linear_cka(a, b), best()));
+    // Of a layer with itself, two units may be each other's best match.
+    let is_first = |a: usize, b: usize| !is_one || a < b || best[b].is_none_or(|(of_b, _)| of_b != a);
     let mut matches: Vec<Match> = best
-        .into_iter()
+        .iter()
         .enumerate()
         .filter_map(|(a, best)| best.map(|(b, correlation)| Match { a, b, correlation }))
+        .filter(|of| is_first(of.a, of.b))
         .collect();
     matches.sort_by(|x, y| y.correlation.total_cmp(&x.correlation).then(x.a.cmp(&y.a)));
     let drawn = &matches[..matches.len().min(job.drawn)];
@@ -90,6 +95,12 @@ impl LayersReport {
     pub fn words(&self) -> Vec<String> {
         let cka = self.cka.map_or_else(|| "undefined".to_owned(), |cka| format!("{cka:.3}"));
         let pictures = if self.synthetic { "synthetic pictures" } else { "images" };
+        if self.a == self.b {
+            return vec![format!(
+                "units of {} that answer most alike: each with the other unit of the layer of largest correlation",
+                self.a
+            )];
+        }
         let mut words = vec![format!(
             "linear CKA {cka} over {} {pictures} with {} samples: 1 if the layers hold the same features up to rotation and scale, \
              0 if none in common",

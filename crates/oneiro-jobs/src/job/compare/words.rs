@@ -3,6 +3,7 @@
 use super::report::percent;
 use super::report::{Agreement, Baseline, ComparedPicture, Driver, MeanProbabilities, UnitsReport};
 use crate::job::units::plain_class;
+use crate::prose::capitalized;
 
 /// Share from which on a unit's own picture is said not to be its maximum.
 const BEYOND: f64 = 1.05;
@@ -92,21 +93,16 @@ impl UnitsReport {
                 let units: Vec<&str> = list.iter().take(NAMED).map(|of| &of.unit[..]).collect();
                 (!units.is_empty()).then(|| units.join(" and "))
             };
-            let lists = [
-                ("for A against B", &self.drive_a),
-                ("for B against A", &self.drive_b),
-                ("for both", &self.shared),
-            ];
-            let list = |(what, list): (&str, &Vec<Driver>)| match named(list) {
-                Some(units) => format!("{what} most {units}"),
-                None => format!("{what} no unit before them"),
+            let lists = [("A above B", &self.drive_a), ("B above A", &self.drive_b), ("both", &self.shared)];
+            let list = |(what, list): (&str, &Vec<Driver>)| {
+                format!("{what}: {}", named(list).unwrap_or_else(|| "none".to_owned()))
             };
-            said.push(format!("{} count", lists.map(list).join(", ")));
+            said.push(format!("units before them that raise {}", lists.map(list).join("; ")));
         }
         match said.is_empty() {
             true => "In short: nothing could be measured that both units have in common.".to_owned(),
             false => {
-                let sentences: Vec<String> = said.iter().map(|said| capital(said)).collect();
+                let sentences: Vec<String> = said.iter().map(|said| capitalized(said)).collect();
                 format!("In short: {}.", sentences.join(". "))
             }
         }
@@ -181,12 +177,6 @@ fn degree(baseline: &Baseline) -> &'static str {
         share if share <= 1.0 - UNUSUAL => "less alike than",
         _ => "about as alike as",
     }
-}
-
-/// A sentence from its words.
-fn capital(words: &str) -> String {
-    let mut letters = words.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// A probability in percent.
@@ -279,7 +269,7 @@ mod tests {
         });
         let said = report.summary();
         let end = "0 of 1 images of circle are named class:square (mean probability 32.0 %, of its own class 32.2 %). \
-                   For A against B most fire9:1, for B against A no unit before them, for both no unit before them count.";
+                   Units before them that raise A above B: fire9:1; B above A: none; both: none.";
         assert!(said.ends_with(end), "{said}");
     }
 

@@ -22,34 +22,23 @@ const SHOWN_CLASSES: usize = 12;
 /// values.
 const FEW_CHANNELS: usize = 4;
 
-/// Operators whose layers may be shown, in groups: activation functions, whose outputs measure the strength
-/// of a feature, then operators that compute features. The page uses the first group with enough layers.
-const KINDS: [&[&str]; 3] = [
-    &["Relu", "Clip", "LeakyRelu", "PRelu", "Elu", "Selu", "Gelu", "HardSwish", "Swish", "Silu", "Mish"],
-    &["Conv", "Add"],
-    &["MatMul", "Gemm"],
-];
-
 /// Returns the sections of a page about a network.
 ///
 /// # Errors
 /// If the network's layers are not known, or if there are no units to show.
 pub(super) fn sections(model: &LoadedModel) -> Result<Vec<DemoSection>> {
     let known = model.layers()?;
-    let layers = &known.layers;
-    let has_features = |layer: &&Layer| layer.channels >= FEW_CHANNELS && layer.shape.len() > 2;
-    let of_kind = |ops: &&[&str]| {
-        let is_of = |layer: &&Layer| has_features(layer) && ops.contains(&layer.op.as_str());
-        layers.iter().filter(is_of).collect::<Vec<_>>()
+    let classes = model.model.class_count().filter(|count| *count > 1);
+    // A last layer with a channel for each class shows what the classes show.
+    let has_features = |layer: &&Layer| {
+        layer.channels >= FEW_CHANNELS && layer.shape.len() > 2 && Some(layer.channels) != classes
     };
-    let found: Vec<Vec<&Layer>> = KINDS.iter().map(of_kind).collect();
-    let enough = found.iter().find(|layers| layers.len() >= LAYERS);
-    let chosen = match enough.or_else(|| found.iter().max_by_key(|layers| layers.len())) {
-        Some(layers) => spread(layers.len(), LAYERS).into_iter().map(|i| layers[i]).collect(),
-        None => Vec::new(),
-    };
-    let mut sections: Vec<DemoSection> = chosen.into_iter().map(|layer| of_layer(&known, layer)).collect();
-    if let Some(classes) = model.model.class_count().filter(|count| *count > 1) {
+    let units = model.model.unit_layers()?;
+    let is_of_units = |layer: &&Layer| units.iter().any(|of| of.value == layer.value);
+    let found: Vec<&Layer> = known.layers.iter().filter(has_features).filter(is_of_units).collect();
+    let chosen = spread(found.len(), LAYERS).into_iter().map(|i| found[i]);
+    let mut sections: Vec<DemoSection> = chosen.map(|layer| of_layer(&known, layer)).collect();
+    if let Some(classes) = classes {
         let units = spread(classes, SHOWN_CLASSES).into_iter().map(|class| {
             // If several classes have the same name, only the index identifies the class.
             let name = model.class_name(class);

@@ -15,6 +15,7 @@ pub use self::class::ClassHealth;
 use self::class::NOT_JUDGED;
 use self::cue::{Cue, Kind};
 use self::examples::{Examples, Labelled};
+pub use self::gray::WithoutColor;
 use self::logits::{Logits, Scores};
 use self::shown::Shown;
 use crate::error::Result;
@@ -26,6 +27,7 @@ use crate::task::Task;
 mod class;
 mod cue;
 mod examples;
+mod gray;
 mod logits;
 mod own;
 mod shown;
@@ -81,6 +83,16 @@ pub(super) struct Judged {
     /// For each class, pictures that its cue brings over to it.
     pub changed: Vec<Vec<Changed>>,
     pub not_judged: Vec<String>,
+    /// What images are named without their colours.
+    pub without_color: Option<WithoutColor>,
+}
+
+impl Judged {
+    /// Nothing, for this reason.
+    pub(super) fn nothing(why: &str) -> Self {
+        let not_judged = vec![why.to_owned()];
+        Self { classes: Vec::new(), changed: Vec::new(), not_judged, without_color: None }
+    }
 }
 
 /// Judges all classes.
@@ -89,16 +101,14 @@ pub(super) struct Judged {
 /// If the network cannot be run, or the work is cancelled.
 pub(super) fn judge(run: &Run<'_>, scan: Option<&ScanFile>) -> Result<Judged> {
     let model = run.model()?;
-    let nothing =
-        |why: &str| Judged { classes: Vec::new(), changed: Vec::new(), not_judged: vec![why.to_owned()] };
     let Some(count) = model.model.class_count() else {
-        return Ok(nothing("classes: the network names none"));
+        return Ok(Judged::nothing("classes: the network names none"));
     };
     let names: Vec<String> = (0..count).map(|class| model.class_name(class)).collect();
     if let Some((known, right)) = scan.map(ScanFile::accuracy).transpose()?.filter(|(known, _)| *known > 0)
         && (right as f64) < CHANCE * known as f64 / count as f64
     {
-        return Ok(nothing("classes: the network names hardly more images rightly than by chance"));
+        return Ok(Judged::nothing("classes: the network names hardly more images rightly than by chance"));
     }
     let is_of_clips = model.takes_clips();
     let mut logits = Logits::new(run.context, model)?;
@@ -109,7 +119,7 @@ pub(super) fn judge(run: &Run<'_>, scan: Option<&ScanFile>) -> Result<Judged> {
     let known = labelled.iter().filter(|one| one.class.is_some()).count();
     let Some(examples) = examples.filter(|_| known > 0) else {
         if is_of_clips {
-            return Ok(nothing(
+            return Ok(Judged::nothing(
                 "classes: a network of clips or flow is judged by clips whose classes it knows",
             ));
         }
@@ -125,6 +135,12 @@ pub(super) fn judge(run: &Run<'_>, scan: Option<&ScanFile>) -> Result<Judged> {
     let mut task = Task::new(run.context, "laying cues over images", (cues.len() + 1) as u64);
     let pictures: Vec<Shown> = labelled.iter().map(|one| one.shown.clone()).collect();
     let before: Vec<usize> = logits.of(&pictures)?.iter().map(Scores::named).collect();
+    let gray: Vec<Shown> = pictures.iter().map(Shown::without_color).collect();
+    let gray: Vec<usize> = logits.of(&gray)?.iter().map(Scores::named).collect();
+    let rightly =
+        |named: &[usize]| labelled.iter().zip(named).filter(|(one, of)| one.class == Some(**of)).count();
+    let without_color =
+        WithoutColor { images: known, right: rightly(&before), right_in_gray: rightly(&gray) };
     task.advance(1);
     let mut after: Vec<Vec<Scores>> = Vec::new();
     for cue in &cues {
@@ -213,7 +229,8 @@ pub(super) fn judge(run: &Run<'_>, scan: Option<&ScanFile>) -> Result<Judged> {
     }
     examples.say();
     less_the_usual_motion(&mut classes);
-    Ok(Judged { classes, changed, not_judged: of_few_images(few, &called_up) })
+    let not_judged = of_few_images(few, &called_up);
+    Ok(Judged { classes, changed, not_judged, without_color: Some(without_color) })
 }
 
 /// What is said of classes with too few images; `called_up` are those that a cue calls up.

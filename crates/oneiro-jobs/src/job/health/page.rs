@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::job::Run;
 use crate::job::belief::ABOUT;
 use crate::job::figures::footer;
+use crate::prose::capitalized;
 use crate::store::ScanFile;
 
 mod classes;
@@ -122,6 +123,10 @@ fn intro(report: &HealthReport, suspected: &[&ClassHealth], of_clips: bool) -> S
         let share = 100.0 * of.right as f64 / of.known.max(1) as f64;
         format!(" The network names {} of {} rightly ({share:.1} %).", of.right, of.known)
     });
+    let right = match report.without_color {
+        Some(without) => format!("{right} {}.", capitalized(&without.words())),
+        None => right,
+    };
     format!("{units} filters, judged by {data}: {}.{right}{strongest}", counted.join(", "))
 }
 

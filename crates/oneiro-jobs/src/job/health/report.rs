@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::bias::{CHANCE, ClassHealth};
+use super::bias::{CHANCE, ClassHealth, WithoutColor};
 use super::verdict::Verdict;
 use crate::job::scan::Accuracy;
 
@@ -26,6 +26,9 @@ pub struct HealthReport {
     /// What the images of each class are named, if their classes are known.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub confusions: Vec<ClassConfusion>,
+    /// What some of these images are named without their colours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub without_color: Option<WithoutColor>,
     /// Number of classes that the network tells apart; 0 if it names none.
     pub classes_of_network: usize,
     /// What could not be judged, and why.

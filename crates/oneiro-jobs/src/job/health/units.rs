@@ -100,6 +100,7 @@ pub(super) fn judge(run: &Run<'_>, layers: &[Chosen], scan: Option<&ScanFile>) -
         ),
         images: scan.map_or(Ok(0), ScanFile::image_count)?,
         accuracy: scan.map(accuracy).transpose()?.flatten(),
+        without_color: None,
         confusions: scan.map(confusions).transpose()?.unwrap_or_default(),
         classes_of_network: model.model.class_count().unwrap_or(0),
         not_judged,

@@ -126,8 +126,8 @@ pub fn on_results(context: &Context, work: &PreparedUnits<'_>, finished: &[Finis
     });
 }
 
-/// For each unit that is a channel's mean and stayed below zero, returns the name of the ReLU after the layer.
-/// This ReLU sets values below zero to zero.
+/// For each unit that is a channel's mean and stayed below zero, returns the name of the ReLU after the
+/// layer. This ReLU sets values below zero to zero.
 fn silent_on_average(work: &PreparedUnits<'_>, finished: &[Finished]) -> Vec<Option<String>> {
     let silent = |(job, result): (&crate::job::render::RenderUnit, &Finished)| {
         let Objective::Term(term) = &job.objective else { return None };

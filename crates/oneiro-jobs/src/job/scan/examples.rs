@@ -153,9 +153,9 @@ impl Examples {
             let mean = mean.filter(|_| self.scan.ranked_by() == "activation");
             let words = match mean {
                 Some(mean) => {
-                    format!("images: to {}, single positions to {}", short(mean.value), short(maximum))
+                    format!("images: at most {} (at one position {})", short(mean.value), short(maximum))
                 }
-                None => format!("images: to {}", short(maximum)),
+                None => format!("images: at most {}", short(maximum)),
             };
             Ok((image, words))
         };
@@ -165,6 +165,29 @@ impl Examples {
         }
         Ok(mosaics)
     }
+}
+
+/// Returns the names by which the data's scan knows units, each given by its name and its objective. A
+/// network without labels, as of a result that is made again, makes a scan without labels: there, classes
+/// are known by index alone.
+///
+/// # Errors
+/// If the run has no network.
+pub(crate) fn names_in_scan<'u>(
+    run: &Run<'_>,
+    data: &str,
+    units: impl Iterator<Item = (&'u str, String)>,
+) -> Result<Vec<String>> {
+    let by_index = run.model()?.labels.is_none() && !is_scan(run.places().of(data));
+    let name = |(unit, objective): (&str, String)| {
+        let class = objective.strip_prefix("logit(").and_then(|rest| rest.strip_suffix(')'));
+        let class = class.filter(|class| class.bytes().all(|b| b.is_ascii_digit()));
+        match class.filter(|_| by_index && unit.starts_with("class:")) {
+            Some(class) => format!("class:{class}"),
+            None => unit.to_owned(),
+        }
+    };
+    Ok(units.map(name).collect())
 }
 
 /// Returns the layer of a unit that is a single channel.

@@ -11,11 +11,8 @@ use crate::error::Result;
 use crate::job::belief::{ABOUT, Belief, CAPTION_LINES};
 use crate::job::figures;
 use crate::job::render::Finished;
-use crate::job::tiles::{beside, crossed_out, enlarged, marked};
+use crate::job::tiles::{beside, crossed_out, enlarged, enlarged_to, marked};
 use crate::source::{materials, references};
-
-/// Minimum side of a picture that is enlarged smoothly. The pixels of smaller ones stay squares.
-const SMOOTH: usize = 64;
 
 impl Made<'_> {
     /// Returns the sheet as a page that contains its pictures, with a section for each row.
@@ -150,16 +147,5 @@ fn fitted(image: Image, size: Option<(usize, usize)>) -> Result<Image> {
     match size.filter(|&size| size != (image.height, image.width)) {
         Some((height, width)) => Ok(oneiro_media::resize(&image, height, width, Filter::Triangle)?),
         None => Ok(image),
-    }
-}
-
-/// Enlarges a picture to this height. The pixels of small pictures stay squares if the height is a multiple
-/// of the picture's.
-fn enlarged_to(image: Image, height: usize) -> Result<Image> {
-    let width = image.width * height / image.height.max(1);
-    match height == image.height {
-        true => Ok(image),
-        false if image.height >= SMOOTH => Ok(oneiro_media::resize(&image, height, width, Filter::Triangle)?),
-        false => Ok(oneiro_media::resize(&image, height, width, Filter::Area)?),
     }
 }

@@ -14,7 +14,7 @@ use crate::job::error::{JobError, Large};
 use crate::job::render::report::UnitReport;
 use crate::job::render::work::{UnitRequest, Work};
 use crate::job::render::{Finished, PreparedUnits, RenderReport, Setting, raw_bytes, render_all};
-use crate::job::scan::examples::Examples;
+use crate::job::scan::examples::{Examples, names_in_scan};
 use crate::job::tiles::SIDE;
 use crate::job::{Job, Place, Role, Run, Sink};
 use crate::model::health::healthy;
@@ -76,7 +76,8 @@ pub(crate) fn rendered<'m>(run: &Run<'m>, work: &Work, layout: &SheetLayout) -> 
             layout.subtitle += &format!(", display {}", work.display);
         }
     }
-    let units: Vec<String> = prepared.units.iter().map(|unit| unit.unit.clone()).collect();
+    let units = prepared.units.iter().map(|unit| (&unit.unit[..], unit.objective.to_string()));
+    let units = names_in_scan(run, layout.data.as_deref().unwrap_or_default(), units)?;
     let units: Vec<&str> = units.iter().map(String::as_str).collect();
     let images = layout.images.as_deref();
     let kept_of_list = if layout.belief { WANTED_EXAMPLES } else { SIDE * SIDE };

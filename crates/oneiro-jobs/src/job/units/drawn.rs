@@ -30,6 +30,8 @@ pub(super) struct Drawn<'a> {
     pub units: &'a [(UnitRecord, &'a LayerRecord)],
     /// Rendered pictures of the units, if they were requested.
     pub pictures: Option<Vec<Image>>,
+    /// The units' values for these pictures.
+    pub values: Vec<f64>,
     /// Whether each of these pictures may be believed; empty if that was not asked.
     pub beliefs: &'a [Belief],
     /// For each unit its best images with its map of activations over them.
@@ -61,7 +63,7 @@ impl Drawn<'_> {
             format!("{} images of {}", self.scan.image_count()?, self.scan.meta("data").unwrap_or_default());
         let mut sheet = Sheet::new(self.examples + usize::from(self.pictures.is_some()))
             .title(self.title()?)
-            .subtitle(format!("{about}; {data}"))
+            .subtitle(format!("{about}; {data}; pale is what the unit does not see"))
             .min_cell_width(MIN_CELL_WIDTH)
             .caption_lines(CAPTION_LINES);
         let alone = self.units.len() == 1;
@@ -72,8 +74,8 @@ impl Drawn<'_> {
             for (row, (heading, examples)) in lists.into_iter().take(shown).enumerate() {
                 sheet = if alone { sheet.row(heading) } else { sheet.row(self.scan.name_of(unit, layer)?) };
                 if let Some(picture) = self.picture(i).filter(|_| row == 0) {
-                    let mut cell = Cell::new(enlarged(picture, TILE)?).caption("optimised");
-                    for line in self.belief(i) {
+                    let mut cell = Cell::new(enlarged(picture, TILE)?);
+                    for line in self.caption(i) {
                         cell = cell.caption(line);
                     }
                     sheet = sheet.cell(cell);
@@ -119,9 +121,11 @@ impl Drawn<'_> {
         Some(picture)
     }
 
-    /// Whether a unit's picture may be believed, in lines.
-    fn belief(&self, unit: usize) -> Vec<String> {
-        self.beliefs.get(unit).map_or_else(Vec::new, Belief::lines)
+    /// The caption of a unit's picture: its value, and whether it may be believed.
+    fn caption(&self, unit: usize) -> Vec<String> {
+        let value = self.values.get(unit).map(|value| format!("picture's value {}", short(*value)));
+        let belief = self.beliefs.get(unit).map_or_else(Vec::new, Belief::lines);
+        ["optimised".to_owned()].into_iter().chain(value).chain(belief).collect()
     }
 
     fn heat(&self, unit: usize) -> &[Image] {
@@ -150,6 +154,10 @@ impl Drawn<'_> {
             intro += " An activation map lies over the image in grey: the brighter its colours, the larger the activation. \
                       Where a layer has negative activations, these are blue and positive ones red.";
         }
+        if self.units.len() > 1 {
+            intro += " The blue bars below the crops are a histogram of the unit's activations, from the smallest on the left to \
+                      the largest on the right; heights are logarithms.";
+        }
         if !self.beliefs.is_empty() {
             intro += &format!("\n\n{ABOUT}");
         }
@@ -170,7 +178,7 @@ impl Drawn<'_> {
         for (at, (heading, examples)) in lists.into_iter().enumerate() {
             let mut figures = Vec::new();
             if let Some(picture) = self.picture(0).filter(|_| at == 0) {
-                let caption = [&["optimised".to_owned()], &self.belief(0)[..]].concat().join("\n");
+                let caption = self.caption(0).join("\n");
                 let figure = Figure { caption, ..Figure::default() };
                 let figure = figures::with_picture(figure, &picture)?;
                 match self.heat(0).is_empty() {
@@ -278,7 +286,7 @@ impl Drawn<'_> {
         ];
         detail.retain(|(_, value): &(String, String)| !value.is_empty());
         let mut caption = format!("{}\n{}", self.scan.name_of(unit, layer)?, said.join(", "));
-        for line in self.belief(i) {
+        for line in self.caption(i).iter().skip(1) {
             caption += &format!("\n{line}");
         }
         let figure = Figure {

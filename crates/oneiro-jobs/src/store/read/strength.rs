@@ -99,7 +99,7 @@ impl ScanFile {
     }
 
     /// Returns the class for which a unit is most selective, and the selectivity: the difference between the
-    /// class's mean and the others' mean, as a share of their sum. Returns `None` without classes.
+    /// class's mean and the others' mean, as a share of both magnitudes. Returns `None` without classes.
     ///
     /// # Errors
     /// If the file cannot be read.
@@ -134,10 +134,10 @@ impl ScanFile {
     }
 }
 
-/// Returns for each class how much its mean exceeds the mean of the other classes, as a share of their sum
-/// (Morcos et al. 2018, "On the importance of single directions for generalization", section 2.3). The value
-/// is 1 if the unit responds only to this class, and 0 if all classes are alike. It is `None` if it is
-/// undefined.
+/// Returns for each class how much its mean exceeds the mean of the other classes, as a share of the sum of
+/// both magnitudes (Morcos et al. 2018, "On the importance of single directions for generalization",
+/// section 2.3). The value is 1 if the others' mean is zero or negative, and 0 if all classes are alike. It
+/// is `None` if it is undefined.
 pub(super) fn selectivities(means: &[f32], counts: &[usize]) -> Vec<Option<f64>> {
     let counts_in = |class: usize| counts[class] > 0 && means[class].is_finite();
     let known: Vec<f64> =

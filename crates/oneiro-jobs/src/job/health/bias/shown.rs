@@ -1,6 +1,7 @@
 //! What a network is shown: a picture for each of its inputs, with cues laid over it or taken out.
 
 use oneiro::card::InputKind;
+use oneiro::preprocess::luma;
 use oneiro_media::Image;
 
 use super::cue::Cue;
@@ -58,6 +59,20 @@ impl Shown {
         self.mapped(|kind, picture| match kind {
             InputKind::Flow | InputKind::Tensor => picture.clone(),
             _ => by_frame(picture, |_, frame| covered(frame, share)),
+        })
+    }
+
+    /// Takes the colours out: all channels of pictures and clips become their luma. Flow is left as it is.
+    pub(super) fn without_color(&self) -> Self {
+        self.mapped(|kind, picture| match kind {
+            InputKind::Flow | InputKind::Tensor => picture.clone(),
+            _ if picture.channels != 3 => picture.clone(),
+            _ => {
+                let plane = picture.data.len() / 3;
+                let of = |at: usize| luma([0, 1, 2].map(|channel| picture.data[channel * plane + at]));
+                let gray: Vec<f32> = (0..plane).map(of).collect();
+                Image { data: gray.repeat(3), ..picture.clone() }
+            }
         })
     }
 

@@ -115,7 +115,7 @@ pub(super) fn judge(run: &Run<'_>, names: &[String]) -> Result<Judged> {
             "{left} classes: only the {OPTIMISED} that cues excite most were looked at closely"
         ));
     }
-    Ok(Judged { classes, changed, not_judged })
+    Ok(Judged { classes, changed, not_judged, without_color: None })
 }
 
 /// How little a class looks for beside a cue, from the margins that the cue and the optimised picture reach.

@@ -12,6 +12,7 @@ use crate::job::health::bias::{Change, Changed, ClassHealth};
 use crate::job::health::report::{ClassConfusion, HealthReport};
 use crate::job::tiles::beside;
 use crate::numbers::short;
+use crate::prose::capitalized;
 use crate::store::ScanFile;
 
 const NONE: &str =
@@ -82,7 +83,7 @@ pub(super) fn sections(
         let about = if picture.is_some() { MADE } else { "" };
         sections.push(Section {
             heading: format!("{}: {}", health.name, health.cue()),
-            note: format!("{}. {}\n\n{about}", capital(&health.strength()), health.effect()),
+            note: format!("{}. {}\n\n{about}", capitalized(&health.strength()), health.effect()),
             figures,
             ..Section::default()
         });
@@ -135,13 +136,6 @@ fn numbers(health: &ClassHealth) -> Vec<(String, String)> {
         said.unwrap_or_else(|| value.to_string())
     };
     health.evidence.iter().map(|(name, value)| (name.replace('_', " "), number(value))).collect()
-}
-
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    letters
-        .next()
-        .map_or_else(String::new, |first| first.to_uppercase().collect::<String>() + letters.as_str())
 }
 
 /// What the images of each class are named, a line each; the classes that are named rightly least first.
