@@ -49,6 +49,7 @@ Examples:
   oneiro sheet squeezenet1_1 --kernels conv1                 # the weights of the first layer
   oneiro sheet model.onnx --layer conv4_3 --units all --html conv4_3.html   # a page as well
   oneiro sheet squeezenet1_1 --layer fire8 --units 1-4 --presets lucid,conveiro,mahendran16
+  oneiro sheet squeezenet1_1 --class tabby --seeds 0-3       # what of a picture is the unit's, and what is chance
   oneiro sheet squeezenet1_1 --layer fire8 --units 0-7 --data photos.scan   # beside each its nine best crops")]
 pub struct Args {
     #[command(flatten)]
@@ -70,7 +71,7 @@ pub struct Args {
     #[arg(
         long,
         value_name = "LAYER",
-        conflicts_with_all = ["layers", "units", "classes", "presets", "raw", "shard", "robustness", "data", "images", "belief"],
+        conflicts_with_all = ["layers", "units", "classes", "presets", "seeds", "raw", "shard", "robustness", "data", "images", "belief"],
         conflicts_with_all = SETTINGS,
         conflicts_with_all = ["RuleArgs", "MaterialArgs", "DisplayArgs"]
     )]
@@ -89,6 +90,10 @@ pub struct Args {
     /// Recipes to compare, a row each, for instance lucid,maco,mahendran16
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     presets: Vec<String>,
+    /// Several seeds, for instance 0-2, a row each: what their pictures share is the unit's, the rest is
+    /// chance
+    #[arg(long, value_name = "N-M", conflicts_with_all = ["presets", "seed"])]
+    seeds: Option<String>,
     #[command(flatten)]
     settings: RenderArgs,
     #[command(flatten)]
@@ -165,9 +170,18 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let seed = args.settings.seed;
     let (mut settings, mut rows) = (Vec::new(), Vec::new());
     if args.presets.is_empty() {
-        let of = Of { setting: 0, start, size: preset.size };
-        rows = rows_of(context, &model, &lists(context, &model, args, of.size)?, &of)?;
-        settings.push(Setting { preset, seed });
+        let seeds = args.seeds.as_deref().map(|seeds| inputs::number_list("--seeds", seeds)).transpose()?;
+        let seeds = seeds.unwrap_or_else(|| vec![seed]);
+        let lists = lists(context, &model, args, preset.size)?;
+        for (setting, &seed) in seeds.iter().enumerate() {
+            let of = Of { setting, start: start.clone(), size: preset.size };
+            settings.push(Setting { preset: preset.clone(), seed });
+            let name = |row: Row| match seeds.len() {
+                1 => row,
+                _ => Row { title: format!("{}, seed {seed}", row.title), ..row },
+            };
+            rows.extend(rows_of(context, &model, &lists, &of)?.into_iter().map(name));
+        }
     } else {
         for (setting, name) in args.presets.iter().enumerate() {
             let mut preset = args.settings.preset_or(context, name)?;

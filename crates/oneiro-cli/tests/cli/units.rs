@@ -173,3 +173,17 @@ fn lists_of_units_of_a_scan_are_units_and_lists_of_images_may_be_short() {
     let outcome = place.run(&["units", "s", "left.conv:0-99"]);
     assert!(outcome.code == Some(1) && outcome.stderr.contains("no channel"), "{outcome:?}");
 }
+
+#[test]
+fn a_sheet_has_a_row_for_each_seed() {
+    let place = place();
+    let sheet = ["sheet", "net.onnx", "-l", "left.conv", "--units", "0-1", "--steps", "2", "--out", "s.png"];
+    let report = place.json(&[&sheet[..], &["--seeds", "0,5", "--json"]].concat());
+    let units = report["units"].as_array().unwrap();
+    let seeds: Vec<u64> = units.iter().map(|unit| unit["seed"].as_u64().unwrap()).collect();
+    assert_eq!(seeds, [0, 0, 5, 5], "{report}");
+    assert_ne!(units[0]["value"], units[2]["value"]);
+    assert_eq!(place.json(&["again", "s.png", "--json"])["identical"], true);
+    let outcome = place.run(&[&sheet[..], &["--seeds", "0-1", "--seed", "3"]].concat());
+    assert!(outcome.code == Some(2) && outcome.stderr.contains("--seed"), "{outcome:?}");
+}
