@@ -90,7 +90,11 @@ pub fn of_error(error: &Error) -> Hint {
         Error::Provenance(error) => of_provenance(error),
         Error::Visualization(error) => of_visualization(error),
         Error::Size { wanted, accepted: [h, w], source } => {
-            let larger = if *h < wanted[0] { ", or --preset enlarged for larger pictures" } else { "" };
+            let larger = if *h < wanted[0] {
+                " (`oneiro render --preset enlarged` makes larger pictures)"
+            } else {
+                ""
+            };
             Hint::advice(format!("; give --size {h}x{w}{larger}")).or(of_error(source))
         }
         Error::While { step, source } => of_step(step).or(of_error(source)),

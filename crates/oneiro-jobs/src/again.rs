@@ -217,8 +217,16 @@ impl Again {
         if settings.is_empty() {
             return Err(ProvenanceError::NoRecipe { kind }).during(reading).map_err(E::from);
         }
-        for setting in settings {
-            *setting = change(setting)?;
+        let distinct = |settings: &[&mut Setting]| {
+            settings.iter().enumerate().filter(|(i, setting)| !settings[..*i].contains(setting)).count()
+        };
+        let mut settings = settings;
+        let before = distinct(&settings);
+        for setting in &mut settings {
+            **setting = change(setting)?;
+        }
+        if distinct(&settings) < before {
+            return Err(ProvenanceError::EqualRows).during(reading).map_err(E::from);
         }
         self.provenance.job.check()?;
         self.changed = true;

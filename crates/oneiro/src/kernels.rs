@@ -217,11 +217,12 @@ impl Compiled {
 
 /// Returns the name of the last layer with weights in front of a layer that is linear in the picture.
 fn linear_before(model: &Model, layer: &str) -> Option<String> {
-    let before = analysis::ancestors(&model.graph, &[model.resolve(layer).ok()?]);
+    let own = model.resolve(layer).ok()?;
+    let before = analysis::ancestors(&model.graph, &[own]);
     let nodes = model.graph.nodes.iter().zip(before).rev().filter(|(_, is_before)| *is_before);
     let with_weights = nodes.filter(|(node, _)| ["Conv", "Gemm", "MatMul"].contains(&node.op.op_type()));
     let mut outputs = with_weights.filter_map(|(node, _)| node.outputs.first().copied().flatten());
-    let found = outputs.find(|value| is_affine(model, *value))?;
+    let found = outputs.find(|value| *value != own && is_affine(model, *value))?;
     model.names().of(found).into_iter().next()
 }
 

@@ -52,6 +52,21 @@ pub enum Objective {
 }
 
 impl Objective {
+    /// Whether the objective subtracts a quantity of the network.
+    pub fn subtracts(&self) -> bool {
+        let is_number = |objective: &Self| objective.terms().is_empty();
+        match self {
+            Self::Term(_) | Self::Number(_) => false,
+            Self::Sum(a, b) => a.subtracts() || b.subtracts(),
+            Self::Difference(a, b) => a.subtracts() || b.subtracts() || !is_number(b),
+            Self::Product(a, b) => {
+                let is_negative = |factor: &Self| matches!(factor, Self::Number(x) if *x < 0.0);
+                a.subtracts() || b.subtracts() || is_negative(a) || is_negative(b)
+            }
+            Self::Negative(of) => of.subtracts() || !is_number(of),
+        }
+    }
+
     /// The mean of a channel over all positions.
     pub fn channel(layer: impl Into<String>, channel: usize) -> Self {
         Term::new(layer, TermKind::Channel(channel)).into()

@@ -143,19 +143,26 @@ impl Chain {
     /// (H, W).
     pub fn largest_stage(&self, [height, width]: [usize; 2]) -> f64 {
         let mut largest = height as f64 * width as f64;
-        self.stages([height, width], [height, width], |[h, w]| largest = largest.max(h * w));
+        self.stages([height, width], [height, width], Values::most, |[h, w]| largest = largest.max(h * w));
         largest
     }
 
-    /// Returns the largest size (H, W) of an image behind the last transform, before the canvas crops it.
+    /// Returns the smallest size (H, W) that an image has behind the last transform, before the canvas crops
+    /// it.
     pub fn last_stage(&self, size: [usize; 2], canvas: [usize; 2]) -> [f64; 2] {
         let mut last = size.map(|n| n as f64);
-        self.stages(size, canvas, |stage| last = stage);
+        self.stages(size, canvas, Values::least, |stage| last = stage);
         last
     }
 
-    /// Calls a function with the largest size of the image behind each transform.
-    fn stages(&self, [height, width]: [usize; 2], canvas: [usize; 2], mut each: impl FnMut([f64; 2])) {
+    /// Calls a function with the size of the image behind each transform. `factor` chooses among scales.
+    fn stages(
+        &self,
+        [height, width]: [usize; 2],
+        canvas: [usize; 2],
+        factor: fn(&Values) -> f64,
+        mut each: impl FnMut([f64; 2]),
+    ) {
         let (mut h, mut w) = (height as f64, width as f64);
         for transform in &self.transforms {
             match transform {
@@ -163,7 +170,7 @@ impl Chain {
                     let border = 2.0 * length.on([height, width]) as f64;
                     (h, w) = (h + border, w + border);
                 }
-                Transform::Scale(values) => (h, w) = (h * values.most(), w * values.most()),
+                Transform::Scale(values) => (h, w) = (h * factor(values), w * factor(values)),
                 Transform::Canvas(height, width) => (h, w) = (*height as f64, *width as f64),
                 Transform::Crop(_) => (h, w) = (canvas[0] as f64, canvas[1] as f64),
                 Transform::Jitter(_)

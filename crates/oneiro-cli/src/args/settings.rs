@@ -56,8 +56,8 @@ pub struct RenderArgs {
     /// Also write the recipe, with everything that was changed, to a file for --preset
     #[arg(long, value_name = "FILE.toml")]
     save_preset: Option<PathBuf>,
-    /// Size of the picture: N or HxW. `maco` and other recipes with a `picture` of their own show the network
-    /// random crops; set the size of these with --set size=N
+    /// Size of the picture: N or HxW. `maco`, `enlarged` and other recipes with a `picture` of their own show
+    /// the network parts of it, whose size --set size=N sets
     #[arg(long, allow_negative_numbers = true, value_parser = parse_size, value_name = "N|HxW")]
     size: Option<[usize; 2]>,
     /// Steps of the optimiser; a recipe that settles (mahendran16) adds its own, but to none

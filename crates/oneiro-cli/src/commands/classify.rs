@@ -143,10 +143,9 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
             classified.photos.iter().map(|v| Path::new(&v.file)),
             placed,
         )?;
-        if confusion.known == 0 {
-            bail!("--confusion {}: no image lies in a folder with the name of a class", path.display());
+        if confusion.known > 0 {
+            table.write(path, &confusion)?;
         }
-        table.write(path, &confusion)?;
     }
     if args.json {
         if !classified.photos.is_empty() {
@@ -154,6 +153,9 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         }
     } else {
         report(context, args, &model, &classified, &confusion, noun)?;
+    }
+    if let Some((_, path)) = table.filter(|_| confusion.known == 0) {
+        bail!("--confusion {}: no image lies in a folder with the name of a class", path.display());
     }
     let [first, others @ ..] = &classified.unread[..] else { return judge(context, args, &confusion) };
     for error in others {
@@ -170,7 +172,7 @@ fn judge(context: &Context, args: &Args, confusion: &Confusion) -> Result<ExitCo
             complain(&said);
             code = ExitCode::from(CONDITION_HOLDS);
         } else {
-            context.note(&format!("{condition} does not hold"));
+            context.note(&format!("passed: {condition} does not hold"));
         }
     }
     Ok(code)

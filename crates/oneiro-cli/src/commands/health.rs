@@ -127,7 +127,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
             complain(&said);
             code = ExitCode::from(CONDITION_HOLDS);
         } else {
-            context.note(&format!("{condition} does not hold"));
+            context.note(&format!("passed: {condition} does not hold"));
         }
     }
     let guesses = report.units() - counted.sure.values().sum::<usize>();

@@ -48,7 +48,8 @@ a list such as 0-15 or 5,12, or all; NAME may be a list such as goldfish,zebra o
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
-    /// A unit to visualize, or several: conv1:0-15, conv1:all, class:0-9; may be repeated
+    /// A unit to visualize, or several: conv1:0-15, conv1:all, class:0-9; may be repeated. Of several, --out
+    /// names the folder
     #[arg(long = "unit", short = 'u', value_name = "UNIT", value_parser = UnitList::parse)]
     units: Vec<UnitList>,
     /// An expression to maximise, instead of or beside units; may be repeated

@@ -254,7 +254,7 @@ fn kernels(context: &Context, args: &Args, layer: &str) -> Result<ExitCode> {
         let object = serde_json::json!({ "files": results.listed(), "kernels": report.kernels, "alike": report.alike });
         context.print(&serde_json::to_string_pretty(&object)?)?;
     } else {
-        context.print(&report.alike_in_words())?;
+        context.print(&report.words())?;
         context.print(&format!("{} kernels written to {}", report.kernels.len(), results.listed()[0]))?;
     }
     Ok(ExitCode::SUCCESS)

@@ -294,10 +294,14 @@ struct Chosen<'a> {
 }
 
 fn chosen<'a>(context: &Context, args: &Args, scan: &'a ScanFile) -> Result<Vec<Chosen<'a>>> {
-    let mut chosen = Vec::new();
+    let (mut chosen, mut said) = (Vec::new(), Vec::new());
     for text in &args.units {
         let (unit, named) = scan.unit_named(text)?;
-        say_form(context, text, &named);
+        let name = text.rsplit_once(':').map_or(&text[..], |(name, _)| name);
+        if !said.contains(&name) {
+            say_form(context, name, &named);
+            said.push(name);
+        }
         chosen.push(Chosen { unit, layer: named.layer, value: None });
     }
     if !args.units.is_empty() || args.layer.is_none() && args.class.is_none() {

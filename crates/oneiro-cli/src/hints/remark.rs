@@ -15,7 +15,7 @@ pub fn of_remark(remark: &Remark) -> String {
             Some(" (`oneiro scan … --top 32`)".to_owned())
         }
         Remark::OwnSize { wanted, own } if own[0] < wanted[0] => {
-            Some("; --preset enlarged makes larger pictures of it".to_owned())
+            Some(" (`oneiro render --preset enlarged` makes larger ones)".to_owned())
         }
         Remark::ClassOutput { .. } => Some("; --output NAME or the card's output takes another".to_owned()),
         _ => None,

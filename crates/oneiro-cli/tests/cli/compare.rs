@@ -156,7 +156,7 @@ fn data_shows_images_confusions_and_shared_drivers() {
         let sum = number(of, "own") + number(of, "other");
         assert!(number(of, "own") > 0.0 && sum > 0.0 && sum <= 1.0, "{confusion}");
     }
-    assert!(said.contains("(mean probability "), "{said}");
+    assert!(said.contains("the mean probability of "), "{said}");
 }
 
 #[test]

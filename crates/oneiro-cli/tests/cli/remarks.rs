@@ -3,6 +3,7 @@
 use oneiro::preset::Preset;
 
 use crate::files::{picture, text_of};
+use crate::onnx::{ints, message, node, number, tensor, text, value, weights};
 use crate::place::Place;
 
 const SMALL: &[&str] = &["--size", "32", "--steps", "64", "--transform", "none", "--out", "a.png"];
@@ -20,7 +21,8 @@ fn results_that_show_nothing_are_remarked_upon() {
         said(&place, &[&["render", "squeezenet1_1", "--unit", "class:goldfish"], flags].concat())
     };
     let fine = goldfish(&[]);
-    assert!(!fine.contains("note:"), "{fine}");
+    let others = fine.lines().filter(|line| line.contains("note:") && !line.contains("another class has"));
+    assert_eq!(others.count(), 0, "{fine}");
     let large = goldfish(&["--lr", "50"]);
     assert!(large.contains("at the end of what a picture can show"), "{large}");
     // Evenness is judged for each colour channel by itself: a uniform picture need not be grey.
@@ -33,6 +35,31 @@ fn results_that_show_nothing_are_remarked_upon() {
     let quiet = place
         .run(&[&["render", "squeezenet1_1", "--unit", "class:goldfish", "--lr", "50", "-q"], SMALL].concat());
     assert_eq!(quiet.stderr, "");
+}
+
+#[test]
+fn pictures_of_classes_that_the_network_names_otherwise_are_remarked_upon() {
+    // The score of the second class is always that of the first and one more.
+    let kernel = weights(27, 4).repeat(2);
+    let graph = [
+        node("Conv", "conv", &["x", "weight", "bias"], "map", &[ints("kernel_shape", &[3, 3])]),
+        node("GlobalAveragePool", "mean", &["map"], "pooled", &[]),
+        node("Flatten", "flat", &["pooled"], "scores", &[]),
+        text(2, "twins"),
+        tensor("weight", &[2, 3, 3, 3], &kernel),
+        tensor("bias", &[2], &[0.0, 1.0]),
+        value(11, "x", &[None, Some(3), None, None]),
+        value(12, "scores", &[None, Some(2)]),
+    ];
+    let opset = [text(1, ""), number(2, 17)].concat();
+    let place = Place::new();
+    place.write("net.onnx", [number(1, 8), message(8, &opset), message(7, &graph.concat())].concat());
+    place.write("labels.txt", "cat\ndog\n");
+    place.write("net.toml", "labels = \"labels.txt\"\n[[input]]\nname = \"x\"\nsize = [24, 24]\n");
+    let of = |class: &str| said(&place, &["render", "net.onnx", "--unit", class]);
+    let cat = of("class:cat");
+    assert!(cat.contains("another class has the largest score for these pictures: class:cat: dog"), "{cat}");
+    assert!(!of("class:dog").contains("another class has"));
 }
 
 #[test]

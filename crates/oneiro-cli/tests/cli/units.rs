@@ -184,6 +184,10 @@ fn a_sheet_has_a_row_for_each_seed() {
     assert_eq!(seeds, [0, 0, 5, 5], "{report}");
     assert_ne!(units[0]["value"], units[2]["value"]);
     assert_eq!(place.json(&["again", "s.png", "--json"])["identical"], true);
+    // One seed for all rows would make them equal, below titles that say otherwise.
+    let outcome = place.run(&["again", "s.png", "--seed", "7"]);
+    assert!(outcome.code == Some(1) && outcome.stderr.contains("would make equal"), "{outcome:?}");
+    assert!(place.succeed(&["again", "s.png", "--steps", "3"]).contains("with steps=3"));
     let outcome = place.run(&[&sheet[..], &["--seeds", "0-1", "--seed", "3"]].concat());
     assert!(outcome.code == Some(2) && outcome.stderr.contains("--seed"), "{outcome:?}");
 }

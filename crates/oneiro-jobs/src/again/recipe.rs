@@ -8,10 +8,10 @@ use serde_json::Value;
 use super::{Kinds, Original, Provenance};
 use crate::error::{During as _, Result, Step};
 use crate::job::Job as _;
-use crate::job::dream::DreamJob;
+use crate::job::dream::{self, DreamJob};
 use crate::job::film_kind::FilmKind;
 use crate::job::render::Setting;
-use crate::provenance::{self, JOB, ProvenanceError, Sealed};
+use crate::provenance::{self, JOB, ProvenanceError, SCHEMA, Sealed};
 
 /// Returns the preset and the seed with which a picture, film or page was optimised.
 ///
@@ -41,8 +41,16 @@ pub fn setting_of(path: &Path) -> Result<Setting> {
 pub fn dream_preset_of(path: &Path) -> Result<DreamPreset> {
     let original = Original::read(path)?;
     let reading = || Step::Recipe { path: path.display().to_string() };
+    let format = FilmKind::of_bytes(&original.bytes);
+    if let Some((job, _)) = dream::legacy(&original.text, format).during(reading)? {
+        return Ok(job.preset);
+    }
     if let Some(json) = original.text.get(JOB) {
         let sealed: Sealed<Value> = provenance::json("its job", json).during(reading)?;
+        if sealed.schema > SCHEMA {
+            let newer = ProvenanceError::NewerSchema { schema: sealed.schema, known: SCHEMA };
+            return Err(newer).during(reading);
+        }
         if sealed.kind == DreamJob::KIND {
             let job: DreamJob = serde_json::from_value(sealed.job)
                 .map_err(|source| ProvenanceError::Json { what: "its settings", source })

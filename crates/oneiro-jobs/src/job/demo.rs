@@ -14,7 +14,7 @@ use super::figures;
 use super::render::report::UnitReport;
 use super::render::work::UnitRequest;
 use super::render::{RenderJob, RenderReport, Setting};
-use super::scan::examples::{Examples, names_in_scan};
+use super::scan::examples::Examples;
 use super::tiles::{SIDE, beside, crossed_out, enlarged_to};
 use super::{Job, Kept, Place, Role, Run, Sink};
 use crate::error::Result;
@@ -39,10 +39,11 @@ pub const STEPS: usize = 128;
 const ABOUT_UNITS: &str = "A network looks at an image in layers. Each layer has many units: detectors that look for one thing at every \
      place of the image, and tell the next layer how much of it they found. In networks for photographs the units of the first \
      layers mostly look for edges and colours, those in the middle for textures, and those of the last ones for parts of \
-     objects; a class is what the whole network answers. The sections go from the first layers to the last.";
+     objects; a class is what the whole network answers. A picture of a class raises its score, but may raise another one more. The sections go from the first layers to the last.";
 /// Explains the crops beside pictures.
 const ABOUT_CROPS: &str = " To the right of each picture are the parts of images that excite the unit most: what they share \
-     is what the unit looks for in images. Pale is what lies beyond the image's edge or beyond what the unit sees.";
+     is what the unit looks for in images. Beside a class stand the images of highest score; there may be none of the class among \
+     the images. Of their values the first, a mean over positions, compares with the picture's. Pale is what lies beyond the image's edge or beyond what the unit sees.";
 
 /// The sections of the embedded network's page. Each has a heading, a note, and units.
 const SECTIONS: &[(&str, &str, &[&str])] = &[
@@ -76,7 +77,7 @@ const SECTIONS: &[(&str, &str, &[&str])] = &[
             "class:peacock",
             "class:bald eagle",
             "class:zebra",
-            "class:strawberry",
+            "class:mushroom",
             "class:pineapple",
             "class:castle",
             "class:goldfish",
@@ -152,11 +153,12 @@ impl Job for DemoJob {
         let mut job = RenderJob::new(&[], Setting { preset: preset.clone(), seed: self.seed });
         job.work.units = plan.iter().flat_map(|section| section.units.iter().cloned()).collect();
         let mut pictures = Kept::all();
-        let units = job.work.units.iter();
-        let units = units.map(|unit| (&unit.unit[..], unit.objective.clone().unwrap_or_default()));
-        let units = names_in_scan(run, self.data.as_deref().unwrap_or_default(), units)?;
-        let units: Vec<&str> = units.iter().map(String::as_str).collect();
-        let examples = |data: &String| Examples::of(run, data, None, &units, SIDE * SIDE);
+        let with_objective: Vec<(String, Option<String>)> =
+            job.work.units.iter().map(|unit| (unit.unit.clone(), unit.objective.clone())).collect();
+        let with_objective: Vec<(&str, Option<String>)> =
+            with_objective.iter().map(|(unit, objective)| (&unit[..], objective.clone())).collect();
+        let units: Vec<&str> = with_objective.iter().map(|(unit, _)| *unit).collect();
+        let examples = |data: &String| Examples::of(run, data, None, &with_objective, SIDE * SIDE);
         let examples = self.data.as_ref().map(examples).transpose()?;
         let report = job.run(run, &mut pictures)?;
         let crops = examples.map(|examples| examples.mosaics(run, &units, BESIDE)).transpose()?;

@@ -1,6 +1,6 @@
 //! Convolution kernels of a network's first layer, side by side.
 
-use oneiro::kernels::{Kernels, kernels};
+use oneiro::kernels::{KernelError, Kernels, kernels};
 use oneiro_media::{Cell, Figure, Image, Page, PngText, Section, Sheet};
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +23,8 @@ const DEAD: f64 = 1e-5;
 
 /// Magnitude of the cosine of two kernels from which they are named as alike.
 const ALIKE: f64 = 0.9;
+/// Share of the largest norm below which a kernel is named as weak.
+const WEAK: f64 = 0.1;
 /// Pairs that a page names at most.
 const NAMED: usize = 12;
 
@@ -78,7 +80,7 @@ impl KernelReport {
     /// Returns the caption below the kernel.
     fn words(&self) -> String {
         if self.dead {
-            "no weights".into()
+            "hardly any weights".into()
         } else {
             format!("norm {} ({:.0} %)", short(self.norm), 100.0 * self.share)
         }
@@ -102,8 +104,8 @@ impl KernelsReport {
         Self { kernels, alike }
     }
 
-    /// Returns a sentence that names the kernels that are alike.
-    pub fn alike_in_words(&self) -> String {
+    /// Returns a sentence that names the kernels that are alike, dead or weak.
+    pub fn words(&self) -> String {
         let named = |of: &dyn Fn(f64) -> bool| {
             let pairs: Vec<&AlikeKernels> = self.alike.iter().filter(|pair| of(pair.cosine)).collect();
             let mut words: Vec<String> = pairs
@@ -116,9 +118,22 @@ impl KernelsReport {
             }
             words.join(", ")
         };
-        match [named(&|cosine| cosine > 0.0), named(&|cosine| cosine < 0.0)] {
+        let of = |is_it: &dyn Fn(&&KernelReport) -> bool| -> String {
+            let channels: Vec<String> =
+                self.kernels.iter().filter(is_it).map(|kernel| kernel.channel.to_string()).collect();
+            channels.join(", ")
+        };
+        let dead = of(&|kernel| kernel.dead);
+        let weak = of(&|kernel| !kernel.dead && kernel.share < WEAK);
+        let of_few = [
+            (!dead.is_empty()).then(|| format!("; hardly any weights: {dead}")),
+            (!weak.is_empty())
+                .then(|| format!("; weak, below {:.0} % of the largest norm: {weak}", 100.0 * WEAK)),
+        ];
+        let of_few: String = of_few.into_iter().flatten().collect();
+        let alike = match [named(&|cosine| cosine > 0.0), named(&|cosine| cosine < 0.0)] {
             [copies, opposites] if copies.is_empty() && opposites.is_empty() => {
-                format!("no two kernels are copies or opposites (cosine {ALIKE} or more)")
+                format!("no two of these kernels are copies or opposites (cosine {ALIKE} or more)")
             }
             [copies, opposites] if opposites.is_empty() => {
                 format!("nearly copies, by their cosine: {copies}")
@@ -129,7 +144,8 @@ impl KernelsReport {
             [copies, opposites] => {
                 format!("nearly copies, by their cosine: {copies}; nearly opposites: {opposites}")
             }
-        }
+        };
+        alike + &of_few
     }
 }
 
@@ -141,9 +157,7 @@ impl Job for KernelsJob {
         self.check()?;
         let model = run.model()?;
         let found = kernels(&model.model, &self.layer, &self.channels)?;
-        let all: Vec<usize> = (0..model.channels_of(run.context, &self.layer, None)?).collect();
-        let every = kernels(&model.model, &self.layer, &all)?.kernels;
-        let largest = every.iter().map(|kernel| norm(kernel)).fold(0.0, f64::max);
+        let largest = self.largest_norm(run, model, &found)?;
         let report = |(&channel, kernel): (&usize, &Vec<f32>)| {
             let norm = norm(kernel);
             let share = if largest > 0.0 { norm / largest } else { 0.0 };
@@ -178,6 +192,20 @@ impl Job for KernelsJob {
 }
 
 impl KernelsJob {
+    /// The largest norm of the layer's kernels; of those that are drawn if others are none.
+    fn largest_norm(&self, run: &Run<'_>, model: &LoadedModel, found: &Kernels) -> Result<f64> {
+        let largest = |found: &Kernels| found.kernels.iter().map(|kernel| norm(kernel)).fold(0.0, f64::max);
+        let all: Vec<usize> = (0..model.channels_of(run.context, &self.layer, None)?).collect();
+        if self.channels == all {
+            return Ok(largest(found));
+        }
+        match kernels(&model.model, &self.layer, &all) {
+            Ok(all) => Ok(largest(&all)),
+            Err(oneiro::Error::Kernel(KernelError::NotLinear { .. })) => Ok(largest(found)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Draws the tile of one kernel.
     fn drawn(&self, found: &Kernels, report: &KernelReport, kernel: &[f32]) -> Result<Image> {
         let mut image = enlarged(picture(kernel, found.size, found.shown)?, self.tile)?;
@@ -204,7 +232,7 @@ impl KernelsJob {
         let intro = format!(
             "The weights of {} on the picture, {height} by {width} pixels; nothing is optimised. The preparation of the image is \
              part of them. Each kernel is shown at its own scale, and grey is zero. The norm tells how large the weights are, also in per \
-             cent of the layer's largest norm.",
+             cent of the largest norm.",
             self.layer
         );
         Ok(Page {
@@ -212,7 +240,7 @@ impl KernelsJob {
             intro,
             sections: vec![Section {
                 heading: self.layer.clone(),
-                note: format!("{}.", capitalized(&report.alike_in_words())),
+                note: format!("{}.", capitalized(&report.words())),
                 figures,
                 ..Section::default()
             }],
@@ -226,7 +254,7 @@ impl KernelsJob {
         let mut sheet = Sheet::new(self.columns)
             .title(&model.title)
             .subtitle(format!(
-                "kernels of {}, {height}x{width}, each at its own scale; grey is zero; % of the layer's largest norm",
+                "kernels of {}, {height}x{width}, each at its own scale; grey is zero; % of the largest norm",
                 self.layer
             ))
             .min_cell_width(MIN_CELL_WIDTH)
@@ -266,11 +294,11 @@ mod tests {
         };
         let kernels = weights.iter().enumerate().map(report).collect();
         let found = KernelsReport::new(kernels, &weights);
-        let words = found.alike_in_words();
-        let expected = "nearly copies, by their cosine: 0 and 3 (0.995); nearly opposites: 0 and 1 (-0.999), 1 and 3 (-0.989)";
+        let words = found.words();
+        let expected = "nearly copies, by their cosine: 0 and 3 (0.995); nearly opposites: 0 and 1 (-0.999), 1 and 3 (-0.989); hardly any weights: 4";
         assert_eq!(words, expected);
         let none = KernelsReport { alike: Vec::new(), ..found };
-        assert!(none.alike_in_words().starts_with("no two kernels"));
+        assert!(none.words().starts_with("no two of these"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Pictures of units: each is optimised so that its unit responds as strongly as possible.
 
+pub(crate) mod answer;
 mod batches;
 pub mod display;
 pub mod film;

@@ -268,6 +268,10 @@ fn labels_of(run: &Run<'_>, model: &LoadedModel, dataset: &Dataset) -> Result<Ve
     let Some(count) = model.model.class_count().filter(|_| !dataset.classes.is_empty()) else {
         return Ok(vec![None; dataset.classes.len()]);
     };
+    // The network of a result that is made again knows the name of its labels alone.
+    if model.labels.is_none() && model.model.card.labels.is_some() {
+        return Ok(vec![None; dataset.classes.len()]);
+    }
     model.check_labels(count)?;
     let names: Vec<&str> = dataset.classes.iter().map(String::as_str).collect();
     Ok(classes_of_folders(run.context, &names, model.labels.as_ref(), count))

@@ -57,10 +57,10 @@ pub(crate) fn enlarged(image: Image, tile: usize) -> Result<Image> {
     Ok(resize(&image, image.height * factor, image.width * factor, Filter::Area)?)
 }
 
-/// Enlarges a picture to this height. The pixels of small pictures stay squares if the height is a multiple
+/// Resizes a picture to this height. The pixels of small pictures stay squares if the height is a multiple
 /// of the picture's.
 pub(crate) fn enlarged_to(image: Image, height: usize) -> Result<Image> {
-    let width = image.width * height / image.height.max(1);
+    let width = (image.width * height / image.height.max(1)).max(1);
     match height == image.height {
         true => Ok(image),
         false if image.height >= SMOOTH => Ok(resize(&image, height, width, Filter::Triangle)?),

@@ -1,7 +1,6 @@
 //! A job that renders the clips and optical flow that units of video networks respond to, with separate
 //! penalties on variation in space and in time (Feichtenhofer et al., IJCV 2020).
 
-mod answer;
 pub mod look;
 mod page;
 
@@ -11,10 +10,10 @@ use oneiro::render::Picture;
 use oneiro_media::{Film, FrameRate, Image};
 use serde::{Deserialize, Serialize};
 
-use self::answer::Answers;
 use self::look::FlowLook;
 use super::error::JobError;
 use super::film_kind::FilmKind;
+use super::render::answer::Answers;
 use super::render::report::UnitReport;
 use super::render::text::png_text;
 use super::render::work::{UnitRequest, Work};
@@ -190,7 +189,8 @@ impl VideoJob {
     /// What the data says of the units, if there is any.
     fn examples(&self, run: &Run<'_>) -> Result<Option<Examples>> {
         let Some(data) = &self.data else { return Ok(None) };
-        let mut units: Vec<&str> = self.work.units.iter().map(|unit| unit.unit.as_str()).collect();
+        let mut units: Vec<_> =
+            self.work.units.iter().map(|unit| (unit.unit.as_str(), unit.objective.clone())).collect();
         units.dedup();
         Examples::of(run, data, self.images.as_deref(), &units, SIDE * SIDE).map(Some)
     }
@@ -256,7 +256,7 @@ fn name(run: &Run<'_>, work: &PreparedUnits<'_>, finished: &mut [Finished]) -> R
     }
     let mut answers = Answers::new(run.context, model, work.settings[0].preset.size)?;
     for result in finished.iter_mut().filter(|result| of_class(&result.report.unit)) {
-        result.report.named = answers.name(&result.rendered.images);
+        result.report.named = answers.class(&result.rendered.images).map(|class| model.class_name(class));
     }
     Ok(())
 }

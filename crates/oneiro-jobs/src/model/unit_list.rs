@@ -142,13 +142,10 @@ impl UnitList {
         let (prefix, numbers, count) = match Self::parse(text) {
             Ok(Self::Channels { layer, channels, position }) if position.is_empty() => {
                 let named = scan.layer(layer.trim_matches('"'))?;
-                let count = match named.form {
-                    Some(first) => named.layer.first_behind(first) - first,
-                    None => named.layer.channels,
-                };
+                let count = named.form.map_or(named.layer.channels, |form| form.channels);
                 (layer, channels, count)
             }
-            Ok(Self::Classes(numbers)) => ("class".to_owned(), numbers, scan.labels()?.len()),
+            Ok(Self::Classes(numbers)) => ("class".to_owned(), numbers, scan.layer("class")?.layer.channels),
             // A label may contain commas.
             Ok(Self::Single { unit: Unit { target: UnitTarget::Class(names), .. }, .. })
                 if names.contains(',') && !text.contains('"') && scan.unit_named(text).is_err() =>

@@ -77,8 +77,8 @@ pub enum ProvenanceError {
         /// The kinds of jobs that this program knows.
         known: Vec<&'static str>,
     },
-    /// Nothing was optimised for the result.
-    #[error("it is of kind \"{kind}\", for which nothing is optimised, so it has no recipe")]
+    /// The result has no recipe of pictures of units.
+    #[error("{}", no_recipe(kind))]
     NoRecipe {
         /// The kind of job that made the result.
         kind: &'static str,
@@ -89,6 +89,9 @@ pub enum ProvenanceError {
         /// The names of the presets.
         names: Vec<String>,
     },
+    /// A change makes equal what the result shows side by side.
+    #[error("it shows several recipes or seeds side by side, which this change would make equal")]
+    EqualRows,
     /// The result is no dream.
     #[error("it is no dream")]
     NoDream,
@@ -138,5 +141,20 @@ impl std::fmt::Display for Drawing {
             Self::Plot => "a plot",
             Self::Spectrum => "the picture of a spectrum",
         })
+    }
+}
+
+/// Says why a kind of result has no recipe that is changed or used for other pictures.
+fn no_recipe(kind: &str) -> String {
+    match kind {
+        "dream" => {
+            "it is a dream, whose recipe is of another kind: only other dreams can be made by it".to_owned()
+        }
+        "demo" | "health" => {
+            format!(
+                "it is of kind \"{kind}\", which chooses its recipe itself; take one of its pictures, or a sheet"
+            )
+        }
+        _ => format!("it is of kind \"{kind}\", for which nothing is optimised, so it has no recipe"),
     }
 }

@@ -52,6 +52,11 @@ pub enum ResultRemark {
         /// Names of the units.
         units: String,
     },
+    /// The network names pictures of classes as other classes.
+    OtherClass {
+        /// The classes, each with the name that the network gives its picture.
+        named: String,
+    },
     /// Most values of the picture are at the ends of the displayable range.
     Clipped {
         /// Names of the units.
@@ -224,6 +229,11 @@ impl fmt::Display for ResultRemark {
                 f,
                 "{units} ended no higher than it began: the steps were too large, or what the recipe asks for beside the \
                  unit was stronger"
+            ),
+            Self::OtherClass { named } => write!(
+                f,
+                "another class has the largest score for these pictures: {named}. A class is maximised for itself, and what \
+                 raises it may raise others more"
             ),
             Self::Clipped { units } => write!(
                 f,

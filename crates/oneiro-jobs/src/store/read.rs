@@ -25,7 +25,7 @@ mod strength;
 
 pub use filters::UnitClasses;
 pub use names::Named;
-pub use records::{ClassRecord, DataClass, ExampleRecord, ImageRecord, LayerRecord, UnitRecord};
+pub use records::{ClassRecord, DataClass, ExampleRecord, ImageRecord, LayerForm, LayerRecord, UnitRecord};
 pub use strength::{Breadth, Strength};
 
 /// A scan's SQLite file, open for reading.
@@ -369,6 +369,19 @@ fn numbers(blob: &[u8]) -> Vec<f32> {
     blob.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
 }
 
+/// Reads a layer's forms. Some scans lack the number of a form's channels: there, all channels from its first
+/// one on count as its own.
+fn forms(json: &str, channels: usize) -> Vec<LayerForm> {
+    if let Ok(forms) = serde_json::from_str(json) {
+        return forms;
+    }
+    let of = |(name, first): (String, usize)| {
+        let channels = channels.saturating_sub(first);
+        LayerForm { name, first, channels }
+    };
+    serde_json::from_str::<Vec<_>>(json).unwrap_or_default().into_iter().map(of).collect()
+}
+
 fn layer(row: &Row<'_>) -> rusqlite::Result<LayerRecord> {
     /// A receptive field as JSON in the scan's file.
     #[derive(Deserialize)]
@@ -390,7 +403,7 @@ fn layer(row: &Row<'_>) -> rusqlite::Result<LayerRecord> {
         number: row.get::<_, i64>(0)? as usize,
         name: row.get(1)?,
         aliases: serde_json::from_str(&json(2)?).unwrap_or_default(),
-        forms: serde_json::from_str(&json(3)?).unwrap_or_default(),
+        forms: forms(&json(3)?, row.get::<_, i64>(5)? as usize),
         is_classes: row.get::<_, String>(4)? == "classes",
         channels: row.get::<_, i64>(5)? as usize,
         map: serde_json::from_str(&json(6)?).unwrap_or_default(),

@@ -49,6 +49,8 @@ pub struct Form {
     pub value: ValueId,
     /// Index of the layer's channel that corresponds to this value's first channel.
     pub first: usize,
+    /// Number of this value's channels.
+    pub channels: usize,
 }
 
 impl Model {
@@ -105,7 +107,8 @@ impl Model {
             }
             let (last, forms) = self.forms(value, &readers, &layered);
             for last in last.into_iter().filter(|last| self.has_units(*last, &layered)) {
-                let forms = forms.iter().map(|value| Form { value: *value, first: 0 });
+                let channels = layered.map(last).map_or(0, |map| map.shape()[1]);
+                let forms = forms.iter().map(|value| Form { value: *value, first: 0, channels });
                 match found.iter_mut().find(|known| known.value == last) {
                     Some(known) => known.forms.extend(forms),
                     None => {
@@ -144,7 +147,7 @@ impl Model {
                     at -= usize::from(own < at);
                     let forms = absorbed.forms.into_iter();
                     let forms = forms.map(|form| Form { first: form.first + first, ..form });
-                    found[at].forms.push(Form { value: operand, first });
+                    found[at].forms.push(Form { value: operand, first, channels });
                     found[at].forms.extend(forms);
                 }
                 first += channels;
@@ -285,8 +288,9 @@ mod tests {
         let layers = model.unit_layers().unwrap();
         let name = |value: ValueId| model.graph.name(value);
         assert_eq!(layers.iter().map(|layer| name(layer.value)).collect::<Vec<_>>(), ["both"]);
-        let forms: Vec<_> = layers[0].forms.iter().map(|form| (name(form.value), form.first)).collect();
-        assert_eq!(forms, [("a", 0), ("a.conv", 0), ("b", 4), ("b.conv", 4)]);
+        let forms: Vec<_> =
+            layers[0].forms.iter().map(|form| (name(form.value), form.first, form.channels)).collect();
+        assert_eq!(forms, [("a", 0, 4), ("a.conv", 0, 4), ("b", 4, 5), ("b.conv", 4, 5)]);
         let read: Vec<_> = layers[0].parts.iter().map(|part| (name(part.read), part.clip[0])).collect();
         assert_eq!(read, [("a.conv", 0.0), ("b.conv", 0.0)]);
     }

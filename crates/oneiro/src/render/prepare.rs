@@ -140,7 +140,9 @@ impl PreparedInput {
                 pixels / 1e6
             )));
         }
-        check_shown(&chain, size, input.extent.size())?;
+        if preset.picture.is_some() {
+            check_shown(&chain, size, input.extent.size())?;
+        }
         let channels = input.extent.channels + usize::from(preset.alpha);
         let extent = input.extent.with_channels(channels).with_size(size);
         Ok(Self { input, preset: own, chain, margin, rate, extent })
@@ -170,18 +172,22 @@ impl PreparedInput {
     }
 }
 
-/// An error if transforms show the network only the middle of a larger picture.
+/// An error if transforms show the network only a small part of a larger picture, the same in every step.
 fn check_shown(chain: &Chain, picture: [usize; 2], seen: [usize; 2]) -> Result<()> {
+    let moves = |transform: &Transform| match transform {
+        Transform::Roll(pixels) => *pixels > 0,
+        Transform::Jitter(length) => length.on(picture) >= picture[0].min(picture[1]) / 2,
+        _ => false,
+    };
     let last = chain.last_stage(picture, seen);
     let is_cut = |axis: usize| last[axis] > MOST_CUT * seen[axis] as f64;
-    if picture == seen || !(is_cut(0) || is_cut(1)) {
+    if !(is_cut(0) || is_cut(1)) || chain.transforms.iter().any(moves) {
         return Ok(());
     }
     let [h, w] = seen;
-    let factor = h.min(w) as f64 / picture[0].max(picture[1]) as f64;
     Err(Error::Settings(format!(
-        "the transforms {chain} show the network only the middle {h}x{w} of the picture's {}x{}; add crop(0.7..1), which \
-         scales large parts down, or scale({factor:.2}), or take the recipe enlarged",
+        "the transforms {chain} show the network only {h}x{w} of the picture's {}x{}; add crop(0.7..1), which scales large \
+         parts down, or take the recipe enlarged",
         picture[0], picture[1]
     )))
 }

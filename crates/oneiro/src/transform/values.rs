@@ -39,6 +39,15 @@ impl Values {
         }
     }
 
+    /// Returns the smallest number that can be drawn.
+    pub(super) fn least(&self) -> f64 {
+        match self {
+            Values::List(list) => list.iter().copied().fold(f64::INFINITY, f64::min),
+            Values::Uniform(low, high) => low.min(*high),
+            Values::Schedule(start, end) => start.iter().chain(end).copied().fold(f64::INFINITY, f64::min),
+        }
+    }
+
     /// Parses `low..high`, `number,number,…` or `start->end`, where start and end are `low..high` or one
     /// number.
     pub(super) fn parse(list: &[&str], bounds: [f64; 2]) -> Result<Values, String> {

@@ -19,8 +19,9 @@ const EVEN: f64 = 0.995;
 /// that is off.
 const NOTHING: f64 = 1e-24;
 
-/// Correlation of two maps' regions below which they count as opposite.
-const OPPOSITE: f64 = -0.1;
+/// Correlation of two maps' regions below which they count as opposite: twice the deviation that unrelated
+/// maps of 49 regions have by chance.
+const OPPOSITE: f64 = -0.3;
 
 /// A map with what a remark on it needs.
 pub(super) struct Drawn<'a> {

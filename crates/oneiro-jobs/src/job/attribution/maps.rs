@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use oneiro::attribution::{Attribution, AttributionTarget, Method, Summary, attribute, top_class};
+use oneiro::objective::Objective;
 use oneiro_media::Image;
 
 use super::asked::{Asked, Explained};
@@ -147,7 +148,7 @@ pub(super) fn attribute_all(
     say_yes_or_no(context, model, asked.iter().map(|(asked, _)| asked))?;
     model.framings.say(context, "images");
     say_no_relus(context, model, &recipe.methods, explained_all.iter());
-    say_one_map(context, &rows);
+    say_one_map(context, &rows, &explained_all);
     for row in &rows {
         let is_flat = row.shown.data.windows(2).all(|pair| pair[0] == pair[1]);
         warn_of_disagreement(context, &row.report.file, &row.report.label, &row.maps);
@@ -160,13 +161,16 @@ pub(super) fn attribute_all(
 }
 
 /// Remarks on methods with a rule for ReLUs whose maps of an image are equal for two objectives.
-fn say_one_map(context: &Context, rows: &[Row]) {
+fn say_one_map(context: &Context, rows: &[Row], objectives: &[Objective]) {
     for (at, row) in rows.iter().enumerate() {
         let of_image = |other: &&Row| {
             let (a, b) = (&other.report, &row.report);
             a.sha256 == b.sha256 && a.objective != b.objective
         };
-        for other in rows[..at].iter().filter(of_image) {
+        for (i, other) in rows[..at].iter().enumerate().filter(|(_, other)| of_image(other)) {
+            if !objectives[i].subtracts() && !objectives[at].subtracts() {
+                continue;
+            }
             for map in row.maps.iter().filter(|map| matches!(map.method, Method::Guided | Method::Deconv)) {
                 let is_equal = |m: &Attribution| m.method == map.method && m.map == map.map;
                 if other.maps.iter().any(is_equal) && map.map.iter().any(|&value| value != 0.0) {

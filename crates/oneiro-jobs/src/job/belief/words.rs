@@ -8,7 +8,7 @@ const MOST_DECIMALS: usize = 4;
 const NAMED: usize = 12;
 
 /// Explains the lines of captions on pages.
-pub(crate) const ABOUT: &str = "The first line is the conclusion. Path tells how the picture reaches the filter: low values, in another way than images do. \
+pub(crate) const ABOUT: &str = "The line in words is the conclusion, if both numbers could be measured. Path tells how the picture reaches the filter: low values, in another way than images do. \
      Predictability tells whether the picture looks like the images: it is the share of pairs of images that the nine best images (natural), or \
      the picture, put into the filter's order; .5 is chance. Path decides whether to believe a picture. Both judge the picture, not the \
      filter: a filter of noise may score high, as it has an order, too.";
@@ -21,10 +21,10 @@ impl Predictability {
             .into_iter()
             .chain([self.synthetic.zip(self.synthetic_standing).map(|(s, of)| (s, "picture", of))]);
         let scores: Vec<(f64, &str, Standing)> = scores.flatten().collect();
-        // As many decimals as tell a score beyond the bounds of chance from the bound.
+        // As many decimals as tell a score from the bounds of chance.
         let hides = |n: usize| {
             let bounds = self.chance.map(|bound| short(bound, n));
-            scores.iter().any(|(s, _, of)| *of != Standing::Chance && bounds.contains(&short(*s, n)))
+            scores.iter().any(|(s, ..)| !self.chance.contains(s) && bounds.contains(&short(*s, n)))
         };
         let decimals = (2..MOST_DECIMALS).find(|n| !hides(*n)).unwrap_or(MOST_DECIMALS);
         let score = |&(value, of, standing): &(f64, &str, Standing)| {
@@ -113,8 +113,8 @@ pub fn summary<'b>(units: impl Iterator<Item = (&'b str, Option<&'b Belief>)>) -
         .filter_map(|(unit, found)| Some((*unit, found.synthetic?, found.synthetic_standing?)))
         .collect();
     for (standing, what) in [
-        (Standing::Chance, "their unit no better than chance"),
-        (Standing::BelowChance, "the opposite of their unit, below chance"),
+        (Standing::Chance, "unit no better than chance"),
+        (Standing::BelowChance, "unit the wrong way round, below chance"),
     ] {
         let mut of: Vec<(&str, f64)> = scored
             .iter()
@@ -123,8 +123,8 @@ pub fn summary<'b>(units: impl Iterator<Item = (&'b str, Option<&'b Belief>)>) -
             .collect();
         of.sort_by(|a, b| a.1.total_cmp(&b.1));
         if !of.is_empty() {
-            let verb = if of.len() == 1 { "predicts" } else { "predict" };
-            let count = format!("{} of {} pictures {verb}", of.len(), scored.len());
+            let (verb, their) = if of.len() == 1 { ("predicts", "its") } else { ("predict", "their") };
+            let count = format!("{} of {} pictures {verb} {their}", of.len(), scored.len());
             words.push(format!("{count} {what}: {}", listed(&of)));
         }
     }
@@ -241,8 +241,8 @@ mod tests {
             [
                 "3 of 3 pictures are flagged (path below .45): a:1 (-.10), a:0 (.40), a:3 (.40)",
                 "1 of 4 pictures has no path",
-                "1 of 4 pictures predicts their unit no better than chance: a:2 (.50)",
-                "1 of 4 pictures predicts the opposite of their unit, below chance: a:1 (.20)",
+                "1 of 4 pictures predicts its unit no better than chance: a:2 (.50)",
+                "1 of 4 pictures predicts its unit the wrong way round, below chance: a:1 (.20)",
                 "a:0, a:3 have one path, .40: they are reached by one way, and differ only behind it",
             ]
         );

@@ -45,11 +45,12 @@ impl FailOn {
     /// # Errors
     /// A sentence, if a share is asked of images whose class is not known.
     pub fn holds(&self, of: &Confusion) -> Result<Option<String>, String> {
-        let share = |right: usize, of: usize| 100.0 * right as f64 / of.max(1) as f64;
+        // The bound is divided by 100, too: multiplied, 55 % would be more than 55.
+        let share = |right: usize, of: usize| right as f64 / of.max(1) as f64;
         let named = |right: usize, known: usize| {
-            format!("{right} of {known} images are named rightly, {:.1} %", share(right, known))
+            format!("{right} of {known} images are named rightly, {:.1} %", 100.0 * share(right, known))
         };
-        let (percent_or_count, said) = match self.what {
+        let (number, said) = match self.what {
             What::Images => (of.known as f64, format!("there are {} images of known class", of.known)),
             _ if of.known == 0 => {
                 return Err(format!("{self}: no image lies in a folder with the name of a class"));
@@ -65,8 +66,7 @@ impl FailOn {
                 )
             }
         };
-        let bound = if self.what == What::Images { self.bound } else { 100.0 * self.bound };
-        let holds = percent_or_count < bound || self.or_equal && percent_or_count == bound;
+        let holds = number < self.bound || self.or_equal && number == self.bound;
         Ok(holds.then(|| format!("failed, as {self}: {said}")))
     }
 }
@@ -136,6 +136,11 @@ mod tests {
         assert!(holds("right<=75%").unwrap().contains("15 of 20 images are named rightly, 75.0 %"));
         assert_eq!(holds("each<50%"), None);
         assert!(holds("each<.51").unwrap().starts_with("failed, as each<51%: of dog, 5 of 10"));
+        for percent in 1..100 {
+            let of = Confusion { known: 100, right: percent, ..confusion() };
+            let holds = |text: String| text.parse::<FailOn>().unwrap().holds(&of).unwrap().is_some();
+            assert!(!holds(format!("right<{percent}%")) && holds(format!("right<={percent}%")), "{percent}");
+        }
         assert_eq!(holds("images<20"), None);
         assert!(holds("images<21").is_some());
     }

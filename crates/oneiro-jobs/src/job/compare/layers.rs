@@ -66,7 +66,8 @@ pub(super) fn compare(job: &CompareJob, run: &Run<'_>, names: [&String; 2]) -> R
     }
     let report = LayersReport {
         a: names[0].clone(),
-        b: names[1].clone(),
+        // Another name of one layer is that layer.
+        b: names[usize::from(!is_one)].clone(),
         channels: [a.len(), b.len()],
         cka,
         pictures,

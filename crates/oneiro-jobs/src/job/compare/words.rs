@@ -76,19 +76,21 @@ impl UnitsReport {
             said.push(format!("{both}; {alone}"));
         }
         let confusions = self.confusions.iter().map(|of| {
-            let nearly = of.probabilities.map_or_else(String::new, |of| {
+            let class = plain_class(&of.class);
+            let nearly = of.probabilities.map_or_else(String::new, |mean| {
+                let images = if mean.images == 1 { "1 image" } else { &format!("{} images", mean.images) };
                 format!(
-                    " (mean probability {}, of its own class {})",
-                    in_percent(of.other),
-                    in_percent(of.own)
+                    "; over {images} of {class}, the mean probability of {} is {}, that of {class} {}",
+                    of.named,
+                    in_percent(mean.other),
+                    in_percent(mean.own)
                 )
             });
-            let class = plain_class(&of.class);
             format!("{} of {} images of {class} are named {}{nearly}", of.count, of.images, of.named)
         });
         let confusions: Vec<String> = confusions.collect();
         if !confusions.is_empty() {
-            said.push(confusions.join(", "));
+            said.extend(confusions);
             let named = |list: &[Driver]| -> Option<String> {
                 let units: Vec<&str> = list.iter().take(NAMED).map(|of| &of.unit[..]).collect();
                 (!units.is_empty()).then(|| units.join(" and "))
@@ -124,6 +126,7 @@ impl UnitsReport {
                     0.8.. => "mostly the same",
                     0.2.. => "partly the same",
                     -0.2.. => "different",
+                    -0.6.. => "partly opposite",
                     _ => "opposite",
                 };
                 format!("{which} {pictures} (correlation {r:.2})")
@@ -268,7 +271,8 @@ mod tests {
             examples: Vec::new(),
         });
         let said = report.summary();
-        let end = "0 of 1 images of circle are named class:square (mean probability 32.0 %, of its own class 32.2 %). \
+        let end = "0 of 1 images of circle are named class:square; over 1 image of circle, the mean probability of class:square is \
+                   32.0 %, that of circle 32.2 %. \
                    Units before them that raise A above B: fire9:1; B above A: none; both: none.";
         assert!(said.ends_with(end), "{said}");
     }

@@ -29,13 +29,12 @@ const FEW_CHANNELS: usize = 4;
 pub(super) fn sections(model: &LoadedModel) -> Result<Vec<DemoSection>> {
     let known = model.layers()?;
     let classes = model.model.class_count().filter(|count| *count > 1);
-    // A last layer with a channel for each class shows what the classes show.
-    let has_features = |layer: &&Layer| {
-        layer.channels >= FEW_CHANNELS && layer.shape.len() > 2 && Some(layer.channels) != classes
-    };
+    let has_features = |layer: &&Layer| layer.channels >= FEW_CHANNELS && layer.shape.len() > 2;
     let units = model.model.unit_layers()?;
     let is_of_units = |layer: &&Layer| units.iter().any(|of| of.value == layer.value);
-    let found: Vec<&Layer> = known.layers.iter().filter(has_features).filter(is_of_units).collect();
+    let mut found: Vec<&Layer> = known.layers.iter().filter(has_features).filter(is_of_units).collect();
+    // A last layer with a channel for each class shows what the classes show.
+    found.pop_if(|last| Some(last.channels) == classes);
     let chosen = spread(found.len(), LAYERS).into_iter().map(|i| found[i]);
     let mut sections: Vec<DemoSection> = chosen.map(|layer| of_layer(&known, layer)).collect();
     if let Some(classes) = classes {

@@ -136,11 +136,18 @@ pub(super) fn judge(run: &Run<'_>, scan: Option<&ScanFile>) -> Result<Judged> {
     let pictures: Vec<Shown> = labelled.iter().map(|one| one.shown.clone()).collect();
     let before: Vec<usize> = logits.of(&pictures)?.iter().map(Scores::named).collect();
     let gray: Vec<Shown> = pictures.iter().map(Shown::without_color).collect();
+    // Flow and bands have no colours.
+    let has_colors = gray != pictures;
     let gray: Vec<usize> = logits.of(&gray)?.iter().map(Scores::named).collect();
     let rightly =
         |named: &[usize]| labelled.iter().zip(named).filter(|(one, of)| one.class == Some(**of)).count();
-    let without_color =
-        WithoutColor { images: known, right: rightly(&before), right_in_gray: rightly(&gray) };
+    let without_color = has_colors.then(|| WithoutColor {
+        images: known,
+        right: rightly(&before),
+        right_in_gray: rightly(&gray),
+        classes: count,
+        is_of_clips,
+    });
     task.advance(1);
     let mut after: Vec<Vec<Scores>> = Vec::new();
     for cue in &cues {
@@ -230,7 +237,7 @@ pub(super) fn judge(run: &Run<'_>, scan: Option<&ScanFile>) -> Result<Judged> {
     examples.say();
     less_the_usual_motion(&mut classes);
     let not_judged = of_few_images(few, &called_up);
-    Ok(Judged { classes, changed, not_judged, without_color: Some(without_color) })
+    Ok(Judged { classes, changed, not_judged, without_color })
 }
 
 /// What is said of classes with too few images; `called_up` are those that a cue calls up.

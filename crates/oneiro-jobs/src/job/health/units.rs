@@ -137,7 +137,7 @@ pub(in crate::job::health) fn scanned<'a>(scan: &'a ScanFile, names: &[String]) 
         return Some((layer, 0));
     }
     let form = |layer: &'a LayerRecord| {
-        layer.forms.iter().find(|(form, _)| names.contains(form)).map(|(_, first)| (layer, *first))
+        layer.forms.iter().find(|form| names.contains(&form.name)).map(|form| (layer, form.first))
     };
     scan.layers().iter().find_map(form)
 }

@@ -50,6 +50,9 @@ pub fn render_all(run: &Run<'_>, work: &PreparedUnits<'_>, options: &Options) ->
     let mut finished = finished.collect::<Result<Vec<_>>>()?;
     options.display.settle(&mut finished)?;
     remarks::on_results(context, work, &finished, options.all_inputs);
+    if !options.all_inputs {
+        remarks::on_classes(context, work, &finished)?;
+    }
     Ok(finished)
 }
 
@@ -117,7 +120,7 @@ fn render_units(
         let mut rest = &members[..];
         while !rest.is_empty() {
             let (chunk, after) = rest.split_at(batch.min(rest.len()));
-            progress.label(&units[chunk[0]].unit);
+            progress.label(&units[chunk[0]].unit.replace('"', ""));
             let render = match context.compute(|| prepared_batch(work, chunk)) {
                 // Memory or a kernel may fail for a batch that shape rules accept. A smaller batch is then
                 // tried.

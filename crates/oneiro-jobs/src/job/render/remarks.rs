@@ -1,6 +1,8 @@
 //! Remarks on a rendering: that the optimisation failed, that a picture shows nothing, that a setting was not
 //! given.
 
+use std::collections::BTreeSet;
+
 use oneiro::card::InputKind;
 use oneiro::gradients::ReluGradient;
 use oneiro::kernels;
@@ -8,6 +10,8 @@ use oneiro::objective::{Objective, TermKind};
 use oneiro_net::ValueId;
 
 use crate::context::Context;
+use crate::error::Result;
+use crate::job::render::answer::Answers;
 use crate::job::render::report::UnitReport;
 use crate::job::render::{Finished, PreparedUnits};
 use crate::model::LoadedModel;
@@ -111,9 +115,11 @@ pub fn on_results(context: &Context, work: &PreparedUnits<'_>, finished: &[Finis
     let linear: Vec<bool> =
         work.units.iter().map(|job| linear_mean(work.model, &job.objective).is_some()).collect();
     let below: Vec<usize> = (0..finished.len()).filter(|&i| !linear[i] && silent[i].is_some()).collect();
-    if let Some(behind) = below.first().and_then(|&i| silent[i].clone()) {
-        let units: Vec<&UnitReport> = below.iter().map(|&i| &finished[i].report).collect();
-        context.remark(ResultRemark::BelowZero { units: names(&units), behind });
+    let relus: BTreeSet<&String> = below.iter().filter_map(|&i| silent[i].as_ref()).collect();
+    for behind in relus {
+        let of_relu = below.iter().filter(|i| silent[**i].as_ref() == Some(behind));
+        let units: Vec<&UnitReport> = of_relu.map(|&i| &finished[i].report).collect();
+        context.remark(ResultRemark::BelowZero { units: names(&units), behind: behind.clone() });
     }
     remark(&|_, f| has_fallen(&f.report), &|units, _| ResultRemark::Fallen { units });
     remark(&|_, f| is_clipped(f), &|units, _| ResultRemark::Clipped { units });
@@ -124,6 +130,41 @@ pub fn on_results(context: &Context, work: &PreparedUnits<'_>, finished: &[Finis
     remark(&|i, f| is_faint(f) && !f.report.is_stuck() && !is_excused(i), &|units, clipped| {
         ResultRemark::Faint { units, clipped }
     });
+}
+
+/// Tells the user which classes' pictures the network names otherwise.
+///
+/// # Errors
+/// If the network cannot be run.
+pub fn on_classes(context: &Context, work: &PreparedUnits<'_>, finished: &[Finished]) -> Result<()> {
+    let model = work.model;
+    let mut answers: Option<(Option<[usize; 2]>, Answers<'_>)> = None;
+    let mut named = Vec::new();
+    for result in finished {
+        let report = &result.report;
+        let class = report.objective.strip_prefix("logit(").and_then(|rest| rest.strip_suffix(')'));
+        let Some(class) = class.and_then(|class| class.parse::<usize>().ok()) else { continue };
+        if report.steps < ENOUGH_STEPS || model.model.class_count().is_none_or(|count| count < 2) {
+            continue;
+        }
+        let size = work.settings[report.setting].preset.size;
+        let known = match answers.take().filter(|(of, _)| *of == size) {
+            Some(known) => known,
+            None => (size, Answers::new(context, model, size)?),
+        };
+        let answers = &mut answers.insert(known).1;
+        if let Some(other) = answers.class(&result.rendered.images).filter(|other| *other != class) {
+            let other = model.class_name(other);
+            named.push(format!("{}: {}", report.unit, other.split(',').next().unwrap_or(&other)));
+        }
+    }
+    if !named.is_empty() {
+        let more = named.len().saturating_sub(NAMED);
+        named.truncate(NAMED);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        context.remark(ResultRemark::OtherClass { named: format!("{}{more}", named.join(", ")) });
+    }
+    Ok(())
 }
 
 /// For each unit that is a channel's mean and stayed below zero, returns the name of the ReLU after the

@@ -1,5 +1,6 @@
 //! Shows the images that excite units most beside the units' rendered pictures.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use oneiro::objective::{Unit, UnitTarget};
@@ -25,6 +26,8 @@ pub(crate) struct Examples {
     scan: ScanFile,
     /// The temporary folder of a scan that was made only for these examples.
     _folder: Option<TempDir>,
+    /// Classes by index, for units that are named by a class that the scan cannot know by name.
+    by_index: BTreeMap<String, String>,
 }
 
 /// Whether a path is a scan's folder or file.
@@ -54,8 +57,8 @@ pub fn largest_of(scan: &ScanFile, model: &LoadedModel, unit: &str) -> Result<f6
 }
 
 impl Examples {
-    /// Of these units of the run's network. `images`: where a scan's images lie, if they have moved. `top`:
-    /// images in each list of a scan that is made now.
+    /// Of these units of the run's network, each with its objective if it is known. `images`: where a scan's
+    /// images lie, if they have moved. `top`: images in each list of a scan that is made now.
     ///
     /// # Errors
     /// If the data is a scan of another network, cannot be scanned, or a unit is not a single channel of a
@@ -64,12 +67,12 @@ impl Examples {
         run: &Run<'_>,
         data: &str,
         images: Option<&str>,
-        units: &[&str],
+        units: &[(&str, Option<String>)],
         top: usize,
     ) -> Result<Self> {
         let model = run.model()?;
         let mut layers: Vec<String> = Vec::new();
-        for unit in units {
+        for (unit, _) in units {
             let layer = layer_of(unit)?;
             if !layers.contains(&layer) {
                 layers.push(layer);
@@ -79,7 +82,7 @@ impl Examples {
         let found = if is_scan(&path) {
             let scan = ScanFile::open(&path)?.with_images(images)?;
             scan.check_model(model)?;
-            Self { scan, _folder: None }
+            Self { scan, _folder: None, by_index: BTreeMap::new() }
         } else {
             let folder = tempfile::Builder::new().prefix("oneiro-").tempdir()?;
             let job = ScanJob {
@@ -92,21 +95,32 @@ impl Examples {
                 clips: ScannedClips::default(),
             };
             job.run(&Run::new(model, run.context), &mut Folder::new(folder.path()))?;
-            Self { scan: ScanFile::open(folder.path())?, _folder: Some(folder) }
+            // The network of a result that is made again has no labels, and neither has this scan.
+            let is_class = |unit: &str| model.labels.is_none() && unit.starts_with("class:");
+            let by_index = units.iter().filter(|(unit, _)| is_class(unit)).filter_map(|(unit, objective)| {
+                Some(((*unit).to_owned(), format!("class:{}", class_in(objective.as_deref()?)?)))
+            });
+            let by_index = by_index.collect();
+            Self { scan: ScanFile::open(folder.path())?, _folder: Some(folder), by_index }
         };
         // Missing units are reported before anything is rendered.
-        units.iter().try_for_each(|unit| found.unit(unit).map(|_| ()))?;
+        units.iter().try_for_each(|(unit, _)| found.unit(unit).map(|_| ()))?;
         Ok(found)
+    }
+
+    /// The name by which the scan knows a unit.
+    fn name<'n>(&'n self, unit: &'n str) -> &'n str {
+        self.by_index.get(unit).map_or(unit, String::as_str)
     }
 
     /// The largest value of a unit's objective; see [`largest_of`].
     pub(crate) fn largest(&self, model: &LoadedModel, unit: &str) -> Result<f64> {
-        largest_of(&self.scan, model, unit)
+        largest_of(&self.scan, model, self.name(unit))
     }
 
     /// What is known of a unit.
     pub(crate) fn unit(&self, unit: &str) -> Result<UnitRecord> {
-        Ok(self.scan.unit_named(unit)?.0)
+        Ok(self.scan.unit_named(self.name(unit))?.0)
     }
 
     /// For each unit whether its picture may be believed.
@@ -119,7 +133,8 @@ impl Examples {
         units: &[&str],
         pictures: Vec<Option<Image>>,
     ) -> Result<Vec<Belief>> {
-        let found = units.iter().map(|unit| self.scan.unit_named(unit)).collect::<Result<Vec<_>>>()?;
+        let found =
+            units.iter().map(|unit| self.scan.unit_named(self.name(unit))).collect::<Result<Vec<_>>>()?;
         let pictured: Vec<Pictured<'_>> = found
             .iter()
             .zip(pictures)
@@ -136,7 +151,7 @@ impl Examples {
     pub(crate) fn mosaics(&self, run: &Run<'_>, units: &[&str], side: usize) -> Result<Vec<(Image, String)>> {
         let crops = Crops::new(&self.scan)?;
         let mosaic = |unit: &&str| -> Result<(Image, String)> {
-            let (record, named) = self.scan.unit_named(unit)?;
+            let (record, named) = self.scan.unit_named(self.name(unit))?;
             let mut parts = Vec::new();
             for example in record.best.iter().take(SIDE * SIDE) {
                 parts.push(crops.crop(example, named.layer)?);
@@ -153,9 +168,9 @@ impl Examples {
             let mean = mean.filter(|_| self.scan.ranked_by() == "activation");
             let words = match mean {
                 Some(mean) => {
-                    format!("images: at most {} (at one position {})", short(mean.value), short(maximum))
+                    format!("images: mean to {}, position to {}", short(mean.value), short(maximum))
                 }
-                None => format!("images: at most {}", short(maximum)),
+                None => format!("images: to {}", short(maximum)),
             };
             Ok((image, words))
         };
@@ -167,27 +182,9 @@ impl Examples {
     }
 }
 
-/// Returns the names by which the data's scan knows units, each given by its name and its objective. A
-/// network without labels, as of a result that is made again, makes a scan without labels: there, classes
-/// are known by index alone.
-///
-/// # Errors
-/// If the run has no network.
-pub(crate) fn names_in_scan<'u>(
-    run: &Run<'_>,
-    data: &str,
-    units: impl Iterator<Item = (&'u str, String)>,
-) -> Result<Vec<String>> {
-    let by_index = run.model()?.labels.is_none() && !is_scan(run.places().of(data));
-    let name = |(unit, objective): (&str, String)| {
-        let class = objective.strip_prefix("logit(").and_then(|rest| rest.strip_suffix(')'));
-        let class = class.filter(|class| class.bytes().all(|b| b.is_ascii_digit()));
-        match class.filter(|_| by_index && unit.starts_with("class:")) {
-            Some(class) => format!("class:{class}"),
-            None => unit.to_owned(),
-        }
-    };
-    Ok(units.map(name).collect())
+/// Returns the index of the class that is the whole of an objective.
+fn class_in(objective: &str) -> Option<usize> {
+    objective.strip_prefix("logit(")?.strip_suffix(')')?.parse().ok()
 }
 
 /// Returns the layer of a unit that is a single channel.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 use crate::job::error::JobError;
 use crate::model::LoadedModel;
+use crate::store::read::LayerForm;
 
 /// What the units of a scanned layer are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,7 +32,7 @@ pub struct ScannedLayer {
     pub aliases: Vec<String>,
     /// Names of earlier forms of the layer's values, such as the convolution before its ReLU. Each has the
     /// layer's channel to which the form's first channel corresponds.
-    pub forms: Vec<(String, usize)>,
+    pub forms: Vec<LayerForm>,
     /// What the layer's units are: channels, classes or directions.
     pub kind: LayerKind,
     /// The receptive field, in the input picture, of the layer's positions.
@@ -92,7 +93,8 @@ pub(crate) fn chosen(model: &LoadedModel, names: &[String]) -> Result<Vec<Scanne
         let field = found.and_then(|layer| layer.fields.first()).map(|(_, field)| field.clone());
         let kind = if Some(unit.value) == classes { LayerKind::Classes } else { LayerKind::Features };
         let names = |form: &Form| {
-            of_names.of(form.value).into_iter().map(|name| (name, form.first)).collect::<Vec<_>>()
+            let of = |name| LayerForm { name, first: form.first, channels: form.channels };
+            of_names.of(form.value).into_iter().map(of).collect::<Vec<_>>()
         };
         let forms = unit.forms.iter().flat_map(names).collect();
         ScannedLayer { unit, name, aliases, forms, kind, field }

@@ -14,7 +14,7 @@ use crate::job::error::{JobError, Large};
 use crate::job::render::report::UnitReport;
 use crate::job::render::work::{UnitRequest, Work};
 use crate::job::render::{Finished, PreparedUnits, RenderReport, Setting, raw_bytes, render_all};
-use crate::job::scan::examples::{Examples, names_in_scan};
+use crate::job::scan::examples::Examples;
 use crate::job::tiles::SIDE;
 use crate::job::{Job, Place, Role, Run, Sink};
 use crate::model::health::healthy;
@@ -76,12 +76,13 @@ pub(crate) fn rendered<'m>(run: &Run<'m>, work: &Work, layout: &SheetLayout) -> 
             layout.subtitle += &format!(", display {}", work.display);
         }
     }
-    let units = prepared.units.iter().map(|unit| (&unit.unit[..], unit.objective.to_string()));
-    let units = names_in_scan(run, layout.data.as_deref().unwrap_or_default(), units)?;
-    let units: Vec<&str> = units.iter().map(String::as_str).collect();
+    let names: Vec<String> = prepared.units.iter().map(|unit| unit.unit.clone()).collect();
+    let units: Vec<&str> = names.iter().map(String::as_str).collect();
+    let with_objective = prepared.units.iter().map(|unit| Some(unit.objective.to_string()));
+    let with_objective: Vec<_> = units.iter().copied().zip(with_objective).collect();
     let images = layout.images.as_deref();
     let kept_of_list = if layout.belief { WANTED_EXAMPLES } else { SIDE * SIDE };
-    let examples = |data: &String| Examples::of(run, data, images, &units, kept_of_list);
+    let examples = |data: &String| Examples::of(run, data, images, &with_objective, kept_of_list);
     let data = layout.data.as_ref().map(examples).transpose()?;
     let mut finished = render_all(run, &prepared, &work.options(None))?;
     let least = layout.tile.max(LEAST_MOSAIC);

@@ -12,7 +12,7 @@ use crate::job::sheet::MIN_CELL_WIDTH;
 use crate::job::tiles::{below, beside, enlarged, marked, reduced, squares};
 use crate::numbers::short;
 use crate::store::ScanFile;
-use crate::store::read::{Breadth, ExampleRecord, LayerRecord, UnitRecord};
+use crate::store::read::{Breadth, ExampleRecord, LayerForm, LayerRecord, UnitRecord};
 
 /// Side in pixels of an example crop on the sheet.
 const TILE: usize = 128;
@@ -334,12 +334,12 @@ impl Drawn<'_> {
 }
 
 /// Other names of a channel: those of the values that the layer joins or activates, as far as they have it.
-/// `forms` are their names, each with its first channel in the layer.
-fn other_names(forms: &[(String, usize)], channel: usize) -> Vec<String> {
-    let reached = || forms.iter().filter(|(_, first)| *first <= channel);
-    let Some(nearest) = reached().map(|(_, first)| *first).max() else { return Vec::new() };
-    let own = reached().filter(|(_, first)| *first == nearest);
-    let mut names: Vec<String> = own.map(|(name, first)| format!("{name}:{}", channel - first)).collect();
+fn other_names(forms: &[LayerForm], channel: usize) -> Vec<String> {
+    let has_it = |form: &&LayerForm| (form.first..form.first + form.channels).contains(&channel);
+    let with_it = || forms.iter().filter(has_it);
+    let Some(nearest) = with_it().map(|form| form.first).max() else { return Vec::new() };
+    let own = with_it().filter(|form| form.first == nearest);
+    let mut names: Vec<String> = own.map(|form| format!("{}:{}", form.name, channel - form.first)).collect();
     // A node's or value's own name says no more than the layer's.
     let is_short = |name: &String| !name.starts_with('/');
     if names.iter().any(is_short) {
@@ -377,7 +377,7 @@ mod tests {
     fn a_channel_has_the_names_of_the_values_that_the_layer_joins() {
         let forms =
             [("expand1x1", 0), ("/expand1x1/Conv", 0), ("relu_1", 0), ("expand3x3", 256), ("relu_2", 256)];
-        let forms = forms.map(|(name, first)| (name.to_owned(), first));
+        let forms = forms.map(|(name, first)| LayerForm { name: name.to_owned(), first, channels: 256 });
         assert_eq!(other_names(&forms, 255), ["expand1x1:255", "relu_1:255"]);
         assert_eq!(other_names(&forms, 268), ["expand3x3:12", "relu_2:12"]);
         assert!(other_names(&[], 3).is_empty());

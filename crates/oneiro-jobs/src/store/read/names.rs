@@ -3,7 +3,7 @@
 use oneiro::objective::{Unit, UnitTarget};
 use oneiro_zoo::labels::LabelError;
 
-use super::{DataClass, LayerRecord, ScanFile, Strength, UnitRecord};
+use super::{DataClass, LayerForm, LayerRecord, ScanFile, Strength, UnitRecord};
 use crate::error::Result;
 use crate::model::unit_list::CLASS_BEST;
 use crate::store::error::StoreError;
@@ -13,9 +13,8 @@ use crate::store::error::StoreError;
 pub struct Named<'a> {
     /// The layer that was found.
     pub layer: &'a LayerRecord,
-    /// If the name belongs to an earlier form of the layer's values, such as the convolution before its ReLU:
-    /// the layer's channel that corresponds to the form's first channel.
-    pub form: Option<usize>,
+    /// The earlier form of the layer's values, such as the convolution before its ReLU, if the name is its.
+    pub form: Option<&'a LayerForm>,
 }
 
 impl ScanFile {
@@ -37,10 +36,8 @@ impl ScanFile {
         if let Some(layer) = own {
             return Ok(Named { layer, form: None });
         }
-        let first =
-            |layer: &LayerRecord| layer.forms.iter().find(|(form, _)| form == name).map(|(_, first)| *first);
-        if let Some(layer) = find(&|layer| first(layer).is_some()) {
-            return Ok(Named { layer, form: first(layer) });
+        if let Some(layer) = find(&|layer| layer.forms.iter().any(|form| form.name == name)) {
+            return Ok(Named { layer, form: layer.forms.iter().find(|form| form.name == name) });
         }
         if let Some(layer) = find(&|layer| ends(&layer.name) || layer.aliases.iter().any(ends)) {
             return Ok(Named { layer, form: None });
@@ -77,14 +74,11 @@ impl ScanFile {
             _ => return Err(bad(String::new()).into()),
         };
         let named = self.layer(&name)?;
-        if let Some(first) = named.form {
-            let channels = named.layer.first_behind(first) - first;
-            if channel >= channels {
-                let layer = named.layer.name.clone();
-                return Err(StoreError::FormChannel { form: name, layer, first, channels, channel }.into());
-            }
+        if let Some(&LayerForm { first, channels, .. }) = named.form.filter(|form| channel >= form.channels) {
+            let layer = named.layer.name.clone();
+            return Err(StoreError::FormChannel { form: name, layer, first, channels, channel }.into());
         }
-        Ok((self.unit(named.layer, channel + named.form.unwrap_or(0))?, named))
+        Ok((self.unit(named.layer, channel + named.form.map_or(0, |form| form.first))?, named))
     }
 
     /// Finds the unit of a layer with the largest activation in images of a class. `rest` is `CLASS@LAYER`.

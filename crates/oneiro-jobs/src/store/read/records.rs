@@ -2,7 +2,31 @@
 
 use oneiro_net::analysis::ReceptiveField;
 use serde::ser::SerializeMap;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
+
+/// An earlier form of some of a layer's channels, by one of its names. A file has it as an array.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "(String, usize, usize)", into = "(String, usize, usize)")]
+pub struct LayerForm {
+    /// The form's name.
+    pub name: String,
+    /// The layer's channel to which the form's first channel corresponds.
+    pub first: usize,
+    /// Number of the form's channels.
+    pub channels: usize,
+}
+
+impl From<(String, usize, usize)> for LayerForm {
+    fn from((name, first, channels): (String, usize, usize)) -> Self {
+        Self { name, first, channels }
+    }
+}
+
+impl From<LayerForm> for (String, usize, usize) {
+    fn from(form: LayerForm) -> Self {
+        (form.name, form.first, form.channels)
+    }
+}
 
 /// A layer of a scan, as its file describes it.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,9 +37,8 @@ pub struct LayerRecord {
     pub name: String,
     /// The layer's other names.
     pub aliases: Vec<String>,
-    /// Names of earlier forms of the layer's values, such as the convolution before its ReLU. Each has the
-    /// layer's channel to which the form's first channel corresponds.
-    pub forms: Vec<(String, usize)>,
+    /// Earlier forms of the layer's values, such as the convolution before its ReLU, by each of their names.
+    pub forms: Vec<LayerForm>,
     /// Whether the layer's units are the network's classes.
     pub is_classes: bool,
     /// Number of the layer's channels.
@@ -30,13 +53,6 @@ impl LayerRecord {
     /// Whether the layer's map has more than one position.
     pub fn has_positions(&self) -> bool {
         self.map.iter().product::<usize>() > 1
-    }
-
-    /// Returns the channel with which the next of the layer's forms begins behind the form that begins with
-    /// this one, or the number of channels.
-    pub fn first_behind(&self, first: usize) -> usize {
-        let later = self.forms.iter().map(|(_, of_form)| *of_form).filter(|of_form| *of_form > first);
-        later.min().unwrap_or(self.channels)
     }
 
     /// Converts a position's number, counted row by row, to its index along each axis of the map.

@@ -11,6 +11,12 @@ pub struct WithoutColor {
     pub right: usize,
     /// How many are named rightly if they are grey.
     pub right_in_gray: usize,
+    /// Number of classes that the network tells apart.
+    #[serde(skip)]
+    pub classes: usize,
+    /// Whether they are clips.
+    #[serde(skip)]
+    pub is_of_clips: bool,
 }
 
 impl WithoutColor {
@@ -18,10 +24,13 @@ impl WithoutColor {
     pub fn words(&self) -> String {
         let share = |count: usize| 100.0 * count as f64 / self.images.max(1) as f64;
         format!(
-            "of {} images, {:.0} % are named rightly as they are, {:.0} % without their colours",
+            "of {} {}, {:.0} % are named rightly as they are, {:.0} % without their colours (by chance: \
+             {:.0} %)",
             self.images,
+            if self.is_of_clips { "clips" } else { "images" },
             share(self.right),
-            share(self.right_in_gray)
+            share(self.right_in_gray),
+            100.0 / self.classes.max(1) as f64
         )
     }
 }

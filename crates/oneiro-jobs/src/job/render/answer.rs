@@ -10,7 +10,7 @@ use crate::model::LoadedModel;
 use crate::model::logits::LogitNetwork;
 
 /// Runs the network on optimised inputs.
-pub(super) struct Answers<'a> {
+pub(crate) struct Answers<'a> {
     model: &'a LoadedModel,
     network: LogitNetwork<'a>,
 }
@@ -20,7 +20,7 @@ impl<'a> Answers<'a> {
     ///
     /// # Errors
     /// If the network names no classes.
-    pub(super) fn new(
+    pub(crate) fn new(
         context: &'a Context,
         model: &'a LoadedModel,
         size: Option<[usize; 2]>,
@@ -28,9 +28,9 @@ impl<'a> Answers<'a> {
         Ok(Self { model, network: LogitNetwork::of_size(context, model, size)? })
     }
 
-    /// The class with the largest logit for pictures rounded to 8 bits, by its name; `None` if an input is
-    /// missing.
-    pub(super) fn name(&mut self, pictures: &[Picture]) -> Option<String> {
+    /// The class with the largest logit for pictures rounded to 8 bits; `None` if an input is missing, or if
+    /// a picture is of another size than the network's input.
+    pub(crate) fn class(&mut self, pictures: &[Picture]) -> Option<usize> {
         let of = |input: &PictureInput| {
             let picture = pictures.iter().find(|picture| picture.input == input.name)?;
             let cards = &self.model.model.card.input;
@@ -43,8 +43,7 @@ impl<'a> Answers<'a> {
         };
         let values = self.network.inputs().iter().map(of).collect::<Option<Vec<_>>>()?;
         let logits = self.network.run(|_, input| &values[input]);
-        let best = (0..logits.len()).max_by(|a, b| logits[*a].total_cmp(&logits[*b]).then(b.cmp(a)))?;
-        Some(self.model.class_name(best))
+        (0..logits.len()).max_by(|a, b| logits[*a].total_cmp(&logits[*b]).then(b.cmp(a)))
     }
 }
 
