@@ -65,6 +65,8 @@ const LINEAR: [&str; 17] = [
 ];
 /// Operators that are linear if only one operand depends on the input.
 const LINEAR_IN_ONE: [&str; 6] = ["Conv", "ConvTranspose", "Div", "Gemm", "MatMul", "Mul"];
+/// Operators with weights of their own among [`LINEAR`] and [`LINEAR_IN_ONE`].
+const WITH_WEIGHTS: [&str; 4] = ["BatchNormalization", "Conv", "Gemm", "MatMul"];
 /// Operators whose results depend on the shape of their operand alone.
 const SHAPES: [&str; 2] = ["Shape", "Size"];
 /// Operators that add or subtract operands.
@@ -215,12 +217,24 @@ impl Compiled {
     }
 }
 
-/// Returns the name of the last layer with weights in front of a layer that is linear in the picture.
+/// Returns the name of the batch normalization that alone reads a layer, if there is one. It scales the
+/// layer's channels, so the network's kernels are those behind it.
+pub fn normalization_behind(model: &Model, layer: &str) -> Option<String> {
+    let own = model.resolve(layer).ok()?;
+    let mut readers = model.graph.nodes.iter().filter(|node| node.inputs.contains(&Some(own)));
+    let reader = readers.next().filter(|_| readers.next().is_none())?;
+    let output = reader.outputs.first().copied().flatten();
+    let output = output.filter(|_| reader.op.op_type() == "BatchNormalization")?;
+    model.names().of(output).into_iter().next()
+}
+
+/// Returns the name of the last layer with weights of its own in front of a layer that is linear in the
+/// picture. A batch normalization scales the kernels of the convolution before it.
 fn linear_before(model: &Model, layer: &str) -> Option<String> {
     let own = model.resolve(layer).ok()?;
     let before = analysis::ancestors(&model.graph, &[own]);
     let nodes = model.graph.nodes.iter().zip(before).rev().filter(|(_, is_before)| *is_before);
-    let with_weights = nodes.filter(|(node, _)| ["Conv", "Gemm", "MatMul"].contains(&node.op.op_type()));
+    let with_weights = nodes.filter(|(node, _)| WITH_WEIGHTS.contains(&node.op.op_type()));
     let mut outputs = with_weights.filter_map(|(node, _)| node.outputs.first().copied().flatten());
     let found = outputs.find(|value| *value != own && is_affine(model, *value))?;
     model.names().of(found).into_iter().next()

@@ -61,6 +61,9 @@ pub struct Args {
     /// Change the seed of all random numbers
     #[arg(long, allow_negative_numbers = true, value_name = "SEED")]
     seed: Option<u64>,
+    /// Another learning rate
+    #[arg(long, visible_alias = "lr", allow_negative_numbers = true, value_name = "RATE")]
+    learning_rate: Option<f32>,
     /// Where to write [default: NAME.again.EXTENSION beside the picture]
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -124,13 +127,14 @@ impl Args {
         let mut words = self.set.clone();
         words.extend(self.steps.map(|steps| format!("steps={steps}")));
         words.extend(self.size.map(|[height, width]| format!("size={height}x{width}")));
+        words.extend(self.learning_rate.map(|rate| format!("optimizer.learning_rate={rate}")));
         words.extend(self.seed.map(|seed| format!("seed={seed}")));
         words
     }
 
     /// Whether any setting is to be changed.
     fn changes(&self) -> bool {
-        !self.set.is_empty() || self.steps.is_some() || self.size.is_some() || self.seed.is_some()
+        !self.changes_in_words().is_empty()
     }
 
     /// Returns the preset and seed with the changed settings.
@@ -138,6 +142,9 @@ impl Args {
         let mut changed = setting.clone();
         for assignment in &self.set {
             changed.preset = with_setting(&changed.preset, assignment)?;
+        }
+        if let Some(rate) = self.learning_rate {
+            changed.preset = with_setting(&changed.preset, &format!("optimizer.learning_rate={rate}"))?;
         }
         changed.preset.steps = self.steps.unwrap_or(changed.preset.steps);
         if self.size.is_some() {

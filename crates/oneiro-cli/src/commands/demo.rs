@@ -32,7 +32,7 @@ pub struct Args {
     #[arg(long, short, value_name = "DIR", default_value = "oneiro-demo")]
     out: PathBuf,
     /// A scan of the network, or a folder of images: beside each picture stand the parts of images that
-    /// excite the unit most
+    /// excite the unit most, and classes are chosen that the images are of
     #[arg(long, value_name = "SCAN|FOLDER")]
     data: Option<PathBuf>,
     /// Seed of all random numbers
@@ -47,11 +47,11 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let started = Instant::now();
     files::check_folder(&args.out)?;
     let model = model::load(context, &args.preparation.spec(&args.model))?;
-    let mut job = match args.model == embedded::NAME {
+    let data = args.data.as_ref().map(|data| data.display().to_string());
+    let job = match args.model == embedded::NAME && data.is_none() {
         true => DemoJob::embedded(args.seed, args.steps),
-        false => DemoJob::of(&model, args.seed, args.steps)?,
+        false => DemoJob::of(&model, args.seed, args.steps, data)?,
     };
-    job.data = args.data.as_ref().map(|data| data.display().to_string());
     let report = job.run(&Run::new(&model, context), &mut Folder::new(&args.out))?;
     context.print(&format!(
         "{} pictures in {:.0} s. Open {}",

@@ -58,6 +58,8 @@ fn images_stand_beside_the_pictures_of_a_network() {
     let html = page(&place, "net/index.html");
     let figures = html.matches("<figure").count();
     assert_eq!(html.matches("<span>images: ").count() + html.matches("<span>no image").count(), figures);
+    // Of the classes, the one that the images are of.
+    assert!(html.contains("1 of 4 classes") && html.contains("<strong>cat</strong>"), "{html}");
     assert!(html.contains("To the right of each picture") && html.contains("class=\"grid wide\""), "{html}");
     assert_eq!(place.json(&["again", "net/index.html", "--json"])["identical"], true);
 }

@@ -314,6 +314,9 @@ fn a_picture_is_made_again_with_other_settings() {
     let said = place.succeed(&["again", "a.png", "--steps", "3", "--seed", "5", "--out", "c.png"]);
     assert!(said.contains("made as a.png with steps=3, seed=5; value "), "{said}");
     assert_eq!(place.read("b.png"), place.read("c.png"));
+    let faster = place.json(&["again", "a.png", "--lr", "0.5", "--out", "e.png", "--json"]);
+    assert_eq!(faster["changed"], json!(["optimizer.learning_rate=0.5"]), "{faster}");
+    assert_ne!(faster["value"]["before"], faster["value"]["after"]);
     place.succeed(&["again", "a.png", "--set", "steps=3", "--seed", "5", "--out", "d.png"]);
     assert_eq!(place.read("b.png"), place.read("d.png"));
     let report = place.json(&["again", "a.png", "--steps", "3", "--json"]);

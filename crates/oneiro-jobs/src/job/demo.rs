@@ -132,12 +132,13 @@ impl DemoJob {
     }
 
     /// Creates the demo of another network: a few layers from shallow to deep, with evenly spaced channels,
-    /// and a few evenly spaced classes.
+    /// and a few evenly spaced classes. With data, a scan or a folder of images, crops stand beside the
+    /// pictures, and the classes are some that the data has images of.
     ///
     /// # Errors
     /// If the network's layers are not known, or if there are no units to show.
-    pub fn of(model: &LoadedModel, seed: u64, steps: usize) -> Result<Self> {
-        Ok(Self { seed, steps, sections: choice::sections(model)?, data: None })
+    pub fn of(model: &LoadedModel, seed: u64, steps: usize, data: Option<String>) -> Result<Self> {
+        Ok(Self { seed, steps, sections: choice::sections(model, data.as_deref())?, data })
     }
 }
 

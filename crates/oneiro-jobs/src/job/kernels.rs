@@ -1,6 +1,6 @@
 //! Convolution kernels of a network's first layer, side by side.
 
-use oneiro::kernels::{KernelError, Kernels, kernels};
+use oneiro::kernels::{KernelError, Kernels, kernels, normalization_behind};
 use oneiro_media::{Cell, Figure, Image, Page, PngText, Section, Sheet};
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +14,7 @@ use crate::model::LoadedModel;
 use crate::numbers::{norm, short};
 use crate::prose::capitalized;
 use crate::provenance::{seal, text_of_model};
+use crate::remark::ResultRemark;
 
 /// Middle grey, the colour of a zero weight.
 const ZERO: f32 = 0.5;
@@ -157,6 +158,9 @@ impl Job for KernelsJob {
         self.check()?;
         let model = run.model()?;
         let found = kernels(&model.model, &self.layer, &self.channels)?;
+        if let Some(behind) = normalization_behind(&model.model, &self.layer) {
+            run.context.remark(ResultRemark::ScaledKernels { layer: self.layer.clone(), behind });
+        }
         let largest = self.largest_norm(run, model, &found)?;
         let report = |(&channel, kernel): (&usize, &Vec<f32>)| {
             let norm = norm(kernel);

@@ -52,6 +52,13 @@ pub enum ResultRemark {
         /// Names of the units.
         units: String,
     },
+    /// Kernels are drawn that a batch normalization scales.
+    ScaledKernels {
+        /// Name of the layer.
+        layer: String,
+        /// Name of the batch normalization behind it.
+        behind: String,
+    },
     /// The network names pictures of classes as other classes.
     OtherClass {
         /// The classes, each with the name that the network gives its picture.
@@ -229,6 +236,11 @@ impl fmt::Display for ResultRemark {
                 f,
                 "{units} ended no higher than it began: the steps were too large, or what the recipe asks for beside the \
                  unit was stronger"
+            ),
+            Self::ScaledKernels { layer, behind } => write!(
+                f,
+                "the batch normalization {behind} scales each kernel of {layer}: name {behind} for the kernels that the \
+                 network uses, and their norms"
             ),
             Self::OtherClass { named } => write!(
                 f,

@@ -48,11 +48,14 @@ impl Belief {
         let (natural, picture) = (found.natural_standing, found.synthetic_standing?);
         let above = Standing::AboveChance;
         Some(match (self.path_flagged?, natural == above, picture == above) {
-            (false, true, true) => "believe it: it shows what the images show",
-            (false, true, false) => "true to the unit, but not found like the images: look at both",
-            (true, true, false) => "do not believe it: it shows something else",
-            (true, ..) => "do not believe it: it excites otherwise than images",
-            (false, false, _) => "true to the unit; its images have no likeness",
+            (false, true, true) => "believe the picture: it shows what the images show",
+            (false, true, false) if found.synthetic_standing == Some(Standing::BelowChance) => {
+                "true to the unit, but unlike its images: look at both"
+            }
+            (false, true, false) => "true to the unit; no likeness to its images was found: look at both",
+            (true, true, false) => "do not believe the picture: it shows something else",
+            (true, ..) => "do not believe the picture: it excites otherwise than images",
+            (false, false, _) => "true to the unit; its images have nothing in common",
         })
     }
 
@@ -124,7 +127,8 @@ pub fn summary<'b>(units: impl Iterator<Item = (&'b str, Option<&'b Belief>)>) -
         of.sort_by(|a, b| a.1.total_cmp(&b.1));
         if !of.is_empty() {
             let (verb, their) = if of.len() == 1 { ("predicts", "its") } else { ("predict", "their") };
-            let count = format!("{} of {} pictures {verb} {their}", of.len(), scored.len());
+            let whose = if scored.len() < judged.len() { " whose images have a likeness" } else { "" };
+            let count = format!("{} of {} pictures{whose} {verb} {their}", of.len(), scored.len());
             words.push(format!("{count} {what}: {}", listed(&of)));
         }
     }
@@ -182,7 +186,7 @@ mod tests {
             predictability: Some(Predictability::new(0.9, Some(0.801), 23)),
         };
         let lines = [
-            "believe it: it shows what the images show",
+            "believe the picture: it shows what the images show",
             "path .83 (honest units: above .4)",
             "predictability .90 natural, .80 picture (chance .33 to .67)",
         ];
@@ -217,11 +221,12 @@ mod tests {
             predictability: Some(Predictability::new(natural, Some(picture), 23)),
         };
         let said = |belief: Belief| belief.conclusion().unwrap_or("nothing");
-        assert!(said(of(false, 0.9, 0.9)).starts_with("believe it"));
-        assert!(said(of(false, 0.9, 0.5)).starts_with("true to the unit, but"));
+        assert!(said(of(false, 0.9, 0.9)).starts_with("believe the picture"));
+        assert!(said(of(false, 0.9, 0.5)).contains("no likeness to its images was found"));
+        assert!(said(of(false, 0.9, 0.2)).contains("unlike its images"));
         assert!(said(of(true, 0.9, 0.9)).ends_with("otherwise than images"));
         assert!(said(of(true, 0.9, 0.2)).ends_with("something else"));
-        assert!(said(of(false, 0.5, 0.9)).ends_with("no likeness"));
+        assert!(said(of(false, 0.5, 0.9)).ends_with("nothing in common"));
         assert_eq!(said(Belief { path_flagged: None, ..of(false, 0.9, 0.9) }), "nothing");
         assert_eq!(said(Belief { predictability: None, ..of(false, 0.9, 0.9) }), "nothing");
     }

@@ -106,7 +106,7 @@ fn intro(report: &HealthReport, suspected: &[&ClassHealth], of_clips: bool) -> S
         }
         None => {
             let judged = report.classes.iter().filter(|class| class.is_judged()).count();
-            let but = "no class seems to follow a cue that is not its object";
+            let but = "no class seems to follow a single cue that is not its object";
             match (judged, report.classes.len()) {
                 (0, 0) => String::new(),
                 (0, all) => {
@@ -178,7 +178,7 @@ fn layers(report: &HealthReport) -> Section {
             .filter(|verdict| *verdict != Verdict::Healthy && layer.count(*verdict) > 0)
             .map(|verdict| format!("{} {}", verdict.name().replace('_', " "), channels(layer, verdict)))
             .collect();
-        let sick = if sick.is_empty() { "no verdict".to_owned() } else { sick.join("; ") };
+        let sick = if sick.is_empty() { "all healthy".to_owned() } else { sick.join("; ") };
         let rank = layer.summary.effective_rank.map_or_else(String::new, |rank| {
             let share = 100.0 * rank / layer.units.len().max(1) as f64;
             format!("; as diverse as {rank:.1} independent filters ({share:.0} %)")

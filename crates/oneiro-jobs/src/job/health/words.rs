@@ -24,7 +24,7 @@ pub(super) fn reason(unit: &UnitHealth) -> String {
     match unit.verdict {
         Verdict::Dead => match number("maximum_before_activation") {
             Some(before) => format!(
-                "never active {on}: in front of the activation function it is at most {} (mean {}, deviation {})",
+                "never active {on}: in front of the activation function it is at most {} (of a sample: mean {}, deviation {})",
                 short(before),
                 said("mean_before_activation"),
                 said("deviation_before_activation")
@@ -32,7 +32,7 @@ pub(super) fn reason(unit: &UnitHealth) -> String {
             None => format!("never active {on}: its largest activation is {}", said("maximum")),
         },
         Verdict::AlwaysOn => format!(
-            "active at every position {on}: in front of the activation function its mean is {}, its deviation {}",
+            "active at every position {on}: in front of the activation function its mean is {}, its deviation {}, of a sample",
             said("mean_before_activation"),
             said("deviation_before_activation")
         ),

@@ -23,9 +23,14 @@ impl WithoutColor {
     /// Says it in a sentence.
     pub fn words(&self) -> String {
         let share = |count: usize| 100.0 * count as f64 / self.images.max(1) as f64;
+        let needs = if 2 * self.right_in_gray < self.right {
+            ": the network needs colours to tell its classes apart"
+        } else {
+            ""
+        };
         format!(
             "of {} {}, {:.0} % are named rightly as they are, {:.0} % without their colours (by chance: \
-             {:.0} %)",
+             {:.0} %){needs}",
             self.images,
             if self.is_of_clips { "clips" } else { "images" },
             share(self.right),

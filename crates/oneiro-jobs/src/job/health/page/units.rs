@@ -88,7 +88,7 @@ pub(super) fn section(
                 nothing
             }
         };
-        let of = shown.unit.of.map_or_else(String::new, |of| format!(" of {of}"));
+        let of = shown.unit.of.map_or_else(String::new, |of| format!(", a copy of {of}"));
         let mut caption = format!(
             "{}:{}{of}\n{:.0} % sure{}\n{}",
             shown.layer.name,
