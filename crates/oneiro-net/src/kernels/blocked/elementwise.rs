@@ -176,7 +176,7 @@ isa_dispatch! {
 /// Each address of the call has `count` positions.
 #[inline(always)]
 unsafe fn piece<X: Lanes>(call: &Piece<'_>) {
-    // SAFETY: the caller keeps the contract of this function, also for each of the loops.
+    // SAFETY: each loop has the same contract as this function: all addresses have `count` positions.
     unsafe {
         match call.map {
             Map::Copy => each::<X, { Map::Copy as u8 }>(call),
