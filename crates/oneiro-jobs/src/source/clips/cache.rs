@@ -24,8 +24,8 @@ pub(super) struct Cache<'a> {
 }
 
 impl<'a> Cache<'a> {
-    /// Makes the cache of a video's optical flow, as `inputs` of the network take it. A changed video file has
-    /// another key, so its old flow is not read.
+    /// Makes the cache of a video's optical flow, as `inputs` of the network take it. A changed video file
+    /// has another key, so its old flow is not read.
     pub(super) fn new(
         folder: &'a Path,
         video: &Path,
