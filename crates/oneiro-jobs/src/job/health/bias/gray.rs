@@ -24,7 +24,7 @@ impl WithoutColor {
     pub fn words(&self) -> String {
         let share = |count: usize| 100.0 * count as f64 / self.images.max(1) as f64;
         let needs = if 2 * self.right_in_gray < self.right {
-            ": it needs pictures in colour, which does not say that a class goes with a certain colour"
+            ": the network needs pictures in colour, which does not say that a class goes with a certain colour"
         } else {
             ""
         };
