@@ -294,4 +294,30 @@ mod tests {
         let read: Vec<_> = layers[0].parts.iter().map(|part| (name(part.read), part.clip[0])).collect();
         assert_eq!(read, [("a.conv", 0.0), ("b.conv", 0.0)]);
     }
+
+    #[test]
+    fn forms_of_nested_concatenations_have_their_own_channels() {
+        let mut net = Builder::new();
+        let x = net.input("x", &[1, 3, 8, 8].map(Dim::Fixed)).unwrap();
+        let mut branch = |name: &str, channels: usize| {
+            let weight = Tensor::floats(&[channels, 3, 1, 1], vec![0.5; channels * 3]);
+            let weight = net.constant(&format!("{name}.w"), weight).unwrap();
+            net.node("Conv", name, &[x, weight], vec![]).unwrap()
+        };
+        let [a, b, c] = [branch("a", 4), branch("b", 5), branch("c", 2)];
+        let axis = || vec![("axis", Attribute::Int(1))];
+        let inner = net.node("Concat", "inner", &[a, b], axis()).unwrap();
+        let whole = net.node("Concat", "whole", &[inner, c], axis()).unwrap();
+        let model =
+            Model::new(net.finish(&[whole]), Card::parse("[[input]]\nname = \"x\"").unwrap()).unwrap();
+        let layers = model.unit_layers().unwrap();
+        let mut forms: Vec<_> = layers[0]
+            .forms
+            .iter()
+            .map(|form| (model.graph.name(form.value).to_owned(), form.first, form.channels))
+            .collect();
+        forms.sort();
+        let of = |name: &str, first, channels| (name.to_owned(), first, channels);
+        assert_eq!(forms, [of("a", 0, 4), of("b", 4, 5), of("c", 9, 2), of("inner", 0, 9)]);
+    }
 }
