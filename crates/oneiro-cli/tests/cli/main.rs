@@ -55,6 +55,7 @@ mod presets;
 mod remarks;
 mod rules;
 mod scan;
+mod scan_answers;
 mod stills;
 mod units;
 mod video;

@@ -8,9 +8,9 @@ use crate::objective::{Objective, TermKind};
 use crate::objective_session::ObjectiveSession;
 use crate::preset::Preset;
 
-/// Returns the weight of each objective: `weight`, or `unit_weight` / (ρ² · â) for objectives that compare
-/// with no picture. ρ² is taken at the input where it is largest; at other inputs, the gradient gets a
-/// factor. The gradients of relative objectives are scaled in every step.
+/// Returns the weight of each objective: `weight`, or `unit_weight` / (ρ² · â) for objectives that
+/// compare with no picture. ρ² is taken at the input where it is largest; at other inputs, the gradient gets
+/// a factor. The gradients of relative objectives are scaled in every step.
 pub(super) fn weigh(
     model: &Model,
     preset: &Preset,

@@ -22,8 +22,8 @@ const ENLARGED_SIDE: usize = 128;
 const ENLARGED_VIEWS: usize = 6;
 const ENLARGED_RATE: f32 = 0.05;
 const ENLARGED_DECAY: f32 = 1.3;
-/// Settings of the recipe for clips and flow, from a study of our own: steps, views for each step, γ, size of
-/// the objective's gradient, rate of images, and largest shifts.
+/// Settings of the recipe for clips and flow, from a study of our own: steps, views for each step, γ, size
+/// of the objective's gradient, rate of images, and largest shifts.
 const OWN_VIDEO_STEPS: usize = 160;
 const OWN_VIDEO_VIEWS: usize = 2;
 const OWN_VIDEO_GAMMA: f64 = 3.0;
